@@ -1,0 +1,29 @@
+# Two commands: `make repro` builds the default benchmark, `make test` runs the tests.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+
+.PHONY: repro test check bench env
+repro: env
+	dvc repro
+
+test: env
+	python -m pytest -n 2
+
+check: env
+	ruff check . && ruff format --check . && mypy
+
+bench: env
+	python bench/compose.py
+
+env: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@command -v git >/dev/null || { echo "minebench needs git: install it and run make again." >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "minebench needs Python 3.11: install it, or name yours with make PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "minebench needs Python 3.11, and $(PYTHON) is another version: name yours with make PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the venv module: install it (Debian: python3.11-venv) and run make again." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
+	@touch $@

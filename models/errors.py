@@ -1,0 +1,17 @@
+"""Every failure a user can meet, by what they can do about it. `pipeline` uses these too."""
+
+
+class MinebenchError(Exception):
+    """One sentence for the user; the command line prints it and exits with `exit_status`."""
+
+    exit_status = 1
+
+
+class WorkError(MinebenchError):
+    """The words and inputs were right, but the work failed (network, disk, damaged file)."""
+
+
+class InputError(MinebenchError):
+    """The words or the input were wrong: the message names the file, row or field and the mend."""
+
+    exit_status = 2

@@ -1,0 +1,91 @@
+"""Stage `catalog`: the benchmark as a static STAC 1.1 catalog, self-contained, relative links.
+
+    stac/catalog.json                              root
+    stac/items.parquet                             all items (stac-geoparquet), for search
+    stac/<site_id>/collection.json                 one site
+    stac/<site_id>/<period>/<item>.json            one period, its files beside it
+
+The cubes and index tables are not copied: assets point to data/<benchmark>/ by relative links, so
+a published benchmark is the folders catalogs/<benchmark>/stac and data/<benchmark>, side by side
+as they are here.
+"""
+
+import json
+import shutil
+from typing import Any
+
+import pyarrow as pa
+import stac_geoparquet.arrow
+from stac_geoparquet.arrow import parse_stac_items_to_arrow
+
+from models.errors import WorkError
+from models.files import replacing, write_json
+from pipeline import __version__, tables
+from pipeline.catalog import collection
+from pipeline.layout import Benchmark
+from pipeline.parallel import each_site
+from pipeline.recipe import Recipe
+
+
+def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
+    """Write the catalog; sites whose cube and recipe did not change keep their files. Returns how
+    many sites were written anew."""
+    sites = tables.read_geo(benchmark.table("sites"), "sites")
+    scenes = tables.read(benchmark.table("scenes"), "fetch")
+    index = collection.index_assets(benchmark)
+    benchmark.stac.mkdir(parents=True, exist_ok=True)
+    for path in benchmark.stac.iterdir():
+        if path.is_dir() and path.name not in set(sites.site_id):
+            shutil.rmtree(path)
+    tasks = [
+        (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], index)
+        for row in sites.itertuples()
+    ]
+    made = each_site("catalog", tasks, collection.write_site, workers, scheduler)
+    present = [site for site in sites.site_id if (benchmark.stac / site / "collection.json").is_file()]
+    if not present:
+        raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
+    _write_root(benchmark, recipe, present)
+    _write_items(benchmark)
+    return sum(made)
+
+
+def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> None:
+    root = {
+        "type": "Catalog",
+        "stac_version": "1.1.0",
+        "id": benchmark.name,
+        "title": recipe.title,
+        "description": f"{recipe.title}. Made by minebench {__version__}. {recipe.citation}".strip(),
+        "links": [
+            {"rel": "root", "href": "./catalog.json", "type": "application/json"},
+            *(
+                {"rel": "child", "href": f"./{site}/collection.json", "type": "application/json"}
+                for site in site_ids
+            ),
+            {"rel": "items", "href": "./items.parquet", "type": "application/vnd.apache.parquet"},
+        ],
+    }
+    write_json(root, benchmark.stac / "catalog.json")
+
+
+def _write_items(benchmark: Benchmark) -> None:
+    """All items as stac-geoparquet, hrefs made relative to the catalog's root."""
+    items = []
+    for path in sorted(benchmark.stac.glob("*/*/*.json")):
+        if path.stem == path.parent.name or path.name == "footprint.geojson":
+            continue
+        items.append(_relocated(json.loads(path.read_text()), path.parent.relative_to(benchmark.stac).as_posix()))
+    reader = parse_stac_items_to_arrow(items)
+    table = pa.Table.from_batches(reader, schema=reader.schema)
+    with replacing(benchmark.stac / "items.parquet") as temporary:
+        stac_geoparquet.arrow.to_parquet(table, temporary)
+
+
+def _relocated(item: dict[str, Any], folder: str) -> dict[str, Any]:
+    assets = {
+        key: {**asset, "href": collection.joined(folder, asset["href"])}
+        for key, asset in item["assets"].items()
+    }
+    links = [{**link, "href": collection.joined(folder, link["href"])} for link in item["links"]]
+    return {**item, "assets": assets, "links": links}

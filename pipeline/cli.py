@@ -1,0 +1,173 @@
+"""The `minebench` command: one command a stage, thin over the module of the same name."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from models.errors import InputError, MinebenchError
+from pipeline import layout
+from pipeline.layout import Benchmark
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="From a list of mines to a change-detection benchmark, and to measured baselines.",
+)
+Name = Annotated[str | None, typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml.")]
+Model = Annotated[str, typer.Option(help="Model name, such as fc-siam-diff or unet.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")]
+
+
+def main() -> None:
+    """Run the command line: 0 done, 1 the work failed, 2 wrong words or input."""
+    try:
+        app(standalone_mode=False)
+    except MinebenchError as error:
+        logging.getLogger("pipeline").error("%s", error)
+        _fail(str(error), error.exit_status)
+    except typer.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Interrupted; run the same command again to go on.", 1)
+    except Exception as error:
+        # click's own complaints about the words: unknown command, missing option, bad value.
+        if not hasattr(error, "format_message"):
+            logging.getLogger("pipeline").exception("unexpected failure")
+            _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
+        _fail(f"{error.format_message().rstrip('.')}; see `minebench --help`.", 2)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"minebench: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
+    """The benchmark and its recipe, with the stage's log file open."""
+    from pipeline import recipe
+
+    benchmark = layout.find(name or str(_params()["benchmarks"][0]))
+    loaded = recipe.load(benchmark.recipe)
+    log = benchmark.log(stage)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+    return benchmark, loaded
+
+
+def _params() -> dict[str, Any]:
+    """params.yaml of the folder we run in."""
+    path = Path("params.yaml")
+    if not path.is_file():
+        raise InputError("There is no params.yaml here: run minebench from the repository root.")
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        raise InputError("params.yaml is not valid YAML: check indentation and quotes.") from None
+    if not isinstance(params, dict) or not params.get("benchmarks"):
+        raise InputError("params.yaml must list at least one name under benchmarks.")
+    return params
+
+
+def _by_site(stage: str, name: str | None, scheduler: str | None, build: Callable[..., int], done: str) -> None:
+    """Run a stage that works site by site, and say in a line what it did."""
+    benchmark, loaded = _begin(stage, name)
+    count = build(benchmark, loaded, int(_params().get("workers", 2)), scheduler)
+    print(f"{stage}: {done.format(count)}")
+
+
+@app.command()
+def sites(benchmark: Name = None) -> None:
+    """Read the mine list and lay out the sites."""
+    from pipeline import sites as stage
+
+    where, loaded = _begin("sites", benchmark)
+    table = stage.build(where, loaded)
+    repaired = table.site_id[table.repaired].tolist()
+    print(f"sites: {len(table)} sites, {table.mines.sum()} mines, {table.area_km2.sum():.1f} km² of footprint")
+    if repaired:
+        print(f"sites: repaired invalid geometry in {', '.join(repaired)}")
+
+
+@app.command()
+def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+    """Make the synthetic archive, where the recipe's source is synthetic."""
+    from pipeline.synthetic import archive as stage
+
+    _by_site("archive", benchmark, scheduler, stage.build, "made {} sites anew")
+
+
+@app.command()
+def fetch(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+    """Find scenes, choose among them, and keep their pixels."""
+    from pipeline import fetch as stage
+
+    _by_site("fetch", benchmark, scheduler, stage.build, "fetched {} sites anew")
+
+
+@app.command()
+def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+    """Make one image a period, and the sites' cubes."""
+    from pipeline import compose as stage
+
+    _by_site("compose", benchmark, scheduler, stage.build, "composed {} sites anew")
+
+
+@app.command()
+def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+    """Rasterise dated footprints into the cubes."""
+    from pipeline import annotate as stage
+
+    _by_site("annotate", benchmark, scheduler, stage.build, "annotated {} sites anew")
+
+
+@app.command()
+def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+    """Index tiles, pairs and splits."""
+    from pipeline import tile as stage
+
+    _by_site("tile", benchmark, scheduler, stage.build, "{} tiles")
+
+
+@app.command()
+def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+    """Publish the benchmark as a static STAC catalog."""
+    from pipeline import catalog as stage
+
+    _by_site("catalog", benchmark, scheduler, stage.build, "wrote {} sites anew")
+
+
+@app.command()
+def train(model: Model, benchmark: Name = None) -> None:
+    """Train a model on the training split."""
+    from models.train import Settings
+    from models.train import train as run
+
+    where, _ = _begin(f"train-{model}", benchmark)
+    settings = Settings.of((_params().get("train") or {}).get(model) or {}, model)
+    print(f"train: {run(where.data, model, settings)}")
+
+
+@app.command()
+def evaluate(model: Model, benchmark: Name = None) -> None:
+    """Score a trained model on the test split."""
+    from models.evaluate import evaluate as run
+
+    where, _ = _begin(f"evaluate-{model}", benchmark)
+    result = run(where.data, model)
+    trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
+    print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}" if value == value else "undefined"

@@ -1,0 +1,97 @@
+"""Distances and centres on the globe, right across the antimeridian and at high latitude."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import shapely
+from pyproj import Geod, Transformer
+from shapely.geometry.base import BaseGeometry
+
+WGS84 = Geod(ellps="WGS84")
+KM_A_DEGREE = 111.0
+
+
+def centre(geometry: BaseGeometry) -> tuple[float, float]:
+    """Longitude and latitude of the mean of a geometry's vertices on the sphere."""
+    points = np.radians(shapely.get_coordinates(geometry))
+    lon, lat = points[:, 0], points[:, 1]
+    x, y, z = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(), np.sin(lat).mean()
+    return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
+
+
+def utm_epsg(lon: float, lat: float) -> int:
+    """EPSG code of the WGS 84 UTM zone at a place, with the exceptions of Norway and Svalbard."""
+    zone = int((lon + 180) // 6) % 60 + 1
+    if 56 <= lat < 64 and 3 <= lon < 12:
+        zone = 32
+    elif 72 <= lat <= 84 and 0 <= lon < 42:
+        zone = 31 + 2 * int((lon + 3) // 12)
+    return (32600 if lat >= 0 else 32700) + zone
+
+
+def project(geometry: BaseGeometry, source: str | int, target: str | int) -> BaseGeometry:
+    """A geometry in another CRS, vertex by vertex."""
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    return shapely.transform(
+        geometry, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+    )
+
+
+def around(geometry: BaseGeometry) -> str:
+    """A local CRS in metres, centred on the geometry (azimuthal equidistant)."""
+    lon, lat = centre(geometry)
+    return f"+proj=aeqd +lat_0={lat!r} +lon_0={lon!r} +datum=WGS84 +units=m"
+
+
+def distance_m(a: BaseGeometry, b: BaseGeometry) -> float:
+    """Shortest distance between two geometries in EPSG:4326, metres."""
+    local = around(a)
+    return float(project(a, 4326, local).distance(project(b, 4326, local)))
+
+
+def near_pairs(geometries: Sequence[BaseGeometry], within_m: float) -> Iterator[tuple[int, int]]:
+    """Index pairs i < j of geometries at most `within_m` apart; touching ones are 0 apart."""
+    boxes = np.array([_box(geometry, within_m) for geometry in geometries])
+    if not len(boxes):
+        return
+    shifted = [shapely.box(*(boxes + [lon, 0, lon, 0]).T) for lon in (-360, 0, 360)]
+    tree = shapely.STRtree(shifted[1])
+    found = {
+        (min(i, j), max(i, j))
+        for boxes_there in shifted
+        for i, j in tree.query(boxes_there, predicate="intersects").T.tolist()
+        if i != j
+    }
+    for i, j in sorted(found):
+        if distance_m(geometries[i], geometries[j]) <= within_m:
+            yield i, j
+
+
+def _box(geometry: BaseGeometry, margin_m: float) -> tuple[float, float, float, float]:
+    """Bounds grown by a margin; east of 180 where the geometry crosses the antimeridian."""
+    lon, lat = shapely.get_coordinates(geometry).T
+    middle = centre(geometry)[0]
+    lon = middle + (lon - middle + 180) % 360 - 180
+    up = margin_m / 1000 / KM_A_DEGREE * 1.02 + 1e-9
+    across = up / max(0.01, math.cos(math.radians(min(89.0, abs(lat).max() + up))))
+    return lon.min() - across, lat.min() - up, lon.max() + across, lat.max() + up
+
+
+def groups(count: int, pairs: Iterator[tuple[int, int]]) -> list[list[int]]:
+    """Connected components of 0..count-1 under `pairs`, each sorted, in order of first member."""
+    parent = list(range(count))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, j in pairs:
+        a, b = root(i), root(j)
+        parent[max(a, b)] = min(a, b)
+    members: dict[int, list[int]] = {}
+    for i in range(count):
+        members.setdefault(root(i), []).append(i)
+    return list(members.values())

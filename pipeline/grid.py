@@ -1,0 +1,47 @@
+"""One grid per site: a GeoBox in UTM, corners on multiples of the sensor's coarsest pixel."""
+
+import math
+from typing import Any
+
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from pipeline.recipe import Sensor
+
+
+def snapped(bounds: tuple[float, float, float, float], epsg: int, sensor: Sensor) -> GeoBox:
+    """The smallest GeoBox around `bounds` (left, bottom, right, top, metres) on the sensor's grid."""
+    step, res = sensor.snap or sensor.resolution, sensor.resolution
+    left, bottom = (math.floor(value / step) * step for value in bounds[:2])
+    right, top = (math.ceil(value / step) * step for value in bounds[2:])
+    return geobox(epsg, left, top, round((top - bottom) / res), round((right - left) / res), res)
+
+
+def geobox(epsg: int, left: float, top: float, height: int, width: int, res: float) -> GeoBox:
+    """North-up GeoBox from its upper left corner (metres) and its shape in pixels of `res` metres."""
+    return GeoBox((height, width), Affine(res, 0, left, 0, -res, top), f"EPSG:{epsg}")
+
+
+def of_site(site: Any, resolution: float) -> GeoBox:
+    """A site's GeoBox from its row in `sites`."""
+    return geobox(
+        int(site.epsg), float(site.left), float(site.top), int(site.height), int(site.width), resolution
+    )
+
+
+def coarsened(grid: GeoBox, resolution: float) -> GeoBox:
+    """The same area in pixels of `resolution` metres, which must divide it."""
+    factor = resolution / grid.resolution.x
+    return GeoBox(
+        (round(grid.height / factor), round(grid.width / factor)),
+        grid.transform @ Affine.scale(factor),
+        grid.crs,
+    )
+
+
+def aligned(grid: GeoBox, other: GeoBox) -> bool:
+    """Whether pixels of `grid` are pixels of `other`: same CRS, size and a whole-pixel offset."""
+    if grid.crs != other.crs or grid.resolution != other.resolution:
+        return False
+    column, row = ~other.transform * (grid.transform.c, grid.transform.f)
+    return abs(column - round(column)) < 1e-6 and abs(row - round(row)) < 1e-6

@@ -1,0 +1,88 @@
+"""Periods: the spans of time that become the cube's dates, and the season searched in each."""
+
+import re
+from dataclasses import dataclass
+from collections.abc import Iterable
+from datetime import date, timedelta
+from itertools import pairwise
+
+UNIT_MONTHS = {"year": 12, "two_months": 2, "month": 1}
+
+
+@dataclass(frozen=True)
+class Period:
+    """A span of days from `start` to before `end`; `label` (2018, 2018-03, 2018-03-09) is its id."""
+
+    label: str
+    start: date
+    end: date
+
+    def search_window(self, season: tuple[int, int] | None) -> tuple[date, date]:
+        """Days to search, from the first to before the second: a year's first to last month of
+        `season` (one over New Year belongs to the year it ends in), else the whole period."""
+        if season is None or len(self.label) != 4:
+            return self.start, self.end
+        first, last = season
+        year = self.start.year
+        opening = date(year if first <= last else year - 1, first, 1)
+        return opening, add_months(date(year, last, 1), 1)
+
+
+def listed(labels: Iterable[str]) -> list[Period]:
+    """The named periods in order of time. ValueError where one is no date or two overlap."""
+    periods = sorted((parse(label) for label in labels), key=lambda period: period.start)
+    if any(a.end > b.start for a, b in pairwise(periods)):
+        raise ValueError("dates overlap or repeat")
+    return periods
+
+
+def every(unit: str, first: str, last: str) -> list[Period]:
+    """One period a unit (year, two_months, month, day) from `first` to `last`, both included."""
+    start, stop = parse(first).start, parse(last).start
+    if stop < start:
+        raise ValueError(f"end {last} is before start {first}")
+    periods = []
+    while start <= stop:
+        after = _step(start, unit)
+        periods.append(Period(_label(start, unit), start, after))
+        start = after
+    return periods
+
+
+def parse(label: str) -> Period:
+    """The year, month or day that `label` names."""
+    match = re.fullmatch(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?", label)
+    if not match:
+        raise ValueError(f"'{label}' is not a date: write 2018, 2018-03 or 2018-03-09, in quotes")
+    year, month, day = (int(part) if part else None for part in match.groups())
+    try:
+        start = date(year or 0, month or 1, day or 1)
+    except ValueError:
+        raise ValueError(f"'{label}' is not a date of the calendar") from None
+    unit = "day" if day else "month" if month else "year"
+    return Period(label, start, _step(start, unit))
+
+
+def interval(t1: str, t2: str) -> int:
+    """Steps from one period to a later one: years between years, else months, else days."""
+    a, b = parse(t1), parse(t2)
+    length = max(len(t1), len(t2))
+    if length == 4:
+        return b.start.year - a.start.year
+    if length == 7:
+        return (b.start.year - a.start.year) * 12 + b.start.month - a.start.month
+    return (b.start - a.start).days
+
+
+def add_months(day: date, months: int) -> date:
+    """The first of the month so many months later."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, 1)
+
+
+def _step(day: date, unit: str) -> date:
+    return day + timedelta(days=1) if unit == "day" else add_months(day, UNIT_MONTHS[unit])
+
+
+def _label(day: date, unit: str) -> str:
+    return day.isoformat()[: {"year": 4, "day": 10}.get(unit, 7)]

@@ -1,0 +1,275 @@
+"""recipe.yaml: everything that decides what a benchmark is, in one validated file."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import InputError
+from pipeline import periods
+from pipeline.periods import Period
+
+Month = Annotated[int, Field(ge=1, le=12)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """A part of the recipe: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sensor(Part):
+    """What a pixel holds. `resolution` in metres; `dtype` uint8 makes the cube's array `image`."""
+
+    bands: tuple[str, ...] = Field(min_length=1)
+    resolution: float = Field(gt=0)
+    dtype: Literal["uint16", "uint8"] = "uint16"
+    rgb: tuple[str, str, str]
+    """Bands shown as red, green and blue."""
+    snap: float | None = None
+    """AOI corners lie on multiples of this, metres; the sensor's coarsest band. Default: resolution."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Sensor":
+        if missing := set(self.rgb) - set(self.bands):
+            raise ValueError(f"rgb names {', '.join(sorted(missing))}, which bands does not list")
+        if len(set(self.bands)) != len(self.bands):
+            raise ValueError("bands lists a band twice")
+        if self.snap is not None and (self.snap / self.resolution) % 1:
+            raise ValueError("snap must be a multiple of resolution")
+        return self
+
+
+class Synthetic(Part):
+    """The synthetic archive, made by `minebench archive` for the recipe's sites."""
+
+    name: Literal["synthetic"]
+    seed: int = 0
+    scenes_per_period: int = Field(default=6, ge=1, le=73)
+
+
+class Stac(Part):
+    """A STAC API or a static catalog of Sentinel-2 like items."""
+
+    name: Literal["stac"]
+    href: str
+    collections: tuple[str, ...] = ()
+    assets: dict[str, str] = {}
+    """Band name to asset key, where they differ."""
+    mask: str = "scl"
+    """Asset with the scene classification."""
+
+
+class Local(Part):
+    """A folder of dated GeoTIFFs. `pattern` is a regular expression on the file name with a group
+    `date` (YYYY, YYYYMMDD or YYYY-MM-DD)."""
+
+    name: Literal["local"]
+    path: Path
+    pattern: str
+    bands: dict[str, Annotated[int, Field(ge=1)]]
+    """Band name to 1-based band number in the file."""
+    nodata: float | None = None
+    """Overrides the files' own nodata value."""
+
+
+class Every(Part):
+    """One period a `unit` from `start` to `end`, both included: 2018, 2018-03 or 2018-03-09."""
+
+    unit: Literal["year", "two_months", "month", "day"]
+    start: str
+    end: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "Every":
+        self.periods()
+        return self
+
+    def periods(self) -> list[Period]:
+        return periods.every(self.unit, self.start, self.end)
+
+
+class Dates(Part):
+    """Periods named one by one, each 2018, 2018-03 or 2018-03-09; two make it bitemporal."""
+
+    dates: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Dates":
+        self.periods()
+        return self
+
+    def periods(self) -> list[Period]:
+        return periods.listed(self.dates)
+
+
+class Season(Part):
+    """First and last month, both included, by hemisphere. A season over New Year belongs to the
+    year it ends in."""
+
+    north: tuple[Month, Month]
+    south: tuple[Month, Month]
+
+    def at(self, latitude: float) -> tuple[int, int]:
+        return self.north if latitude >= 0 else self.south
+
+
+class Selection(Part):
+    """Which scenes make a period's image."""
+
+    policy: Literal["least_cloudy", "composite"] = "composite"
+    composite: Literal["median", "medoid"] = "median"
+    season: Season | None = None
+    """Months searched in each year; without it the whole period."""
+    max_cloud: float = Field(default=80, ge=0, le=100)
+    """Per cent, by the scene's metadata: a loose first filter."""
+    min_clear: Fraction = 0.3
+    """Of the AOI, measured, for a day to be used."""
+    min_period_clear: Fraction = 0.9
+    """Of the AOI with at least one clear pixel, for a period to be kept."""
+    max_days: int = Field(default=12, ge=1, le=64)
+    """Clearest days a composite takes."""
+    clear_classes: tuple[int, ...] = (4, 5, 6, 7)
+    """Scene classes (SCL) taken as clear: vegetation, bare, water, unclassified."""
+    cloud_margin: int = Field(default=2, ge=0, le=50)
+    """Pixels of the mask grown around every unclear one."""
+
+
+class Join(Part):
+    """A second list whose attributes go to the nearest polygon."""
+
+    file: str
+    layer: str | None = None
+    columns: dict[str, str] = {}
+    max_distance_m: float = Field(default=5000, gt=0)
+
+
+class Filters(Part):
+    """A mine is kept when every filter given lets it pass."""
+
+    country: tuple[str, ...] = ()
+    commodity: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    equipment: str | None = None
+    """Text the equipment must contain, such as "Open pit"."""
+    production_start: tuple[int | None, int | None] = (None, None)
+    min_area_km2: float | None = None
+    max_area_km2: float | None = None
+
+
+class Sites(Part):
+    """How a mine list becomes sites."""
+
+    mines: str
+    """File in the benchmark's mines/ folder, or a path."""
+    layer: str | None = None
+    columns: dict[str, str] = {}
+    """Our column (name, country, commodity, ...; for CSV also lon, lat) to the list's own."""
+    geometry: Literal["footprint", "extent"] = "footprint"
+    """Whether the list's polygons outline mines, or only say where to look."""
+    point_radius_m: float = Field(default=1000, gt=0)
+    """Half the side of the box that a point becomes."""
+    join: Join | None = None
+    filters: Filters = Filters()
+    group_m: float = Field(default=0, ge=0)
+    """Mines closer than this become one site."""
+    buffer_m: float = Field(default=500, ge=0)
+    square: bool = True
+    min_size_m: float = Field(default=0, ge=0)
+    """Least side of the AOI."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many sites by site_id: for trying a long list."""
+
+
+class Labels(Part):
+    """Where footprints come from: the synthetic archive, files in annotations/, or nowhere."""
+
+    source: Literal["archive", "annotations", "none"]
+    column: str = "year"
+    """Column of the annotations with a year or a date."""
+
+
+class Tiling(Part):
+    """Tiles in pixels."""
+
+    size: int = Field(gt=0)
+    stride: int | None = Field(default=None, gt=0)
+    """Default: size, so that tiles do not overlap."""
+    edge: Literal["shift", "drop"] = "shift"
+    """The last tile of a row ends at the edge, or is left out."""
+    pad: bool = True
+    """A scene smaller than a tile is repeated to fill it, or makes no tile."""
+
+
+class Split(Part):
+    """Fractions of the sites; close sites stay together."""
+
+    train: Fraction = 0.7
+    val: Fraction = 0.1
+    test: Fraction = 0.2
+    stratify: tuple[Literal["country", "commodity", "production"], ...] = ()
+    min_distance_m: float = Field(default=0, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "Split":
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError("train, val and test must add up to 1")
+        return self
+
+
+class Recipe(Part):
+    """A benchmark's recipe. Every part must be there: dvc.yaml names each as a parameter."""
+
+    title: str
+    sensor: Sensor
+    source: Annotated[Synthetic | Stac | Local, Field(discriminator="name")]
+    periods: Every | Dates
+    selection: Selection
+    sites: Sites
+    labels: Labels
+    tiling: Tiling
+    pairs: Literal["all", "consecutive", "first_last"] | tuple[tuple[str, str], ...]
+    split: Split
+    citation: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recipe":
+        if self.labels.source == "archive" and self.source.name != "synthetic":
+            raise ValueError("labels: source archive needs source: name: synthetic")
+        return self
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe. InputError names the file and the first wrong field."""
+    try:
+        content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"There is no recipe at {path}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        where = f" line {error.problem_mark.line + 1}" if hasattr(error, "problem_mark") else ""
+        raise InputError(f"{path}{where} is not valid YAML: check indentation and quotes.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must be a mapping of fields such as title, sensor and source.")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first mistake as 'field: what is wrong.', and how many more there are."""
+    mistakes = error.errors()
+    mistake = mistakes[0]
+    field = ".".join(str(step) for step in mistake["loc"]) or "recipe"
+    reason = mistake["msg"].removeprefix("Value error, ").rstrip(".")
+    if mistake["type"] == "extra_forbidden":
+        reason = "no such field; remove it or mend its spelling"
+    elif mistake["type"] == "missing":
+        reason = "missing; add it"
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return f"{field}: {reason}{more}."

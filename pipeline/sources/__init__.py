@@ -1,0 +1,81 @@
+"""Where images come from. A source lists scenes and reads bands of one scene onto a grid; filter,
+selection, resampling rules and compositing are the pipeline's own and the same for all sources.
+
+An open source reads files in several threads at once; it keeps no open files between calls.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.layout import Benchmark
+from pipeline.recipe import Local, Recipe, Stac, Synthetic
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One band of a scene: where it is, its own grid if known, its band number in the file."""
+
+    href: str
+    grid: GeoBox | None = None
+    index: int = 1
+    nodata: float | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One granule of one date. `cloud_cover` is the provider's, per cent; `offset` is taken from
+    the digital numbers when they are read."""
+
+    id: str
+    time: datetime
+    assets: Mapping[str, Asset] = field(repr=False)
+    source: str
+    level: str = ""
+    cloud_cover: float | None = None
+    baseline: str = ""
+    offset: int = 0
+
+    def solar_day(self, longitude: float) -> date:
+        """The date where the sun stands: granules of one pass never fall on two days."""
+        return (self.time + timedelta(hours=longitude / 15)).date()
+
+
+class Source(Protocol):
+    """What a provider must do."""
+
+    mask_band: str | None
+    """Band with Sentinel-2 scene classes (SCL); None where every pixel with data is clear."""
+
+    def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+        """Scenes that touch `area` (EPSG:4326) from `start` to before `end`, by time, then id."""
+        ...
+
+    def native(self, scene: Scene, band: str) -> GeoBox:
+        """The grid that a band is stored on."""
+        ...
+
+    def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        """Bands on `grid` as (band, y, x), offset removed, nodata 0 and never mixed into valid
+        pixels. Pixels that already lie on the grid are copied; others are resampled once, the
+        mask band nearest and the rest bilinear. WorkError names a scene that cannot be read."""
+        ...
+
+
+def open(benchmark: Benchmark, recipe: Recipe) -> Source:
+    """The recipe's source."""
+    from pipeline.sources.local import LocalSource
+    from pipeline.sources.stac import StacSource
+
+    match recipe.source:
+        case Synthetic():
+            return StacSource(Stac(name="stac", href=str(benchmark.archive / "catalog.json")), "synthetic")
+        case Stac():
+            return StacSource(recipe.source, "stac")
+        case Local():
+            return LocalSource(recipe.source, benchmark.root)
