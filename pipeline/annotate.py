@@ -9,6 +9,7 @@ limits a row to that site. A site's period without any row is 255, unknown, not 
 
 import logging
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def _annotate_site(task: tuple[Benchmark, Recipe, Any, gpd.GeoDataFrame, str | N
     if not attributes["periods"]:
         return False
     inputs = [images, recipe.labels.model_dump(), list(labels.when), [g.wkt for g in labels.geometry]]
-    fingerprint = tables.fingerprint(inputs)
+    fingerprint = tables.fingerprint(inputs, [sys.modules[__name__]])
     if cube.attributes_of(path / "mine").get("minebench:labels") == fingerprint:
         return False
     # An older mask must not outlive its labels, should writing the new one fail.

@@ -171,3 +171,12 @@ def evaluate(model: Model, benchmark: Name = None) -> None:
 
 def _score(value: float) -> str:
     return f"{value:.3f}" if value == value else "undefined"
+
+
+@app.command()
+def report(benchmark: Name = None) -> None:
+    """Write the report: one HTML file."""
+    from pipeline import report as stage
+
+    where, loaded = _begin("report", benchmark)
+    print(f"report: {stage.build(where, loaded)}")

@@ -9,6 +9,7 @@
 import logging
 import os
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from pipeline.parallel import each_site
 from pipeline.recipe import Recipe, Selection
 
 log = logging.getLogger(__name__)
-CODE = (composite, cube, selection)
+CODE = (sys.modules[__name__], composite, cube, selection)
 ROW = {
     "site_id": "str", "period": "str", "days": "int64", "scenes": "int64", "clear": "float64",
     "kept": "bool", "reason": "str", "images": "str",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from odc.geo.xr import xr_coords
 from zarr.codecs import BloscCodec
 
-from models.files import replacing
+from models.files import replacing, write_json
 from pipeline import __version__, grid
 from pipeline.periods import Period
 from pipeline.recipe import Recipe
@@ -110,6 +110,16 @@ def add_mask(path: Path, masks: NDArray[np.uint8], attributes: dict[str, Any], c
             zarr_format=3,
         )
         array[:] = masks
+    _consolidate(path)
+
+
+def _consolidate(path: Path) -> None:
+    """Copy the arrays' metadata into the group's, so that opening the cube reads one file. Written
+    here rather than by zarr because zarr does not replace the file in one step."""
+    group = json.loads((path / "zarr.json").read_text())
+    arrays = {part.parent.name: json.loads(part.read_text()) for part in sorted(path.glob("*/zarr.json"))}
+    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    write_json(group, path / "zarr.json")
 
 
 def chunk_side(recipe: Recipe) -> int:

@@ -14,6 +14,7 @@ interpolation in `compose`; all others are resampled here, once, onto the target
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from pipeline.selection import Candidate
 from pipeline.sources import Scene, Source, local, raster, sentinel2, stac
 
 log = logging.getLogger(__name__)
-CODE = (selection, raster, stac, local, sentinel2)
+CODE = (sys.modules[__name__], selection, raster, stac, local, sentinel2)
 SUMS = "SHA256SUMS"
 
 

@@ -3,6 +3,7 @@
 import json
 import posixpath
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from pipeline.recipe import Recipe
 
 EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
 COLLECTION_EXTENSIONS = [
-    EXTENSION.format(name) for name in ("file/v2.1.0", "processing/v1.2.0", "scientific/v1.0.0", "version/v1.2.0")
+    EXTENSION.format(name) for name in ("file/v2.1.0", "scientific/v1.0.0", "version/v1.2.0")
 ]
-CODE = (cog, cube, files, item)
+CODE = (sys.modules[__name__], cog, cube, files, item)
 LICENCES = {"synthetic": "CC0-1.0"}
 """Of the images, by source; others are the user's to state."""
 

@@ -14,6 +14,7 @@ from pipeline import __version__
 from pipeline.catalog import files
 from pipeline.periods import Period
 from pipeline.recipe import Recipe
+from pipeline.sources.sentinel2 import COMMON_NAMES
 
 EXTENSIONS = [
     f"https://stac-extensions.github.io/{name}/schema.json"
@@ -22,11 +23,7 @@ EXTENSIONS = [
         "projection/v2.0.0", "raster/v2.0.0",
     )
 ]  # fmt: skip
-COMMON_NAMES = {
-    "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge071",
-    "B06": "rededge075", "B07": "rededge078", "B08": "nir", "B8A": "nir08", "B09": "nir09",
-    "B11": "swir16", "B12": "swir22", "R": "red", "G": "green", "B": "blue", "N": "nir",
-}  # fmt: skip
+
 
 
 def item_id(site: Any, label: str) -> str:

@@ -10,6 +10,13 @@ ASSETS = {
 }  # fmt: skip
 """Band to asset key in Earth Search; Planetary Computer's keys are the bands' own names."""
 
+COMMON_NAMES = {
+    "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge071",
+    "B06": "rededge075", "B07": "rededge078", "B08": "nir", "B8A": "nir08", "B09": "nir09",
+    "B11": "swir16", "B12": "swir22", "R": "red", "G": "green", "B": "blue", "N": "nir",
+}  # fmt: skip
+"""STAC names of the bands, and of the letters used for aerial images."""
+
 BOA_OFFSET = 1000
 """What processing baseline 04.00 added to the digital numbers."""
 

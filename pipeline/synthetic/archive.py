@@ -9,6 +9,7 @@
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -29,7 +30,7 @@ from pipeline.parallel import each_site
 from pipeline.periods import Period
 from pipeline.recipe import Recipe, Synthetic
 from pipeline.sites import to_lonlat
-from pipeline.sources.sentinel2 import ASSETS
+from pipeline.sources.sentinel2 import ASSETS, COMMON_NAMES
 from pipeline.synthetic import ground, mine, noise, overpass, spectra, weather
 from pipeline.synthetic.mine import Mine
 
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 MARGIN_M = 300
 """Granules reach this far beyond the AOI."""
 COLLECTION = "sentinel-2-l2a"
-CODE = (ground, mine, noise, overpass, spectra, weather)
+CODE = (sys.modules[__name__], ground, mine, noise, overpass, spectra, weather)
 EXTENSIONS = [
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -193,7 +194,7 @@ def _write_scene(folder: Path, granule: overpass.Granule, image: overpass.Pictur
 
 def _band_field(band: str, granule: overpass.Granule) -> dict[str, Any]:
     offset = -0.1 if granule.offset else 0
-    return {"name": band, "eo:common_name": ASSETS[band].rstrip("123"), "raster:scale": 0.0001, "raster:offset": offset}
+    return {"name": band, "eo:common_name": COMMON_NAMES[band], "raster:scale": 0.0001, "raster:offset": offset}
 
 
 def _asset(path: Path, pixels: NDArray[Any], area: GeoBox, nodata: int, band: dict[str, Any]) -> dict[str, Any]:

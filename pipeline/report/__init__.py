@@ -1,0 +1,139 @@
+"""Stage `report`: one self-contained HTML page of what was made and how well it can be learnt."""
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import geopandas as gpd
+import jinja2
+import numpy as np
+import pandas as pd
+
+from models.files import replacing
+from pipeline import __version__, statistics, tables
+from pipeline.layout import Benchmark
+from pipeline.recipe import Recipe
+from pipeline.report import drawings, pictures
+
+log = logging.getLogger(__name__)
+METRICS = ("f1", "iou", "precision", "recall", "oa", "lca", "gca")
+
+
+def build(benchmark: Benchmark, recipe: Recipe) -> str:
+    """Write report/index.html from the tables, the cubes and whatever has been trained."""
+    sites = tables.read_geo(benchmark.table("sites"), "sites")
+    scenes = tables.read(benchmark.table("scenes"), "fetch")
+    composites = tables.read(benchmark.table("composites"), "compose")
+    tiles = tables.read(benchmark.table("tiles"), "tile")
+    pairs = tables.read(benchmark.table("pairs"), "tile")
+    sites = sites.merge(tiles.drop_duplicates("site_id")[["site_id", "split"]], how="left", on="site_id")
+    counted = statistics.compute(benchmark, sites, recipe.sensor.resolution)
+    runs = _runs(benchmark)
+    look = pictures.Looks(benchmark, recipe)
+    page = _template().render(
+        recipe=recipe,
+        version=__version__,
+        benchmark=benchmark.name,
+        synthetic=recipe.source.name == "synthetic",
+        map=drawings.world(sites),
+        facts=_facts(sites, composites, tiles, pairs),
+        sites=sites.drop(columns=["geometry", "footprint"]).to_dict("records"),
+        availability=_availability(composites),
+        reasons=_reasons(scenes),
+        by_period=counted.by_period.to_dict("records"),
+        by_interval=counted.by_interval.to_dict("records"),
+        splits=_splits(sites, tiles, pairs),
+        area_chart=drawings.footprints(counted.by_period) if len(counted.by_period) else None,
+        series=pictures.series(look, sites),
+        scores=_scores(runs),
+        interval_chart=drawings.by_interval(runs),
+        examples=[pictures.examples(look, run, tiles) for run in runs],
+        metrics=METRICS,
+    )
+    with replacing(benchmark.report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return str(benchmark.report)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
+    environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
+    return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
+
+
+def _runs(benchmark: Benchmark) -> list[pictures.Run]:
+    """Every evaluated model, by name."""
+    runs = []
+    for path in sorted(benchmark.data.glob("runs/*/metrics.json")):
+        folder = path.parent
+        with np.load(folder / "examples.npz") as archive:
+            examples = {name: archive[name] for name in archive.files}
+        metrics = json.loads(path.read_text())
+        runs.append(pictures.Run(folder.name, metrics, pd.read_csv(folder / "scores.csv"), examples))
+    return runs
+
+
+def _facts(
+    sites: gpd.GeoDataFrame, composites: pd.DataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame
+) -> list[tuple[str, str]]:
+    return [
+        (f"{len(sites):,}", "sites"),
+        (f"{sites.country.nunique():,}", "countries"),
+        (f"{composites.period.nunique():,}", "periods"),
+        (f"{int(composites.kept.sum()):,}", "images"),
+        (f"{len(tiles):,}", "tiles"),
+        (f"{len(pairs):,}", "pairs"),
+    ]
+
+
+def _availability(composites: pd.DataFrame) -> dict[str, Any]:
+    """Site by period: clear share of the AOI, and why a period was left out."""
+    rows = []
+    for site_id, group in composites.groupby("site_id", sort=True):
+        cells = {
+            row.period: {"share": row.clear, "kept": row.kept, "days": row.days, "reason": row.reason}
+            for row in group.itertuples()
+        }
+        rows.append((site_id, cells))
+    return {"periods": sorted(composites.period.unique()), "rows": rows}
+
+
+def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
+    """How many candidate scenes met which fate; numbers in the reasons are folded together."""
+    fate = scenes.reason.where(~scenes.selected, "selected")
+    folded = fate.str.replace(r"\d[\d.,-]*", "…", regex=True)
+    return [(str(name), int(count)) for name, count in folded.value_counts().items()]
+
+
+def _splits(sites: gpd.GeoDataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for name in ("train", "val", "test"):
+        own = pairs[pairs.split == name]
+        pixels = (tiles.height * tiles.width).set_axis(tiles.tile_id).reindex(own.tile_id).to_numpy()
+        known = float((pixels - own.unknown).sum())
+        rows.append(
+            {
+                "split": name,
+                "sites": int((sites.split == name).sum()),
+                "tiles": int((tiles.split == name).sum()),
+                "pairs": len(own),
+                "changed": float(own.changed.sum() / known) if known else None,
+            }
+        )
+    return rows
+
+
+def _scores(runs: list[pictures.Run]) -> list[dict[str, Any]]:
+    """One table a task: the models, then the trivial rules, which are the same for all of them."""
+    tasks: list[dict[str, Any]] = []
+    for task, title in (("change", "Change detection"), ("segmentation", "Footprint segmentation")):
+        own = [run for run in runs if run.metrics["task"] == task]
+        if own:
+            trivial: Mapping[str, Any] = own[0].metrics["trivial"]
+            rows = [(run.model, "model", run.metrics) for run in own]
+            rows += [(name.replace("_", " "), "trivial", scores) for name, scores in trivial.items()]
+            tasks.append({"title": title, "split": own[0].metrics["split"], "rows": rows})
+    return tasks

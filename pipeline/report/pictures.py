@@ -1,0 +1,153 @@
+"""Pictures from the cubes, as PNG data URIs."""
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.data import change_label
+from pipeline import cube
+from pipeline.catalog import files
+from pipeline.layout import Benchmark
+from pipeline.recipe import Recipe
+
+SITES_SHOWN = 5
+DATES_SHOWN = 10
+EXAMPLES_SHOWN = 4
+SIDE = 220
+OUTLINE = (255, 220, 0)
+TRUE_POSITIVE, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, UNKNOWN = (
+    (46, 160, 67), (232, 232, 232), (214, 39, 40), (31, 119, 220), (150, 150, 150),
+)  # fmt: skip
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An evaluated model: metrics.json, scores.csv and the predictions kept as packed bits."""
+
+    model: str
+    metrics: dict[str, Any]
+    table: pd.DataFrame
+    examples: dict[str, NDArray[np.uint8]]
+
+
+class Looks:
+    """Images of sites in one stretch for all their dates."""
+
+    def __init__(self, benchmark: Benchmark, recipe: Recipe) -> None:
+        self.benchmark, self.recipe = benchmark, recipe
+        self.stretches: dict[str, files.Stretch] = {}
+
+    def periods(self, site_id: str) -> list[str]:
+        return cube.periods_of(self.benchmark.cube(site_id))
+
+    def mask(self, site_id: str, date: int) -> NDArray[np.uint8]:
+        return np.asarray(self._group(site_id)["mine"][date])
+
+    def clear(self, site_id: str, date: int) -> NDArray[np.uint8]:
+        return np.asarray(self._group(site_id)["clear"][date])
+
+    def image(self, site_id: str, date: int) -> Picture:
+        """True colour (y, x, 3)."""
+        pixels = self._group(site_id)[cube.image_name(self.recipe)]
+        if site_id not in self.stretches:
+            self.stretches[site_id] = files.stretch(np.asarray(pixels[:]), self.recipe)
+        rgb = files.shown(np.asarray(pixels[date]), self.recipe, self.stretches[site_id])
+        return np.moveaxis(rgb, 0, -1)
+
+    def _group(self, site_id: str) -> zarr.Group:
+        return zarr.open_group(self.benchmark.cube(site_id), mode="r")
+
+
+def series(look: Looks, sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
+    """A few sites over their periods, footprints outlined; spread over the splits."""
+    order = sites.assign(rank=sites.groupby("split").cumcount()).sort_values(["rank", "split"])
+    strips = []
+    for site in order.itertuples():
+        labels = look.periods(site.site_id)
+        if not labels or len(strips) == SITES_SHOWN:
+            continue
+        dates = np.unique(np.linspace(0, len(labels) - 1, DATES_SHOWN).round().astype(int))
+        frames = [
+            (labels[date], png(outlined(look.image(site.site_id, date), look.mask(site.site_id, date))))
+            for date in dates
+        ]
+        title = f"{site.name or site.site_id}" + (f", {site.country}" if isinstance(site.country, str) else "")
+        strips.append({"title": title, "split": site.split, "frames": frames})
+    return strips
+
+
+def examples(look: Looks, run: Run, tiles: pd.DataFrame) -> dict[str, Any]:
+    """A model's kept predictions beside images and truth."""
+    by_id = {tile.tile_id: tile for tile in tiles.itertuples()}
+    change = run.metrics["task"] == "change"
+    rows = []
+    for name, packed in list(run.examples.items())[:EXAMPLES_SHOWN]:
+        tile_id, *dates = name.split("|")
+        tile = by_id[tile_id]
+        labels = look.periods(tile.site_id)
+        size = tile.width + tile.pad_x
+        bits = np.unpackbits(packed, axis=-1, count=size).astype(bool)
+        if change:
+            shown = [labels.index(date) for date in dates]
+            truth = change_label(*(_window(look, tile, date)[1] for date in shown))
+            predicted = bits
+        else:
+            shown = [len(labels) - 1]
+            truth = _window(look, tile, shown[0])[1]
+            predicted = bits[-1]
+        predicted = predicted[: tile.height, : tile.width]
+        frames = [(labels[date], png(_window(look, tile, date)[0])) for date in shown]
+        frames.append(("truth", png(coloured(truth == 1, truth))))
+        frames.append(("prediction", png(coloured(predicted, truth))))
+        rows.append({"title": tile_id, "frames": frames})
+    return {"model": run.model, "task": run.metrics["task"], "rows": rows}
+
+
+def outlined(image: Picture, mask: NDArray[np.uint8]) -> Picture:
+    """The image with the footprint's inner edge drawn."""
+    inside = mask == 1
+    core = inside.copy()
+    for axis in (0, 1):
+        for step in (1, -1):
+            core &= np.roll(inside, step, axis)
+    picture = image.copy()
+    picture[inside & ~core] = OUTLINE
+    return picture
+
+
+def coloured(predicted: NDArray[np.bool_], truth: NDArray[np.uint8]) -> Picture:
+    """True and false, positive and negative, each in its colour; unknown grey."""
+    picture = np.empty((*truth.shape, 3), np.uint8)
+    picture[...] = TRUE_NEGATIVE
+    picture[predicted & (truth == 1)] = TRUE_POSITIVE
+    picture[predicted & (truth == 0)] = FALSE_POSITIVE
+    picture[~predicted & (truth == 1)] = FALSE_NEGATIVE
+    picture[truth == 255] = UNKNOWN
+    return picture
+
+
+def png(picture: Picture) -> str:
+    """A data URI, reduced to SIDE pixels where larger."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _window(look: Looks, tile: Any, date: int) -> tuple[Picture, NDArray[np.uint8]]:
+    """A tile's image and mask, unknown where nothing clear was seen."""
+    window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
+    mask = look.mask(tile.site_id, date)[window].copy()
+    mask[look.clear(tile.site_id, date)[window] == 0] = 255
+    return look.image(tile.site_id, date)[window], mask
+
