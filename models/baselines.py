@@ -51,5 +51,3 @@ class BestThreshold:
 def all_background(counts: Confusion) -> dict[str, float]:
     """Scores of never predicting anything, on the pixels that `counts` are of."""
     return scores(Confusion(0, 0, counts.tp + counts.fn, counts.tn + counts.fp))
-
-

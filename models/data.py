@@ -114,7 +114,14 @@ class Pairs(Dataset[dict[str, Any]]):
         pixels, masks = self.cubes.read(tile, [periods.index(pair.t1), periods.index(pair.t2)])
         a, b = torch.from_numpy(self.scale.apply(pixels))
         label = torch.from_numpy(change_label(masks[0], masks[1]))
-        return {"a": a, "b": b, "label": label, "tile_id": pair.tile_id, "t1": pair.t1, "t2": pair.t2}
+        return {
+            "a": a,
+            "b": b,
+            "label": label,
+            "tile_id": pair.tile_id,
+            "t1": pair.t1,
+            "t2": pair.t2,
+        }
 
 
 class Series(Dataset[dict[str, Any]]):
@@ -132,7 +139,12 @@ class Series(Dataset[dict[str, Any]]):
         pixels, masks = self.cubes.read(tile)
         images = torch.from_numpy(self.scale.apply(pixels))
         periods = self.cubes.periods(tile.site_id)
-        return {"images": images, "masks": torch.from_numpy(masks), "tile_id": tile.tile_id, "periods": periods}
+        return {
+            "images": images,
+            "masks": torch.from_numpy(masks),
+            "tile_id": tile.tile_id,
+            "periods": periods,
+        }
 
     def one_date(self, index: int, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Image (C, H, W) and mask (H, W) of a random date of a tile, or of its last."""
@@ -150,7 +162,9 @@ def change_label(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray
     return label
 
 
-def open(benchmark_dir: Path, task: str = "pairs", split: str = "train", scale: Scale | None = None) -> Pairs | Series:
+def open(
+    benchmark_dir: Path, task: str = "pairs", split: str = "train", scale: Scale | None = None
+) -> Pairs | Series:
     """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
     "series". Without `scale` images are standardised by the training split's statistics.
     InputError where the task or the split is unknown or the split is empty."""
@@ -159,7 +173,9 @@ def open(benchmark_dir: Path, task: str = "pairs", split: str = "train", scale: 
     tiles = read_table(benchmark_dir, "tiles")
     chosen = tiles[tiles.split == split]
     if chosen.empty:
-        raise InputError(f"{benchmark_dir} has no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}.")
+        raise InputError(
+            f"{benchmark_dir} has no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}."
+        )
     cubes = Cubes(benchmark_dir)
     scale = scale or training_scale(cubes, tiles)
     if task == "series":

@@ -48,7 +48,7 @@ def evaluate(benchmark_dir: Path, model: str, split: str = "test") -> dict[str, 
         result, table, examples = _segmentation(network, series, device)
     result = {"model": model, "task": saved["task"], "split": split, **result}
     with replacing(run / "examples.npz") as temporary:
-        np.savez_compressed(temporary, **examples)
+        np.savez_compressed(temporary, allow_pickle=False, **examples)
     with replacing(run / "scores.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
     write_json(result, run / "metrics.json")
@@ -122,7 +122,13 @@ def _segmentation(
     if index:
         threshold, best = index.best.best()
         trivial["ndvi"] = {"threshold": 1 - threshold, **metrics.scores(best)}
-    result = {**metrics.scores(total), "lca": lca, "gca": gca, "trivial": trivial, "pixels": vars(total)}
+    result = {
+        **metrics.scores(total),
+        "lca": lca,
+        "gca": gca,
+        "trivial": trivial,
+        "pixels": vars(total),
+    }
     rows = [{"period": k, **metrics.scores(c), **vars(c)} for k, c in sorted(by_period.items())]
     return result, pd.DataFrame(rows), examples
 
@@ -133,7 +139,7 @@ def _items(series: Series) -> Iterator[dict[str, Any]]:
 
 @torch.no_grad()
 def predict_pairs(
-    network: nn.Module, images: Tensor, pairs: list[tuple[int, int]], device: torch.device
+    network: Any, images: Tensor, pairs: list[tuple[int, int]], device: torch.device
 ) -> NDArray[np.bool_]:
     """Change maps (P, H, W) for pairs of the dates of `images` (T, C, H, W)."""
     images = images.to(device)
@@ -150,7 +156,7 @@ def predict_pairs(
 
 
 @torch.no_grad()
-def predict_masks(network: nn.Module, images: Tensor, device: torch.device) -> NDArray[np.bool_]:
+def predict_masks(network: Any, images: Tensor, device: torch.device) -> NDArray[np.bool_]:
     """Footprints (T, H, W) of images (T, C, H, W)."""
     return np.asarray((network(images.to(device))[:, 0] > 0).cpu().numpy())
 

@@ -1,8 +1,8 @@
 """Train one model on a benchmark: a plain loop, the same numbers after an interruption.
 
-    runs/<model>/model.pt        weights, the scale of the bands, and how they came about
-    runs/<model>/train.csv       step, loss, validation loss
-    runs/<model>/checkpoint.pt   only while training; a rerun goes on from it
+runs/<model>/model.pt        weights, the scale of the bands, and how they came about
+runs/<model>/train.csv       step, loss, validation loss
+runs/<model>/checkpoint.pt   only while training; a rerun goes on from it
 """
 
 import csv
@@ -56,7 +56,10 @@ class Settings:
         """From a mapping; InputError names an unknown setting."""
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(given) - known):
-            raise InputError(f"params.yaml: train.{model} has no setting '{unknown[0]}'; known: {', '.join(sorted(known))}.")
+            raise InputError(
+                f"params.yaml: train.{model} has no setting '{unknown[0]}'; "
+                f"known: {', '.join(sorted(known))}."
+            )
         return cls(**given)
 
 
@@ -72,10 +75,14 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     torch.manual_seed(settings.seed)
     network = registry.create(model, in_channels=source.bands, **settings.options).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps, settings.learning_rate / 100)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, settings.steps, settings.learning_rate / 100
+    )
     run = Path(benchmark_dir) / "runs" / model
     run.mkdir(parents=True, exist_ok=True)
-    state = Checkpoint(run / "checkpoint.pt", _key(benchmark_dir, model, settings), network, optimiser, schedule)
+    state = Checkpoint(
+        run / "checkpoint.pt", _key(benchmark_dir, model, settings), network, optimiser, schedule
+    )
     state.resume(device)
     with progress(f"train {model}", settings.steps, "steps") as advance:
         for _ in range(state.step):
@@ -100,7 +107,10 @@ class Source:
         self.validation = self._validation(benchmark_dir, kind)
         self.positive = np.flatnonzero(self._has_positives(benchmark_dir, self.training))
         if not len(self.positive):
-            raise InputError(f"{benchmark_dir}: the training split has no {'change' if task == 'change' else 'footprint'} to learn from.")
+            raise InputError(
+                f"{benchmark_dir}: the training split has no "
+                f"{'change' if task == 'change' else 'footprint'} to learn from."
+            )
         self.bands = len(self.scale.mean)
 
     def _validation(self, benchmark_dir: Path, kind: str) -> Pairs | Series | None:
@@ -133,10 +143,14 @@ class Source:
         drawn = rng.choice(self.positive, size)
         anywhere = rng.random(size) >= self.settings.changed_share
         drawn[anywhere] = rng.integers(0, len(self.training), int(anywhere.sum()))
-        return _stacked([_augmented(_sample(self.training, int(i), rng), self.settings.crop, rng) for i in drawn])
+        return _stacked(
+            [_augmented(_sample(self.training, int(i), rng), self.settings.crop, rng) for i in drawn]
+        )
 
 
-def _sample(dataset: Pairs | Series, index: int, rng: np.random.Generator | None) -> tuple[list[Tensor], Tensor]:
+def _sample(
+    dataset: Pairs | Series, index: int, rng: np.random.Generator | None
+) -> tuple[list[Tensor], Tensor]:
     """One item's inputs and label; of a series a random date, or the last one without `rng`."""
     if isinstance(dataset, Pairs):
         pair = dataset[index]
@@ -145,7 +159,9 @@ def _sample(dataset: Pairs | Series, index: int, rng: np.random.Generator | None
     return [image], mask
 
 
-def _augmented(sample: tuple[list[Tensor], Tensor], crop: int | None, rng: np.random.Generator) -> tuple[list[Tensor], Tensor]:
+def _augmented(
+    sample: tuple[list[Tensor], Tensor], crop: int | None, rng: np.random.Generator
+) -> tuple[list[Tensor], Tensor]:
     """A random crop, turn and flip, the same for all dates and the label; dates may swap."""
     images, label = sample
     turns, flip, swap = int(rng.integers(4)), bool(rng.integers(2)), bool(rng.integers(2))
@@ -186,7 +202,7 @@ def _step(state: "Checkpoint", images: list[Tensor], label: Tensor, settings: Se
     loss = loss_of(state.network(*images), label, settings.positive_weight)
     if not torch.isfinite(loss):
         raise WorkError(f"The loss is not a number at step {state.step}: lower learning_rate in params.yaml.")
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     state.optimiser.step()
     state.schedule.step()
     state.losses.append(float(loss.detach()))
@@ -203,7 +219,9 @@ def _validation_loss(network: nn.Module, source: Source, settings: Settings, dev
     chosen = np.unique(np.linspace(0, len(dataset) - 1, settings.validation_items).round().astype(int))
     losses = []
     for start in range(0, len(chosen), settings.batch):
-        images, label = _stacked([_sample(dataset, int(i), None) for i in chosen[start : start + settings.batch]])
+        images, label = _stacked(
+            [_sample(dataset, int(i), None) for i in chosen[start : start + settings.batch]]
+        )
         logits = network(*(i.to(device) for i in images))
         losses.append((float(loss_of(logits, label.to(device), settings.positive_weight)), len(label)))
     return float(np.average([loss for loss, _ in losses], weights=[n for _, n in losses]))
@@ -226,13 +244,17 @@ class Checkpoint:
 
     def note(self, validation_loss: float) -> None:
         """Take down a validation, keep the weights if they are the best, and save."""
-        self.history.append({"step": self.step, "loss": float(np.mean(self.losses)), "val_loss": validation_loss})
+        self.history.append(
+            {"step": self.step, "loss": float(np.mean(self.losses)), "val_loss": validation_loss}
+        )
         self.losses.clear()
         log.info("step %d: %s", self.step, self.history[-1])
         # Without a validation split the loss is NaN and the last weights are kept.
         if not validation_loss >= self.lowest:
             self.lowest = validation_loss if validation_loss == validation_loss else float("inf")
-            self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+            self.best = {
+                name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
+            }
         saved = {name: getattr(self, name) for name in ("key", "step", "history", "best", "lowest")}
         saved |= {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
         with replacing(self.path) as temporary:
@@ -247,7 +269,9 @@ class Checkpoint:
             return
         for name in ("network", "optimiser", "schedule"):
             getattr(self, name).load_state_dict(saved[name])
-        self.step, self.history, self.best, self.lowest = (saved[n] for n in ("step", "history", "best", "lowest"))
+        self.step, self.history, self.best, self.lowest = (
+            saved[n] for n in ("step", "history", "best", "lowest")
+        )
         log.info("resumed at step %d", self.step)
 
 
@@ -288,7 +312,7 @@ def load(path: Path, device: torch.device | None = None) -> tuple[nn.Module, dic
         network = registry.create(saved["model"], in_channels=len(saved["mean"]), **saved["options"])
         network.load_state_dict(saved["weights"])
     except (pickle.UnpicklingError, KeyError, TypeError, RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"{path} is not a minebench model ({type(error).__name__}): train it again.") from None
+        raise InputError(
+            f"{path} is not a minebench model ({type(error).__name__}): train it again."
+        ) from None
     return network.to(device or "cpu").eval(), saved
-
-

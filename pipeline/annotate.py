@@ -113,7 +113,12 @@ def _annotate_site(task: tuple[Benchmark, Recipe, Any, gpd.GeoDataFrame, str | N
         raise WorkError(f"{path} does not fit index/composites.parquet: run `minebench compose`.")
     if not attributes["periods"]:
         return False
-    inputs = [images, recipe.labels.model_dump(), list(labels.when), [g.wkt for g in labels.geometry]]
+    inputs = [
+        images,
+        recipe.labels.model_dump(),
+        list(labels.when),
+        [g.wkt for g in labels.geometry],
+    ]
     fingerprint = tables.fingerprint(inputs, [sys.modules[__name__]])
     if cube.attributes_of(path / "mine").get("minebench:labels") == fingerprint:
         return False

@@ -20,13 +20,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From a list of mines to a change-detection benchmark, and to measured baselines.",
 )
-Name = Annotated[str | None, typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml.")]
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""Unknown command, missing option, bad value. Typer does not export the class that these share."""
+
+Name = Annotated[
+    str | None,
+    typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml."),
+]
 Model = Annotated[str, typer.Option(help="Model name, such as fc-siam-diff or unet.")]
-Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")
+]
 
 
 def main() -> None:
     """Run the command line: 0 done, 1 the work failed, 2 wrong words or input."""
+    # Until a stage opens its log file nothing is logged: what we print is for the user alone.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app(standalone_mode=False)
     except MinebenchError as error:
@@ -36,12 +46,11 @@ def main() -> None:
         sys.exit(exit_.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("Interrupted; run the same command again to go on.", 1)
-    except Exception as error:
-        # click's own complaints about the words: unknown command, missing option, bad value.
-        if not hasattr(error, "format_message"):
-            logging.getLogger("pipeline").exception("unexpected failure")
-            _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
+    except UsageError as error:
         _fail(f"{error.format_message().rstrip('.')}; see `minebench --help`.", 2)
+    except Exception as error:
+        logging.getLogger("pipeline").exception("unexpected failure")
+        _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
 
 
 def _fail(message: str, status: int) -> None:
@@ -58,7 +67,11 @@ def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
     log = benchmark.log(stage)
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
-        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        filename=log,
+        filemode="w",
+        force=True,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.captureWarnings(True)
     warnings.simplefilter("default")
@@ -79,7 +92,9 @@ def _params() -> dict[str, Any]:
     return params
 
 
-def _by_site(stage: str, name: str | None, scheduler: str | None, build: Callable[..., int], done: str) -> None:
+def _by_site(
+    stage: str, name: str | None, scheduler: str | None, build: Callable[..., int], done: str
+) -> None:
     """Run a stage that works site by site, and say in a line what it did."""
     benchmark, loaded = _begin(stage, name)
     count = build(benchmark, loaded, int(_params().get("workers", 2)), scheduler)
@@ -94,7 +109,9 @@ def sites(benchmark: Name = None) -> None:
     where, loaded = _begin("sites", benchmark)
     table = stage.build(where, loaded)
     repaired = table.site_id[table.repaired].tolist()
-    print(f"sites: {len(table)} sites, {table.mines.sum()} mines, {table.area_km2.sum():.1f} km² of footprint")
+    print(
+        f"sites: {len(table)} sites from {table.mines.sum()} listed shapes of {table.area_km2.sum():.1f} km²"
+    )
     if repaired:
         print(f"sites: repaired invalid geometry in {', '.join(repaired)}")
 
@@ -180,3 +197,30 @@ def report(benchmark: Name = None) -> None:
 
     where, loaded = _begin("report", benchmark)
     print(f"report: {stage.build(where, loaded)}")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
+    mines: Annotated[
+        Path, typer.Option(help="Mine list: GeoPackage, GeoJSON, Shapefile, GeoParquet or CSV.")
+    ],
+    layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
+    like: Annotated[str, typer.Option(help="Benchmark whose recipe to start from.")] = "demo",
+) -> None:
+    """Scaffold a benchmark from your own mine list."""
+    from pipeline.new import scaffold
+
+    benchmark, count = scaffold(name, mines, layer, like)
+    print(f"new: {benchmark.folder} lays out {count} sites. Look through {benchmark.recipe}, then")
+    print(f"  add {name} to benchmarks in params.yaml and run: dvc repro")
+    print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
+
+
+@app.command()
+def check(benchmark: Name = None) -> None:
+    """Verify what the benchmark published: files, checksums, STAC, index against cubes."""
+    from pipeline.check import check as run
+
+    where, _ = _begin("check", benchmark)
+    print(f"check: {run(where)} files are as published")

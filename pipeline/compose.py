@@ -56,8 +56,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     cores = (os.cpu_count() or 1) if scheduler is None else 1
     threads = max(1, cores // max(1, min(workers, len(sites))))
     tasks = [
-        (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], threads)
-        for row in sites.itertuples()
+        (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], threads) for row in sites.itertuples()
     ]
     results = each_site("compose", tasks, _compose_site, workers, scheduler)
     table = pd.DataFrame([row for rows, _ in results for row in rows], columns=list(ROW)).astype(ROW)
@@ -70,7 +69,9 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     return sum(made for _, made in results)
 
 
-def _compose_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int]) -> tuple[list[dict[str, Any]], bool]:
+def _compose_site(
+    task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int],
+) -> tuple[list[dict[str, Any]], bool]:
     """One site's rows, and whether its cube had to be made."""
     benchmark, recipe, site, scenes, threads = task
     folder, path = benchmark.scenes(site.site_id), benchmark.cube(site.site_id)
@@ -189,17 +190,24 @@ def owner_and_clear(
     clear = np.stack([selection.clear_pixels(c, rule) for c in known])
     rank = np.where(clear, 2, np.stack([(c > 0).astype(np.uint8) for c in known]))
     owner = rank.argmax(axis=0).astype(np.uint8)
-    return owner, clear.any(axis=0).astype(np.uint8)
+    return owner, np.asarray(clear.any(axis=0), np.uint8)
 
 
 def _median(
-    days: list[Day], owners: list[Any], reader: Any, recipe: Recipe, shape: tuple[int, int], threads: int
+    days: list[Day],
+    owners: list[Any],
+    reader: Any,
+    recipe: Recipe,
+    shape: tuple[int, int],
+    threads: int,
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     bands, as_seen = recipe.sensor.bands, recipe.selection.policy == "least_cloudy"
     image = np.empty((len(bands), *shape), np.uint16)
 
     def one(index: int) -> NDArray[np.uint8]:
-        stack = np.stack([_mosaic(day, o, reader, bands[index]) for day, (o, _) in zip(days, owners, strict=True)])
+        stack = np.stack(
+            [_mosaic(day, o, reader, bands[index]) for day, (o, _) in zip(days, owners, strict=True)]
+        )
         clear = _clear_stack(owners, stack)
         if as_seen:
             image[index], _ = composite.median(stack, np.ones_like(clear), shape)

@@ -66,20 +66,21 @@ def comparators(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     would compare with sorts last anyway.
     """
     size = 1 << max(0, count - 1).bit_length()
-    pairs = []
-    p = 1
-    while p < size:
-        k = p
-        while k >= 1:
-            for j in range(k % p, size - k, 2 * k):
-                for i in range(min(k, size - j - k)):
-                    a, b = i + j, i + j + k
-                    if a // (2 * p) == b // (2 * p) and b < count:
-                        pairs.append((a, b))
-            k //= 2
-        p *= 2
+    halvings = [(p, p >> shift) for p in _powers(size) for shift in range(p.bit_length())]
+    pairs = [
+        (a, a + k)
+        for p, k in halvings
+        for start in range(k % p, size - k, 2 * k)
+        for a in range(start, start + min(k, size - start - k))
+        if a // (2 * p) == (a + k) // (2 * p) and a + k < count
+    ]
     table = np.array(pairs, np.int64).reshape(-1, 2)
     return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
+
+
+def _powers(size: int) -> list[int]:
+    """Powers of two below `size`."""
+    return [1 << exponent for exponent in range(size.bit_length() - 1)]
 
 
 def _check(stack: Stack, clear: Mask, shape: tuple[int, int]) -> None:

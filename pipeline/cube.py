@@ -59,7 +59,13 @@ def write(
     with replacing(path) as temporary:
         if images:
             cube = _dataset(site, recipe, images, aoi, attributes)
-            cube.to_zarr(temporary, mode="w", zarr_format=3, consolidated=False, encoding=_encoding(cube, recipe))
+            cube.to_zarr(
+                temporary,
+                mode="w",
+                zarr_format=3,
+                consolidated=False,
+                encoding=_encoding(cube, recipe),
+            )
         else:
             zarr.open_group(temporary, mode="w", zarr_format=3, attributes=attributes)
 
@@ -118,7 +124,11 @@ def _consolidate(path: Path) -> None:
     here rather than by zarr because zarr does not replace the file in one step."""
     group = json.loads((path / "zarr.json").read_text())
     arrays = {part.parent.name: json.loads(part.read_text()) for part in sorted(path.glob("*/zarr.json"))}
-    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    group["consolidated_metadata"] = {
+        "kind": "inline",
+        "must_understand": False,
+        "metadata": arrays,
+    }
     write_json(group, path / "zarr.json")
 
 
@@ -128,7 +138,11 @@ def chunk_side(recipe: Recipe) -> int:
 
 
 def _dataset(
-    site: Any, recipe: Recipe, images: list[Image], aoi: NDArray[np.bool_], attributes: dict[str, Any]
+    site: Any,
+    recipe: Recipe,
+    images: list[Image],
+    aoi: NDArray[np.bool_],
+    attributes: dict[str, Any],
 ) -> xr.Dataset:
     box = grid.of_site(site, recipe.sensor.resolution)
     name = image_name(recipe)
@@ -174,4 +188,3 @@ def _encoding(cube: xr.Dataset, recipe: Recipe) -> dict[str, Any]:
 def _shard(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
     """The whole array, rounded up to whole chunks: one file an array."""
     return tuple(-(-size // chunk) * chunk for size, chunk in zip(shape, chunks, strict=True))
-

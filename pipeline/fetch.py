@@ -65,7 +65,12 @@ def _fetch_site(task: tuple[Benchmark, Recipe, Any]) -> bool:
     if isinstance(recipe.source, Synthetic):
         pixels.append((benchmark.archive / site.site_id / "collection.json").read_text())
     pixels_print = tables.fingerprint(pixels, CODE)
-    choice = [pixels_print, recipe.selection.model_dump(), recipe.periods.model_dump(), site.geometry.wkt]
+    choice = [
+        pixels_print,
+        recipe.selection.model_dump(),
+        recipe.periods.model_dump(),
+        site.geometry.wkt,
+    ]
     choice_print = tables.fingerprint(choice)
     kept = Kept.prepared(folder, pixels_print)
     if kept.is_whole(choice_print):
@@ -244,9 +249,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     return {pair[1]: pair[0] for pair in pairs if len(pair) == 2 and len(pair[0]) == 64}
 
 
-def by_grid(
-    source: Source, scene: Scene, recipe: Recipe, target: GeoBox
-) -> list[tuple[GeoBox, list[str]]]:
+def by_grid(source: Source, scene: Scene, recipe: Recipe, target: GeoBox) -> list[tuple[GeoBox, list[str]]]:
     """Bands grouped by the grid they are read onto: their own where it fits the site's and is as
     fine or just twice as coarse (then with an apron), else the target."""
     coarse = mask_grid(target, recipe, source)
@@ -272,4 +275,3 @@ def aoi_pixels(site: Any, area: GeoBox) -> NDArray[np.bool_]:
 
 def _grid_text(site: Any) -> str:
     return f"{site.epsg} {site.left} {site.top} {site.height} {site.width}"
-

@@ -16,7 +16,11 @@ def centre(geometry: BaseGeometry) -> tuple[float, float]:
     """Longitude and latitude of the mean of a geometry's vertices on the sphere."""
     points = np.radians(shapely.get_coordinates(geometry))
     lon, lat = points[:, 0], points[:, 1]
-    x, y, z = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(), np.sin(lat).mean()
+    x, y, z = (
+        (np.cos(lat) * np.cos(lon)).mean(),
+        (np.cos(lat) * np.sin(lon)).mean(),
+        np.sin(lat).mean(),
+    )
     return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
 
 
@@ -33,9 +37,7 @@ def utm_epsg(lon: float, lat: float) -> int:
 def project(geometry: BaseGeometry, source: str | int, target: str | int) -> BaseGeometry:
     """A geometry in another CRS, vertex by vertex."""
     transformer = Transformer.from_crs(source, target, always_xy=True)
-    return shapely.transform(
-        geometry, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
-    )
+    return shapely.transform(geometry, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
 
 
 def around(geometry: BaseGeometry) -> str:
@@ -55,7 +57,7 @@ def near_pairs(geometries: Sequence[BaseGeometry], within_m: float) -> Iterator[
     boxes = np.array([_box(geometry, within_m) for geometry in geometries])
     if not len(boxes):
         return
-    shifted = [shapely.box(*(boxes + [lon, 0, lon, 0]).T) for lon in (-360, 0, 360)]
+    shifted = [shapely.box(*np.add(boxes, [lon, 0, lon, 0]).T) for lon in (-360, 0, 360)]
     tree = shapely.STRtree(shifted[1])
     found = {
         (min(i, j), max(i, j))

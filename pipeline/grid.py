@@ -17,6 +17,22 @@ def snapped(bounds: tuple[float, float, float, float], epsg: int, sensor: Sensor
     return geobox(epsg, left, top, round((top - bottom) / res), round((right - left) / res), res)
 
 
+def around(
+    middle: tuple[float, float], width: float, height: float, epsg: int, sensor: Sensor, exact: bool
+) -> GeoBox:
+    """A GeoBox of a given size about a place, its corners on the sensor's grid.
+
+    The number of pixels depends on the size alone, not on where the place falls on the grid; the
+    edges may so move by half a step of the grid. With `exact` a step is added, so that nothing of
+    the size is lost.
+    """
+    step, res = sensor.snap or sensor.resolution, sensor.resolution
+    columns, rows = (math.ceil(size / step - 1e-6) + exact for size in (width, height))
+    left = round((middle[0] - columns * step / 2) / step) * step
+    top = round((middle[1] + rows * step / 2) / step) * step
+    return geobox(epsg, left, top, round(rows * step / res), round(columns * step / res), res)
+
+
 def geobox(epsg: int, left: float, top: float, height: int, width: int, res: float) -> GeoBox:
     """North-up GeoBox from its upper left corner (metres) and its shape in pixels of `res` metres."""
     return GeoBox((height, width), Affine(res, 0, left, 0, -res, top), f"EPSG:{epsg}")
@@ -25,7 +41,12 @@ def geobox(epsg: int, left: float, top: float, height: int, width: int, res: flo
 def of_site(site: Any, resolution: float) -> GeoBox:
     """A site's GeoBox from its row in `sites`."""
     return geobox(
-        int(site.epsg), float(site.left), float(site.top), int(site.height), int(site.width), resolution
+        int(site.epsg),
+        float(site.left),
+        float(site.top),
+        int(site.height),
+        int(site.width),
+        resolution,
     )
 
 

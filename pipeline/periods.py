@@ -1,8 +1,8 @@
 """Periods: the spans of time that become the cube's dates, and the season searched in each."""
 
 import re
-from dataclasses import dataclass
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 

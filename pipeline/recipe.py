@@ -180,7 +180,7 @@ class Sites(Part):
     min_size_m: float = Field(default=0, ge=0)
     """Least side of the AOI."""
     limit: int | None = Field(default=None, ge=1)
-    """Only the first so many sites by site_id: for trying a long list."""
+    """Only so many sites, a fixed sample: for trying a long list."""
 
 
 class Labels(Part):

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+from pathlib import Path
 
 import antimeridian
 import geopandas as gpd
@@ -24,20 +25,29 @@ ID_DEGREES = 1e-6
 
 
 def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
-    """Make and write the table of sites; see DESIGN for its columns. Returns it."""
+    """Make and write the table of sites. Returns it."""
+    sites = lay_out(benchmark, recipe)
+    tables.write(sites, benchmark.table("sites"))
+    return sites
+
+
+def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
+    """The table of sites: one row an AOI, with `geometry` (AOI) and `footprint` in EPSG:4326, and
+    its grid as epsg, left, top (metres), height, width (pixels)."""
     found = mines.read(benchmark, recipe.sites)
     if found.repaired:
         log.warning("repaired invalid geometry in rows %s", ", ".join(map(str, found.repaired)))
     listed = found.mines.assign(repaired=np.isin(np.arange(len(found.mines)) + 1, found.repaired))
+    if recipe.sites.group_m:
+        # Parts of one multipolygon may lie kilometres apart: distance decides what is one site.
+        listed = listed.explode(ignore_index=True)
     listed = polygons_from(listed, recipe.sites.point_radius_m)
     kept = apply_filters(listed, recipe.sites.filters)
     if kept.empty:
         raise InputError(
             f"{benchmark.recipe}: sites.filters leave none of the {len(listed)} mines; loosen them."
         )
-    sites = group(kept, recipe, source=recipe.sites.mines)
-    tables.write(sites, benchmark.table("sites"))
-    return sites
+    return group(kept, recipe, source=Path(recipe.sites.mines).name)
 
 
 def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame:
@@ -88,7 +98,9 @@ def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFra
     sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326)
     sites["footprint"] = gpd.GeoSeries(sites["footprint"], crs=4326)
     sites = sites.sort_values("site_id").drop_duplicates("site_id").reset_index(drop=True)
-    return sites.head(recipe.sites.limit) if recipe.sites.limit else sites
+    # The hash at an id's end makes a fixed sample that is spread over the list.
+    sample = sites.site_id.str[-6:].rank(method="first").le(recipe.sites.limit or len(sites))
+    return sites[sample].reset_index(drop=True)
 
 
 def _site(members: gpd.GeoDataFrame, recipe: Recipe, source: str) -> dict[str, object]:
@@ -128,8 +140,8 @@ def area_of_interest(outline: BaseGeometry, epsg: int, recipe: Recipe) -> tuple[
     width, height = (max(side, recipe.sites.min_size_m) for side in (right - left, top - bottom))
     if recipe.sites.square:
         width = height = max(width, height)
-    x, y = (left + right) / 2, (bottom + top) / 2
-    box = grid.snapped((x - width / 2, y - height / 2, x + width / 2, y + height / 2), epsg, recipe.sensor)
+    middle = (left + right) / 2, (bottom + top) / 2
+    box = grid.around(middle, width, height, epsg, recipe.sensor, exact=recipe.sites.buffer_m == 0)
     if recipe.sites.square:
         return box, shapely.box(*box.boundingbox.bbox)
     return box, buffered.intersection(shapely.box(*box.boundingbox.bbox))

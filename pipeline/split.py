@@ -36,7 +36,11 @@ def assign(sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
 
 
 def _distribute(
-    sites: gpd.GeoDataFrame, order: list[list[int]], fractions: dict[str, float], wanted: list[str], rule: Split
+    sites: gpd.GeoDataFrame,
+    order: list[list[int]],
+    fractions: dict[str, float],
+    wanted: list[str],
+    rule: Split,
 ) -> list[tuple[list[int], str]]:
     """Each unit to the split that lacks most, first in its stratum, then over all."""
     total = {name: 0.0 for name in wanted}

@@ -1,8 +1,8 @@
 """Stage `tile`: windows, their periods, their pairs and their split, as tables over the cubes.
 
-    index/tiles.parquet          one row a window
-    index/tile_periods.parquet   one row a window and period
-    index/pairs.parquet          one row a window and pair of periods
+index/tiles.parquet          one row a window
+index/tile_periods.parquet   one row a window and period
+index/pairs.parquet          one row a window and pair of periods
 """
 
 import logging
@@ -32,7 +32,9 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     splits = split.assign(sites, recipe.split)
     tasks = [(benchmark, recipe, row, splits[row.site_id]) for row in sites.itertuples()]
     found = each_site("tile", tasks, _tile_site, workers, scheduler)
-    tiles, tile_periods, pairs = (pd.DataFrame(sum((part[i] for part in found), [])) for i in range(3))
+    tiles, tile_periods, pairs = (
+        pd.DataFrame([row for part in found for row in part[table]]) for table in range(3)
+    )
     if tiles.empty:
         raise InputError(
             f"{benchmark.recipe}: tiling.size {recipe.tiling.size} fits no site; lower it or set tiling.pad."

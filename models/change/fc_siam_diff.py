@@ -4,6 +4,7 @@ One encoder sees both dates; the decoder takes the deepest features of the later
 level, the absolute difference of the two dates' features.
 """
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -62,8 +63,13 @@ class FCSiamDiff(nn.Module):
 def _block(widths: list[int], dropout: float) -> nn.Sequential:
     """3x3 convolutions, each with batch norm, ReLU and dropout."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.Dropout2d(dropout)]
+    for before, after in pairwise(widths):
+        layers += [
+            nn.Conv2d(before, after, 3, padding=1),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Dropout2d(dropout),
+        ]
     return nn.Sequential(*layers)
 
 

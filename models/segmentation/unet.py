@@ -1,6 +1,8 @@
 """U-Net (Ronneberger, Fischer and Brox 2015, arXiv 1505.04597, figure 1), with padding and batch
 norm as is usual today, so that the logits have the image's size."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,7 +21,7 @@ class UNet(nn.Module):
         inputs = [in_channels, *widths[:-1]]
         self.encoders = nn.ModuleList(_block(a, b) for a, b in zip(inputs, widths, strict=True))
         down = list(reversed(widths))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in zip(down, down[1:], strict=False))
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in pairwise(down))
         self.decoders = nn.ModuleList(_block(2 * b, b) for b in down[1:])
         self.head = nn.Conv2d(width, 1, 1)
 
@@ -41,5 +43,9 @@ def _block(before: int, after: int) -> nn.Sequential:
     """Two 3x3 convolutions, each with batch norm and ReLU."""
     layers: list[nn.Module] = []
     for a, b in ((before, after), (after, after)):
-        layers += [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(a, b, 3, padding=1, bias=False),
+            nn.BatchNorm2d(b),
+            nn.ReLU(inplace=True),
+        ]
     return nn.Sequential(*layers)

@@ -38,8 +38,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
         if path.is_dir() and path.name not in set(sites.site_id):
             shutil.rmtree(path)
     tasks = [
-        (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], index)
-        for row in sites.itertuples()
+        (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], index) for row in sites.itertuples()
     ]
     made = each_site("catalog", tasks, collection.write_site, workers, scheduler)
     present = [site for site in sites.site_id if (benchmark.stac / site / "collection.json").is_file()]
@@ -75,7 +74,9 @@ def _write_items(benchmark: Benchmark) -> None:
     for path in sorted(benchmark.stac.glob("*/*/*.json")):
         if path.stem == path.parent.name or path.name == "footprint.geojson":
             continue
-        items.append(_relocated(json.loads(path.read_text()), path.parent.relative_to(benchmark.stac).as_posix()))
+        items.append(
+            _relocated(json.loads(path.read_text()), path.parent.relative_to(benchmark.stac).as_posix())
+        )
     reader = parse_stac_items_to_arrow(items)
     table = pa.Table.from_batches(reader, schema=reader.schema)
     with replacing(benchmark.stac / "items.parquet") as temporary:

@@ -43,7 +43,19 @@ def write_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, dict[str, Any]]
             group = zarr.open_group(path, mode="r")
             stretch = files.stretch(np.asarray(group[cube.image_name(recipe)][:]), recipe)
             for position, label in enumerate(labels):
-                _write_item(temporary, folder, benchmark, recipe, site, scenes, group, position, label, stretch, tree)
+                _write_item(
+                    temporary,
+                    folder,
+                    benchmark,
+                    recipe,
+                    site,
+                    scenes,
+                    group,
+                    position,
+                    label,
+                    stretch,
+                    tree,
+                )
             _write_collection(temporary, folder, benchmark, recipe, site, index, tree, print_)
     else:
         _write_collection(folder, folder, benchmark, recipe, site, index, tree, print_)
@@ -71,7 +83,16 @@ def _write_item(
     store = relative(benchmark.cube(site.site_id), final / label)
     period = next(p for p in recipe.periods.periods() if p.label == label)
     chosen = scenes[(scenes.period == label) & scenes.selected]
-    described = item.describe(recipe, site, period, box, mask, clear, chosen, {**item.cube_assets(recipe, store, tree), **assets})
+    described = item.describe(
+        recipe,
+        site,
+        period,
+        box,
+        mask,
+        clear,
+        chosen,
+        {**item.cube_assets(recipe, store, tree), **assets},
+    )
     write_json(described, folder / f"{described['id']}.json")
 
 
@@ -99,7 +120,7 @@ def _write_collection(
         "stac_extensions": COLLECTION_EXTENSIONS,
         "id": site.site_id,
         "title": (site.name or site.site_id) + country,
-        "description": f"{recipe.title}: {site.mines} mine polygon(s), {site.area_km2:.2f} km² in the mine list.",
+        "description": f"{recipe.title}: {site.mines} shape(s) of {site.area_km2:.2f} km² in the mine list.",
         "license": LICENCES.get(recipe.source.name, "other"),
         "version": __version__,
         "sci:citation": recipe.citation or recipe.title,
@@ -112,7 +133,11 @@ def _write_collection(
             {"rel": "root", "href": "../catalog.json", "type": "application/json"},
             {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
             *(
-                {"rel": "item", "href": f"./{label}/{item.item_id(site, label)}.json", "type": "application/geo+json"}
+                {
+                    "rel": "item",
+                    "href": f"./{label}/{item.item_id(site, label)}.json",
+                    "type": "application/geo+json",
+                }
                 for label in labels
             ),
         ],
@@ -145,5 +170,3 @@ def relative(path: Path, folder: Path) -> str:
 def joined(folder: str, href: str) -> str:
     """An href relative to `folder` made relative to the folder's root."""
     return posixpath.normpath(posixpath.join(folder, href))
-
-

@@ -25,7 +25,13 @@ COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255
 CLASSES = [
     {"value": 0, "name": "background", "description": "No mine", "color_hint": "3C3C3C"},
     {"value": 1, "name": "mine", "description": "Mine footprint", "color_hint": "E4572E"},
-    {"value": 255, "name": "unknown", "description": "Not annotated", "color_hint": "AAAAAA", "nodata": True},
+    {
+        "value": 255,
+        "name": "unknown",
+        "description": "Not annotated",
+        "color_hint": "AAAAAA",
+        "nodata": True,
+    },
 ]
 
 
@@ -99,10 +105,19 @@ def write(
     cog.write(folder / "mine.tif", mask[np.newaxis], box, 255, COLOURS)
     _write_thumbnail(folder / "thumbnail.png", rgb)
     _write_footprint(folder / "footprint.geojson", site, box, mask, label)
-    raster = {"proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8"}
+    raster = {
+        "proj:shape": list(box.shape),
+        "proj:transform": list(box.transform)[:6],
+        "data_type": "uint8",
+    }
     return {
         "visual": {
-            **_asset(folder / "visual.tif", "True colour, 8 bit, one stretch for all dates", COG, ["visual"]),
+            **_asset(
+                folder / "visual.tif",
+                "True colour, 8 bit, one stretch for all dates",
+                COG,
+                ["visual"],
+            ),
             "bands": [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")],
             "nodata": 0,
             **raster,
@@ -114,7 +129,9 @@ def write(
             "classification:classes": CLASSES,
             **raster,
         },
-        "footprint": _asset(folder / "footprint.geojson", "Mine footprint", "application/geo+json", ["labels"]),
+        "footprint": _asset(
+            folder / "footprint.geojson", "Mine footprint", "application/geo+json", ["labels"]
+        ),
         "thumbnail": _asset(folder / "thumbnail.png", "Thumbnail", "image/png", ["thumbnail"]),
     }
 
@@ -138,7 +155,9 @@ def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 def _write_footprint(path: Path, site: Any, box: GeoBox, mask: NDArray[np.uint8], label: str) -> None:
     """The mask's outline in EPSG:4326; no feature where the period is unknown."""
-    found = [shapely.geometry.shape(polygon) for polygon, _ in shapes(mask, mask == 1, transform=box.transform)]
+    found = [
+        shapely.geometry.shape(polygon) for polygon, _ in shapes(mask, mask == 1, transform=box.transform)
+    ]
     known = bool((mask != 255).any())
     area = round(float((mask == 1).sum()) * box.resolution.x**2 / 1e6, 6)
     outline = to_lonlat(shapely.union_all(found), int(site.epsg)) if found else None

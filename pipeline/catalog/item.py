@@ -25,7 +25,6 @@ EXTENSIONS = [
 ]  # fmt: skip
 
 
-
 def item_id(site: Any, label: str) -> str:
     return f"{site.site_id}_{label}"
 
@@ -78,7 +77,11 @@ def cube_assets(recipe: Recipe, href: str, tree: files.Tree) -> dict[str, Any]:
     """The site's cube seen as this item's image and mask: one Zarr group over all dates."""
     scale = {"raster:scale": 0.0001} if recipe.sensor.dtype == "uint16" else {}
     bands = [
-        {"name": band, **({"eo:common_name": COMMON_NAMES[band]} if band in COMMON_NAMES else {}), **scale}
+        {
+            "name": band,
+            **({"eo:common_name": COMMON_NAMES[band]} if band in COMMON_NAMES else {}),
+            **scale,
+        }
         for band in recipe.sensor.bands
     ]
     common = {"href": href, "type": files.ZARR, **tree.fields()}

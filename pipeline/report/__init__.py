@@ -94,7 +94,12 @@ def _availability(composites: pd.DataFrame) -> dict[str, Any]:
     rows = []
     for site_id, group in composites.groupby("site_id", sort=True):
         cells = {
-            row.period: {"share": row.clear, "kept": row.kept, "days": row.days, "reason": row.reason}
+            row.period: {
+                "share": row.clear,
+                "kept": row.kept,
+                "days": row.days,
+                "reason": row.reason,
+            }
             for row in group.itertuples()
         }
         rows.append((site_id, cells))

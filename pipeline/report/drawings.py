@@ -7,31 +7,46 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline import countries, geodesy
 from pipeline.report.pictures import Run
 
 SPLIT_COLOURS = {"train": "#3b6fb6", "val": "#e0a02e", "test": "#c8413b"}
 GREY = "#8a8f98"
-FONT = {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "minebench", "font.size": 9}
+FONT = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "svg.hashsalt": "minebench",
+    "font.size": 9,
+}
 
 
 def world(sites: gpd.GeoDataFrame) -> str:
     """The sites on a map of the land around them, coloured by split."""
     lon, lat = np.array([geodesy.centre(geometry) for geometry in sites.geometry]).T
     with mpl.rc_context(FONT):
-        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        figure = Figure(figsize=(9, 4), layout="constrained")
         axes = figure.subplots()
         countries.borders().plot(ax=axes, color="#e7e9ec", edgecolor="#ffffff", linewidth=0.5)
         for split, colour in SPLIT_COLOURS.items():
             own = (sites.split == split).to_numpy()
             if own.any():
-                axes.scatter(lon[own], lat[own], s=34, color=colour, edgecolor="white", linewidth=0.7, label=split, zorder=3)
+                axes.scatter(
+                    lon[own],
+                    lat[own],
+                    s=34,
+                    color=colour,
+                    edgecolor="white",
+                    linewidth=0.7,
+                    label=split,
+                    zorder=3,
+                )
         none = sites.split.isna().to_numpy()
         if none.any():
             axes.scatter(lon[none], lat[none], s=34, marker="x", color=GREY, label="no image", zorder=3)
-        x0, x1 = _span(lon, 18, -180, 180)
-        y0, y1 = _span(lat, 9, -60, 85)
+        x0, x1 = _span(lon, 30, -180, 180)
+        y0, y1 = _span(lat, 14, -60, 85)
         axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect=1 / max(0.3, np.cos(np.radians((y0 + y1) / 2))))
         axes.set_axis_off()
         axes.legend(loc="lower left", frameon=False, ncols=4)
@@ -43,7 +58,12 @@ def footprints(by_period: pd.DataFrame) -> str:
     with mpl.rc_context(FONT):
         figure = Figure(figsize=(4.4, 2.6), layout="constrained")
         axes = figure.subplots()
-        axes.bar(by_period.period.astype(str), by_period.share * 100, color=SPLIT_COLOURS["train"], width=0.65)
+        axes.bar(
+            by_period.period.astype(str),
+            by_period.share * 100,
+            color=SPLIT_COLOURS["train"],
+            width=0.65,
+        )
         _tidy(axes, "Footprint, % of known area")
         if len(by_period) > 12:
             axes.set_xticks(axes.get_xticks()[:: len(by_period) // 8])
@@ -62,9 +82,15 @@ def by_interval(runs: list[Run]) -> str | None:
             axes.plot(run.table.interval, run.table.f1, marker="o", label=run.model)
         vector = change[0].metrics["trivial"]["change_vector"]["f1"]
         if vector is not None:
-            axes.axhline(vector, color=GREY, linestyle="--", linewidth=1, label="change vector, all intervals")
+            axes.axhline(
+                vector,
+                color=GREY,
+                linestyle="--",
+                linewidth=1,
+                label="change vector, all intervals",
+            )
         axes.set(ylim=(0, 1), xlabel="interval")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _tidy(axes, "F1 by interval")
         axes.legend(frameon=False, loc="lower right")
         return _svg(figure)

@@ -70,17 +70,22 @@ class Looks:
 def series(look: Looks, sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     """A few sites over their periods, footprints outlined; spread over the splits."""
     order = sites.assign(rank=sites.groupby("split").cumcount()).sort_values(["rank", "split"])
-    strips = []
+    strips: list[dict[str, Any]] = []
     for site in order.itertuples():
         labels = look.periods(site.site_id)
         if not labels or len(strips) == SITES_SHOWN:
             continue
         dates = np.unique(np.linspace(0, len(labels) - 1, DATES_SHOWN).round().astype(int))
         frames = [
-            (labels[date], png(outlined(look.image(site.site_id, date), look.mask(site.site_id, date))))
+            (
+                labels[date],
+                png(outlined(look.image(site.site_id, date), look.mask(site.site_id, date))),
+            )
             for date in dates
         ]
-        title = f"{site.name or site.site_id}" + (f", {site.country}" if isinstance(site.country, str) else "")
+        title = f"{site.name or site.site_id}" + (
+            f", {site.country}" if isinstance(site.country, str) else ""
+        )
         strips.append({"title": title, "split": site.split, "frames": frames})
     return strips
 
@@ -150,4 +155,3 @@ def _window(look: Looks, tile: Any, date: int) -> tuple[Picture, NDArray[np.uint
     mask = look.mask(tile.site_id, date)[window].copy()
     mask[look.clear(tile.site_id, date)[window] == 0] = 255
     return look.image(tile.site_id, date)[window], mask
-

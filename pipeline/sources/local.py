@@ -50,9 +50,7 @@ class LocalSource:
         if missing := [band for band in bands if band not in scene.assets]:
             raise InputError(f"source.bands does not say which band of the files is {missing[0]}.")
         assets = [scene.assets[band] for band in bands]
-        return np.stack(
-            [raster.read(a.href, a.index, grid, Resampling.bilinear, a.nodata) for a in assets]
-        )
+        return np.stack([raster.read(a.href, a.index, grid, Resampling.bilinear, a.nodata) for a in assets])
 
     def _listed(self) -> list[tuple[Path, date]]:
         """The folder's images with their dates. InputError where none fits the pattern."""
@@ -93,7 +91,9 @@ def _date(text: str, path: Path) -> date:
             return datetime.strptime(text, form).date()
         except ValueError:
             continue
-    raise InputError(f"{path}: '{text}' is not a date; the pattern's group must be YYYY, YYYYMMDD or YYYY-MM-DD.")
+    raise InputError(
+        f"{path}: '{text}' is not a date; the pattern's group must be YYYY, YYYYMMDD or YYYY-MM-DD."
+    )
 
 
 def _footprint(path: Path) -> BaseGeometry:

@@ -64,7 +64,9 @@ class StacSource:
 
     def _asset(self, scene: Scene, band: str) -> Asset:
         if band not in scene.assets:
-            raise InputError(f"sensor.bands: scene {scene.id} has no band {band}; name its asset in source.assets.")
+            raise InputError(
+                f"sensor.bands: scene {scene.id} has no band {band}; name its asset in source.assets."
+            )
         return scene.assets[band]
 
     def _scene(self, item: pystac.Item) -> Scene:

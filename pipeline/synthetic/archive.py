@@ -1,9 +1,9 @@
 """Stage `archive`: a static STAC 1.1 catalog of synthetic Sentinel-2 L2A scenes, and its truth.
 
-    archive/catalog.json                      root
-    archive/footprints.parquet                true footprints: site_id, year, geometry
-    archive/<site_id>/collection.json         scenes of one site's surroundings
-    archive/<site_id>/<scene>/<scene>.json    item; its assets beside it, one COG a band
+archive/catalog.json                      root
+archive/footprints.parquet                true footprints: site_id, year, geometry
+archive/<site_id>/collection.json         scenes of one site's surroundings
+archive/<site_id>/<scene>/<scene>.json    item; its assets beside it, one COG a band
 """
 
 import json
@@ -22,6 +22,7 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.features import shapes
+from shapely.geometry.base import BaseGeometry
 
 from models.files import replacing, sha256, write_json
 from pipeline import __version__, cog, geodesy, grid, tables
@@ -52,7 +53,10 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     are. Returns how many were made."""
     benchmark.archive.mkdir(parents=True, exist_ok=True)
     if not isinstance(recipe.source, Synthetic):
-        write_json({"source": json.loads(recipe.source.model_dump_json())}, benchmark.archive / "source.json")
+        write_json(
+            {"source": json.loads(recipe.source.model_dump_json())},
+            benchmark.archive / "source.json",
+        )
         return 0
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     _prune(benchmark.archive, set(sites.site_id))
@@ -97,7 +101,7 @@ def _mines_near(site: Any, sites: gpd.GeoDataFrame, recipe: Recipe) -> list[Mine
     return found
 
 
-def _outline(site: Any, recipe: Recipe) -> shapely.Geometry:
+def _outline(site: Any, recipe: Recipe) -> BaseGeometry:
     """A site's footprint in its UTM zone; where none is known, a round one in the AOI's middle."""
     if site.footprint is not None and not site.footprint.is_empty:
         return geodesy.project(site.footprint, 4326, site.epsg)
@@ -127,14 +131,17 @@ def _make_site(task: tuple[Benchmark, Recipe, Any, list[Mine]]) -> bool:
     folder = benchmark.archive / site.site_id
     area, windows = _granule_grid(site, recipe), _windows(site, recipe)
     outlines = [(m.outline.wkt, m.seed, m.first_year) for m in mines]
-    inputs = [recipe.source.model_dump(), str(area), [(str(a), str(b)) for _, a, b in windows], outlines]
+    inputs = [
+        recipe.source.model_dump(),
+        str(area),
+        [(str(a), str(b)) for _, a, b in windows],
+        outlines,
+    ]
     fingerprint = tables.fingerprint(inputs, CODE)
     if _fingerprint_of(folder) == fingerprint:
         return False
     place = geodesy.centre(site.geometry)
-    plan = list(
-        overpass.granules(area, place, windows, recipe.source.scenes_per_period, recipe.source.seed)
-    )
+    plan = list(overpass.granules(area, place, windows, recipe.source.scenes_per_period, recipe.source.seed))
     with replacing(folder) as temporary:
         temporary.mkdir()
         items = _write_scenes(temporary, plan, mines, recipe.source)
@@ -182,11 +189,19 @@ def _write_scene(folder: Path, granule: overpass.Granule, image: overpass.Pictur
     for band, numbers in image.bands.items():
         fine = band in spectra.FINE_BANDS
         assets[ASSETS[band]] = _asset(
-            scene / f"{band}.tif", numbers, granule.grid if fine else coarse, 0, _band_field(band, granule)
+            scene / f"{band}.tif",
+            numbers,
+            granule.grid if fine else coarse,
+            0,
+            _band_field(band, granule),
         )
     assets["scl"] = _asset(scene / "SCL.tif", image.scl, coarse, 0, {"name": "SCL"})
     truth = _asset(scene / "true_mask.tif", image.truth, coarse, 255, {"name": "truth"})
-    assets["true_mask"] = {**truth, "title": "True mask: " + str(overpass.TRUTH), "roles": ["metadata"]}
+    assets["true_mask"] = {
+        **truth,
+        "title": "True mask: " + str(overpass.TRUTH),
+        "roles": ["metadata"],
+    }
     item = _item(granule, image.cloud_cover, assets)
     write_json(item, scene / f"{granule.id}.json")
     return item
@@ -194,10 +209,17 @@ def _write_scene(folder: Path, granule: overpass.Granule, image: overpass.Pictur
 
 def _band_field(band: str, granule: overpass.Granule) -> dict[str, Any]:
     offset = -0.1 if granule.offset else 0
-    return {"name": band, "eo:common_name": COMMON_NAMES[band], "raster:scale": 0.0001, "raster:offset": offset}
+    return {
+        "name": band,
+        "eo:common_name": COMMON_NAMES[band],
+        "raster:scale": 0.0001,
+        "raster:offset": offset,
+    }
 
 
-def _asset(path: Path, pixels: NDArray[Any], area: GeoBox, nodata: int, band: dict[str, Any]) -> dict[str, Any]:
+def _asset(
+    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: int, band: dict[str, Any]
+) -> dict[str, Any]:
     """Write a COG and describe it."""
     cog.write(path, pixels[np.newaxis], area, nodata)
     return {
@@ -286,7 +308,11 @@ def _write_collection(folder: Path, site: Any, items: list[dict[str, Any]], fing
             {"rel": "root", "href": "../catalog.json", "type": "application/json"},
             {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
             *(
-                {"rel": "item", "href": f"./{item['id']}/{item['id']}.json", "type": "application/geo+json"}
+                {
+                    "rel": "item",
+                    "href": f"./{item['id']}/{item['id']}.json",
+                    "type": "application/geo+json",
+                }
                 for item in items
             ),
         ],

@@ -49,14 +49,17 @@ def land(grid: GeoBox, seed: int) -> Land:
         np.floor((u + bend) / FIELD_M).astype(np.int64),
         np.floor((v + bend) / (1.7 * FIELD_M)).astype(np.int64),
     )
-    texture = noise.white(window, 10, seed + 90) * 0.6 + noise.smooth(window, 35, seed + 91) * 0.4
-    return Land(
-        window, seed, wild, rough, is_river, is_village, wild > 0.5, is_road, field, texture - 0.5
-    )
+    texture = 0.6 * noise.white(window, 10, seed + 90) + 0.4 * noise.smooth(window, 35, seed + 91)
+    texture = texture.astype(np.float32) - np.float32(0.5)
+    return Land(window, seed, wild, rough, is_river, is_village, wild > 0.5, is_road, field, texture)
 
 
 def surfaces(
-    place: Land, year: int, day_of_year: int, latitude: float, mines: Iterable[tuple[Mine, MineState]]
+    place: Land,
+    year: int,
+    day_of_year: int,
+    latitude: float,
+    mines: Iterable[tuple[Mine, MineState]],
 ) -> SurfaceMap:
     """Surface codes (height, width), indices into `spectra.NAMES`, on a day."""
     codes = _countryside(place, year)

@@ -1,6 +1,7 @@
 """Smooth noise that depends on place alone: the same metres give the same value in any window."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Window:
 
 def mix(*parts: int | NDArray[np.int64]) -> NDArray[np.uint64]:
     """Hash of integers (arrays broadcast) to 64 well-mixed bits, by splitmix64's finaliser."""
-    state = np.uint64(0x9E3779B97F4A7C15)
+    state: Any = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
         for part in parts:
             state = state ^ np.asarray(part).astype(np.int64).view(np.uint64)

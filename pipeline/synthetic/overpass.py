@@ -68,7 +68,11 @@ class Picture:
 
 
 def granules(
-    grid: GeoBox, place: tuple[float, float], windows: list[tuple[Period, date, date]], per_period: int, seed: int
+    grid: GeoBox,
+    place: tuple[float, float],
+    windows: list[tuple[Period, date, date]],
+    per_period: int,
+    seed: int,
 ) -> Iterator[Granule]:
     """All granules of all passes over `grid`, whose centre is `place` (lon, lat)."""
     lon, lat = place
@@ -95,14 +99,29 @@ def _of_pass(
     draw = [float(noise.uniform(pass_seed, 900 + i)) for i in range(5)]
     baseline, offset, removed = _processing(time.date(), draw[2])
     # Sum of two uniforms, so that most dates lie within a quarter of a pixel.
-    shift = (round(10 * 0.45 * (draw[0] + draw[1] - 1), 2), round(10 * 0.45 * (draw[3] + draw[4] - 1), 2))
+    shift = (
+        round(10 * 0.45 * (draw[0] + draw[1] - 1), 2),
+        round(10 * 0.45 * (draw[3] + draw[4] - 1), 2),
+    )
     platform = "sentinel-2a" if time.toordinal() % 10 < 5 else "sentinel-2b"
     for tile in _tiles(grid):
         corner = tile.transform
         code = f"{zone % 100:02d}{'N' if zone < 32700 else 'S'}{corner.c / 100:05.0f}{corner.f / 100:06.0f}"
         name = f"S2{platform[-1].upper()}_{code}_{time:%Y%m%d}_{orbit:03d}_L2A"
         yield Granule(
-            name, time, platform, orbit, tile, lat, seed, pass_seed, baseline, offset, removed, shift, edge
+            name,
+            time,
+            platform,
+            orbit,
+            tile,
+            lat,
+            seed,
+            pass_seed,
+            baseline,
+            offset,
+            removed,
+            shift,
+            edge,
         )
 
 

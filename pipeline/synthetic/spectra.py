@@ -61,7 +61,7 @@ def table(day_of_year: int, latitude: float) -> NDArray[np.float32]:
     for name, (bare, peak, width) in COURSE.items():
         green = greenness(day_of_year, latitude, peak, width)
         greened[CODE[name]] = green * values[CODE[name]] + (1 - green) * values[CODE[bare]]
-    return greened
+    return greened.astype(np.float32)
 
 
 def greenness(day_of_year: int, latitude: float, peak: float, width: float) -> float:

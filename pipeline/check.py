@@ -1,0 +1,136 @@
+"""Command `check`: is what a benchmark published still what it says it is?
+
+Five classes of damage, in order; the first one found ends the check and lists all its cases.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pystac
+import zarr
+from pystac.validation import validate_dict
+
+from models.errors import WorkError
+from models.files import sha256
+from pipeline import cube, tables
+from pipeline.layout import Benchmark
+from pipeline.tile import pair_counts
+
+Node = tuple[Path, dict[str, Any]]
+
+
+def check(benchmark: Benchmark) -> int:
+    """Verify the published catalog; returns how many files it vouches for. WorkError lists every
+    case of the first class of damage."""
+    nodes = _load(benchmark)
+    classes: list[tuple[str, Callable[[], Iterator[str]]]] = [
+        ("missing", lambda: _missing(nodes)),
+        ("damaged", lambda: _damaged(nodes)),
+        ("invalid STAC", lambda: _invalid(nodes)),
+        ("stale or wrong in the index", lambda: _stale(benchmark)),
+    ]
+    for name, find in classes:
+        if found := sorted(set(find())):
+            raise WorkError(f"{benchmark.stac}: {len(found)} {name}:\n  " + "\n  ".join(found))
+    return len(_promised(nodes))
+
+
+def _load(benchmark: Benchmark) -> list[Node]:
+    """Root, collections and items, each with its path, by following the links."""
+    root = benchmark.stac / "catalog.json"
+    if not root.is_file():
+        raise WorkError(f"{root} is missing: run `minebench catalog` first.")
+    nodes, queue = [], [root]
+    for path in queue:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            links = [link["href"] for link in content["links"] if link["rel"] in {"child", "item"}]
+        except FileNotFoundError:
+            raise WorkError(f"{benchmark.stac}: 1 missing:\n  {path}") from None
+        except (ValueError, KeyError, TypeError):
+            raise WorkError(f"{benchmark.stac}: 1 damaged:\n  {path}: not a STAC object") from None
+        nodes.append((path, content))
+        queue += [path.parent / href for href in links]
+    return nodes
+
+
+def _promised(nodes: list[Node]) -> dict[Path, dict[str, Any]]:
+    """Every file that an asset stands for, with its size and SHA-256."""
+    promised: dict[Path, dict[str, Any]] = {}
+    for path, content in nodes:
+        for asset in content.get("assets", {}).values():
+            target = (path.parent / asset["href"]).resolve()
+            for name, digest in asset.get("minebench:files", {}).items():
+                promised[target / name] = {"sha256": digest}
+            if "zarr" not in asset["type"]:
+                promised[target] = {
+                    "sha256": asset["file:checksum"][4:],
+                    "size": asset["file:size"],
+                }
+    return promised
+
+
+def _missing(nodes: list[Node]) -> Iterator[str]:
+    return (str(path) for path in _promised(nodes) if not path.is_file())
+
+
+def _damaged(nodes: list[Node]) -> Iterator[str]:
+    for path, stated in _promised(nodes).items():
+        if stated.get("size", path.stat().st_size) != path.stat().st_size:
+            yield f"{path}: {path.stat().st_size} bytes, not {stated['size']}"
+        elif sha256(path) != stated["sha256"]:
+            yield f"{path}: its checksum differs"
+
+
+def _invalid(nodes: list[Node]) -> Iterator[str]:
+    """Against the core schemas that pystac carries; extensions' schemas are on the network."""
+    for path, content in nodes:
+        try:
+            validate_dict({**content, "stac_extensions": []})
+        except (pystac.STACError, pystac.errors.STACTypeError) as error:
+            yield f"{path}: {str(error).splitlines()[0]}"
+
+
+def _stale(benchmark: Benchmark) -> Iterator[str]:
+    """Tiles that lie outside their cube, and pairs whose counts are not the cube's."""
+    tiles = tables.read(benchmark.table("tiles"), "tile")
+    pairs = dict(tuple(tables.read(benchmark.table("pairs"), "tile").groupby("tile_id")))
+    for site_id, own in tiles.groupby("site_id"):
+        path = benchmark.cube(str(site_id))
+        labels = cube.periods_of(path)
+        if not labels:
+            yield f"{benchmark.table('tiles')}: {site_id} has no cube"
+            continue
+        group = zarr.open_group(path, mode="r")
+        mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
+        for tile in own.itertuples():
+            rows = pairs.get(tile.tile_id)
+            if tile.y0 + tile.height > mine.shape[1] or tile.x0 + tile.width > mine.shape[2]:
+                yield f"{benchmark.table('tiles')}: {tile.tile_id} reaches beyond its cube"
+            elif rows is not None:
+                yield from _stale_pairs(benchmark, tile, rows, labels, mine, clear)
+
+
+def _stale_pairs(
+    benchmark: Benchmark, tile: Any, rows: pd.DataFrame, labels: list[str],
+    mine: np.ndarray, clear: np.ndarray,
+) -> Iterator[str]:  # fmt: skip
+    window = np.s_[:, tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
+    masks, seen = (array[window].reshape(len(labels), -1) for array in (mine, clear))
+    expanded, reduced, unknown = pair_counts(masks, (masks != 255) & (seen > 0))
+    place = {label: i for i, label in enumerate(labels)}
+    for row in rows.itertuples():
+        if row.t1 not in place or row.t2 not in place:
+            yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} is not in its cube"
+            continue
+        i, j = place[row.t1], place[row.t2]
+        if (row.expanded, row.reduced, row.unknown) != (
+            expanded[i, j],
+            reduced[i, j],
+            unknown[i, j],
+        ):
+            yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} differs from its cube"
