@@ -262,8 +262,10 @@ def _mosaic(day: Day, owner: NDArray[np.uint8] | None, reader: Any, band: str) -
             np.copyto(image, layer, where=image == 0)
         return image.astype(np.uint16)
     which = _fitted(owner, layers[0].shape)
-    image = np.choose(which, layers) if len(layers) <= 32 else np.stack(layers)[which]
-    return image.astype(np.uint16)
+    image = layers[0].astype(np.uint16)
+    for number, layer in enumerate(layers[1:], 1):
+        np.copyto(image, layer, where=which == number)
+    return image
 
 
 def _fitted(owner: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -112,7 +112,7 @@ def _interpolate_row(coarse, y, row):  # type: ignore[no-untyped-def]
     for x in range(row.size):
         i = x // 2 + 1
         j = i - 1 if x % 2 == 0 else i + 1
-        total = weight = 0
+        total, weight = np.int64(0), np.int64(0)
         for value, share in ((a[i], 9), (a[j], 3), (b[i], 3), (b[j], 1)):
             if value != 0:
                 total += share * np.int64(value)

@@ -6,7 +6,6 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from pipeline.recipe import Selection
 from pipeline.sources import Scene
@@ -47,9 +46,7 @@ def clear_pixels(classes: NDArray[np.uint8], rule: Selection) -> BoolImage:
     unclear = has_data & ~clear
     # A lone pixel is far more often a bright roof than a cloud.
     if rule.cloud_margin and unclear.any():
-        reach = np.arange(-rule.cloud_margin, rule.cloud_margin + 1)
-        disc = np.hypot(*np.meshgrid(reach, reach)) <= rule.cloud_margin + 0.5
-        clear &= ~binary_dilation(unclear & _has_neighbour(unclear), disc)
+        clear &= ~grown(unclear & _has_neighbour(unclear), rule.cloud_margin)
     return clear
 
 
@@ -94,6 +91,23 @@ def _together(members: list[Candidate], aoi: BoolImage) -> float:
         if member.clear_pixels is not None:
             union |= member.clear_pixels
     return float(union[aoi].mean())
+
+
+def grown(pixels: BoolImage, radius: int) -> BoolImage:
+    """Pixels within `radius` and a half of one of the set, by centres: a dilation with a disc,
+    taken row by row from running sums, tens of times faster than scipy's."""
+    height, width = pixels.shape
+    sums = np.zeros((height, width + 2 * radius + 1), np.int32)
+    sums[:, radius + 1 : radius + 1 + width] = np.cumsum(pixels, axis=1)
+    sums[:, radius + 1 + width :] = sums[:, radius + width, None]
+    result = np.zeros_like(pixels)
+    for down in range(min(radius, height - 1) + 1):
+        reach = int(np.sqrt((radius + 0.5) ** 2 - down**2))
+        first, last = radius - reach, radius + reach + 1
+        touched = sums[:, last : last + width] > sums[:, first : first + width]
+        result[down:] |= touched[: height - down]
+        result[: height - down] |= touched[down:]
+    return result
 
 
 def _has_neighbour(pixels: BoolImage) -> BoolImage:

@@ -44,14 +44,16 @@ def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None)
     column, row = (round(value) for value in ~file.transform * (grid.transform.c, grid.transform.f))
     top, left = max(0, row), max(0, column)
     bottom, right = min(file.height, row + grid.height), min(file.width, column + grid.width)
-    pixels = np.zeros(grid.shape, file.dtypes[index - 1])
     if bottom <= top or right <= left:
-        return pixels
+        return np.zeros(grid.shape, file.dtypes[index - 1])
     found = file.read(index, window=Window(left, top, right - left, bottom - top))
     if nodata is None:
         found[found == 0] = 1
     elif nodata != 0 and not math.isnan(nodata):
         found = np.where(found == nodata, 0, np.maximum(found, 1)).astype(found.dtype)
+    if found.shape == grid.shape:
+        return found
+    pixels = np.zeros(grid.shape, found.dtype)
     pixels[top - row : bottom - row, left - column : right - column] = found
     return pixels
 

@@ -48,6 +48,8 @@ class StacSource:
         return asset.grid or raster_grid(asset.href)
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        if len(bands) == 1:
+            return self._read(scene, bands[0], grid)[np.newaxis]
         return np.stack([self._read(scene, band, grid) for band in bands])
 
     def _read(self, scene: Scene, band: str, grid: GeoBox) -> NDArray[Any]:
@@ -58,8 +60,9 @@ class StacSource:
         if scene.offset and not is_mask:
             valid = pixels > 0
             # Below the offset reflectance is negative: the smallest valid number, not nodata.
-            pixels = np.where(valid, np.maximum(pixels, scene.offset + 1) - scene.offset, 0)
-            pixels = pixels.astype(np.uint16)
+            np.maximum(pixels, pixels.dtype.type(scene.offset + 1), out=pixels)
+            pixels -= pixels.dtype.type(scene.offset)
+            pixels *= valid
         return pixels
 
     def _asset(self, scene: Scene, band: str) -> Asset:

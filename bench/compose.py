@@ -1,0 +1,228 @@
+"""One masked annual median from the same COGs: minebench, odc-stac with xarray, and only decoding.
+
+    python bench/compose.py [--size 1200] [--dates 12] [--runs 3] [--granules one|two]
+
+Each variant runs in a process of its own, in turn, on two threads; the first round is not counted,
+and in each process the second call is timed, as a site has many periods. Peak memory is the whole
+process's, imports included; the line `imports` says how much of it those are.
+Throughput is in bands x megapixels x dates a second. The archive is synthetic: real COGs in the
+form of Sentinel-2 L2A, ten bands and SCL, deflate. The last lines say how the results differ.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+THREADS = 2
+VARIANTS = ("imports", "decode", "minebench", "odc")
+PLACES = {"one": "4.41,45.63", "two": "14.27,51.63"}
+"""One granule a date, or two overlapping ones and at times a second orbit on the same day."""
+RECIPE = """
+title: bench (synthetic)
+sensor:
+  bands: [B02, B03, B04, B05, B06, B07, B08, B8A, B11, B12]
+  rgb: [B04, B03, B02]
+  resolution: 10
+  snap: 20
+source: {{name: synthetic, scenes_per_period: {dates}}}
+periods: {{unit: year, start: "2021", end: "2021"}}
+selection: {{max_cloud: 100, min_clear: 0, max_days: 64, min_period_clear: 0}}
+sites: {{mines: site.csv, point_radius_m: 1000, min_size_m: {metres}}}
+labels: {{source: none}}
+tiling: {{size: 160}}
+pairs: all
+split: {{train: 1, val: 0, test: 0}}
+citation: ""
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=1200, help="side of the AOI in pixels of 10 m")
+    parser.add_argument("--dates", type=int, default=12)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--granules", choices=PLACES, default="one")
+    parser.add_argument("--variant", choices=[*VARIANTS, "prepare"], help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.variant == "prepare":
+        prepare(options.root, options.size, options.dates, options.granules)
+    elif options.variant:
+        run_one(options.variant, options.root)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(Path(folder), options)
+
+
+def compare(root: Path, options: argparse.Namespace) -> None:
+    """Make the archive, run every variant in turn, print the table."""
+    # In a process of its own: a child's peak memory starts from its parent's.
+    subprocess.run([sys.executable, *sys.argv, "--variant", "prepare", "--root", str(root)], check=True)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
+    for number in range(options.runs + 1):
+        for name in VARIANTS:
+            command = [sys.executable, __file__, "--variant", name, "--root", str(root)]
+            line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            if number:
+                found[name].append(json.loads(line.splitlines()[-1]))
+    work = 10 * (options.size**2 / 1e6) * found["minebench"][0]["dates"]
+    middle = {
+        name: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "peak_mb")}
+        for name, runs in found.items()
+    }
+    ours = middle["minebench"]
+    print(f"{options.size} px, {found['minebench'][0]['dates']:.0f} dates, median of {options.runs} runs")
+    print(f"{'':12}{'s':>8}{'Mpx/s':>10}{'peak MB':>10}{'time vs ours':>15}{'memory vs ours':>16}")
+    print(f"{'imports':12}{'-':>8}{'-':>10}{middle['imports']['peak_mb']:10.0f}")
+    for name in VARIANTS[1:]:
+        row = middle[name]
+        print(
+            f"{name:12}{row['seconds']:8.2f}{work / row['seconds']:10.0f}{row['peak_mb']:10.0f}"
+            f"{row['seconds'] / ours['seconds']:14.2f}x{row['peak_mb'] / ours['peak_mb']:15.2f}x"
+        )
+    a, b = (np.load(root / f"{name}.npy").astype(np.int64) for name in ("minebench", "odc"))
+    print(f"results differ by at most {np.abs(a - b).max()} DN, in {(a != b).mean():.2%} of values")
+
+
+def prepare(root: Path, size: int, dates: int, granules: str) -> None:
+    from pipeline import recipe, sites
+    from pipeline.layout import Benchmark
+    from pipeline.synthetic import archive
+
+    benchmark = Benchmark("bench", root)
+    benchmark.mines.mkdir(parents=True)
+    (benchmark.mines / "site.csv").write_text(f"name,lon,lat\nBench,{PLACES[granules]}\n")
+    benchmark.recipe.write_text(RECIPE.format(dates=dates, metres=size * 10))
+    loaded = recipe.load(benchmark.recipe)
+    sites.build(benchmark, loaded)
+    archive.build(benchmark, loaded, THREADS, None)
+
+
+def run_one(variant: str, root: Path) -> None:
+    """Run one variant, save its image, print seconds, dates and peak memory as JSON."""
+    from pipeline import grid, recipe, sources, tables
+    from pipeline.layout import Benchmark
+
+    benchmark = Benchmark("bench", root)
+    loaded = recipe.load(benchmark.recipe)
+    site = next(tables.read_geo(benchmark.table("sites"), "sites").itertuples())
+    box = grid.of_site(site, 10)
+    function = {"imports": imports, "decode": decode, "minebench": minebench, "odc": odc}[variant]
+    source = sources.open(benchmark, loaded)
+    scenes = source.search(site.geometry, *loaded.periods.periods()[0].search_window(None))
+    function(benchmark, loaded, source, scenes, box)
+    start = time.perf_counter()
+    image, dates = function(benchmark, loaded, source, scenes, box)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if image is not None:
+        np.save(root / f"{variant}.npy", image)
+    print(json.dumps({"seconds": seconds, "dates": dates, "peak_mb": peak}))
+
+
+class SourceReader:
+    """What `compose` reads from, straight from the source's COGs."""
+
+    def __init__(self, source: Any, scenes: list[Any], recipe: Any, box: Any) -> None:
+        from pipeline import fetch
+
+        self.source = source
+        self.scenes = {scene.id: scene for scene in scenes}
+        self.mask_grid = fetch.mask_grid(box, recipe, source)
+        self.grids = {
+            band: area for area, bands in fetch.by_grid(source, scenes[0], recipe, box) for band in bands
+        }
+
+    def classes(self, scene: str) -> np.ndarray:
+        return self.source.read(self.scenes[scene], ["SCL"], self.mask_grid)[0]
+
+    def band(self, scene: str, band: str) -> np.ndarray:
+        return self.source.read(self.scenes[scene], [band], self.grids[band])[0]
+
+
+def minebench(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[Any, int]:
+    from pipeline import compose
+
+    by_day: dict[Any, list[str]] = {}
+    for scene in scenes:
+        by_day.setdefault(scene.time.date(), []).append(scene.id)
+    days = [compose.Day(tuple(ids)) for _, ids in sorted(by_day.items())]
+    reader = SourceReader(source, scenes, recipe, box)
+    image, _ = compose.compose(days, reader, recipe, (box.height, box.width), THREADS)
+    return image, len(days)
+
+
+def imports(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[None, int]:
+    """Nothing but what all variants load."""
+    from pipeline import compose  # noqa: F401
+
+    return None, 0
+
+
+def decode(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[None, int]:
+    """Read every block that the composite needs, and do nothing else."""
+    reader = SourceReader(source, scenes, recipe, box)
+    tasks = [(scene.id, band) for scene in scenes for band in recipe.sensor.bands]
+
+    def one(task: tuple[str, str]) -> None:
+        asset = source._asset(reader.scenes[task[0]], task[1])
+        from pipeline.sources import raster
+
+        raster.read(asset.href, 1, reader.grids[task[1]], raster.Resampling.nearest, 0)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(one, tasks))
+        list(pool.map(reader.classes, [scene.id for scene in scenes]))
+    return None, len({scene.time.date() for scene in scenes})
+
+
+def odc(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[Any, int]:
+    """odc.stac.load and xarray's median, masked and with the offset removed just as ours."""
+    import dask
+    import odc.stac
+    import pystac
+    import xarray as xr
+
+    from pipeline import selection
+    from pipeline.sources.sentinel2 import ASSETS
+
+    catalog = pystac.Catalog.from_file(str(benchmark.archive / "catalog.json"))
+    ids = {scene.id for scene in scenes}
+    items = [item for item in catalog.get_items(recursive=True) if item.id in ids]
+    keys = [ASSETS[band] for band in recipe.sensor.bands]
+    resampling = {"*": "bilinear", "scl": "nearest"}
+    loaded = odc.stac.load(
+        items, bands=[*keys, "scl"], geobox=box, resampling=resampling, groupby="solar_day", chunks={}
+    )
+    classes = odc.stac.load(items, bands=["scl"], geobox=box.zoom_out(2), groupby="solar_day").scl.to_numpy()
+    clear = np.stack([selection.clear_pixels(c, recipe.selection) for c in classes])
+    clear = xr.DataArray(clear.repeat(2, 1).repeat(2, 2), dims=("time", "y", "x"))
+    offsets = {scene.time.replace(tzinfo=None): scene.offset for scene in scenes}
+    offset = xr.DataArray(
+        [offsets[t.astype("datetime64[s]").item()] for t in loaded.time.to_numpy()], dims="time"
+    )
+    bands = {}
+    for key in keys:
+        numbers = loaded[key]
+        valid = (numbers > 0) & clear
+        bands[key] = (numbers.astype("float32") - offset).clip(1).where(valid).median("time")
+    with dask.config.set(scheduler="threads", num_workers=THREADS):
+        image = xr.Dataset(bands).compute()
+    stacked = np.stack([image[key].to_numpy() for key in keys])
+    return np.floor(np.nan_to_num(stacked)).astype(np.uint16), loaded.sizes["time"]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GDAL_CACHEMAX", "64")
+    main()
