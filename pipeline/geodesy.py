@@ -13,15 +13,18 @@ KM_A_DEGREE = 111.0
 
 
 def centre(geometry: BaseGeometry) -> tuple[float, float]:
-    """Longitude and latitude of the mean of a geometry's vertices on the sphere."""
+    """Longitude and latitude of a geometry's centroid."""
+    local = around(geometry)
+    lon, lat = project(project(geometry, 4326, local).centroid, local, 4326).coords[0]
+    return float(lon), float(lat)
+
+
+def _middle(geometry: BaseGeometry) -> tuple[float, float]:
+    """Longitude and latitude near the centre: the mean of the vertices on the sphere."""
     points = np.radians(shapely.get_coordinates(geometry))
     lon, lat = points[:, 0], points[:, 1]
-    x, y, z = (
-        (np.cos(lat) * np.cos(lon)).mean(),
-        (np.cos(lat) * np.sin(lon)).mean(),
-        np.sin(lat).mean(),
-    )
-    return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
+    x, y = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean()
+    return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(np.sin(lat).mean(), math.hypot(x, y)))
 
 
 def utm_epsg(lon: float, lat: float) -> int:
@@ -41,8 +44,8 @@ def project(geometry: BaseGeometry, source: str | int, target: str | int) -> Bas
 
 
 def around(geometry: BaseGeometry) -> str:
-    """A local CRS in metres, centred on the geometry (azimuthal equidistant)."""
-    lon, lat = centre(geometry)
+    """A local CRS in metres about the geometry (azimuthal equidistant)."""
+    lon, lat = _middle(geometry)
     return f"+proj=aeqd +lat_0={lat!r} +lon_0={lon!r} +datum=WGS84 +units=m"
 
 
@@ -73,7 +76,7 @@ def near_pairs(geometries: Sequence[BaseGeometry], within_m: float) -> Iterator[
 def _box(geometry: BaseGeometry, margin_m: float) -> tuple[float, float, float, float]:
     """Bounds grown by a margin; east of 180 where the geometry crosses the antimeridian."""
     lon, lat = shapely.get_coordinates(geometry).T
-    middle = centre(geometry)[0]
+    middle = _middle(geometry)[0]
     lon = middle + (lon - middle + 180) % 360 - 180
     up = margin_m / 1000 / KM_A_DEGREE * 1.02 + 1e-9
     across = up / max(0.01, math.cos(math.radians(min(89.0, abs(lat).max() + up))))

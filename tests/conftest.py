@@ -1,0 +1,115 @@
+"""A tiny synthetic project, built once through the real command line and shared by the tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+MINEBENCH = Path(sys.executable).parent / "minebench"
+STAGES = ("sites", "archive", "fetch", "compose", "annotate", "tile", "catalog")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+PARAMS = """\
+benchmarks: [tiny]
+workers: 2
+models: [fc-siam-diff, unet]
+train:
+  fc-siam-diff: {steps: 4, batch: 2, crop: 32, validate_every: 2, validation_items: 4, options: {width: 4}}
+  unet: {steps: 4, batch: 2, crop: 32, validate_every: 2, validation_items: 4, options: {width: 4}}
+"""
+MINES = """\
+name,lon,lat,production
+Alpha,14.213,51.630,coal
+Beta,23.800,40.900,quarry
+Gamma,-69.200,-24.300,metal
+"""
+RECIPE = """\
+title: tiny (synthetic)
+sensor:
+  bands: [B02, B03, B04, B08, B11]
+  rgb: [B04, B03, B02]
+  resolution: 10
+  snap: 20
+source: {name: synthetic, seed: 3, scenes_per_period: 4}
+periods: {unit: year, start: "2021", end: "2023"}
+selection:
+  policy: composite
+  season: {north: [6, 8], south: [12, 2]}
+  min_clear: 0.2
+  min_period_clear: 0.5
+sites: {mines: mines.csv, geometry: extent, point_radius_m: 400, min_size_m: 960}
+labels: {source: archive}
+tiling: {size: 64}
+pairs: all
+split: {train: 0.34, val: 0.33, test: 0.33}
+citation: synthetic, for tests
+"""
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the real `minebench` in a project's folder."""
+    return subprocess.run([str(MINEBENCH), *words], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def make_project(folder: Path, recipe: str = RECIPE, mines: str = MINES) -> Path:
+    """A project with one benchmark, `tiny`, and nothing built."""
+    benchmark = folder / "catalogs" / "tiny"
+    (benchmark / "mines").mkdir(parents=True)
+    (benchmark / "annotations").mkdir()
+    (benchmark / "annotations" / "README.md").write_text("none\n")
+    (benchmark / "mines" / "mines.csv").write_text(mines)
+    (benchmark / "recipe.yaml").write_text(recipe)
+    (folder / "params.yaml").write_text(PARAMS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project after every stage up to `catalog`; treat it as read-only."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    project = base / "built"
+    with FileLock(str(base / "built.lock")):
+        if not (project / "DONE").exists():
+            make_project(project)
+            for stage in STAGES:
+                done = run(stage, cwd=project)
+                assert done.returncode == 0, done.stderr
+            (project / "DONE").touch()
+    return project
+
+
+@pytest.fixture
+def project(built: Path, tmp_path: Path) -> Path:
+    """A copy of the built tiny project to change."""
+    return Path(shutil.copytree(built, tmp_path / "project"))
+
+
+@pytest.fixture
+def empty_project(tmp_path: Path) -> Path:
+    """The tiny project with nothing built."""
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data, where the machine has it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real data is not here: {SHARED}")
+    return SHARED
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
