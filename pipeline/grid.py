@@ -64,5 +64,5 @@ def aligned(grid: GeoBox, other: GeoBox) -> bool:
     """Whether pixels of `grid` are pixels of `other`: same CRS, size and a whole-pixel offset."""
     if grid.crs != other.crs or grid.resolution != other.resolution:
         return False
-    column, row = ~other.transform * (grid.transform.c, grid.transform.f)
+    column, row = ~other.transform @ (grid.transform.c, grid.transform.f)
     return abs(column - round(column)) < 1e-6 and abs(row - round(row)) < 1e-6

@@ -26,7 +26,7 @@ train:
 """
 MINES = """\
 name,lon,lat,production
-Alpha,14.213,51.630,coal
+Alpha,14.223,51.630,coal
 Beta,23.800,40.900,quarry
 Gamma,-69.200,-24.300,metal
 """

@@ -41,7 +41,7 @@ def grid_of(file: DatasetReader) -> GeoBox:
 
 def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None) -> NDArray[Any]:
     """Pixels that lie on the grid already; 0 beyond the file's edge."""
-    column, row = (round(value) for value in ~file.transform * (grid.transform.c, grid.transform.f))
+    column, row = (round(value) for value in ~file.transform @ (grid.transform.c, grid.transform.f))
     top, left = max(0, row), max(0, column)
     bottom, right = min(file.height, row + grid.height), min(file.width, column + grid.width)
     if bottom <= top or right <= left:

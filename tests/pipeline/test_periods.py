@@ -1,4 +1,5 @@
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_units() -> None:
 def test_periods_touch_and_do_not_overlap() -> None:
     found = periods.every("month", "2016-01", "2020-12")
     assert len(found) == 60
-    assert all(a.end == b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(found))
 
 
 def test_season_over_new_year_belongs_to_the_year_it_ends_in() -> None:

@@ -1,0 +1,95 @@
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
+
+from models import metrics
+from models.baselines import BestThreshold, all_background, bareness, change_vector
+from models.metrics import Confusion
+
+labels = arrays(np.uint8, 60, elements=st.sampled_from([0, 1, 255]))
+
+
+@given(arrays(np.bool_, 60), labels)
+def test_scores_are_scikit_learns(pred: np.ndarray, true: np.ndarray) -> None:
+    found = metrics.scores(metrics.confusion(pred, true))
+    known = true != 255
+    p, t = pred[known], true[known] == 1
+    assert len(p) == 0 or found["oa"] == pytest.approx(accuracy_score(t, p))
+    for name, score in (
+        ("precision", precision_score),
+        ("recall", recall_score),
+        ("f1", f1_score),
+        ("iou", jaccard_score),
+    ):
+        zero = {} if name == "iou" else {"zero_division": np.nan}
+        expected = score(t, p, **zero) if (t | p).any() else math.nan
+        assert found[name] == pytest.approx(expected, nan_ok=True)
+
+
+def test_undefined_is_nan_and_all_background_scores_zero() -> None:
+    empty = metrics.scores(metrics.confusion(np.zeros(4, bool), np.zeros(4, np.uint8)))
+    assert empty["oa"] == 1
+    assert math.isnan(empty["f1"])
+    unknown = metrics.scores(metrics.confusion(np.ones(4, bool), np.full(4, 255, np.uint8)))
+    assert all(math.isnan(value) for value in unknown.values())
+    assert all_background(Confusion(tp=3, fp=2, fn=1, tn=4))["f1"] == 0
+    with pytest.raises(ValueError, match="pred is"):
+        metrics.confusion(np.zeros(3, bool), np.zeros(4, np.uint8))
+
+
+def test_confusions_add_up() -> None:
+    assert Confusion(1, 2, 3, 4) + Confusion(5, 6, 7, 8) == Confusion(6, 8, 10, 12)
+
+
+@settings(deadline=None)
+@given(arrays(np.bool_, (5, 4, 9)), arrays(np.bool_, (5, 4, 9)))
+def test_consistency_is_the_formula(pred: np.ndarray, true: np.ndarray) -> None:
+    table = {}
+    for i, j in combinations(range(5), 2):
+        stable = true[i] == true[j]
+        union = ((pred[i] | pred[j]) & stable).sum()
+        table[i, j] = (pred[i] & pred[j] & stable).sum() / union if union else math.nan
+    every = [value for value in table.values() if not math.isnan(value)]
+    near = [value for (i, j), value in table.items() if j == i + 1 and not math.isnan(value)]
+    lca, gca = metrics.temporal_consistency(pred, true)
+    assert gca == pytest.approx(np.mean(every) if every else math.nan, nan_ok=True)
+    assert lca == pytest.approx(np.mean(near) if near else math.nan, nan_ok=True)
+
+
+def test_consistency_of_perfect_and_of_empty_predictions() -> None:
+    true = np.zeros((3, 8, 8), bool)
+    true[:, :4] = True
+    true[2, 4:6] = True
+    assert metrics.temporal_consistency(true, true) == (1, 1)
+    assert all(math.isnan(value) for value in metrics.temporal_consistency(np.zeros_like(true), true))
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.float32, 200, elements=st.floats(0, 4, width=32)),
+    arrays(np.uint8, 200, elements=st.sampled_from([0, 1, 255])),
+)
+def test_best_threshold_is_the_best_of_all(measure: np.ndarray, true: np.ndarray) -> None:
+    rule = BestThreshold(highest=4.0)
+    rule.add(measure[:100], true[:100])
+    rule.add(measure[100:], true[100:])
+    threshold, counts = rule.best()
+    # A threshold is an edge of a bin; compare with every other edge.
+    place = np.clip(measure / 4 * 512, 0, 511).astype(int)
+    assert counts == metrics.confusion(place >= round(threshold / 4 * 512), true)
+    every = [metrics.scores(metrics.confusion(place >= k, true))["f1"] for k in range(0, 512, 7)]
+    best = metrics.scores(counts)["f1"]
+    assert math.isnan(best) or best >= np.nanmax(every) - 1e-12
+
+
+def test_trivial_measures() -> None:
+    a, b = np.zeros((4, 2, 2), np.float32), np.full((4, 2, 2), 3, np.float32)
+    assert (change_vector(a, b) == 3).all()
+    image = np.array([[[10.0, 0]], [[30.0, 0]]], np.float32)
+    assert bareness(image, red=0, nir=1).tolist() == [[0.5, 1.0]]

@@ -1,0 +1,105 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pipeline import recipe, tile
+from pipeline.recipe import Tiling
+
+
+def count(height: int, width: int, **tiling: object) -> int:
+    rule = Tiling(**tiling)
+    return len(tile.starts(height, rule)) * len(tile.starts(width, rule))
+
+
+def test_the_smallest_scene_of_eurominenet_makes_four_tiles() -> None:
+    assert count(109, 586, size=160) == 4
+    rule = Tiling(size=160)
+    assert tile.starts(109, rule) == [0]
+    assert tile.starts(586, rule) == [0, 160, 320, 426]
+
+
+def test_stride_of_oms2cd() -> None:
+    assert tile.starts(500, Tiling(size=256, stride=100)) == [0, 100, 200, 244]
+    assert tile.starts(456, Tiling(size=256, stride=100)) == [0, 100, 200]
+
+
+def test_drop_and_no_padding() -> None:
+    assert tile.starts(500, Tiling(size=160, edge="drop")) == [0, 160, 320]
+    assert tile.starts(100, Tiling(size=160, pad=False)) == []
+
+
+@given(st.integers(1, 2000), st.integers(8, 300), st.none() | st.integers(1, 300))
+def test_shifted_tiles_cover_everything_and_stay_inside(length: int, size: int, stride: int | None) -> None:
+    stride = min(stride or size, size)
+    starts = tile.starts(length, Tiling(size=size, stride=stride))
+    covered = np.zeros(length, bool)
+    for start in starts:
+        covered[start : start + size] = True
+        assert start + size <= max(length, size)
+    assert covered.all()
+    assert starts == sorted(set(starts))
+
+
+def test_ten_periods_make_45_pairs(tmp_path) -> None:
+    from tests.conftest import RECIPE
+
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    base = recipe.load(path)
+    labels = [str(year) for year in range(2015, 2025)]
+
+    def pairs(rule: object) -> list[tuple[int, int]]:
+        return tile.wanted_pairs(labels, base.model_copy(update={"pairs": rule}))
+
+    assert len(pairs("all")) == 45
+    assert pairs("consecutive") == [(i, i + 1) for i in range(9)]
+    assert pairs("first_last") == [(0, 9)]
+    assert pairs((("2018", "2016"), ("2015", "2030"))) == [(1, 3)]
+
+
+@given(
+    arrays(np.uint8, (4, 30), elements=st.sampled_from([0, 1, 255])),
+    arrays(np.bool_, (4, 30)),
+)
+def test_pair_counts_are_the_loops(mine: np.ndarray, seen: np.ndarray) -> None:
+    known = (mine != 255) & seen
+    expanded, reduced, unknown = tile.pair_counts(mine, known)
+    for i in range(4):
+        for j in range(4):
+            both = known[i] & known[j]
+            assert expanded[i, j] == ((mine[i] == 0) & (mine[j] == 1) & both).sum()
+            assert reduced[i, j] == ((mine[i] == 1) & (mine[j] == 0) & both).sum()
+            assert unknown[i, j] == (~both).sum()
+
+
+def test_tables_of_the_tiny_project(built) -> None:
+    index = built / "data/tiny/index"
+    tiles = pd.read_parquet(index / "tiles.parquet")
+    pairs = pd.read_parquet(index / "pairs.parquet")
+    periods = pd.read_parquet(index / "tile_periods.parquet")
+    assert list(tiles) == tile.TILE
+    assert list(pairs) == tile.PAIR
+    assert list(periods) == tile.TILE_PERIOD
+    assert tiles.tile_id.is_unique
+    assert (pairs.changed == pairs.expanded + pairs.reduced).all()
+    assert (pairs.t1 < pairs.t2).all()
+    assert pairs.changed.sum() > 0
+    assert set(tiles.split) == {"train", "val", "test"}
+    assert pairs.groupby("tile_id").split.nunique().max() == 1
+
+
+def test_tile_larger_than_the_scene_is_padded() -> None:
+    class Site:
+        site_id, height, width = "s", 109, 586
+
+    made = tile._tile(Site, 0, 426, 160, "train")
+    assert (made["height"], made["width"], made["pad_y"], made["pad_x"]) == (109, 160, 51, 0)
+    assert made["tile_id"] == "s_00000_00426"
+
+
+@pytest.mark.parametrize("edge", ["shift", "drop"])
+def test_exact_fit_needs_no_edge_rule(edge: str) -> None:
+    assert tile.starts(320, Tiling(size=160, edge=edge)) == [0, 160]
