@@ -25,12 +25,12 @@ def scaffold(
     many sites it lays out. InputError, and nothing written, where anything is wrong."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise InputError(f"'{name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
-    model = layout.find(like, root)
     benchmark = Benchmark(name, root)
     if benchmark.folder.exists():
         raise InputError(f"{benchmark.folder} exists already: choose another name or remove it.")
     if not mine_list.is_file():
         raise InputError(f"There is no file {mine_list}.")
+    model = layout.find(like, root)
     layer = mines.choose_layer(mine_list, layer)
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, root)

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import dask
 from dask.callbacks import Callback
 
-from models.errors import WorkError
+from models.errors import InputError, MinebenchError, WorkError
 from models.progress import progress
 
 log = logging.getLogger(__name__)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Outcome = tuple[Any, MinebenchError | None]
 
 
 def each_site(
@@ -24,8 +25,8 @@ def each_site(
 ) -> list[Result]:
     """`work` on every task, results in the tasks' order.
 
-    One site's failure does not stop the others: WorkError names all that failed at the end, and
-    the next run takes up just those. Results should be small; arrays go to files.
+    One site's failure does not stop the others: the first one is raised at the end, the log has
+    all, and the next run takes up just those sites. Results should be small; arrays go to files.
     """
     with progress(stage, len(tasks), "sites") as advance:
         if scheduler:
@@ -36,26 +37,28 @@ def each_site(
                 outcomes = list(dask.compute(*delayed, scheduler="threads", num_workers=workers))
     failed = [error for _, error in outcomes if error]
     if failed:
-        more = f" (and {len(failed) - 1} more; see the log)" if len(failed) > 1 else ""
-        raise WorkError(f"{stage}: {failed[0]}{more}")
+        more = f" (and so {len(failed) - 1} more sites; see the log)" if len(failed) > 1 else ""
+        # Wrong input is wrong for every site: it goes before what went wrong on the way.
+        first = next((error for error in failed if isinstance(error, InputError)), failed[0])
+        raise type(first)(f"{str(first).rstrip('.')}{more}.")
     return [result for result, _ in outcomes]
 
 
-def _guarded(work: Callable[[Any], Any], task: Any) -> tuple[Any, str | None]:
-    """The result, or the failure as a sentence; every failure goes to the log in full."""
+def _guarded(work: Callable[[Any], Any], task: Any) -> Outcome:
+    """The result, or the failure; every failure goes to the log, a defect with its trace."""
     try:
         return work(task), None
-    except WorkError as error:
+    except MinebenchError as error:
         log.error("%s", error)
-        return None, str(error)
+        return None, error
     except Exception as error:
         log.exception("unexpected failure")
-        return None, f"{type(error).__name__}: {error}; this is a defect, the log has its trace"
+        return None, WorkError(f"{type(error).__name__}: {error}; this is a defect, the log has its trace")
 
 
 def _on_cluster(
     tasks: Sequence[Any], work: Callable[[Any], Any], scheduler: str, advance: Callable[[], None]
-) -> list[tuple[Any, str | None]]:
+) -> list[Outcome]:
     from distributed import Client, as_completed
 
     try:

@@ -1,0 +1,127 @@
+"""Kills at random points, damaged files: what is finished at last is as if nothing had happened."""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.layout import Benchmark
+from tests.conftest import MINEBENCH, contents, run
+
+KILLS = 12
+OUTPUTS = {"fetch": ("scenes", "index/scenes.parquet"), "compose": ("cubes", "index/composites.parquet")}
+
+
+def wipe(project: Path, stage: str) -> None:
+    for name in OUTPUTS[stage]:
+        path = project / "data/tiny" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("stage", ["fetch", "compose"])
+def test_killed_at_random_and_run_again(project: Path, stage: str) -> None:
+    """Each kill must catch the stage at work; a stage that finished first starts over and does not
+    count."""
+    folder = project / "data/tiny" / OUTPUTS[stage][0]
+    reference = contents(project / "data/tiny" / "scenes"), contents(project / "data/tiny" / "index")
+    if stage == "compose":
+        wipe(project, stage)
+        assert run("compose", cwd=project).returncode == 0
+        reference = contents(folder), contents(project / "data/tiny" / "index")
+    wipe(project, stage)
+    rng, kills = random.Random(7), 0
+    while kills < KILLS:
+        process = subprocess.Popen(
+            [MINEBENCH, stage], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        while process.poll() is None and not folder.is_dir():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 1.0))
+        if process.poll() is not None:
+            assert process.returncode == 0
+            wipe(project, stage)
+            continue
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    done = run(stage, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert contents(folder) == reference[0]
+    assert contents(project / "data/tiny" / "index") == reference[1]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "extra sums line"])
+def test_damaged_fetches_are_found_and_fetched_again(project: Path, damage: str) -> None:
+    benchmark = Benchmark("tiny", project)
+    before = contents(benchmark.data / "scenes")
+    site = sorted((benchmark.data / "scenes").iterdir())[0]
+    victim = sorted(site.glob("*_10m.tif"))[0]
+    match damage:
+        case "truncate":
+            victim.write_bytes(victim.read_bytes()[:100])
+        case "flip":
+            content = bytearray(victim.read_bytes())
+            content[len(content) // 2] ^= 1
+            victim.write_bytes(bytes(content))
+        case "remove":
+            victim.unlink()
+        case _:
+            with (site / "SHA256SUMS").open("a") as file:
+                file.write("0123 torn")
+    if damage in {"truncate", "flip", "remove"}:
+        shutil.rmtree(benchmark.data / "cubes")
+        failed = run("compose", cwd=project)
+        assert failed.returncode == 1
+        assert f"{victim.name} is missing or damaged: run `minebench fetch`" in failed.stderr
+        assert failed.stderr.count("\n") == 1
+    done = run("fetch", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert contents(benchmark.data / "scenes") == before or damage == "extra sums line"
+    assert run("fetch", cwd=project).stdout == "fetch: fetched 0 sites anew\n"
+
+
+def test_two_runs_make_the_same_bytes(project: Path) -> None:
+    before = contents(project / "data/tiny"), contents(project / "catalogs/tiny/stac")
+    for name in ("scenes", "cubes", "index"):
+        shutil.rmtree(project / "data/tiny" / name)
+    shutil.rmtree(project / "catalogs/tiny/stac")
+    for stage in ("sites", "fetch", "compose", "annotate", "tile", "catalog"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, done.stderr
+    after = contents(project / "data/tiny"), contents(project / "catalogs/tiny/stac")
+    for a, b in zip(before, after, strict=True):
+        logs = {name for name in {*a, *b} if name.startswith("logs/")}
+        assert {k: v for k, v in a.items() if k not in logs} == {k: v for k, v in b.items() if k not in logs}
+
+
+def test_a_cluster_makes_the_same_bytes(project: Path) -> None:
+    """A real Dask scheduler with worker processes."""
+    from distributed import LocalCluster
+
+    before = contents(project / "data/tiny/cubes"), contents(project / "data/tiny/index")
+    for name in ("scenes", "cubes"):
+        shutil.rmtree(project / "data/tiny" / name)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(project / "dask")
+    ) as cluster:
+        # Workers see the project's folder by the same relative paths, as on a shared disk.
+        def move() -> None:
+            import os
+
+            os.chdir(project)
+
+        from distributed import Client
+
+        with Client(cluster) as client:
+            client.run(move)
+        for stage in ("fetch", "compose", "annotate"):
+            done = run(stage, "--scheduler", cluster.scheduler_address, cwd=project)
+            assert done.returncode == 0, done.stderr
+    assert (contents(project / "data/tiny/cubes"), contents(project / "data/tiny/index")) == before
+    failed = run("fetch", "--scheduler", "tcp://127.0.0.1:1", cwd=project)
+    assert failed.returncode == 1
+    assert "No Dask scheduler answers" in failed.stderr
