@@ -91,8 +91,9 @@ def _invalid(nodes: list[Node]) -> Iterator[str]:
     for path, content in nodes:
         try:
             validate_dict({**content, "stac_extensions": []})
-        except (pystac.STACError, pystac.errors.STACTypeError) as error:
-            yield f"{path}: {str(error).splitlines()[0]}"
+        except pystac.STACValidationError as error:
+            cause = getattr(error.__cause__, "message", None) or str(error).splitlines()[0]
+            yield f"{path}: {cause}"
 
 
 def _stale(benchmark: Benchmark) -> Iterator[str]:

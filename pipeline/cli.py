@@ -224,3 +224,18 @@ def check(benchmark: Name = None) -> None:
 
     where, _ = _begin("check", benchmark)
     print(f"check: {run(where)} files are as published")
+
+
+@app.command()
+def browse(
+    benchmark: Name = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 8000
+) -> None:
+    """Serve the catalog and its data to a browser on this machine."""
+    from pipeline.browse import server
+
+    where, _ = _begin("browse", benchmark)
+    with server(where, port) as serving:
+        address = f"http://127.0.0.1:{serving.server_port}"
+        print(f"browse: {address}/ (Ctrl-C ends it)", flush=True)
+        print(f"  for STAC clients: {address}/{where.stac.as_posix()}/catalog.json", flush=True)
+        serving.serve_forever()

@@ -1,0 +1,79 @@
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rasterio
+import xarray as xr
+
+from pipeline import browse
+from pipeline.layout import Benchmark
+from tests.conftest import MINEBENCH
+
+
+@pytest.fixture(scope="module")
+def address(built: Path) -> Iterator[str]:
+    with browse.server(Benchmark("tiny", built), 0) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+def get(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def test_page_and_pictures(address: str) -> None:
+    status, body, _ = get(address + "/")
+    assert status == 200
+    assert body.count(b"thumbnail.png") == 9
+    link = body.split(b'src="')[1].split(b'"')[0].decode()
+    status, body, headers = get(address + link)
+    assert (status, headers["Content-Type"]) == (200, "image/png")
+    assert body.startswith(b"\x89PNG")
+
+
+def test_ranges_and_origins(address: str, built: Path) -> None:
+    whole = (built / "catalogs/tiny/stac/catalog.json").read_bytes()
+    url = address + "/catalogs/tiny/stac/catalog.json"
+    status, body, headers = get(url)
+    assert (status, body, headers["Access-Control-Allow-Origin"]) == (200, whole, "*")
+    assert get(url, Range="bytes=2-5")[:2] == (206, whole[2:6])
+    assert get(url, Range="bytes=-4")[:2] == (206, whole[-4:])
+    assert get(url, Range="bytes=10-")[:2] == (206, whole[10:])
+    assert get(url, Range=f"bytes={len(whole)}-")[0] == 416
+
+
+@pytest.mark.parametrize("path", ["/params.yaml", "/catalogs/tiny/recipe.yaml", "/catalogs/", "/../../etc/passwd",
+                                  "/catalogs/tiny/stac/%2e%2e/recipe.yaml"])  # fmt: skip
+def test_nothing_else_is_served(address: str, path: str) -> None:
+    assert get(address + path)[0] == 404
+
+
+def test_gdal_and_zarr_read_through_it(address: str, built: Path) -> None:
+    visual = sorted((built / "catalogs/tiny/stac").glob("*/2021/visual.tif"))[0].relative_to(built)
+    with (
+        rasterio.open(f"/vsicurl/{address}/{visual.as_posix()}") as there,
+        rasterio.open(built / visual) as here,
+    ):
+        assert (there.read() == here.read()).all()
+    store = sorted((built / "data/tiny/cubes").glob("*.zarr"))[0].relative_to(built)
+    there = xr.open_zarr(f"{address}/{store.as_posix()}", mask_and_scale=False)
+    here = xr.open_zarr(built / store, mask_and_scale=False)
+    assert (there.mine.to_numpy() == here.mine.to_numpy()).all()
+
+
+def test_command_says_where(built: Path) -> None:
+    words = [MINEBENCH, "browse", "--port", "0"]
+    with subprocess.Popen(words, cwd=built, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert get(line.split()[1])[0] == 200
+        process.terminate()

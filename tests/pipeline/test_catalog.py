@@ -1,0 +1,194 @@
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import geopandas as gpd
+import jsonschema
+import numpy as np
+import odc.stac
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+import xarray as xr
+import zarr
+from PIL import Image
+from pystac.validation import validate_dict
+
+from tests.conftest import SHARED, run
+
+
+def objects(folder: Path) -> list[tuple[Path, dict]]:
+    found = [(path, json.loads(path.read_text())) for path in sorted(folder.rglob("*.json"))]
+    return [(path, content) for path, content in found if "stac_version" in content]
+
+
+def test_valid_against_the_core_schemas(built: Path) -> None:
+    found = objects(built / "catalogs/tiny/stac") + objects(built / "data/tiny/archive")
+    assert {content["type"] for _, content in found} == {"Catalog", "Collection", "Feature"}
+    for _, content in found:
+        validate_dict({**content, "stac_extensions": []})
+
+
+def test_valid_against_the_extensions_schemas(built: Path, shared: Path) -> None:
+    root = "https://stac-extensions.github.io/"
+    checked = set()
+    for path, content in objects(built / "catalogs/tiny/stac") + objects(built / "data/tiny/archive"):
+        for address in content.get("stac_extensions", []):
+            schema = json.loads((shared / "stac-schemas" / address.removeprefix(root)).read_text())
+            try:
+                jsonschema.validators.validator_for(schema)(schema).validate(content)
+            except jsonschema.ValidationError as error:
+                raise AssertionError(f"{path}: {address}: {error.message}") from None
+            checked.add(address.removeprefix(root).split("/")[0])
+    wanted = {
+        "projection",
+        "eo",
+        "raster",
+        "classification",
+        "label",
+        "processing",
+        "scientific",
+        "file",
+        "version",
+    }
+    assert wanted <= checked
+    assert SHARED.is_dir()
+
+
+def test_links_are_relative_and_lead_somewhere(built: Path) -> None:
+    for path, content in objects(built / "catalogs/tiny/stac"):
+        hrefs = [link["href"] for link in content["links"]]
+        hrefs += [asset["href"] for asset in content.get("assets", {}).values()]
+        for href in hrefs:
+            assert "://" not in href
+            assert not href.startswith("/")
+            assert (path.parent / href).exists(), f"{path}: {href}"
+
+
+def test_opens_with_pystac_odc_and_xarray(built: Path) -> None:
+    catalog = pystac.Catalog.from_file(str(built / "catalogs/tiny/stac/catalog.json"))
+    sites = list(catalog.get_children())
+    assert len(sites) == 3
+    items = list(sites[0].get_items())
+    assert set(items[0].assets) == {"reflectance", "mine", "visual", "mine-cog", "footprint", "thumbnail"}
+    assert {"cube", "pairs", "tiles"} <= set(sites[0].assets)
+    cube = xr.open_zarr(items[0].assets["reflectance"].get_absolute_href(), mask_and_scale=False)
+    loaded = odc.stac.load(items, bands=["mine-cog"])
+    assert loaded.sizes["time"] == len(items) == cube.sizes["time"]
+    assert (loaded["mine-cog"].to_numpy() == cube.mine.to_numpy()).all()
+    assert np.allclose(loaded.x, cube.x)
+    assert np.allclose(loaded.y, cube.y)
+
+
+def test_pictures_and_colour_tables(built: Path) -> None:
+    for path, content in objects(built / "catalogs/tiny/stac"):
+        if content["type"] != "Feature":
+            continue
+        with rasterio.open(path.parent / "mine.tif") as mask:
+            assert mask.colormap(1)[1] == (228, 87, 46, 255)
+            assert mask.crs.to_epsg() == int(content["properties"]["proj:code"][5:])
+            area = (mask.read(1) == 1).sum() / 1e4
+        with rasterio.open(path.parent / "visual.tif") as visual:
+            assert visual.dtypes == ("uint8",) * 3
+            assert visual.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert 30 < visual.read()[visual.read() > 0].mean() < 200
+        with Image.open(path.parent / "thumbnail.png") as thumbnail:
+            assert max(thumbnail.size) <= 256
+        footprint = gpd.read_file(path.parent / "footprint.geojson")
+        assert footprint.area_km2.iloc[0] == pytest.approx(area)
+        assert footprint.to_crs(content["properties"]["proj:code"]).area.sum() / 1e6 == pytest.approx(
+            area, rel=1e-3
+        )
+
+
+def test_items_parquet_is_the_catalog(built: Path) -> None:
+    table = gpd.read_parquet(built / "catalogs/tiny/stac/items.parquet")
+    items = [c for _, c in objects(built / "catalogs/tiny/stac") if c["type"] == "Feature"]
+    assert set(table.id) == {item["id"] for item in items}
+    for assets in table.assets:
+        assert (built / "catalogs/tiny/stac" / assets["thumbnail"]["href"]).is_file()
+        assert (built / "catalogs/tiny/stac" / assets["reflectance"]["href"]).is_dir()
+
+
+def test_a_cubes_checksum_is_what_the_shell_prints(built: Path) -> None:
+    path, content = next(
+        (p, c) for p, c in objects(built / "catalogs/tiny/stac") if c["type"] == "Collection"
+    )
+    asset = content["assets"]["cube"]
+    command = "find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    done = subprocess.run(
+        command, shell=True, cwd=path.parent / asset["href"], capture_output=True, text=True
+    )
+    assert asset["file:checksum"] == "1220" + done.stdout.split()[0]
+    tiles = content["assets"]["tiles"]
+    digest = hashlib.sha256((path.parent / tiles["href"]).read_bytes()).hexdigest()
+    assert tiles["file:checksum"] == "1220" + digest
+
+
+def test_check_passes_and_counts(built: Path) -> None:
+    done = run("check", cwd=built)
+    assert done.returncode == 0, done.stderr
+    assert "files are as published" in done.stdout
+
+
+COLLECTION = "catalogs/tiny/stac/*/collection.json"
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def stale_index(project: Path) -> None:
+    """Another run of `tile` would have written this index: its checksum is right, its counts not."""
+    path = project / "data/tiny/index/pairs.parquet"
+    pairs = pd.read_parquet(path)
+    pairs.loc[0, "expanded"] += 1
+    pairs.to_parquet(path, index=False)
+    assert run("catalog", cwd=project).returncode == 0
+
+
+def invalid(project: Path) -> None:
+    path = sorted(project.glob("catalogs/tiny/stac/*/2021/*_2021.json"))[0]
+    content = json.loads(path.read_text())
+    del content["geometry"]
+    path.write_text(json.dumps(content))
+
+
+def cube_file(project: Path) -> Path:
+    return next(
+        path for path in sorted(project.glob("data/tiny/cubes/*/reflectance/c/**/0")) if path.is_file()
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda p: flip(cube_file(p)), "1 damaged:\n.*reflectance"),
+        (lambda p: flip(next(p.glob("catalogs/tiny/stac/*/2021/visual.tif"))), "damaged:\n.*visual.tif"),
+        (lambda p: cube_file(p).unlink(), "1 missing:\n.*reflectance"),
+        (lambda p: next(p.glob("catalogs/tiny/stac/*/2022/thumbnail.png")).unlink(), "1 missing:\n.*thumb"),
+        (lambda p: next(p.glob(COLLECTION)).unlink(), "1 missing:\n.*collection"),
+        (lambda p: next(p.glob(COLLECTION)).write_text("{"), "1 damaged:\n.*not a STAC"),
+        (lambda p: flip(p / "data/tiny/index/pairs.parquet"), "1 damaged:\n.*pairs.parquet"),
+        (stale_index, "1 stale or wrong in the index:\n.*differs from its cube"),
+        (invalid, "1 invalid STAC:\n"),
+    ],
+)  # fmt: skip
+def test_check_finds_damage_and_lists_it(project: Path, damage, says: str) -> None:
+    import re
+
+    damage(project)
+    done = run("check", cwd=project)
+    assert done.returncode == 1
+    assert re.search(says, done.stderr), done.stderr
+
+
+def test_a_new_label_rewrites_only_the_sites_it_touches(project: Path) -> None:
+    cube = sorted((project / "data/tiny/cubes").glob("*.zarr"))[0]
+    zarr.open_group(cube, mode="r+")["mine"][0, :5, :5] = 1
+    done = run("catalog", cwd=project)
+    assert done.stdout == "catalog: wrote 1 sites anew\n"

@@ -1,0 +1,58 @@
+"""The repository's own promises."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import ROOT
+
+
+def requirements() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [
+        *project["dependencies"],
+        *(r for part in project["optional-dependencies"].values() for r in part),
+    ]
+    return {re.match(r"[A-Za-z0-9_.-]+", r)[0].lower().replace("_", "-").replace(".", "-") for r in listed}
+
+
+def test_conda_users_get_the_same_packages() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    assert pip == ["-c constraints.txt", f"-e .[{','.join(project['optional-dependencies'])}]"]
+    assert "python=3.11" in environment["dependencies"]
+    assert project["requires-python"] == ">=3.11,<3.12"
+
+
+def test_constraints_pin_every_requirement_without_an_address() -> None:
+    text = (ROOT / "constraints.txt").read_text()
+    assert "://" not in text
+    assert "+cpu" not in text
+    pinned = {line.split("==")[0].lower().replace("_", "-").replace(".", "-") for line in text.split()}
+    assert requirements() <= pinned
+    assert "torch==2.13.0" in text.split()
+
+
+def test_ci_runs_readmes_two_commands() -> None:
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci/run").read_text()
+    for command in ("make repro", "make test"):
+        assert command in readme
+        assert f"\n{command}\n" in ci
+
+
+def test_every_stage_of_the_dag_is_a_command() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name, stage in stages.items():
+        assert stage["cmd"].startswith(f"minebench {name} --benchmark ${{item.benchmark}}")
+        for path in stage["deps"]:
+            if path.startswith(("pipeline", "models")):
+                assert (ROOT / path).exists(), path
+
+
+def test_no_file_of_the_pipeline_is_out_of_the_map() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in [*Path(ROOT / "pipeline").glob("*.py"), *Path(ROOT / "models").glob("*.py")]:
+        assert path.name == "__init__.py" or f"`{path.stem}`" in page or path.name in page, path.name
