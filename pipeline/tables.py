@@ -12,10 +12,13 @@ import pandas as pd
 
 from models.errors import WorkError
 from models.files import replacing
+from pipeline import __version__
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table (GeoParquet where it has geometry), zstd, without the index."""
+    """Write a table (GeoParquet where it has geometry), zstd, without the index. The software's
+    version goes into the file's metadata."""
+    table.attrs = {**table.attrs, "minebench": __version__}
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
 
