@@ -4,7 +4,7 @@
 
 Each variant runs in a process of its own, in turn, on two threads; the first round is not counted,
 and in each process the second call is timed, as a site has many periods. Peak memory is the whole
-process's, imports included; the line `imports` says how much of it those are.
+process's, libraries included; `imports` is a process that has only loaded minebench's.
 Throughput is in bands x megapixels x dates a second. The archive is synthetic: real COGs in the
 form of Sentinel-2 L2A, ten bands and SCL, deflate. The last lines say how the results differ.
 """
@@ -164,7 +164,7 @@ def minebench(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: 
 
 
 def imports(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[None, int]:
-    """Nothing but what all variants load."""
+    """Load minebench's libraries and do nothing."""
     from pipeline import compose  # noqa: F401
 
     return None, 0
