@@ -72,8 +72,6 @@ def _write_items(benchmark: Benchmark) -> None:
     """All items as stac-geoparquet, hrefs made relative to the catalog's root."""
     items = []
     for path in sorted(benchmark.stac.glob("*/*/*.json")):
-        if path.stem == path.parent.name or path.name == "footprint.geojson":
-            continue
         items.append(
             _relocated(json.loads(path.read_text()), path.parent.relative_to(benchmark.stac).as_posix())
         )
