@@ -1,5 +1,6 @@
 """Writing files so that nobody ever sees half of one."""
 
+import glob
 import hashlib
 import json
 import os
@@ -14,12 +15,14 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on failure it goes.
 
-    Works for files and for folders. A kill in between leaves `path` as it was.
+    Works for files and for folders. A kill in between leaves `path` as it was, and a temporary path
+    that the next writing of `path` removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays, because drivers choose the format by it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    _remove(temporary)
+    for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
+        _remove(leftover)
     try:
         yield temporary
         if temporary.is_dir() and path.exists():

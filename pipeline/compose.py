@@ -8,7 +8,6 @@
 
 import logging
 import os
-import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from rasterio.errors import RasterioError
 from models.errors import WorkError
 from models.files import sha256
 from pipeline import composite, cube, fetch, grid, selection, tables
-from pipeline.layout import Benchmark
+from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe, Selection
 
@@ -49,10 +48,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     """Make the cubes that are missing or of other inputs, and the table. Returns how many."""
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     scenes = tables.read(benchmark.table("scenes"), "fetch")
-    (benchmark.data / "cubes").mkdir(parents=True, exist_ok=True)
-    for path in (benchmark.data / "cubes").iterdir():
-        if path.stem not in set(sites.site_id):
-            shutil.rmtree(path)
+    prune(benchmark.data / "cubes", {f"{site_id}.zarr" for site_id in sites.site_id})
     cores = (os.cpu_count() or 1) if scheduler is None else 1
     threads = max(1, cores // max(1, min(workers, len(sites))))
     tasks = [

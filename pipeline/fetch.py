@@ -29,7 +29,7 @@ from rasterio.features import rasterize
 
 from models.files import replacing, sha256
 from pipeline import geodesy, grid, selection, sources, tables
-from pipeline.layout import Benchmark
+from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe, Synthetic
 from pipeline.selection import Candidate
@@ -45,11 +45,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     had anything to do. WorkError names the scenes that could not be read; the next run takes up
     those only."""
     sites = tables.read_geo(benchmark.table("sites"), "sites")
-    folder = benchmark.data / "scenes"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.name not in set(sites.site_id):
-            shutil.rmtree(path)
+    prune(benchmark.data / "scenes", set(sites.site_id))
     tasks = [(benchmark, recipe, row) for row in sites.itertuples()]
     done = each_site("fetch", tasks, _fetch_site, workers, scheduler)
     rows = [pd.read_parquet(benchmark.scenes(site_id) / "scenes.parquet") for site_id in sites.site_id]

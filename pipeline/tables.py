@@ -53,3 +53,11 @@ def fingerprint(parts: Iterable[Any], code: Iterable[ModuleType] = ()) -> str:
     for module in code:
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def fingerprint_of(collection: Path) -> str | None:
+    """The fingerprint kept in a collection.json; None where there is no sound one."""
+    try:
+        return str(json.loads(collection.read_text())["minebench:fingerprint"])
+    except (OSError, ValueError, KeyError):
+        return None

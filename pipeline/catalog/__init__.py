@@ -11,7 +11,6 @@ as they are here.
 """
 
 import json
-import shutil
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ from models.errors import WorkError
 from models.files import replacing, write_json
 from pipeline import __version__, tables
 from pipeline.catalog import collection
-from pipeline.layout import Benchmark
+from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe
 
@@ -33,10 +32,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     index = collection.index_assets(benchmark)
-    benchmark.stac.mkdir(parents=True, exist_ok=True)
-    for path in benchmark.stac.iterdir():
-        if path.is_dir() and path.name not in set(sites.site_id):
-            shutil.rmtree(path)
+    prune(benchmark.stac, set(sites.site_id))
     tasks = [
         (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], index) for row in sites.itertuples()
     ]

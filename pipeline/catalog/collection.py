@@ -1,6 +1,5 @@
 """One site as a STAC Collection with an Item a period."""
 
-import json
 import posixpath
 import shutil
 import sys
@@ -36,7 +35,7 @@ def write_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, dict[str, Any]]
         return False
     tree = files.tree(path)
     print_ = tables.fingerprint([tree, recipe.model_dump(), site.name, site.country], CODE)
-    made = _fingerprint_of(folder) != print_
+    made = tables.fingerprint_of(folder / "collection.json") != print_
     if made:
         with replacing(folder) as temporary:
             temporary.mkdir()
@@ -60,13 +59,6 @@ def write_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, dict[str, Any]]
     else:
         _write_collection(folder, folder, benchmark, recipe, site, index, tree, print_)
     return made
-
-
-def _fingerprint_of(folder: Path) -> str | None:
-    try:
-        return json.loads((folder / "collection.json").read_text())["minebench:fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _write_item(

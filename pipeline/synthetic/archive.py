@@ -8,7 +8,6 @@ archive/<site_id>/<scene>/<scene>.json    item; its assets beside it, one COG a 
 
 import json
 import logging
-import shutil
 import sys
 from collections.abc import Sequence
 from datetime import date
@@ -26,7 +25,7 @@ from shapely.geometry.base import BaseGeometry
 
 from models.files import replacing, sha256, write_json
 from pipeline import __version__, cog, geodesy, grid, tables
-from pipeline.layout import Benchmark
+from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.periods import Period
 from pipeline.recipe import Recipe, Synthetic
@@ -59,7 +58,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
         )
         return 0
     sites = tables.read_geo(benchmark.table("sites"), "sites")
-    _prune(benchmark.archive, set(sites.site_id))
+    prune(benchmark.archive, set(sites.site_id))
     made = each_site(
         "archive",
         [(benchmark, recipe, row, _mines_near(row, sites, recipe)) for row in sites.itertuples()],
@@ -73,12 +72,6 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     )
     tables.write(gpd.GeoDataFrame(footprints, crs=4326), benchmark.archive / "footprints.parquet")
     return sum(made)
-
-
-def _prune(folder: Path, keep: set[str]) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and path.name not in keep:
-            shutil.rmtree(path)
 
 
 def _mines_near(site: Any, sites: gpd.GeoDataFrame, recipe: Recipe) -> list[Mine]:
@@ -138,7 +131,7 @@ def _make_site(task: tuple[Benchmark, Recipe, Any, list[Mine]]) -> bool:
         outlines,
     ]
     fingerprint = tables.fingerprint(inputs, CODE)
-    if _fingerprint_of(folder) == fingerprint:
+    if tables.fingerprint_of(folder / "collection.json") == fingerprint:
         return False
     place = geodesy.centre(site.geometry)
     plan = list(overpass.granules(area, place, windows, recipe.source.scenes_per_period, recipe.source.seed))
@@ -148,13 +141,6 @@ def _make_site(task: tuple[Benchmark, Recipe, Any, list[Mine]]) -> bool:
         _write_truth(temporary, site.site_id, area, mines, _years(plan))
         _write_collection(temporary, site, items, fingerprint)
     return True
-
-
-def _fingerprint_of(folder: Path) -> str | None:
-    try:
-        return json.loads((folder / "collection.json").read_text())["minebench:fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _years(plan: Sequence[overpass.Granule]) -> range:
