@@ -135,13 +135,13 @@ class SourceReader:
     """What `compose` reads from, straight from the source's COGs."""
 
     def __init__(self, source: Any, scenes: list[Any], recipe: Any, box: Any) -> None:
-        from pipeline import fetch
+        from pipeline import reading
 
         self.source = source
         self.scenes = {scene.id: scene for scene in scenes}
-        self.mask_grid = fetch.mask_grid(box, recipe, source)
+        self.mask_grid = reading.mask_grid(box, recipe, source)
         self.grids = {
-            band: area for area, bands in fetch.by_grid(source, scenes[0], recipe, box) for band in bands
+            band: area for area, bands in reading.by_grid(source, scenes[0], recipe, box) for band in bands
         }
 
     def classes(self, scene: str) -> np.ndarray:

@@ -13,6 +13,7 @@ import yaml
 from models.errors import InputError, MinebenchError
 from pipeline import layout
 from pipeline.layout import Benchmark
+from pipeline.web import redacted
 
 app = typer.Typer(
     add_completion=False,
@@ -53,8 +54,15 @@ def main() -> None:
         _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
 
 
+class _Discreet(logging.Formatter):
+    """Log lines, traces included, without credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
 def _fail(message: str, status: int) -> None:
-    print(f"minebench: {message}", file=sys.stderr)
+    print(f"minebench: {redacted(message)}", file=sys.stderr)
     sys.exit(status)
 
 
@@ -66,13 +74,12 @@ def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
     loaded = recipe.load(benchmark.recipe)
     log = benchmark.log(stage)
     log.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=log,
-        filemode="w",
-        force=True,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True, level=logging.INFO)
+    # These log every address they ask, at no use to a reader.
+    for name in ("googleapiclient", "google", "urllib3", "pystac_client"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     warnings.simplefilter("default")
     return benchmark, loaded
@@ -125,11 +132,17 @@ def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 
 
 @app.command()
-def fetch(benchmark: Name = None, scheduler: Scheduler = None) -> None:
+def fetch(
+    benchmark: Name = None,
+    scheduler: Scheduler = None,
+    refresh: Annotated[bool, typer.Option(help="Choose scenes anew, not those listed before.")] = False,
+) -> None:
     """Find scenes, choose among them, and keep their pixels."""
     from pipeline import fetch as stage
 
-    _by_site("fetch", benchmark, scheduler, stage.build, "fetched {} sites anew")
+    where, loaded = _begin("fetch", benchmark)
+    done = stage.build(where, loaded, int(_params().get("workers", 2)), scheduler, refresh)
+    print(f"fetch: {done}")
 
 
 @app.command()

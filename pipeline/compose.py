@@ -22,7 +22,8 @@ from rasterio.errors import RasterioError
 
 from models.errors import WorkError
 from models.files import sha256
-from pipeline import composite, cube, fetch, grid, selection, tables
+from pipeline import composite, cube, grid, reading, selection, tables
+from pipeline.kept import SUMS, Kept
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe, Selection
@@ -71,7 +72,7 @@ def _compose_site(
     """One site's rows, and whether its cube had to be made."""
     benchmark, recipe, site, scenes, threads = task
     folder, path = benchmark.scenes(site.site_id), benchmark.cube(site.site_id)
-    sums = (folder / fetch.SUMS).read_text() if (folder / fetch.SUMS).is_file() else ""
+    sums = (folder / SUMS).read_text() if (folder / SUMS).is_file() else ""
     chosen = scenes[scenes.selected]
     inputs = [sums, recipe.sensor.model_dump(), recipe.selection.model_dump(), recipe.periods.model_dump(),
               recipe.tiling.size, chosen[["period", "scene_id", "day"]].to_dict("list"), site.geometry.wkt,
@@ -79,9 +80,9 @@ def _compose_site(
     images = tables.fingerprint(inputs, CODE)
     if (kept := cube.rows_of(path, images)) is not None:
         return kept, False
-    reader = KeptScenes(fetch.Kept(folder), recipe)
+    reader = KeptScenes(Kept(folder), recipe)
     shape = (int(site.height), int(site.width))
-    aoi = fetch.aoi_pixels(site, grid.of_site(site, recipe.sensor.resolution))
+    aoi = reading.aoi_pixels(site, grid.of_site(site, recipe.sensor.resolution))
     rows, found = [], []
     for period in recipe.periods.periods():
         days = days_of(chosen[chosen.period == period.label])
@@ -110,15 +111,15 @@ def days_of(rows: pd.DataFrame) -> list[Day]:
 class KeptScenes:
     """Reads a site's kept files; raises WorkError where one is missing or damaged."""
 
-    def __init__(self, kept: "fetch.Kept", recipe: Recipe) -> None:
+    def __init__(self, kept: Kept, recipe: Recipe) -> None:
         self.kept, self.recipe = kept, recipe
         self.where: dict[tuple[str, str], tuple[str, int]] = {}
         self.checked: set[str] = set()
 
     def classes(self, scene_id: str) -> NDArray[np.uint8] | None:
         """Scene classes on the mask grid; None for sources without."""
-        name = f"{scene_id}_SCL.tif"
-        return self._read(name, 1) if name in self.kept.sums else None
+        name = self.kept.mask(scene_id)
+        return self._read(name, 1) if name else None
 
     def band(self, scene_id: str, band: str) -> NDArray[Any]:
         """One band in its kept pixel size (y, x)."""
@@ -127,12 +128,11 @@ class KeptScenes:
         return self._read(*self.where[scene_id, band])
 
     def _look_up(self, scene_id: str) -> None:
-        for name in self.kept.sums:
-            if name.startswith(scene_id + "_") and not name.endswith("_SCL.tif"):
-                self._check(name)
-                with rasterio.open(self.kept.folder / name) as file:
-                    for index, band in enumerate(file.descriptions, 1):
-                        self.where[scene_id, band] = (name, index)
+        for name in self.kept.bands(scene_id):
+            self._check(name)
+            with rasterio.open(self.kept.folder / name) as file:
+                for index, band in enumerate(file.descriptions, 1):
+                    self.where[scene_id, band] = (name, index)
 
     def _read(self, name: str, index: int) -> NDArray[Any]:
         self._check(name)

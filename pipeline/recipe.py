@@ -1,5 +1,6 @@
 """recipe.yaml: everything that decides what a benchmark is, in one validated file."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,7 +51,14 @@ class Synthetic(Part):
     scenes_per_period: int = Field(default=6, ge=1, le=73)
 
 
-class Stac(Part):
+class Remote(Part):
+    """What all sources on the web have."""
+
+    parallel: int = Field(default=20, ge=1, le=100)
+    """Requests to one host at a time."""
+
+
+class Stac(Remote):
     """A STAC API or a static catalog of Sentinel-2 like items."""
 
     name: Literal["stac"]
@@ -60,19 +68,92 @@ class Stac(Part):
     """Band name to asset key, where they differ."""
     mask: str = "scl"
     """Asset with the scene classification."""
+    sign: str | None = None
+    """Token service that signs the assets' addresses; Planetary Computer's own is known."""
+
+
+class EarthEngine(Remote):
+    """A Google Earth Engine image collection: Sentinel-2, or any other with a band mapping."""
+
+    name: Literal["earthengine"]
+    collection: str = "COPERNICUS/S2_SR_HARMONIZED"
+    bands: dict[str, str] = {}
+    """Band name to the collection's own; Sentinel-2's are known (B02 is B2 there)."""
+    cloud: Literal["scl", "cloud_score_plus", "none"] = "scl"
+    """What tells clear from cloudy; `none`: every pixel with data is clear, as in aerial images."""
+    cloud_score: Fraction = 0.6
+    """Cloud Score+ (cs_cdf) from which a pixel is clear."""
+    level1c: Literal["never", "where_no_l2a", "always"] = "never"
+    """Whether a period without any Level-2A scene takes Level-1C ones (top of atmosphere)."""
+    composite: Literal["here", "server"] = "here"
+    """`server` asks for finished medians (fewer bytes, near but not equal numbers)."""
+    project: str | None = None
+    """Cloud project; default: EARTHENGINE_PROJECT, GOOGLE_CLOUD_PROJECT, or the credentials' own."""
+    service_account_key: Path | None = None
+    """JSON key file; default: what `earthengine authenticate` or gcloud stored."""
+    url: str = "https://earthengine-highvolume.googleapis.com"
+    parallel: int = Field(default=40, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _check(self) -> "EarthEngine":
+        if self.level1c != "never" and self.cloud != "cloud_score_plus":
+            raise ValueError("level1c needs cloud: cloud_score_plus, because Level-1C has no scene classes")
+        if self.level1c != "never" and self.composite == "server":
+            raise ValueError("level1c and composite: server do not go together")
+        return self
+
+
+class Xyz(Remote):
+    """Web-mercator tiles in dated releases, RGB. A release's date is not the day of its images."""
+
+    name: Literal["xyz"]
+    template: str
+    """Address with {z}, {x}, {y}, {release} and, for a key from the environment, {key}."""
+    releases: dict[str, str] = Field(min_length=1)
+    """Date (YYYY-MM-DD) to the release's name in the address."""
+    zoom: int = Field(ge=0, le=23)
+    attribution: str
+    terms: str
+    """Address of the terms of use."""
+    key_from: str | None = None
+    """Environment variable with the key."""
+    per_second: float = Field(default=10, gt=0)
+    """Most requests a second."""
+    parallel: int = Field(default=4, ge=1, le=16)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Xyz":
+        for place in ("{z}", "{x}", "{y}"):
+            if place not in self.template:
+                raise ValueError(f"template lacks {place}")
+        if ("{key}" in self.template) != (self.key_from is not None):
+            raise ValueError("key_from and {key} in template go together")
+        if not self.template.startswith(("https://", "http://")):
+            raise ValueError("template must be an http(s) address")
+        for day in self.releases:
+            date.fromisoformat(day)
+        return self
 
 
 class Local(Part):
-    """A folder of dated GeoTIFFs. `pattern` is a regular expression on the file name with a group
-    `date` (YYYY, YYYYMMDD or YYYY-MM-DD)."""
+    """A folder of dated GeoTIFFs. Dates come from `pattern`, a regular expression on the file name
+    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`."""
 
     name: Literal["local"]
     path: Path
-    pattern: str
+    pattern: str | None = None
+    dates: Path | None = None
+    """CSV with columns file and date, and if need be nodata, a line a file."""
     bands: dict[str, Annotated[int, Field(ge=1)]]
     """Band name to 1-based band number in the file."""
     nodata: float | None = None
     """Overrides the files' own nodata value."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Local":
+        if (self.pattern is None) == (self.dates is None):
+            raise ValueError("give either pattern or dates")
+        return self
 
 
 class Every(Part):
@@ -135,6 +216,10 @@ class Selection(Part):
     """Scene classes (SCL) taken as clear: vegetation, bare, water, unclassified."""
     cloud_margin: int = Field(default=2, ge=0, le=50)
     """Pixels of the mask grown around every unclear one."""
+    exclude: tuple[str, ...] = ()
+    """Ids of scenes left out by hand."""
+    coregister: bool = False
+    """Whether measured shifts between dates are corrected; they are measured in any case."""
 
 
 class Join(Part):
@@ -225,7 +310,7 @@ class Recipe(Part):
 
     title: str
     sensor: Sensor
-    source: Annotated[Synthetic | Stac | Local, Field(discriminator="name")]
+    source: Annotated[Synthetic | Stac | EarthEngine | Xyz | Local, Field(discriminator="name")]
     periods: Every | Dates
     selection: Selection
     sites: Sites

@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.coregister import Offset
 from pipeline.recipe import Selection
 from pipeline.sources import Scene
 
@@ -26,11 +27,23 @@ class Candidate:
     day_clear: float = float("nan")
     selected: bool = False
     reason: str = ""
+    failure: str = ""
+    """Why the scene could not be read; it is tried again in the next run."""
+    offset_from: str = ""
+    shift: Offset | None = None
+    """Off the reference as the provider has it; `left` is what is left once corrected."""
+    left: Offset | None = None
     clear_pixels: BoolImage | None = field(default=None, repr=False)
 
 
 def reject_by_metadata(candidate: Candidate, rule: Selection) -> bool:
-    """Whether the scene's own cloud cover already rules it out."""
+    """Whether what the scene says of itself, or the recipe, already rules it out."""
+    if candidate.scene.flaw:
+        candidate.reason = f"not used: {candidate.scene.flaw}"
+        return True
+    if candidate.scene.id in rule.exclude:
+        candidate.reason = "left out by selection.exclude"
+        return True
     cover = candidate.scene.cloud_cover
     if cover is None or cover <= rule.max_cloud:
         return False
@@ -63,7 +76,7 @@ def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None
     """Mark the selected scenes of one period; granules of one day stand or fall together."""
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
-        if not candidate.reason:
+        if not candidate.reason and not candidate.failure:
             days.setdefault(candidate.day, []).append(candidate)
     clear = {day: _together(members, aoi) for day, members in days.items()}
     ranked = sorted(days, key=lambda day: (-clear[day], day))

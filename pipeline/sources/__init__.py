@@ -1,7 +1,7 @@
 """Where images come from. A source lists scenes and reads bands of one scene onto a grid; filter,
 selection, resampling rules and compositing are the pipeline's own and the same for all sources.
 
-An open source reads files in several threads at once; it keeps no open files between calls.
+An open source reads in several threads at once; it keeps no open files between calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,23 +14,28 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.layout import Benchmark
-from pipeline.recipe import Local, Recipe, Stac, Synthetic
+from pipeline.recipe import EarthEngine, Local, Recipe, Stac, Synthetic, Xyz
 
 
 @dataclass(frozen=True)
 class Asset:
-    """One band of a scene: where it is, its own grid if known, its band number in the file."""
+    """One band of a scene: where it is, its own grid if known, its band number in the file; for
+    Earth Engine also its type and its grid's CRS in the service's words."""
 
     href: str
     grid: GeoBox | None = None
     index: int = 1
     nodata: float | None = None
+    dtype: str = "uint16"
+    crs_code: str = ""
 
 
 @dataclass(frozen=True)
 class Scene:
     """One granule of one date. `cloud_cover` is the provider's, per cent; `offset` is taken from
-    the digital numbers when they are read."""
+    the digital numbers when they are read. `href` finds the scene again; it never holds a
+    credential. `flaw` says why a scene cannot be used as listed. `dated_by` says where `time` comes
+    from."""
 
     id: str
     time: datetime
@@ -40,6 +45,10 @@ class Scene:
     cloud_cover: float | None = None
     baseline: str = ""
     offset: int = 0
+    href: str = ""
+    collection: str = ""
+    flaw: str = ""
+    dated_by: str = "acquisition"
 
     def solar_day(self, longitude: float) -> date:
         """The date where the sun stands: granules of one pass never fall on two days."""
@@ -51,9 +60,15 @@ class Source(Protocol):
 
     mask_band: str | None
     """Band with Sentinel-2 scene classes (SCL); None where every pixel with data is clear."""
+    parallel: int
+    """Requests that one site may have under way; 1 where nothing is waited for."""
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         """Scenes that touch `area` (EPSG:4326) from `start` to before `end`, by time, then id."""
+        ...
+
+    def find(self, href: str) -> Scene:
+        """The scene that `search` once gave with this `href`. WorkError where it is gone."""
         ...
 
     def native(self, scene: Scene, band: str) -> GeoBox:
@@ -66,16 +81,26 @@ class Source(Protocol):
         mask band nearest and the rest bilinear. WorkError names a scene that cannot be read."""
         ...
 
+    def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
+        """About how many requests `read` needs."""
+        ...
+
 
 def open(benchmark: Benchmark, recipe: Recipe) -> Source:
     """The recipe's source."""
+    from pipeline.sources.earthengine import EarthEngineSource
     from pipeline.sources.local import LocalSource
     from pipeline.sources.stac import StacSource
+    from pipeline.sources.xyz import XyzSource
 
     match recipe.source:
         case Synthetic():
             return StacSource(Stac(name="stac", href=str(benchmark.archive / "catalog.json")), "synthetic")
         case Stac():
             return StacSource(recipe.source, "stac")
+        case EarthEngine():
+            return EarthEngineSource(recipe.source, recipe)
+        case Xyz():
+            return XyzSource(recipe.source, recipe, benchmark.data / "tiles")
         case Local():
             return LocalSource(recipe.source, benchmark.root)

@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
@@ -23,27 +23,51 @@ from pipeline.sources import Asset, Scene, Source, raster
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An image file with its date, and its nodata value where the list gives one."""
+
+    path: Path
+    day: date
+    nodata: float | None
+
+
 class LocalSource:
     """See `pipeline.sources.Source`. A file is a scene; pixels with data are clear."""
 
     mask_band: str | None = None
+    parallel = 1
 
     def __init__(self, options: Local, root: Path) -> None:
         self.options = options
         self.folder = root / options.path
-        self.files = self._listed()
+        if not self.folder.is_dir():
+            raise InputError(f"source.path: there is no folder {self.folder}.")
+        if options.dates is None:
+            self.dated_by = "file name"
+            self.files = _by_pattern(self.folder, options.pattern or "", options.nodata)
+        else:
+            self.dated_by = "list"
+            self.files = _by_list(self.folder, root / options.dates, options.nodata)
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         found = [
-            self._scene(path, day)
-            for path, day in self.files
-            if start <= day < end and _footprint(path).intersects(area)
+            self._scene(file)
+            for file in self.files
+            if start <= file.day < end and _footprint(file.path).intersects(area)
         ]
         return sorted(found, key=lambda scene: (scene.time, scene.id))
 
+    def find(self, href: str) -> Scene:
+        for file in self.files:
+            if file.path.name == href:
+                return self._scene(file)
+        raise WorkError(f"{self.folder / href} is not there any more.")
+
     def native(self, scene: Scene, band: str) -> GeoBox:
         grid = scene.assets[band].grid
-        assert grid is not None
+        if grid is None:
+            raise WorkError(f"{scene.id} has no grid.")
         return grid
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
@@ -52,56 +76,82 @@ class LocalSource:
         assets = [scene.assets[band] for band in bands]
         return np.stack([raster.read(a.href, a.index, grid, Resampling.bilinear, a.nodata) for a in assets])
 
-    def _listed(self) -> list[tuple[Path, date]]:
-        """The folder's images with their dates. InputError where none fits the pattern."""
-        if not self.folder.is_dir():
-            raise InputError(f"source.path: there is no folder {self.folder}.")
-        try:
-            pattern = re.compile(self.options.pattern)
-        except re.error as error:
-            raise InputError(f"source.pattern is not a regular expression: {error}.") from None
-        if "date" not in pattern.groupindex:
-            raise InputError(r"source.pattern needs a group named date, such as (?P<date>\d{8}).")
-        files = []
-        for path in sorted(self.folder.iterdir()):
-            if match := pattern.fullmatch(path.name):
-                files.append((path, _date(match["date"], path)))
-        if not files:
-            raise InputError(f"source.pattern fits no file in {self.folder}.")
-        return files
+    def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
+        return 0
 
-    def _scene(self, path: Path, day: date) -> Scene:
-        with rasterio.open(path) as file:
-            if (highest := max(self.options.bands.values())) > file.count:
-                raise InputError(f"source.bands: {path} has {file.count} bands, not {highest}.")
-            if file.crs is None:
-                raise InputError(f"{path} has no CRS: assign one, for example with gdal_edit.")
-            grid = raster.grid_of(file)
+    def _scene(self, file: Listed) -> Scene:
+        with raster.opened(str(file.path)) as opened:
+            if (highest := max(self.options.bands.values())) > opened.count:
+                raise InputError(f"source.bands: {file.path} has {opened.count} bands, not {highest}.")
+            if opened.crs is None:
+                raise InputError(f"{file.path} has no CRS: assign one, for example with gdal_edit.")
+            grid = raster.grid_of(opened)
         assets = {
-            band: Asset(str(path), grid, index, self.options.nodata)
+            band: Asset(str(file.path), grid, index, file.nodata)
             for band, index in self.options.bands.items()
         }
-        time = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        return Scene(path.stem, time, assets, "local")
+        time = datetime(file.day.year, file.day.month, file.day.day, 12, tzinfo=UTC)
+        return Scene(file.path.stem, time, assets, "local", href=file.path.name, dated_by=self.dated_by)
 
 
-def _date(text: str, path: Path) -> date:
+def _by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
+    """The folder's images with the dates in their names. InputError where none fits."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"source.pattern is not a regular expression: {error}.") from None
+    if "date" not in pattern.groupindex:
+        raise InputError(r"source.pattern needs a group named date, such as (?P<date>\d{8}).")
+    files = []
+    for path in sorted(folder.iterdir()):
+        if match := pattern.fullmatch(path.name):
+            files.append(Listed(path, _date(match["date"], str(path)), nodata))
+    if not files:
+        raise InputError(f"source.pattern fits no file in {folder}.")
+    return files
+
+
+def _by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
+    """The images that a CSV lists. InputError names its row and the mend."""
+    try:
+        rows = pd.read_csv(table, dtype=str)
+    except FileNotFoundError:
+        raise InputError(f"source.dates: there is no file {table}.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{table} cannot be read as CSV: {str(error).rstrip('.')}.") from None
+    if missing := {"file", "date"} - set(rows.columns):
+        raise InputError(f"{table} needs a column {sorted(missing)[0]}.")
+    files = []
+    for number, row in enumerate(rows.to_dict("records"), 2):
+        where = f"{table} line {number}"
+        path = folder / str(row["file"])
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise InputError(f"{where}: {folder} has no file '{row['file']}'.")
+        own = row.get("nodata")
+        try:
+            value = nodata if own is None or pd.isna(own) else float(own)
+        except ValueError:
+            raise InputError(f"{where}: nodata '{own}' is not a number.") from None
+        files.append(Listed(path, _date(str(row["date"]), where), value))
+    if not files:
+        raise InputError(f"{table} lists no files.")
+    return files
+
+
+def _date(text: str, where: str) -> date:
     for form in DATE_FORMATS:
         try:
             return datetime.strptime(text, form).date()
         except ValueError:
             continue
-    raise InputError(
-        f"{path}: '{text}' is not a date; the pattern's group must be YYYY, YYYYMMDD or YYYY-MM-DD."
-    )
+    raise InputError(f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD or YYYY-MM-DD.")
 
 
 def _footprint(path: Path) -> BaseGeometry:
-    try:
-        with rasterio.open(path) as file:
-            return shapely.box(*transform_bounds(file.crs, 4326, *file.bounds))
-    except RasterioError as error:
-        raise WorkError(f"{path} cannot be read: {str(error).rstrip('.')}.") from None
+    with raster.opened(str(path)) as file:
+        if file.crs is None:
+            raise InputError(f"{path} has no CRS: assign one, for example with gdal_edit.")
+        return shapely.box(*transform_bounds(file.crs, 4326, *file.bounds))
 
 
 _conforms: type[Source] = LocalSource

@@ -1,6 +1,8 @@
-"""Reading one band of a raster file onto a grid."""
+"""Reading one band of a raster file onto a grid, and resampling an array onto one."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,32 +13,89 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from models.errors import WorkError
 from pipeline import grid as grids
+from pipeline.sources.remote import Opener, Signer, Unsigned
 
 GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64}
+EXACT = 0.0
+"""Every pixel's place is computed; GDAL's own default interpolates between places within 1/8 pixel."""
 
 
-def read(href: str, index: int, grid: GeoBox, resampling: Resampling, nodata: float | None) -> NDArray[Any]:
+def read(
+    href: str,
+    index: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    signed: Signer | None = None,
+    parallel: int = 20,
+) -> NDArray[Any]:
     """(y, x) in the file's dtype, nodata 0. A valid 0 becomes 1, so that 0 says one thing only.
 
-    `nodata` overrides the file's own value. WorkError where the file cannot be read.
+    `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
+    where the file cannot be read, whole and as it is.
     """
+    with opened(href, signed, parallel) as file:
+        if index > file.count:
+            raise WorkError(f"{href} has {file.count} bands, and band {index} was asked for.")
+        missing = file.nodata if nodata is None else nodata
+        if grids.aligned(grid, grid_of(file)):
+            return _copied(file, index, grid, missing)
+        return _warped(file, index, grid, resampling, missing)
+
+
+@contextmanager
+def opened(href: str, signed: Signer | None = None, parallel: int = 20) -> Iterator[DatasetReader]:
+    """A raster file, local or remote; whatever fails while it is open is one WorkError."""
+    opener = Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
     try:
-        with rasterio.Env(**GDAL), rasterio.open(href) as file:
-            missing = file.nodata if nodata is None else nodata
-            if grids.aligned(grid, grid_of(file)):
-                return _copied(file, index, grid, missing)
-            return _warped(file, index, grid, resampling, missing)
-    except RasterioError as error:
-        raise WorkError(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
+        with rasterio.Env(**GDAL), rasterio.open(href, driver=_driver(href), opener=opener) as file:
+            yield file
+    except (RasterioError, OSError) as error:
+        if opener is None or opener.error is None:
+            raise WorkError(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
+    # GDAL may go on after a failed read; what it then gives is not to be used.
+    if opener is not None and opener.error is not None:
+        raise opener.error
+
+
+def _driver(href: str) -> str:
+    """The one format a file is read as: others, such as VRT, are texts that make GDAL open what
+    they name."""
+    return "JP2OpenJPEG" if href.lower().endswith(".jp2") else "GTiff"
+
+
+def is_remote(href: str) -> bool:
+    """Whether `href` is an address of the web."""
+    return href.startswith(("http://", "https://"))
 
 
 def grid_of(file: DatasetReader) -> GeoBox:
     """An open file's grid."""
     return GeoBox(file.shape, file.transform, file.crs.to_wkt() if file.crs else None)
+
+
+def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Resampling) -> NDArray[Any]:
+    """(band, y, x) pixels of `source` on `grid`, each band as `read` would have it; nodata 0."""
+    result = np.zeros((len(pixels), *grid.shape), pixels.dtype)
+    for band, target in zip(pixels, result, strict=True):
+        reproject(
+            band,
+            target,
+            src_transform=source.transform,
+            src_crs=str(source.crs),
+            src_nodata=0,
+            dst_transform=grid.transform,
+            dst_crs=str(grid.crs),
+            dst_nodata=0,
+            resampling=resampling,
+            tolerance=EXACT,
+        )
+    return result
 
 
 def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None) -> NDArray[Any]:
@@ -73,5 +132,6 @@ def _warped(
         src_nodata=nodata,
         nodata=0,
         add_alpha=False,
+        tolerance=EXACT,
     ) as view:
         return view.read(index)

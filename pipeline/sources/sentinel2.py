@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 ASSETS = {
     "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge1",
     "B06": "rededge2", "B07": "rededge3", "B08": "nir", "B8A": "nir08", "B09": "nir09",
@@ -27,9 +30,26 @@ def offset(properties: Mapping[str, Any]) -> int:
     From baseline 04.00 on the numbers carry 1000 more, unless the provider says that it has
     already taken them out. The sensing date is no guide: early scenes have been reprocessed.
     """
-    baseline = str(properties.get("s2:processing_baseline", "0"))
-    try:
-        carries = float(baseline) >= 4
-    except ValueError:
-        carries = False
+    carries = carries_offset(str(properties.get("s2:processing_baseline", "0")))
     return BOA_OFFSET if carries and not properties.get("earthsearch:boa_offset_applied") else 0
+
+
+def carries_offset(baseline: str) -> bool:
+    """Whether ESA put the offset into products of this processing baseline."""
+    try:
+        return float(baseline) >= 4
+    except ValueError:
+        return False
+
+
+def without_offset(pixels: NDArray[Any], offset: int) -> NDArray[Any]:
+    """Digital numbers less `offset`, in place; nodata stays 0.
+
+    Below the offset reflectance is negative: that becomes 1, the smallest valid number.
+    """
+    if offset:
+        valid = pixels > 0
+        np.maximum(pixels, pixels.dtype.type(offset + 1), out=pixels)
+        pixels -= pixels.dtype.type(offset)
+        pixels *= valid
+    return pixels

@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
 from models.errors import InputError, WorkError
-from pipeline import fetch, grid, recipe, selection, sources, tables
+from pipeline import grid, reading, recipe, selection, sources, tables
 from pipeline.layout import Benchmark
 from pipeline.recipe import Local
 from pipeline.sources import Scene, raster, sentinel2
@@ -100,7 +100,7 @@ def test_same_ground_with_and_without_the_offset(built: Path) -> None:
     for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
         box = grid.of_site(site, 10)
         for scene in source.search(site.geometry, date(2020, 1, 1), date(2024, 1, 1)):
-            classes = source.read(scene, ["SCL"], fetch.mask_grid(box, loaded, source))[0]
+            classes = source.read(scene, ["SCL"], reading.mask_grid(box, loaded, source))[0]
             clear = selection.clear_pixels(classes, loaded.selection).repeat(2, 0).repeat(2, 1)
             red = source.read(scene, ["B04"], box)[0]
             if clear.mean() > 0.3:

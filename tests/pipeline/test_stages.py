@@ -13,7 +13,8 @@ import shapely
 import xarray as xr
 
 from models.errors import InputError
-from pipeline import annotate, compose, fetch, periods, recipe, selection, sources, tables
+from pipeline import annotate, choosing, compose, periods, recipe, selection, sources, tables
+from pipeline.kept import Kept
 from pipeline.layout import Benchmark
 from pipeline.recipe import Selection
 from tests.conftest import run
@@ -21,7 +22,7 @@ from tests.conftest import run
 
 def test_every_candidate_has_its_fate(built: Path) -> None:
     scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
-    assert list(scenes) == list(fetch.ROW)
+    assert list(scenes) == list(choosing.ROW)
     assert (scenes.selected == (scenes.reason == "")).all()
     assert scenes.groupby("site_id").scene_id.apply(lambda s: s.is_unique).all()
     read = scenes.clear.notna()
@@ -196,7 +197,7 @@ def test_medoid_is_an_observation(project: Path) -> None:
     loaded = recipe.load(benchmark.recipe)
     site = next(gpd.read_parquet(benchmark.table("sites")).itertuples())
     cube = xr.open_zarr(benchmark.cube(site.site_id), mask_and_scale=False)
-    reader = compose.KeptScenes(fetch.Kept(benchmark.scenes(site.site_id)), loaded)
+    reader = compose.KeptScenes(Kept(benchmark.scenes(site.site_id)), loaded)
     red = cube.reflectance.sel(band="B04").values[0]
     candidates = np.stack([reader.band(s, "B04")[: red.shape[0], : red.shape[1]]
                            for s in cube.attrs["scenes"][cube.attrs["periods"][0]]

@@ -1,0 +1,211 @@
+"""Web-mercator tiles in dated releases (z/x/y addresses), such as a wayback archive's.
+
+A release's date is the day it was published; its images are older, by an unknown time and not the
+same everywhere. `dated_by` says so in the table of scenes.
+"""
+
+import io
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from PIL import Image, UnidentifiedImageError
+from rasterio.enums import Resampling
+from shapely.geometry.base import BaseGeometry
+
+from models.errors import InputError, WorkError
+from models.files import replacing, write_json
+from pipeline import geodesy, web
+from pipeline.recipe import Recipe, Xyz
+from pipeline.sources import Asset, Scene, Source, window
+
+TILE = 256
+"""Side of a tile, pixels."""
+HALF_WORLD_M = math.pi * 6_378_137
+"""Half the width of the web-mercator square."""
+BANDS = ("R", "G", "B")
+LARGEST_TILE = 2**20
+"""Bytes; a tile of 256 pixels without compression has a quarter of that."""
+
+
+class XyzSource:
+    """See `pipeline.sources.Source`. A release is a scene; pixels with data are clear.
+
+    Notes on masking. A tile that the server does not have (404) and transparent pixels are nodata;
+    every other pixel is an image, and a 0 in it becomes 1.
+    """
+
+    mask_band: str | None = None
+
+    def __init__(self, options: Xyz, recipe: Recipe, cache: Path) -> None:
+        if unknown := set(recipe.sensor.bands) - set(BANDS):
+            raise InputError(f"sensor.bands: web tiles have {', '.join(BANDS)}, and no {min(unknown)}.")
+        if recipe.sensor.dtype != "uint8":
+            raise InputError("sensor.dtype: web tiles are uint8.")
+        self.options, self.resolution, self.cache = options, recipe.sensor.resolution, cache
+        self.parallel = options.parallel
+        self.key = os.environ.get(options.key_from or "", "")
+        if options.key_from and not self.key:
+            raise InputError(f"source.key_from: the environment has no {options.key_from}.")
+
+    def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+        zoom = zoom_for(geodesy.centre(area)[1], self.resolution, self.options.zoom)
+        days = sorted(day for day in self.options.releases if start <= date.fromisoformat(day) < end)
+        return [self.find(f"{day}/{zoom}") for day in days]
+
+    def find(self, href: str) -> Scene:
+        day, _, zoom = href.partition("/")
+        if day not in self.options.releases or not zoom.isdigit():
+            raise WorkError(f"source.releases has no {day} any more.")
+        asset = Asset(href, world(int(zoom)))
+        return Scene(
+            id=f"{day}_{self.options.releases[day]}",
+            time=datetime.fromisoformat(day).replace(hour=12, tzinfo=UTC),
+            assets=dict.fromkeys(BANDS, asset),
+            source="xyz",
+            href=href,
+            dated_by="release",
+        )
+
+    def native(self, scene: Scene, band: str) -> GeoBox:
+        grid = scene.assets[band].grid
+        assert grid is not None
+        return grid
+
+    def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        order = [BANDS.index(band) for band in bands]
+        area = window.covering(self.native(scene, bands[0]), grid)
+        if area is None:
+            return np.zeros((len(bands), *grid.shape), np.uint8)
+        return window.placed(self._mosaic(scene, area)[order], area, grid, Resampling.bilinear)
+
+    def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
+        _, lat = geodesy.centre(grid.extent.to_crs("EPSG:4326").geom)
+        pixel = ground_m(lat, zoom_for(lat, self.resolution, self.options.zoom))
+        sides = (math.ceil(size * self.resolution / pixel / TILE) + 1 for size in grid.shape)
+        return math.prod(sides)
+
+    def _mosaic(self, scene: Scene, area: GeoBox) -> NDArray[np.uint8]:
+        """The tiles' pixels (3, y, x) on a part of the web-mercator grid."""
+        day, _, zoom = scene.href.partition("/")
+        left, top = (round(v) for v in ~world(int(zoom)).transform @ (area.transform.c, area.transform.f))
+        tiles = list(_touched(top, left, area.shape))
+        with ThreadPoolExecutor(self.parallel) as pool:
+            jobs = [pool.submit(copy_context().run, self._tile, day, int(zoom), x, y) for y, x in tiles]
+            images = [job.result() for job in jobs]
+        result = np.zeros((3, *area.shape), np.uint8)
+        for (y, x), image in zip(tiles, images, strict=True):
+            _paste(result, image, y * TILE - top, x * TILE - left)
+        return result
+
+    def _tile(self, day: str, zoom: int, x: int, y: int) -> NDArray[np.uint8]:
+        """One tile (3, 256, 256), from the cache or the server; nodata 0."""
+        release = self.options.releases[day]
+        path = self.cache / quote(release, safe="") / str(zoom) / str(x) / str(y)
+        name = f"Tile {zoom}/{x}/{y} of release {release}"
+        if not path.is_file():
+            places = {"z": zoom, "x": x, "y": y, "release": release, "key": self.key}
+            _wait(web.host(self.options.template), self.options.per_second)
+            try:
+                url = self.options.template.format(**places)
+                content = web.get(url, limit=LARGEST_TILE, parallel=self.parallel).content
+            except web.Gone:
+                content = b""
+            except web.Refused as error:
+                # The address may hold the key: the tile's name stands for it.
+                raise WorkError(f"{name} is refused (HTTP {error.status}).") from None
+            if content:
+                _decoded(content, name)
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+        content = path.read_bytes()
+        return _decoded(content, name) if content else np.zeros((3, TILE, TILE), np.uint8)
+
+
+def world(zoom: int) -> GeoBox:
+    """The web-mercator grid of a zoom level."""
+    side = TILE * 2**zoom
+    size = 2 * HALF_WORLD_M / side
+    return GeoBox((side, side), Affine(size, 0, -HALF_WORLD_M, 0, -size, HALF_WORLD_M), "EPSG:3857")
+
+
+def ground_m(latitude: float, zoom: int) -> float:
+    """Side of a pixel on the ground, metres: web mercator stretches by 1 / cos(latitude)."""
+    return 2 * HALF_WORLD_M * math.cos(math.radians(latitude)) / (TILE * 2**zoom)
+
+
+def zoom_for(latitude: float, resolution: float, highest: int) -> int:
+    """The coarsest level, up to `highest`, whose pixels on the ground are at least as fine as
+    `resolution` (metres)."""
+    fits = (zoom for zoom in range(highest + 1) if ground_m(latitude, zoom) <= resolution)
+    return next(fits, highest)
+
+
+def show_terms(options: Xyz, cache: Path) -> None:
+    """Say once a benchmark whose tiles these are and under which terms; keep it on record."""
+    record = cache / "TERMS.json"
+    terms = {"attribution": options.attribution, "terms": options.terms, "template": options.template}
+    if record.is_file() and f'"{options.terms}"' in record.read_text():
+        return
+    print(f"fetch: tiles of {options.attribution}; their terms of use: {options.terms}", file=sys.stderr)
+    write_json(terms, record)
+
+
+def _touched(top: int, left: int, shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Row and column of every tile that a window of the world's grid touches."""
+    for y in range(top // TILE, (top + shape[0] - 1) // TILE + 1):
+        for x in range(left // TILE, (left + shape[1] - 1) // TILE + 1):
+            yield y, x
+
+
+def _paste(result: NDArray[np.uint8], image: NDArray[np.uint8], row: int, column: int) -> None:
+    """Put a tile at its place, as far as it lies inside."""
+    height, width = result.shape[1:]
+    top, left = max(0, row), max(0, column)
+    bottom, right = min(height, row + TILE), min(width, column + TILE)
+    result[:, top:bottom, left:right] = image[:, top - row : bottom - row, left - column : right - column]
+
+
+def _decoded(content: bytes, name: str) -> NDArray[np.uint8]:
+    """A PNG, JPEG or WebP tile as (3, 256, 256); transparent pixels 0, all others at least 1."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
+            if image.size != (TILE, TILE):
+                raise WorkError(f"{name} is {image.size[0]} by {image.size[1]} pixels, not {TILE}.")
+            pixels = np.asarray(image.convert("RGBA"))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise WorkError(f"{name} is no image.") from None
+    rgb = np.maximum(pixels[..., :3], 1) * (pixels[..., 3:] > 0)
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1))
+
+
+@lru_cache(maxsize=16)
+def _turns(_host: str) -> tuple[threading.Lock, list[float]]:
+    """A host's lock and the time of its next free turn."""
+    return threading.Lock(), [0.0]
+
+
+def _wait(host: str, per_second: float) -> None:
+    """Until this request's turn: never more than `per_second` a second to one host."""
+    lock, free = _turns(host)
+    with lock:
+        turn = max(time.monotonic(), free[0])
+        free[0] = turn + 1 / per_second
+    time.sleep(max(0.0, turn - time.monotonic()))
+
+
+_conforms: type[Source] = XyzSource
