@@ -1,0 +1,270 @@
+"""The real `ee` client over HTTP against a stand-in for the service that serves the synthetic archive."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.conftest import RECIPE, make_project, run
+from tests.standins.base import Running, running
+
+
+@pytest.fixture(scope="module")
+def service(built: Path) -> Iterator[Running]:
+    with running("earthengine", str(built / "data" / "tiny" / "archive")) as standin:
+        yield standin
+
+
+def key_file(folder: Path, url: str) -> Path:
+    """A service account's key whose tokens come from the stand-in."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    content = {
+        "type": "service_account", "project_id": "mines-project", "private_key": pem,
+        "private_key_id": "1", "client_email": "robot@mines-project.iam.gserviceaccount.com",
+        "client_id": "1", "token_uri": f"{url}/token",
+    }  # fmt: skip
+    path = folder / "key.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def ee_recipe(url: str, key: Path | str = "key.json", more: str = "") -> str:
+    source = f"source: {{name: earthengine, url: '{url}', service_account_key: '{key}'{more}}}"
+    recipe = RECIPE.replace("source: {name: synthetic, seed: 3, scenes_per_period: 4}", source)
+    return recipe.replace("labels: {source: archive}", "labels: {source: none}")
+
+
+@pytest.fixture
+def ee_project(tmp_path: Path, service: Running) -> Path:
+    service.set()
+    project = make_project(tmp_path / "ee", ee_recipe(service.url))
+    key_file(project, service.url)
+    assert run("sites", cwd=project).returncode == 0
+    return project
+
+
+def cubes(project: Path) -> dict[str, xr.Dataset]:
+    folder = project / "data" / "tiny" / "cubes"
+    return {path.stem: xr.open_zarr(path, mask_and_scale=False).load() for path in sorted(folder.iterdir())}
+
+
+def assert_same_cubes(project: Path, other: Path) -> None:
+    ours, theirs = cubes(project), cubes(other)
+    assert list(ours) == list(theirs)
+    assert ours
+    for site in ours:
+        for name in ("reflectance", "clear", "aoi", "time", "band", "x", "y"):
+            assert ours[site][name].values.tobytes() == theirs[site][name].values.tobytes(), (site, name)
+
+
+def scenes(project: Path) -> pd.DataFrame:
+    return pd.read_parquet(project / "data" / "tiny" / "index" / "scenes.parquet")
+
+
+def test_cube_equals_the_one_through_stac(ee_project: Path, built: Path, service: Running) -> None:
+    done = run("fetch", cwd=ee_project)
+    assert done.returncode == 0, done.stderr
+    assert "requests" in done.stdout
+    asked = service.asked()
+    pixels = [entry for entry in asked if "getPixels" in entry[1]]
+    table = scenes(ee_project)
+    # One request for the mask of every candidate, two (10 m, 20 m) for each chosen scene.
+    open_ = table[~table.reason.str.contains("cloud cover|no scene", regex=True)]
+    assert len(pixels) == len(open_) + 2 * table.selected.sum()
+    assert run("compose", cwd=ee_project).returncode == 0
+    assert_same_cubes(ee_project, built)
+    same = ["period", "scene_id", "selected", "reason", "cloud", "clear", "dx", "dy", "checksum"]
+    pd.testing.assert_frame_equal(table[same], scenes(built)[same])
+    assert set(table.level) == {"L2A"}
+    # Nothing is asked for again.
+    service.set()
+    again = run("fetch", cwd=ee_project)
+    assert "fetched 0 sites" in again.stdout
+    assert service.asked() == []
+
+
+STORMS = {
+    "429 on everything": [{"kind": "status", "status": 429, "times": 40}],
+    "503 and 500": [{"kind": "status", "status": 503, "times": 10},
+                    {"kind": "status", "status": 500, "times": 10}],
+    "half answers": [{"kind": "half", "match": "getPixels", "times": 12}],
+    "short answers": [{"kind": "short", "match": "getPixels", "times": 2}],
+    "wrong sizes": [{"kind": "wrong size", "match": "getPixels", "times": 2}],
+    "wrong bands": [{"kind": "wrong bands", "match": "getPixels", "times": 2}],
+    "resets": [{"kind": "reset", "match": "v1", "times": 12}],
+    "expired tokens": [{"kind": "status", "status": 401, "match": "getPixels", "times": 3}],
+    "slow": [{"kind": "slow", "seconds": 1.0, "match": "getPixels", "times": 10}],
+    "half listings": [{"kind": "half", "match": "listAssets", "times": 5}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("storm", STORMS, ids=list(STORMS))
+def test_passing_faults_change_nothing(storm: str, ee_project: Path, built: Path, service: Running) -> None:
+    service.set(*STORMS[storm])
+    done = run("fetch", cwd=ee_project)
+    assert done.returncode == 0, done.stderr
+    assert scenes(ee_project).checksum.tolist() == scenes(built).checksum.tolist()
+
+
+LASTING = {
+    "wrong sizes": ([{"kind": "wrong size", "match": "getPixels", "times": 999}], "where .* asked for"),
+    "a page that repeats": ([{"kind": "same page", "match": "listAssets", "times": 999}], "same images twice"),
+    "forbidden": ([{"kind": "status", "status": 403, "match": "getPixels", "times": 999}], "could not be read"),
+    "a login page": ([{"kind": "html", "match": "getPixels", "times": 999}], "no array"),
+    "10 GB": ([{"kind": "huge", "match": "getPixels", "times": 999}], "10737418240 bytes"),
+    "no end": ([{"kind": "endless", "match": "listAssets", "times": 999}], "are the most"),
+    "another host": ([{"kind": "redirect", "to": "http://localhost:1/", "match": "listAssets", "times": 999}],
+                     "redirects to another host"),
+    "an XML bomb": ([{"kind": "bomb", "match": "listAssets", "times": 999}], "answer is none|Expecting"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", LASTING, ids=list(LASTING))
+def test_lasting_faults_fail_loudly_and_the_next_run_mends(
+    fault: str, ee_project: Path, built: Path, service: Running
+) -> None:
+    faults, says = LASTING[fault]
+    service.set(*faults)
+    failed = run("fetch", cwd=ee_project)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    assert pd.Series([failed.stderr]).str.contains(says).all(), failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    service.set()
+    assert run("fetch", cwd=ee_project).returncode == 0
+    assert scenes(ee_project).checksum.tolist() == scenes(built).checksum.tolist()
+
+
+def test_a_scene_that_vanishes_between_list_and_read(ee_project: Path, built: Path, service: Running) -> None:
+    victim = scenes(built).query("selected").scene_id.iloc[0]
+    service.set({"kind": "status", "status": 404, "match": f"{victim}:getPixels", "times": 999})
+    failed = run("fetch", cwd=ee_project)
+    assert failed.returncode == 1
+    assert f"1 scenes could not be read: {victim}" in failed.stderr
+    row = scenes(ee_project).set_index("scene_id").loc[victim]
+    assert row.reason.startswith("not read: ")
+    assert not row.selected
+    # Nothing goes on without it: the next stage would take what is there for all there is.
+    service.set()
+    assert run("fetch", cwd=ee_project).returncode == 0
+    pixels = [entry[1] for entry in service.asked() if "getPixels" in entry[1]]
+    assert pixels
+    assert all(victim in path for path in pixels)
+    assert scenes(ee_project).checksum.tolist() == scenes(built).checksum.tolist()
+
+
+def test_what_is_missing_to_sign_in(
+    tmp_path: Path, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.set()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "EARTHENGINE_PROJECT", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+
+    def fails(name: str, recipe: str, says: str) -> None:
+        project = make_project(tmp_path / name, recipe)
+        key_file(project, service.url)
+        assert run("sites", cwd=project).returncode == 0
+        done = run("fetch", cwd=project)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+
+    fails("nokey", ee_recipe(service.url, "nowhere.json"), "there is no file nowhere.json")
+    fails("badkey", ee_recipe(service.url, "params.yaml"), "is no key of a service account")
+    none = ee_recipe(service.url).replace(", service_account_key: 'key.json'", "")
+    fails("none", none, "run `earthengine authenticate`")
+    fails("unregistered", ee_recipe(service.url, more=", project: unregistered-project"), "register it at")
+    fails("plain", ee_recipe("http://example.org"), "source.url must begin with https://")
+
+
+def test_application_default_credentials(
+    ee_project: Path, service: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = ee_project / "catalogs" / "tiny" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(", service_account_key: 'key.json'", ""))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(ee_project / "key.json"))
+    done = run("fetch", cwd=ee_project)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_credential_is_written_anywhere(ee_project: Path, service: Running) -> None:
+    service.set({"kind": "status", "status": 403, "match": "getPixels", "times": 2})
+    assert run("fetch", cwd=ee_project).returncode == 1
+    service.set()
+    for stage in ("fetch", "compose", "annotate", "tile", "catalog"):
+        assert run(stage, cwd=ee_project).returncode == 0
+    for path in (*ee_project.glob("data/**/*"), *ee_project.glob("catalogs/**/*")):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"secret-token" not in content, path
+            assert b"PRIVATE KEY" not in content, path
+
+
+def test_cloud_score_plus_and_level_1c(tmp_path: Path, built: Path) -> None:
+    more = ", cloud: cloud_score_plus, level1c: where_no_l2a"
+    with running("earthengine", str(built / "data" / "tiny" / "archive"), "noL2A") as standin:
+        project = make_project(tmp_path / "ee", ee_recipe(standin.url, more=more))
+        key_file(project, standin.url)
+        assert run("sites", cwd=project).returncode == 0
+        done = run("fetch", cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert run("compose", cwd=project).returncode == 0
+    table = scenes(project)
+    levels = table.groupby("period").level.unique()
+    assert list(levels["2021"]) == ["L1C"]
+    assert list(levels["2022"]) == ["L2A"]
+    # The score comes from the true mask: what is called clear is.
+    assert table.clear.between(0, 1).all()
+
+
+def test_naip_through_a_band_mapping(tmp_path: Path, built: Path, service: Running) -> None:
+    service.set()
+    source = (f"source: {{name: earthengine, url: '{service.url}', service_account_key: key.json, "
+              "collection: USDA/NAIP/DOQQ, cloud: none, bands: {R: R, G: G, B: B}}")  # fmt: skip
+    recipe = RECIPE.replace("source: {name: synthetic, seed: 3, scenes_per_period: 4}", source)
+    recipe = recipe.replace("bands: [B02, B03, B04, B08, B11]", "bands: [R, G, B]\n  dtype: uint8")
+    recipe = recipe.replace("rgb: [B04, B03, B02]", "rgb: [R, G, B]").replace(
+        "resolution: 10", "resolution: 8"
+    )
+    recipe = recipe.replace("snap: 20", "snap: 8").replace(
+        "labels: {source: archive}", "labels: {source: none}"
+    )
+    recipe = recipe.replace("policy: composite", "policy: least_cloudy")
+    project = make_project(tmp_path / "naip", recipe)
+    key_file(project, service.url)
+    for stage in ("sites", "fetch", "compose"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, done.stderr
+    for cube in cubes(project).values():
+        assert cube.image.dtype == np.uint8
+        assert (cube.image.values > 0).mean() > 0.9
+
+
+def test_composite_on_the_server_is_near_ours(tmp_path: Path, built: Path, service: Running) -> None:
+    service.set()
+    project = make_project(tmp_path / "ee", ee_recipe(service.url, more=", composite: server"))
+    key_file(project, service.url)
+    for stage in ("sites", "fetch", "compose"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, done.stderr
+    for site, cube in cubes(project).items():
+        ours = cubes(built)[site].reflectance
+        both = (cube.clear.values > 0)[:, None] & (ours.values > 0)
+        difference = np.abs(cube.reflectance.values.astype(int) - ours.values)[
+            np.broadcast_to(both, ours.shape)
+        ]
+        assert np.median(difference) < 150
