@@ -109,7 +109,10 @@ def _by_site(
 
 
 @app.command()
-def sites(benchmark: Name = None) -> None:
+def sites(
+    benchmark: Name = None,
+    plan: Annotated[bool, typer.Option(help="Also say what fetching would take.")] = False,
+) -> None:
     """Read the mine list and lay out the sites."""
     from pipeline import sites as stage
 
@@ -121,6 +124,10 @@ def sites(benchmark: Name = None) -> None:
     )
     if repaired:
         print(f"sites: repaired invalid geometry in {', '.join(repaired)}")
+    if plan:
+        from pipeline.plan import make
+
+        print(f"plan: {make(where, loaded, table) or 'the source is synthetic: nothing is fetched'}")
 
 
 @app.command()

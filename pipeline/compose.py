@@ -201,9 +201,7 @@ def _median(
     image = np.empty((len(bands), *shape), np.uint16)
 
     def one(index: int) -> NDArray[np.uint8]:
-        stack = np.stack(
-            [_mosaic(day, o, reader, bands[index]) for day, (o, _) in zip(days, owners, strict=True)]
-        )
+        stack = _stack(days, owners, reader, bands[index], shape)
         clear = _clear_stack(owners, stack)
         if as_seen:
             image[index], _ = composite.median(stack, np.ones_like(clear), shape)
@@ -222,10 +220,7 @@ def _median(
 def _medoid(
     days: list[Day], owners: list[Any], reader: Any, bands: tuple[str, ...], shape: tuple[int, int]
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    stacks = {
-        band: np.stack([_mosaic(day, o, reader, band) for day, (o, _) in zip(days, owners, strict=True)])
-        for band in bands
-    }
+    stacks = {band: _stack(days, owners, reader, band, shape) for band in bands}
     fine = [band for band in bands if stacks[band].shape[1:] == shape]
     coarse = [band for band in bands if band not in fine]
     join = partial(np.stack, axis=1)
@@ -247,9 +242,22 @@ def _clear_stack(owners: list[Any], stack: NDArray[np.uint16]) -> NDArray[np.uin
     return np.stack([clear for _, clear in owners])
 
 
-def _mosaic(day: Day, owner: NDArray[np.uint8] | None, reader: Any, band: str) -> NDArray[np.uint16]:
-    """A day's granules as one band image, in the pixel size it is kept in."""
-    layers = [reader.band(scene, band) for scene in day.scenes]
+def _stack(
+    days: list[Day], owners: list[Any], reader: Any, band: str, shape: tuple[int, int]
+) -> NDArray[np.uint16]:
+    """One band of all days (date, y, x), in the pixel size it is kept in. Scenes read again for
+    co-registration are kept on the target grid: then all dates come to it."""
+    layers = [[reader.band(scene, band) for scene in day.scenes] for day in days]
+    if len({layer.shape for group in layers for layer in group}) > 1:
+        layers = [
+            [layer if layer.shape == shape else composite.upsampled(layer, shape) for layer in group]
+            for group in layers
+        ]
+    return np.stack([_mosaic(group, owner) for group, (owner, _) in zip(layers, owners, strict=True)])
+
+
+def _mosaic(layers: list[NDArray[Any]], owner: NDArray[np.uint8] | None) -> NDArray[np.uint16]:
+    """A day's granules, each (y, x), as one image."""
     if len(layers) == 1:
         return layers[0].astype(np.uint16, copy=False)
     if owner is None:

@@ -26,6 +26,8 @@ STRONGEST = 2.0
 AGREE = 0.3
 """Windows this close to the median, pixels, agree with it."""
 CLEAR_SHARE = 0.6
+FAINTEST = 1.0
+"""Digital numbers of contrast below which there is nothing to see."""
 FEWEST = 3
 TRUSTED = 0.4
 """Confidence from which a shift is believed."""
@@ -63,8 +65,11 @@ def measure(reference: NDArray[Any], moving: NDArray[Any], clear: BoolImage, win
     second = np.stack([texture(band, clear) for band in moving])
     taper = np.hanning(window + 2)[1:-1]
     weight = taper[:, None] * taper[None, :]
-    found = [_peak(first[:, rows, columns] * weight, second[:, rows, columns] * weight)
-             for rows, columns in _windows(clear, window)]  # fmt: skip
+    found = [
+        _peak(first[:, rows, columns] * weight, second[:, rows, columns] * weight)
+        for rows, columns in _windows(clear, window)
+        if min(first[:, rows, columns].std(), second[:, rows, columns].std()) > 0.05
+    ]
     if len(found) < min(FEWEST, _count(clear.shape, window)):
         return Offset(0.0, 0.0, 0.0)
     shifts = np.array(found)
@@ -83,7 +88,7 @@ def texture(image: NDArray[Any], clear: BoolImage) -> NDArray[np.float32]:
     share = np.maximum(gaussian_filter(seen, COARSE), 1e-3)
     detail = (pixels - gaussian_filter(pixels, COARSE) / share) * seen
     power = gaussian_filter(detail**2, CONTRAST) / np.maximum(gaussian_filter(seen, CONTRAST), 1e-3)
-    detail = np.clip(detail / (np.sqrt(power) + 1e-6), -STRONGEST, STRONGEST)
+    detail = np.clip(detail / (np.sqrt(power) + FAINTEST), -STRONGEST, STRONGEST)
     return gaussian_filter(detail, FINE) * gaussian_filter(seen, 1.0)
 
 

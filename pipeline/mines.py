@@ -10,7 +10,7 @@ import pyogrio
 import shapely
 
 from models.errors import InputError
-from pipeline import countries
+from pipeline import countries, gadm, published
 from pipeline.layout import Benchmark
 from pipeline.recipe import Join, Sites
 
@@ -42,15 +42,36 @@ class MineList:
 
 def read(benchmark: Benchmark, sites: Sites) -> MineList:
     """The recipe's mine list, joined with its second list where it names one."""
-    found = read_file(_find(benchmark, sites.mines), sites.layer, sites.columns)
+    found = _read_named(benchmark, sites.mines, sites.layer, sites.columns, sites.gadm)
     if sites.join is None:
         return found
-    facilities = read_file(_find(benchmark, sites.join.file), sites.join.layer, sites.join.columns)
+    second = sites.join
+    facilities = _read_named(benchmark, second.file, second.layer, second.columns, sites.gadm)
     return MineList(join_nearest(found.mines, facilities.mines, sites.join), found.repaired)
 
 
-def read_file(path: Path, layer: str | None, columns: dict[str, str]) -> MineList:
-    """One mine list. InputError names the file and the row or column, and the mend."""
+def _read_named(
+    benchmark: Benchmark, name: str, layer: str | None, columns: dict[str, str], with_gadm: bool
+) -> MineList:
+    """A published list by its name, or a file."""
+    areas = benchmark.mines / "gadm" if with_gadm else None
+    if name not in published.LISTS:
+        return read_file(_find(benchmark, name), layer, columns, areas)
+    entry = published.LISTS[name]
+    path = published.find(name, benchmark.mines)
+    known = {ours: theirs for ours, theirs in entry.columns.items() if ours not in columns}
+    return read_file(path, layer or _if_there(path, entry.layer), {**known, **columns}, areas)
+
+
+def _if_there(path: Path, layer: str | None) -> str | None:
+    """A list's usual layer; none where the file has another one only, or lets the reader ask."""
+    names = [str(name) for name, _ in pyogrio.list_layers(path)] if layer else []
+    return layer if layer in names else None
+
+
+def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Path | None = None) -> MineList:
+    """One mine list. InputError names the file and the row or column, and the mend. `areas` is a
+    folder of GADM files, for rows that have no geometry."""
     if unknown := set(columns) - {*COLUMNS, "lon", "lat"}:
         raise InputError(
             f"sites.columns: '{sorted(unknown)[0]}' is not one of {', '.join(COLUMNS)}, lon, lat."
@@ -60,6 +81,8 @@ def read_file(path: Path, layer: str | None, columns: dict[str, str]) -> MineLis
         raise InputError(f"{path} lists no mines: it has columns but no rows.")
     if table.crs is None:
         raise InputError(f"{path} does not say its CRS: save it again with one, such as EPSG:4326.")
+    if areas is not None:
+        table = gadm.fill(table, areas, path)
     _check_geometry(table, path)
     repaired = tuple(int(row) + 1 for row in np.flatnonzero(~table.geometry.is_valid.to_numpy()))
     table = table.set_geometry(shapely.make_valid(table.geometry.to_numpy())).set_crs(
@@ -112,7 +135,11 @@ def _find(benchmark: Benchmark, name: str) -> Path:
     for path in (benchmark.mines / name, benchmark.root / name):
         if path.is_file():
             return path
-    raise InputError(f"{benchmark.recipe}: there is no mine list {benchmark.mines / name} or {name}.")
+    names = ", ".join(published.LISTS)
+    raise InputError(
+        f"{benchmark.recipe}: there is no mine list {benchmark.mines / name} or {name}; lists known by "
+        f"name are {names}."
+    )
 
 
 def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoDataFrame:

@@ -15,6 +15,9 @@ from pipeline.sources.sentinel2 import BOA_OFFSET, carries_offset
 
 CUT_OFF = 0.2
 """Share of pixels at the smallest number that no scene of land and water has by itself."""
+CLEARLY = 500
+"""Numbers by which the other reading must fit better: half of the offset."""
+FEWEST = 3
 METADATA, PIXELS, UNVERIFIED = "metadata, pixels agree", "pixels, against metadata", "metadata, unverified"
 
 
@@ -44,18 +47,25 @@ def floor(pixels: NDArray[Any], clear: NDArray[np.bool_], baseline: str, offset:
 
 
 def decide(scene: Floor, others: list[Floor]) -> tuple[int, str]:
-    """The offset to take from a scene, and what says so. `others` are the site's other dates."""
+    """The offset to take from a scene, and what says so. `others` are the site's other dates: over
+    bright ground only they tell 1000 too many from a bright scene."""
+    if not carries_offset(scene.baseline):
+        return scene.offset, METADATA
     if scene.offset and scene.cut_off >= CUT_OFF:
         return 0, PIXELS
-    if scene.is_plain:
-        return scene.offset, METADATA
-    if scene.offset or not carries_offset(scene.baseline):
-        # Bright all over, but nothing more can be in it.
-        return scene.offset, METADATA
-    known = [other.dark for other in others if other.is_plain or other.offset]
-    if not known:
-        return scene.offset, UNVERIFIED
-    usual = float(np.median(known))
-    if abs(scene.dark - BOA_OFFSET - usual) < abs(scene.dark - usual):
-        return BOA_OFFSET, PIXELS
+    usual = _usual(others)
+    if usual is None:
+        return scene.offset, METADATA if scene.is_plain else UNVERIFIED
+    other = 0 if scene.offset else BOA_OFFSET
+    here, there = scene.dark, scene.dark + scene.offset - other
+    if abs(there - usual) + CLEARLY < abs(here - usual):
+        return other, PIXELS
     return scene.offset, METADATA
+
+
+def _usual(others: list[Floor]) -> float | None:
+    """How dark the site's darkest places are: by dates that never carried an offset, or else by
+    most of the dates, of which there must be some."""
+    sure = [other.dark for other in others if not carries_offset(other.baseline)]
+    known = sure or [other.dark for other in others if other.cut_off < CUT_OFF]
+    return float(np.median(known)) if sure or len(known) >= FEWEST else None

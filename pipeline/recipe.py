@@ -248,7 +248,8 @@ class Sites(Part):
     """How a mine list becomes sites."""
 
     mines: str
-    """File in the benchmark's mines/ folder, or a path."""
+    """File in the benchmark's mines/ folder, a path, or the name of a published list: maus-v1,
+    maus-v2, jasansky-2023, jasansky-2024, tang-2023."""
     layer: str | None = None
     columns: dict[str, str] = {}
     """Our column (name, country, commodity, ...; for CSV also lon, lat) to the list's own."""
@@ -256,6 +257,8 @@ class Sites(Part):
     """Whether the list's polygons outline mines, or only say where to look."""
     point_radius_m: float = Field(default=1000, gt=0)
     """Half the side of the box that a point becomes."""
+    gadm: bool = False
+    """Whether a mine without a geometry becomes its GADM unit, from mines/gadm/gadm41_<ISO3>.gpkg."""
     join: Join | None = None
     filters: Filters = Filters()
     group_m: float = Field(default=0, ge=0)

@@ -14,7 +14,7 @@ from models.files import replacing, sha256, write_json
 from pipeline import __version__, cog, cube, grid, periods, tables
 from pipeline.catalog import files, item
 from pipeline.layout import Benchmark
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, Xyz
 
 EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
 COLLECTION_EXTENSIONS = [
@@ -114,6 +114,7 @@ def _write_collection(
         "title": (site.name or site.site_id) + country,
         "description": f"{recipe.title}: {site.mines} shape(s) of {site.area_km2:.2f} km² in the mine list.",
         "license": LICENCES.get(recipe.source.name, "other"),
+        **_providers(recipe),
         "version": __version__,
         "sci:citation": recipe.citation or recipe.title,
         "extent": {
@@ -132,10 +133,25 @@ def _write_collection(
                 }
                 for label in labels
             ),
+            *_terms(recipe),
         ],
         "assets": assets,
     }
     write_json(collection, into / "collection.json")
+
+
+def _providers(recipe: Recipe) -> dict[str, Any]:
+    """Whose images they are, where the source asks to be named."""
+    if not isinstance(recipe.source, Xyz):
+        return {}
+    name, terms = recipe.source.attribution, recipe.source.terms
+    return {"providers": [{"name": name, "roles": ["producer", "licensor"], "url": terms}]}
+
+
+def _terms(recipe: Recipe) -> list[dict[str, str]]:
+    if not isinstance(recipe.source, Xyz):
+        return []
+    return [{"rel": "license", "href": recipe.source.terms, "title": f"Terms of {recipe.source.attribution}"}]
 
 
 def index_assets(benchmark: Benchmark) -> dict[str, Any]:

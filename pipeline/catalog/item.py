@@ -60,9 +60,11 @@ def describe(
             "label:tasks": ["segmentation"],
             "processing:software": {"minebench": __version__},
             "processing:lineage": _lineage(recipe, scenes),
+            **_level(scenes),
             "minebench:known_fraction": round(float((mask != 255).mean()), 6),
             "minebench:scenes": scenes.scene_id.tolist(),
             "minebench:acquired": sorted(set(scenes.day)),
+            "minebench:dated_by": sorted(set(scenes.dated_by)),
         },
         "links": [
             {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
@@ -105,9 +107,16 @@ def cube_assets(recipe: Recipe, href: str, tree: files.Tree) -> dict[str, Any]:
     }
 
 
+def _level(scenes: pd.DataFrame) -> dict[str, str]:
+    """The scenes' processing level; one image never mixes two."""
+    levels = sorted(set(scenes.level) - {""})
+    return {"processing:level": levels[0]} if len(levels) == 1 else {}
+
+
 def _lineage(recipe: Recipe, scenes: pd.DataFrame) -> str:
     rule = recipe.selection
     how = f"{rule.composite} composite" if rule.policy == "composite" else "least cloudy day"
     offsets = sorted(set(scenes.offset))
     removed = f"; offset removed from the numbers: {', '.join(map(str, offsets))}" if any(offsets) else ""
-    return f"{how} of {scenes.day.nunique()} day(s) from source {recipe.source.name}{removed}"
+    moved = f"; {int(scenes.corrected.sum())} scene(s) co-registered" if scenes.corrected.any() else ""
+    return f"{how} of {scenes.day.nunique()} day(s) from source {recipe.source.name}{removed}{moved}"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from models.files import replacing
-from pipeline import __version__, statistics, tables
+from pipeline import __version__, coregister, statistics, tables
 from pipeline.layout import Benchmark
 from pipeline.recipe import Recipe
 from pipeline.report import drawings, pictures
@@ -42,6 +42,9 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         sites=sites.drop(columns=["geometry", "footprint"]).to_dict("records"),
         availability=_availability(composites),
         reasons=_reasons(scenes),
+        shifts=_shifts(scenes),
+        shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,
+        dated_by=sorted(set(scenes.dated_by[scenes.selected]) - {"acquisition"}),
         by_period=counted.by_period.to_dict("records"),
         by_interval=counted.by_interval.to_dict("records"),
         splits=_splits(sites, tiles, pairs),
@@ -111,6 +114,18 @@ def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
     fate = scenes.reason.where(~scenes.selected, "selected")
     folded = fate.str.replace(r"\d[\d.,-]*", "…", regex=True)
     return [(str(name), int(count)) for name, count in folded.value_counts().items()]
+
+
+def _shifts(scenes: pd.DataFrame) -> dict[str, Any]:
+    """How far the dates lie off their sites' references, metres: as provided, and as used."""
+    before, after = drawings.shift_lengths(scenes)
+    return {
+        "measured": len(before),
+        "unsure": int((scenes.selected & ~scenes.confidence.ge(coregister.TRUSTED)).sum()),
+        "corrected": int(scenes.corrected.sum()),
+        "before": (before.median(), before.quantile(0.9)),
+        "after": (after.median(), after.quantile(0.9)),
+    }
 
 
 def _splits(sites: gpd.GeoDataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame) -> list[dict[str, Any]]:

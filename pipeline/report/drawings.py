@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import countries, geodesy
+from pipeline import coregister, countries, geodesy
 from pipeline.report.pictures import Run
 
 SPLIT_COLOURS = {"train": "#3b6fb6", "val": "#e0a02e", "test": "#c8413b"}
@@ -50,6 +50,31 @@ def world(sites: gpd.GeoDataFrame) -> str:
         axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect=1 / max(0.3, np.cos(np.radians((y0 + y1) / 2))))
         axes.set_axis_off()
         axes.legend(loc="lower left", frameon=False, ncols=4)
+        return _svg(figure)
+
+
+def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Length of each surely measured shift, metres, before and after correction; without the
+    references themselves, which are 0 by definition."""
+    sure = scenes[scenes.confidence.ge(coregister.TRUSTED) & (scenes.dx.ne(0) | scenes.dy.ne(0))]
+    before = np.hypot(sure.dx, sure.dy)
+    after = np.hypot(sure.dx_left, sure.dy_left)
+    return before, after.where(sure.corrected, before)
+
+
+def shifts(scenes: pd.DataFrame) -> str:
+    """Shifts of the dates against their site's reference: how many are below each length."""
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        axes = figure.subplots()
+        before, after = shift_lengths(scenes)
+        for lengths, colour, label in ((before, GREY, "as provided"), (after, "#3b6fb6", "as used")):
+            ordered = np.sort(lengths.to_numpy())
+            share = np.arange(1, len(ordered) + 1) / max(1, len(ordered)) * 100
+            axes.step(ordered, share, where="post", color=colour, label=label)
+        axes.set(xlabel="shift against the reference, m", ylabel="dates, %", ylim=(0, 102), xlim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="lower right")
         return _svg(figure)
 
 

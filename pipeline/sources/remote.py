@@ -15,7 +15,7 @@ from pipeline import web
 
 HEAD_BYTES = 2**16
 """Read at opening; holds the directories of a cloud-optimised GeoTIFF."""
-GAP_BYTES = 2**17
+GAP_BYTES = 2**19
 """Ranges closer than this are read as one: the bytes between cost less than a request."""
 LARGEST_BYTES = 16 * 2**20
 """Most that one request asks for."""

@@ -2,7 +2,8 @@
 a count of what it was asked. GDAL's and our own threads must not wait for a server in their process.
 
 Control: POST /control {"faults": [...], "latency": s} sets faults and clears the log; GET /control gives
-the log. A fault is {"kind": ..., "match": part of the path, "times": n, "skip": n}.
+the log. A fault is {"kind": ..., "match": part of the path, "times": n, "every": n}: of `every` requests
+that match the last is let through.
 """
 
 import importlib
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 BOMB = ('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
@@ -31,8 +32,8 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     lock = threading.Lock()
-    log: list[list[Any]] = []
-    faults: list[dict[str, Any]] = []
+    log: ClassVar[list[list[Any]]] = []
+    faults: ClassVar[list[dict[str, Any]]] = []
     latency = 0.0
     setup_data: Any = None
 
@@ -89,8 +90,8 @@ class Handler(BaseHTTPRequestHandler):
         with self.lock:
             for fault in Handler.faults:
                 if fault.get("match", "") in path and fault.get("times", 1) > 0:
-                    if fault.get("skip", 0) > 0:
-                        fault["skip"] -= 1
+                    fault["seen"] = fault.get("seen", 0) + 1
+                    if "every" in fault and fault["seen"] % fault["every"] == 0:
                         continue
                     fault["times"] = fault.get("times", 1) - 1
                     return fault

@@ -88,6 +88,8 @@ def _explained(text: str, what: str) -> Exception:
             "Earth Engine needs a Cloud project that you may use: name it as source.project or in "
             f"{PROJECT_VARIABLES[0]} ({REGISTER})."
         )
+    if "unexpected response" in lower:
+        return web.Refused(f"{what}: Earth Engine did not answer with JSON.")
     if "not found" in lower or "does not exist" in lower:
         return web.Gone(f"{what}: {_line(text)}.")
     return WorkError(f"{what}: {_line(text)}.")
