@@ -138,6 +138,7 @@ def test_a_benchmark_from_tiles(tmp_path: Path, tiles: Running, monkeypatch: pyt
     for path in (project / "data" / "tiny" / "tiles").iterdir():
         if path.is_dir():
             path.rename(project / f"old-{path.name}")
+    (project / "data" / "tiny" / "scenes").rename(project / "older")
     done = run("fetch", "--refresh", cwd=project)
     assert done.returncode == 1
     assert "is refused (HTTP 403)" in done.stderr

@@ -2,8 +2,8 @@
 a count of what it was asked. GDAL's and our own threads must not wait for a server in their process.
 
 Control: POST /control {"faults": [...], "latency": s} sets faults and clears the log; GET /control gives
-the log. A fault is {"kind": ..., "match": part of the path, "times": n, "every": n}: of `every` requests
-that match the last is let through.
+the log. A fault is {"kind": ..., "match": part of the path, "times": n, "each": n}: `each`
+is how many requests of every path it hits.
 """
 
 import importlib
@@ -89,11 +89,12 @@ class Handler(BaseHTTPRequestHandler):
     def _fault(self, path: str) -> dict[str, Any] | None:
         with self.lock:
             for fault in Handler.faults:
-                if fault.get("match", "") in path and fault.get("times", 1) > 0:
-                    fault["seen"] = fault.get("seen", 0) + 1
-                    if "every" in fault and fault["seen"] % fault["every"] == 0:
-                        continue
-                    fault["times"] = fault.get("times", 1) - 1
+                if fault.get("match", "") not in path or fault.get("times", 999) <= 0:
+                    continue
+                hits = fault.setdefault("hits", {})
+                if hits.get(path, 0) < fault.get("each", 999):
+                    hits[path] = hits.get(path, 0) + 1
+                    fault["times"] = fault.get("times", 999) - 1
                     return fault
         return None
 
