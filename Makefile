@@ -16,6 +16,7 @@ check: env
 
 bench: env
 	python bench/compose.py
+	python bench/fetch.py
 
 env: $(VENV)/.ready
 

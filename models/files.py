@@ -1,10 +1,11 @@
 """Writing files so that nobody ever sees half of one."""
 
-import glob
 import hashlib
 import json
 import os
+import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays, because drivers choose the format by it.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_native_id()}.{path.name}")
+    for leftover in _leftovers(path):
         _remove(leftover)
     try:
         yield temporary
@@ -30,6 +31,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """Temporary files that killed processes left of `path`. os.scandir, because a folder may hold
+    hundreds of files and each is written so."""
+    pattern = re.compile(rf"\.(\d+)(-\d+)?\.{re.escape(path.name)}")
+    with os.scandir(path.parent) as entries:
+        found = [(entry.path, pattern.fullmatch(entry.name)) for entry in entries if entry.name[0] == "."]
+    return [Path(name) for name, match in found if match and int(match[1]) != os.getpid()]
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -61,7 +62,7 @@ class Chooser:
         found = self._each(self.candidates, periods)
         rule = self.recipe.selection
         open_ = [c for group in found for c in group if not selection.reject_by_metadata(c, rule)]
-        self._each(self._trying(lambda c: self.reader.classes(c.scene)), open_)
+        self._each(self._trying(lambda c: self.reader.keep_classes(c.scene)), open_)
         for group in found:
             self._choose(group)
         chosen = [c for group in found for c in group if c.selected]
@@ -135,18 +136,18 @@ class Chooser:
             if candidate is reference:
                 continue
             candidate.shift = self._offset(reference, image, candidate, STILL)
-            worth = candidate.shift.is_sure and candidate.shift.size >= coregister.SMALLEST
-            if self.recipe.selection.coregister and worth:
+            if self.recipe.selection.coregister and candidate.shift.is_worth_correcting:
                 self._trying(lambda c: self._correct(reference, image, c))(candidate)
 
     def _correct(self, reference: Candidate, image: Any, candidate: Candidate) -> None:
         """Read a scene on the grid its shift asks for; keep that only where less is left."""
+        assert candidate.shift is not None
         shift = self._metres(candidate.shift)
         old = [*self.kept.bands(candidate.scene.id), *filter(None, [self.kept.mask(candidate.scene.id)])]
-        self.reader.classes(candidate.scene, shift)
+        self.reader.keep_classes(candidate.scene, shift)
         names = self.reader.bands(candidate.scene, shift)
         left = self._offset(reference, image, candidate, shift)
-        if candidate.shift is not None and left.is_sure and left.size < candidate.shift.size:
+        if left.confidence > 0 and left.size < candidate.shift.size:
             candidate.left = left
             self.kept.drop(old)
         else:
@@ -176,7 +177,7 @@ class Chooser:
             if scene.id != record["scene_id"]:
                 raise WorkError(f"{record['href']} is now scene {scene.id}.")
             shift = (record["dx"], record["dy"]) if record["corrected"] else STILL
-            self.reader.classes(scene, shift)
+            self.reader.keep_classes(scene, shift)
             self.reader.bands(scene, shift)
             checksum = self.kept.checksum(scene.id)
             if record["request"] != self.request:
@@ -200,8 +201,12 @@ class Chooser:
             with web.counting(self.traffic):
                 return work(item)
 
-        with ThreadPoolExecutor(min(self.source.parallel, len(items))) as pool:
-            return list(pool.map(counted, items))
+        jobs = [_pool(self.source.parallel).submit(counted, item) for item in items]
+        try:
+            return [job.result() for job in jobs]
+        finally:
+            for job in jobs:
+                job.cancel()
 
     def _trying(self, work: Callable[[Candidate], object]) -> Callable[[Candidate], None]:
         """`work`, with its failure noted on the candidate: one scene does not stop the others."""
@@ -263,3 +268,10 @@ class Chooser:
             "request": self.request,
             "choice": self.choice,
         }
+
+
+@lru_cache(maxsize=4)
+def _pool(parallel: int) -> ThreadPoolExecutor:
+    """Threads for all sites of this process. They live on, and with them their open connections and
+    what GDAL and PROJ set up for each thread."""
+    return ThreadPoolExecutor(parallel, thread_name_prefix="fetch")

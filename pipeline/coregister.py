@@ -14,27 +14,34 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
-from skimage.registration import phase_cross_correlation
+from scipy.fft import fft2, fftfreq, ifft2
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 WINDOW = 64
 """Side of a window, pixels; half of it is the step."""
-FINE, COARSE, CONTRAST = 0.45, 2.3, 12.0
-"""Standard deviations, pixels, of the smoothing, of the local mean and of the local contrast."""
+FINE, COARSE = 0.45, 2.3
+"""Standard deviations, pixels, of the smoothing and of the local mean."""
+CONTRAST = 31
+"""Side of the square, pixels, over which local contrast is taken."""
+STEPS = 20
+"""Parts of a pixel in which a window's peak is looked for; the mean of many windows is finer."""
 STRONGEST = 2.0
 """Local contrasts are cut off here: a new roof must not outweigh a field's edge."""
 AGREE = 0.3
 """Windows this close to the median, pixels, agree with it."""
 CLEAR_SHARE = 0.6
+"""Of a window, to be measured at all: at the edge of what is hidden everything seems to stand still."""
 FAINTEST = 1.0
 """Digital numbers of contrast below which there is nothing to see."""
-FEWEST = 3
+FEWEST = 6
+"""Windows that must agree, where an image has as many."""
 TRUSTED = 0.4
 """Confidence from which a shift is believed."""
 SMALLEST = 0.15
-"""Shifts below this, pixels, are within the measure's own error and stay."""
-LARGEST = 3.0
-"""Shifts beyond this, pixels, are no misregistration but a failed measure."""
+"""Shifts below this, pixels, are within the measure's own error and stay; the less windows agree, the
+larger a shift must be."""
+LARGEST = 4
+"""Shifts beyond this, whole pixels, are not looked for: they are no misregistration."""
 BoolImage = NDArray[np.bool_]
 
 
@@ -54,15 +61,18 @@ class Offset:
 
     @property
     def is_sure(self) -> bool:
-        return self.confidence >= TRUSTED and self.size <= LARGEST
+        return self.confidence >= TRUSTED
+
+    @property
+    def is_worth_correcting(self) -> bool:
+        return self.is_sure and self.size * self.confidence >= SMALLEST
 
 
 def measure(reference: NDArray[Any], moving: NDArray[Any], clear: BoolImage, window: int = WINDOW) -> Offset:
     """Offset of `moving` against `reference`, both (band, y, x) on one grid; `clear` (y, x) says
     which pixels are clear in both. Images smaller than a window are one window."""
     window = min(window, *clear.shape)
-    first = np.stack([texture(band, clear) for band in reference])
-    second = np.stack([texture(band, clear) for band in moving])
+    first, second = texture(reference, clear), texture(moving, clear)
     taper = np.hanning(window + 2)[1:-1]
     weight = taper[:, None] * taper[None, :]
     found = [
@@ -70,26 +80,37 @@ def measure(reference: NDArray[Any], moving: NDArray[Any], clear: BoolImage, win
         for rows, columns in _windows(clear, window)
         if min(first[:, rows, columns].std(), second[:, rows, columns].std()) > 0.05
     ]
-    if len(found) < min(FEWEST, _count(clear.shape, window)):
+    if not found:
         return Offset(0.0, 0.0, 0.0)
     shifts = np.array(found)
     middle = np.median(shifts, axis=0)
     agreeing = np.abs(shifts - middle).max(axis=1) < AGREE
-    if not agreeing.any():
+    if agreeing.sum() < min(FEWEST, _count(clear.shape, window)):
         return Offset(0.0, 0.0, 0.0)
     down, right = shifts[agreeing].mean(axis=0)
     return Offset(float(down), float(right), float(agreeing.mean()))
 
 
 def texture(image: NDArray[Any], clear: BoolImage) -> NDArray[np.float32]:
-    """An image (y, x) without its local mean and contrast, slightly smoothed; 0 where not clear."""
+    """(band, y, x) without local mean and contrast, slightly smoothed; 0 where not clear."""
     seen = clear.astype(np.float32)
-    pixels = np.where(clear, image, 0).astype(np.float32)
-    share = np.maximum(gaussian_filter(seen, COARSE), 1e-3)
-    detail = (pixels - gaussian_filter(pixels, COARSE) / share) * seen
-    power = gaussian_filter(detail**2, CONTRAST) / np.maximum(gaussian_filter(seen, CONTRAST), 1e-3)
-    detail = np.clip(detail / (np.sqrt(power) + FAINTEST), -STRONGEST, STRONGEST)
-    return gaussian_filter(detail, FINE) * gaussian_filter(seen, 1.0)
+    near, wide = (np.maximum(blur(seen), 1e-3) for blur in (_near, _wide))
+    soft = gaussian_filter(seen, 1.0)
+    result = np.empty(image.shape, np.float32)
+    for band, target in zip(image, result, strict=True):
+        pixels = np.where(clear, band, 0).astype(np.float32)
+        detail = (pixels - _near(pixels) / near) * seen
+        contrast = np.sqrt(np.maximum(_wide(detail * detail) / wide, 0)) + FAINTEST
+        target[:] = gaussian_filter(np.clip(detail / contrast, -STRONGEST, STRONGEST), FINE) * soft
+    return result
+
+
+def _near(image: NDArray[Any]) -> NDArray[np.float32]:
+    return gaussian_filter(image, COARSE)
+
+
+def _wide(image: NDArray[Any]) -> NDArray[np.float32]:
+    return uniform_filter(image, CONTRAST, mode="nearest")
 
 
 def _windows(clear: BoolImage, window: int) -> Iterator[tuple[slice, slice]]:
@@ -106,9 +127,15 @@ def _count(shape: tuple[int, ...], window: int) -> int:
 
 
 def _peak(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
-    """Displacement (down, right) at the peak of the bands' summed cross-correlation."""
-    spectrum = (np.fft.fft2(first) * np.conj(np.fft.fft2(second))).sum(axis=0)
-    shift, _, _ = phase_cross_correlation(
-        spectrum, np.ones_like(spectrum), space="fourier", upsample_factor=50, normalization=None
-    )
-    return -np.asarray(shift)
+    """Displacement (down, right) at the peak of the bands' summed cross-correlation, at most
+    LARGEST either way: to the pixel first, then in steps of a fraction of it around there."""
+    side = first.shape[-1]
+    spectrum = (np.conj(fft2(first)) * fft2(second)).sum(axis=0)
+    steps = np.arange(-LARGEST, LARGEST + 1)
+    near = ifft2(spectrum).real[np.ix_(steps, steps)]
+    whole = steps[list(np.unravel_index(near.argmax(), near.shape))]
+    fine = np.arange(-STEPS, STEPS + 1) / STEPS
+    angle = 2j * np.pi * fftfreq(side)
+    down, right = (np.exp(np.outer(at + fine, angle)) for at in whole)
+    around = (down @ spectrum @ right.T).real
+    return whole + fine[list(np.unravel_index(around.argmax(), around.shape))]

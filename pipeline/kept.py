@@ -6,6 +6,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import rasterio
+import rasterio.crs
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -48,6 +50,7 @@ class Kept:
         self.used: set[str] = set()
         self.sums = read_sums(folder)
         self.lock = threading.Lock()
+        self.digests: dict[str, str] = {}
 
     @classmethod
     def prepared(cls, folder: Path, pixels_print: str) -> "Kept":
@@ -126,7 +129,7 @@ class Kept:
         path = self.folder / name
         profile = {
             "driver": "GTiff", "count": len(pixels), "dtype": pixels.dtype, "nodata": 0,
-            "height": area.height, "width": area.width, "crs": str(area.crs),
+            "height": area.height, "width": area.width, "crs": _crs(str(area.crs)),
             "transform": area.transform, "interleave": "band", "compress": "zstd",
             "zstd_level": 1, "predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256,
         }  # fmt: skip
@@ -135,6 +138,7 @@ class Kept:
                 file.write(pixels)
                 file.descriptions = tuple(bands)
             digest = sha256(temporary)
+        self.digests[name] = digest_of(bands, pixels)
         with self.lock:
             with (self.folder / SUMS).open("a") as sums:
                 sums.write(f"{digest}  {name}\n")
@@ -142,13 +146,14 @@ class Kept:
 
     def checksum(self, scene_id: str) -> str:
         """SHA-256 of a scene's kept pixels, whatever the file format makes of them."""
-        digest = hashlib.sha256()
         mask = self.mask(scene_id)
-        for name in [*([mask] if mask else []), *self.bands(scene_id)]:
-            bands, pixels = self.described(name)
-            digest.update(f"{bands} {pixels.dtype.str} {pixels.shape}".encode())
-            digest.update(np.ascontiguousarray(pixels).tobytes())
-        return digest.hexdigest()
+        names = [*([mask] if mask else []), *self.bands(scene_id)]
+        return hashlib.sha256("".join(map(self._digest, names)).encode()).hexdigest()
+
+    def _digest(self, name: str) -> str:
+        if name not in self.digests:
+            self.digests[name] = digest_of(*self.described(name))
+        return self.digests[name]
 
     def forget_others(self) -> None:
         """Remove files of an earlier choice, and write the sums in order of name."""
@@ -158,6 +163,19 @@ class Kept:
                 path.unlink()
         with replacing(self.folder / SUMS) as temporary:
             temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in self.sums.items()))
+
+
+@lru_cache(maxsize=64)
+def _crs(text: str) -> Any:
+    """PROJ takes a millisecond to look a CRS up, and a site's files all have the same."""
+    return rasterio.crs.CRS.from_user_input(text)
+
+
+def digest_of(bands: Sequence[str], pixels: NDArray[Any]) -> str:
+    """SHA-256 of (band, y, x) pixels with their bands' names, type and shape."""
+    digest = hashlib.sha256(f"{list(bands)} {pixels.dtype.str} {pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
 
 
 def read_sums(folder: Path) -> dict[str, str]:

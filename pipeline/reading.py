@@ -28,18 +28,25 @@ class Reader:
         self.grid = grid.of_site(site, recipe.sensor.resolution)
         self.mask_grid = mask_grid(self.grid, recipe, source)
 
-    def classes(self, scene: Scene, shift: Shift = STILL) -> NDArray[np.uint8]:
-        """Scene classes on the mask grid; without a mask band 4 where there is data, else 0."""
+    def keep_classes(self, scene: Scene, shift: Shift = STILL) -> list[str]:
+        """Read and keep what tells a scene's clear pixels: its mask, or without one its bands; the
+        files' names."""
         band = self.source.mask_band
         if band is None:
-            bands = self.bands(scene, shift)
-            has_data = np.all([self.kept.read(path).all(axis=0) for path in bands], axis=0)
-            return np.where(has_data, np.uint8(4), np.uint8(0))
+            return self.bands(scene, shift)
         name = name_of(scene.id, MASK, shift)
         if not self.kept.has(name):
             pixels = self._read(scene, [band], self.mask_grid, shift)
             self.kept.write(name, pixels.astype(np.uint8), self.mask_grid, [band])
-        return self.kept.read(name)[0].astype(np.uint8)
+        return [name]
+
+    def classes(self, scene: Scene, shift: Shift = STILL) -> NDArray[np.uint8]:
+        """Scene classes on the mask grid; without a mask band 4 where there is data, else 0."""
+        names = self.keep_classes(scene, shift)
+        if self.source.mask_band is not None:
+            return self.kept.read(names[0])[0].astype(np.uint8)
+        has_data = np.all([self.kept.read(name).all(axis=0) for name in names], axis=0)
+        return np.where(has_data, np.uint8(4), np.uint8(0))
 
     def bands(self, scene: Scene, shift: Shift = STILL) -> list[str]:
         """A scene's bands, one file for each pixel size; the files' names."""

@@ -142,8 +142,9 @@ class StacSource:
         for band, asset in assets.items():
             if reason := self._leads_away(asset.href):
                 return f"the address of {band} {reason}"
-            if area is not None and asset.grid is not None and not _touches(asset.grid, area):
-                return "its geometry touches the site and its pixels' grid does not"
+        grids = {asset.grid for asset in assets.values()} - {None}
+        if area is not None and not all(_touches(grid, area) for grid in grids):
+            return "its geometry touches the site and its pixels' grid does not"
         return ""
 
     def _leads_away(self, href: str) -> str:

@@ -1,6 +1,7 @@
 """The real `ee` client over HTTP against a stand-in for the service that serves the synthetic archive."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,10 +121,10 @@ def assert_same_scenes(project: Path, built: Path) -> None:
 PIXELS, LISTING = {"match": "getPixels", "times": 999}, {"match": "listAssets", "times": 999}
 STORMS = {
     "429": [{"kind": "status", "status": 429, "each": 3}],
-    "503 and 500": [{"kind": "status", "status": 503, "each": 1}, {"kind": "status", "status": 500, "each": 1}],
+    "503 and 500": [{"kind": "status", "status": code, "each": 1} for code in (503, 500)],
     "half answers": [{"kind": "half", **PIXELS, "each": 2}, {"kind": "half", **LISTING, "each": 1}],
     "short answers": [{"kind": "short", **PIXELS, "times": 2}],
-    "wrong sizes": [{"kind": "wrong size", **PIXELS, "each": 1}, {"kind": "wrong bands", **PIXELS, "each": 1}],
+    "wrong sizes": [{"kind": kind, **PIXELS, "each": 1} for kind in ("wrong size", "wrong bands")],
     "resets": [{"kind": "reset", "match": "v1", "each": 2}],
     "expired tokens": [{"kind": "status", "status": 401, **PIXELS, "times": 3}],
     "slow": [{"kind": "slow", "seconds": 0.5, **PIXELS}],
@@ -230,7 +231,7 @@ def test_no_credential_is_written_anywhere(ee_project: Path, service: Running) -
     service.set({"kind": "status", "status": 403, "match": "getPixels", "times": 2})
     assert run("fetch", cwd=ee_project).returncode == 1
     service.set()
-    for stage in ("fetch", "compose", "annotate", "tile", "catalog"):
+    for stage in ("fetch", "compose", "annotate", "tile", "catalog", "report"):
         assert run(stage, cwd=ee_project).returncode == 0
     for path in (*ee_project.glob("data/**/*"), *ee_project.glob("catalogs/**/*")):
         if path.is_file():
@@ -301,3 +302,23 @@ def test_composite_on_the_server_is_near_ours(tmp_path: Path, built: Path, servi
             np.broadcast_to(both, ours.shape)
         ]
         assert np.median(difference) < 150
+
+
+def test_plan_before_anything_is_fetched(small_project: Path, service: Running) -> None:
+    service.set()
+    done = run("sites", "--plan", cwd=small_project)
+    assert done.returncode == 0, done.stderr
+    assert not any("getPixels" in entry[1] for entry in service.asked())
+    numbers = [
+        int(word.replace(",", ""))
+        for word in re.findall(r"[\d,]+(?= (?:scenes|to be|in full|req))", done.stdout)
+    ]
+    found, masks, chosen, requests = numbers
+    service.set()
+    assert run("fetch", cwd=small_project).returncode == 0
+    table = scenes(small_project)
+    pixels = [entry for entry in service.asked() if "getPixels" in entry[1]]
+    assert found == len(table)
+    assert masks == table.clear.notna().sum()
+    assert chosen >= table.selected.sum()
+    assert requests >= len(pixels)

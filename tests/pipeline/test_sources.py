@@ -164,3 +164,42 @@ def test_bad_patterns(tmp_path: Path, pattern: str, says: str) -> None:
         LocalSource(local(tmp_path, pattern), Path())
     with pytest.raises(InputError, match="there is no folder"):
         LocalSource(local(tmp_path / "nowhere", pattern), Path())
+
+
+def test_dates_and_nodata_from_a_list(tmp_path: Path) -> None:
+    for name, nodata in (("a b.tif", None), ("c.tif", None)):
+        write(tmp_path / name, np.array([[9, 7], [5, 9]], np.uint8), UTM, "EPSG:32633", nodata)
+    table = tmp_path / "dates.csv"
+    table.write_text("file,date,nodata\na b.tif,2019-03-04,9\nc.tif,2020,\n")
+    options = Local(name="local", path=tmp_path, dates=table, bands={"R": 1})
+    source = LocalSource(options, Path())
+    found = source.search(shapely.box(14.9, 45.1, 15.1, 45.2), date(2019, 1, 1), date(2021, 1, 1))
+    assert [(scene.id, scene.dated_by) for scene in found] == [("a b", "list"), ("c", "list")]
+    box = GeoBox((2, 2), UTM, "EPSG:32633")
+    assert source.read(found[0], ["R"], box)[0].tolist() == [[0, 7], [5, 0]]
+    assert source.read(found[1], ["R"], box)[0].tolist() == [[9, 7], [5, 9]]
+    assert source.find(found[1].href).id == "c"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("name,date\na.tif,2019\n", "needs a column file"),
+        ("file,date\nb.tif,2019\n", r"line 2: .* has no file 'b\.tif'"),
+        ("file,date\n../dates.csv,2019\n", "has no file"),
+        ("file,date\na.tif,March\n", "line 2: 'March' is not a date"),
+        ("file,date,nodata\na.tif,2019,none of it\n", "line 2: nodata 'none of it' is not a number"),
+        ("file,date\n", "lists no files"),
+    ],
+)
+def test_bad_lists_of_dates(tmp_path: Path, content: str, says: str) -> None:
+    write(tmp_path / "a.tif", np.ones((3, 3), np.uint8), UTM, "EPSG:32633", 0)
+    table = tmp_path.parent / "dates.csv"
+    table.write_text(content)
+    with pytest.raises(InputError, match=says):
+        LocalSource(Local(name="local", path=tmp_path, dates=table, bands={"R": 1}), Path())
+
+
+def test_either_a_pattern_or_a_list() -> None:
+    with pytest.raises(ValueError, match="either pattern or dates"):
+        Local(name="local", path=Path(), bands={"R": 1})

@@ -31,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
     """Answers `respond`'s (status, headers, body), unless a fault comes first."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body in one packet: else each answer waits 40 ms for an ACK
     lock = threading.Lock()
     log: ClassVar[list[list[Any]]] = []
     faults: ClassVar[list[dict[str, Any]]] = []

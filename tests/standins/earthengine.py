@@ -33,7 +33,8 @@ LARGEST = 48 * 2**20
 
 
 def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
-    """What all threads share. Words: `noL2A` leaves the surface collection without 2021."""
+    """What all threads share. Words: `noL2A` leaves the surface collection without 2021,
+    `page=n` gives up to n images a page."""
     tests = Path(ee.__file__).parent / "tests"
     discovery = (tests / "cloud_api_discovery_document.json").read_text().replace("v1alpha", "v1")
     document = json.loads(discovery)
@@ -49,7 +50,9 @@ def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
         "algorithms": (tests / "algorithms.json").read_bytes(),
         "items": {item["id"]: item for item in archive.items(Path(folder))},
         "without": {"2021"} if "noL2A" in words else set(),
+        "page": next((int(word[5:]) for word in words if word.startswith("page=")), 3),
         "tokens": 0,
+        "answers": {},
         "lock": threading.Lock(),
     }
 
@@ -79,7 +82,10 @@ class Answering(Handler):
         if index not in data["items"] or collection not in (SR, TOA, SCORE, NAIP):
             return _error(404, f"Image.load: Image asset '{name}' not found (does not exist).")
         if verb == "getPixels":
-            return get(collection, data["items"][index], json.loads(body))
+            known = data["answers"]
+            if (name, body) not in known:
+                known[name, body] = get(collection, data["items"][index], json.loads(body))
+            return known[name, body]
         return _json(described(collection, data["items"][index]))
 
     def spoilt(
@@ -98,7 +104,7 @@ class Answering(Handler):
 
 
 def listed(collection: str, query: dict[str, list[str]], data: dict[str, Any]) -> Any:
-    """listAssets, by the filter's times and region, a few a page whatever was asked for."""
+    """listAssets, by the filter's times and region, a few a page unless `page=` says otherwise."""
     text = query.get("filter", [""])[0]
     after = re.search(r'startTime >= "([^"]+)"', text)
     before = re.search(r'endTime < "([^"]+)"', text)
@@ -113,7 +119,7 @@ def listed(collection: str, query: dict[str, list[str]], data: dict[str, Any]) -
             continue
         if area is None or shapely.geometry.shape(item["geometry"]).intersects(area):
             found.append(item)
-    page = min(int(query.get("pageSize", ["3"])[0]), 3)
+    page = min(int(query.get("pageSize", ["3"])[0]), data["page"])
     start = int(query.get("pageToken", ["0"])[0])
     answer = {"assets": [described(collection, item) for item in found[start : start + page]]}
     if start + page < len(found):
