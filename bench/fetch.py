@@ -52,9 +52,8 @@ def main() -> None:
 
 
 def scaling(project: Path, service: Any, latency: float) -> None:
-    print(
-        f"{'requests at once':>18} {'stage, s':>9} {'ratio':>7} {'reading, s':>11} {'requests/s':>11} {'ratio':>7}"
-    )
+    print(f"{'requests at once':>18} {'stage, s':>9} {'ratio':>7} ", end="")
+    print(f"{'reading, s':>11} {'requests/s':>11} {'ratio':>7}")
     # The service renders each answer once, beforehand: it shares this machine's cores.
     write_recipe(project, service, "parallel: 40", "composite")
     service.set()
