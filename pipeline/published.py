@@ -23,8 +23,8 @@ CACHE_VARIABLE = "MINEBENCH_CACHE"
 
 @dataclass(frozen=True)
 class Published:
-    """A list on its publisher's server. `file` is the name of the download, `member` the file in
-    it where it is an archive; `unpack` is empty where only a user can open the archive."""
+    """A list on its publisher's server. `file` is the name of the download (empty: what the record
+    has of `member`'s kind), `member` the end of the list's own name in it."""
 
     page: str
     url: str
@@ -99,9 +99,10 @@ def find(name: str, folder: Path) -> Path:
     InputError says where to get it and where to put it when there is no way to it from here.
     """
     entry = LISTS[name]
-    for place in (folder, cache() / name):
+    for place in (folder, folder / name, cache() / name):
         if path := _unpacked(entry, place):
             return path
+    folder = folder / name
     if entry.by_hand:
         raise InputError(f"{name} has to be fetched by hand ({entry.by_hand}): {_by_hand(entry, folder)}")
     try:
@@ -130,9 +131,9 @@ def _unpacked(entry: Published, folder: Path) -> Path | None:
     wanted = entry.member or entry.file
     if not folder.is_dir():
         return None
-    found = sorted(p for p in folder.rglob(f"*{wanted}") if p.is_file())
-    if entry.member == ".gpkg" and folder.name not in LISTS:
-        return None  # any GeoPackage would do: only in the list's own folder does that name it
+    found = sorted(p for p in folder.rglob(f"*{wanted}") if p.is_file() and p.suffix != ".sha256")
+    if entry.member.startswith(".") and folder.name not in LISTS:
+        return None  # any file of that kind would do: only a folder of the list's name says which
     if not found and entry.file.endswith(".zip") and (folder / entry.file).is_file():
         members = pooch.Unzip(extract_dir=folder / "unpacked")
         files = members(str(folder / entry.file), "update", None)

@@ -16,6 +16,8 @@ from pipeline.recipe import Recipe
 from pipeline.sources import Scene, Source
 
 STILL: Shift = (0.0, 0.0)
+HARDLY_ANY = 0.02
+"""Share of data in a mask below which its bands' share says nothing."""
 
 
 class Reader:
@@ -56,9 +58,19 @@ class Reader:
             name = name_of(scene.id, f"{area.resolution.x:g}m", shift)
             if not self.kept.has(name):
                 pixels = self._read(scene, bands, area, shift)
+                self._check_against_mask(scene, pixels, shift)
                 self.kept.write(name, pixels.astype(self.recipe.sensor.dtype), area, bands)
             names.append(name)
         return names
+
+    def _check_against_mask(self, scene: Scene, pixels: NDArray[Any], shift: Shift) -> None:
+        """WorkError where bands are empty and the scene's mask is not: an answer came out hollow."""
+        name = name_of(scene.id, MASK, shift)
+        if self.source.mask_band is None or name not in self.kept.sums:
+            return
+        told = float((self.kept.read(name) > 0).mean())
+        if told > HARDLY_ANY and float(pixels.any(axis=0).mean()) < told / 2:
+            raise WorkError(f"{scene.id} has no pixels where its mask says that it has.")
 
     def fine(self, scene: Scene, shift: Shift = STILL) -> NDArray[Any] | None:
         """The kept bands (band, y, x) that lie on the target grid; None where none does."""

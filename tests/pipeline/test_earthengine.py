@@ -172,6 +172,23 @@ def test_lasting_faults_fail_loudly_and_the_next_run_mends(
     assert_same_scenes(small_project, built)
 
 
+def test_hollow_pixels_do_not_get_in(small_project: Path, built: Path, service: Running) -> None:
+    """A band that comes as zeros where the mask has data."""
+    victim = scenes(built).query("selected and period == '2022'").scene_id.iloc[0]
+    # Its first pixels are the mask's: those come whole, and all that follow hollow.
+    service.set()
+    assert run("fetch", cwd=small_project).returncode == 0
+    kept = next((small_project / "data" / "tiny" / "scenes").glob(f"*/{victim}_10m.tif"))
+    kept.unlink()
+    service.set({"kind": "zeros", **PIXELS})
+    failed = run("fetch", cwd=small_project)
+    assert failed.returncode == 1
+    assert f"{victim} has no pixels where its mask says" in failed.stderr
+    service.set()
+    assert run("fetch", cwd=small_project).returncode == 0
+    assert_same_scenes(small_project, built)
+
+
 def test_a_scene_that_vanishes_between_list_and_read(ee_project: Path, built: Path, service: Running) -> None:
     victim = scenes(built).query("selected").scene_id.iloc[0]
     service.set({"kind": "status", "status": 404, "match": f"{victim}:getPixels", "times": 999})

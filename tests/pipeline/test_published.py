@@ -146,3 +146,15 @@ def test_facilities_without_a_point_become_their_gadm_unit(benchmark: Benchmark)
     bad.to_file(path)
     with pytest.raises(InputError, match="neither a geometry nor a GID"):
         mines.read(benchmark, asked)
+
+
+def test_jasansky_2024_by_hand(benchmark: Benchmark, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.web.FIRST_WAIT_S", 0.01)
+    serve("jasansky-2024", monkeypatch, record="http://127.0.0.1:9/record.json")
+    place = benchmark.mines / "jasansky-2024"
+    with pytest.raises(InputError, match=f"put it into {place}"):
+        mines.read(benchmark, Sites(mines="jasansky-2024"))
+    place.mkdir()
+    (place / "tiles.gpkg").write_bytes((shared / "mines" / "jasansky2024_tiles.gpkg").read_bytes())
+    found = mines.read(benchmark, Sites(mines="jasansky-2024", layer="polygons_annotated")).mines
+    assert len(found) == 80

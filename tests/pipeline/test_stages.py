@@ -1,5 +1,6 @@
 """Fetch, compose, annotate and the cube, on the built tiny project."""
 
+import json
 import warnings
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -203,3 +204,22 @@ def test_medoid_is_an_observation(project: Path) -> None:
                            for s in cube.attrs["scenes"][cube.attrs["periods"][0]]
                            if reader.band(s, "B04").shape == red.shape])  # fmt: skip
     assert ((candidates == red).any(axis=0) | (red == 0)).mean() > 0.99
+
+
+def test_scenes_are_chosen_anew_only_when_asked(project: Path) -> None:
+    """Metadata that changes behind a frozen choice changes nothing, until `--refresh`."""
+    benchmark = Benchmark("tiny", project)
+    before = tables.read(benchmark.table("scenes"), "fetch")
+    for path in benchmark.archive.glob("*/*/*.json"):
+        item = json.loads(path.read_text())
+        item["properties"]["eo:cloud_cover"] = 100.0
+        path.write_text(json.dumps(item))
+    for folder in (project / "data" / "tiny" / "scenes").iterdir():
+        for path in folder.glob("*.tif"):
+            path.unlink()
+    assert run("fetch", cwd=project).returncode == 0
+    pd.testing.assert_frame_equal(tables.read(benchmark.table("scenes"), "fetch"), before)
+    assert run("fetch", "--refresh", cwd=project).returncode == 0
+    after = tables.read(benchmark.table("scenes"), "fetch")
+    assert not after.selected.any()
+    assert after.reason.str.contains("cloud cover 100 %").all()

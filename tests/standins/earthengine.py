@@ -94,6 +94,8 @@ class Answering(Handler):
         if fault["kind"] == "wrong size":
             table = np.load(io.BytesIO(content))
             return status, headers, _npy(np.zeros((table.shape[0] - 1, table.shape[1]), table.dtype))
+        if fault["kind"] == "zeros":
+            return status, headers, _npy(np.zeros_like(np.load(io.BytesIO(content))))
         if fault["kind"] == "wrong bands":
             table = np.load(io.BytesIO(content))
             return status, headers, _npy(np.zeros(table.shape, [("X", "u2")]))
