@@ -2,8 +2,22 @@
 
 This package reads only what a benchmark publishes (Parquet indices and Zarr cubes) and never
 imports `pipeline`, so a machine that only trains needs no geospatial stack.
+
+The registry is imported when it is first asked for: the pipeline takes its errors and files from
+here, and a stage that trains nothing need not wait for torch.
 """
 
-from models.registry import create, names, task_of
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.registry import create, names, task_of
 
 __all__ = ["create", "names", "task_of"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from models import registry
+
+        return getattr(registry, name)
+    raise AttributeError(f"module 'models' has no attribute '{name}'")

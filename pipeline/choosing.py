@@ -69,6 +69,7 @@ class Chooser:
         self._each(self._trying(lambda c: self.reader.bands(c.scene)), chosen)
         self._verify_offsets([c for c in chosen if not c.failure])
         self._align([c for c in chosen if not c.failure])
+        self._release([c for group in found for c in group if not c.selected])
         return [
             row
             for period, group in zip(periods, found, strict=True)
@@ -98,6 +99,14 @@ class Chooser:
         for candidate in candidates:
             if not candidate.selected:
                 candidate.clear_pixels = None
+
+    def _release(self, rejected: list[Candidate]) -> None:
+        """Let go of what was only read to choose: a rebuild from the table of scenes does without,
+        and both are to end with the same files."""
+        for candidate in rejected:
+            scene_id = candidate.scene.id
+            own = [*self.kept.bands(scene_id), *filter(None, [self.kept.mask(scene_id)])]
+            self.kept.used.difference_update(own)
 
     def _verify_offsets(self, chosen: list[Candidate]) -> None:
         """Check each scene's offset on its pixels, and read again where the metadata was wrong."""
