@@ -37,7 +37,7 @@ FEWEST = 6
 """Windows that must agree, where an image has as many."""
 TRUSTED = 0.4
 """Confidence from which a shift is believed."""
-SMALLEST = 0.15
+SMALLEST = 0.1
 """Shifts below this, pixels, are within the measure's own error and stay; the less windows agree, the
 larger a shift must be."""
 LARGEST = 4
