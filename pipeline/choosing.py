@@ -181,6 +181,7 @@ class Chooser:
 
     def _read_again(self, record: dict[str, Any]) -> None:
         """One chosen scene of an earlier table; what is wrong with it goes into its row."""
+        record["reason"] = ""
         try:
             scene = reading.with_offset(self.source.find(record["href"]), int(record["offset"]))
             if scene.id != record["scene_id"]:

@@ -164,8 +164,10 @@ def _of(listed: pd.DataFrame | None, site_id: str) -> pd.DataFrame | None:
 
 
 def _is_of(rows: pd.DataFrame, choice: str) -> bool:
-    """Whether a site's rows are a whole choice made from these inputs."""
-    return bool((rows.choice == choice).all()) and not rows.reason.str.startswith(NOT_READ).any()
+    """Whether a site's rows are a whole choice made from these inputs. A chosen scene that could not
+    be read again is still chosen; one that could not be read for the choice leaves it open."""
+    is_open = rows.reason.str.startswith(NOT_READ) & ~rows.selected
+    return bool((rows.choice == choice).all()) and not is_open.any()
 
 
 def _same(own: pd.DataFrame, frozen: pd.DataFrame) -> bool:

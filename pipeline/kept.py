@@ -96,9 +96,14 @@ class Kept:
         return name in self.sums and path.is_file() and sha256(path) == self.sums[name]
 
     def names(self, scene_id: str, part: str) -> list[str]:
-        """Kept files of a scene whose part fits the regular expression `part`."""
+        """Kept files of a scene whose part fits the regular expression `part`: of those that this
+        run has asked for, if any. A killed run may have left the scene in another shift as well."""
         stem = re.escape(name_of(scene_id, "").removesuffix(".tif"))
-        return [n for n in sorted(self.sums) if re.fullmatch(rf"{stem}{part}(_[+-].*)?\.tif", n)]
+        return [
+            n
+            for n in sorted(self.used & set(self.sums) or self.sums)
+            if re.fullmatch(rf"{stem}{part}(_[+-].*)?\.tif", n)
+        ]
 
     def bands(self, scene_id: str) -> list[str]:
         """The files with a scene's bands."""

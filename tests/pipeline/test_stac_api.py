@@ -382,6 +382,11 @@ def test_frozen_scenes_are_used_again_and_watched(tmp_path: Path, built: Path, f
         assert done.returncode == 1
         assert f"1 scenes could not be read: {gone}" in done.stderr
         assert "is not there" in done.stderr
+        # Nor in the next run: the choice stands until --refresh.
+        again = run("fetch", cwd=third)
+        assert again.returncode == 1
+        assert f"1 scenes could not be read: {gone}" in again.stderr
+        assert scenes(third).selected.tolist() == table.selected.tolist()
     # Or its pixels change.
     other = np.where(table.scene_id == gone, "0" * 64, table.checksum)
     with api(tmp_path, later) as href:
