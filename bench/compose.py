@@ -157,7 +157,7 @@ def minebench(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: 
     by_day: dict[Any, list[str]] = {}
     for scene in scenes:
         by_day.setdefault(scene.time.date(), []).append(scene.id)
-    days = [compose.Day(tuple(ids)) for _, ids in sorted(by_day.items())]
+    days = [compose.Day(str(day), tuple(ids)) for day, ids in sorted(by_day.items())]
     reader = SourceReader(source, scenes, recipe, box)
     image, _ = compose.compose(days, reader, recipe, (box.height, box.width), THREADS)
     return image, len(days)

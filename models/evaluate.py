@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from models import baselines, data, metrics
 from models.baselines import BestThreshold
-from models.data import Scale, Series, change_label
+from models.data import Scale, Series
 from models.errors import InputError
 from models.files import replacing, write_json
 from models.metrics import UNKNOWN, Confusion
@@ -60,6 +60,7 @@ def _change(
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, NDArray[Any]]]:
     pairs = data.read_table(benchmark_dir, "pairs")
     by_tile = dict(tuple(pairs[pairs.split == split].groupby("tile_id")))
+    tiles = {tile.tile_id: tile for tile in series.tiles}
     by_interval: dict[int, Confusion] = {}
     vectors = BestThreshold(highest=6.0)
     shown = _Examples(pairs[pairs.split == split])
@@ -71,11 +72,11 @@ def _change(
                 continue
             index = {period: i for i, period in enumerate(item["periods"])}
             wanted = [(index[row.t1], index[row.t2]) for row in rows.itertuples()]
-            images, masks = item["images"], item["masks"].numpy()
+            images, tile = item["images"], tiles[item["tile_id"]]
             predicted = predict_pairs(network, images, wanted, device)
             pixels = images.numpy()
             for row, (i, j), change in zip(rows.itertuples(), wanted, predicted, strict=True):
-                label = change_label(masks[i], masks[j])
+                label = series.cubes.label(tile, row.t1, row.t2)
                 counts = metrics.confusion(change, label)
                 by_interval[row.interval] = by_interval.get(row.interval, Confusion()) + counts
                 vectors.add(baselines.change_vector(pixels[i], pixels[j]), label)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-UNKNOWN = 255
+from models.masks import UNKNOWN
 
 
 @dataclass(frozen=True)

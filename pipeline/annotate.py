@@ -5,11 +5,16 @@ Annotations are vector files in the benchmark's annotations/ folder with a colum
 a period when its date lies in the period, and a year's row for every period that starts in that
 year. A row with empty geometry says that there was no mine. A column `site_id`, where present,
 limits a row to that site. A site's period without any row is 255, unknown, not 0.
+
+With `labels: {kind: change}` the polygons outline change, and a row has the columns `t1` and `t2` with
+the labels of the two periods. They become `change` (pair, y, x) in the cubes, `mine` is unknown
+throughout, and a pair without any row is unknown.
 """
 
 import logging
 import shutil
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +26,16 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from models.errors import InputError, WorkError
-from pipeline import cube, geodesy, grid, periods, tables
+from models.masks import UNKNOWN, change_label
+from pipeline import cube, geodesy, grid, imported, pairs, periods, tables
 from pipeline.layout import Benchmark
 from pipeline.mines import SUFFIXES
 from pipeline.parallel import each_site
 from pipeline.periods import Period
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, Spans
 
 log = logging.getLogger(__name__)
-UNKNOWN = 255
+CODE = (sys.modules[__name__], pairs)
 
 
 def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
@@ -50,7 +56,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
 def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     """All annotations with geometry (EPSG:4326) and `when` (a Period's label), and `site_id`
     where given. InputError names the file and the row that has no usable date."""
-    if recipe.labels.source == "none":
+    if recipe.labels.source in {"none", "import"}:
         return gpd.GeoDataFrame({"when": []}, geometry=[], crs=4326)
     if recipe.labels.source == "archive":
         path = benchmark.archive / "footprints.parquet"
@@ -58,9 +64,13 @@ def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     files = sorted(path for path in benchmark.annotations.glob("*") if path.suffix in SUFFIXES)
     if not files:
         raise InputError(f"{benchmark.annotations} holds no annotations ({', '.join(SUFFIXES)}).")
-    return gpd.GeoDataFrame(
-        pd.concat([_dated(_read(path), recipe.labels.column, path) for path in files]), crs=4326
-    )
+    dated = [
+        _paired(_read(path), recipe, path)
+        if recipe.labels.kind == "change"
+        else _dated(_read(path), recipe.labels.column, path)
+        for path in files
+    ]
+    return gpd.GeoDataFrame(pd.concat(dated), crs=4326)
 
 
 def _read(path: Path) -> gpd.GeoDataFrame:
@@ -83,8 +93,25 @@ def _dated(table: gpd.GeoDataFrame, column: str, path: Path) -> gpd.GeoDataFrame
             periods.parse(label)
         except ValueError as error:
             raise InputError(f"{path} row {row}, {column}: {error}.") from None
+    return _kept(table, when)
+
+
+def _paired(table: gpd.GeoDataFrame, recipe: Recipe, path: Path) -> gpd.GeoDataFrame:
+    """Outlines of change; `when` is the two periods' labels with a bar between."""
+    if missing := [column for column in ("t1", "t2") if column not in table]:
+        raise InputError(f"{path} has no column '{missing[0]}': change is drawn between two periods.")
+    known = {period.label for period in recipe.periods.periods()}
+    when = []
+    for row, (t1, t2) in enumerate(zip(table.t1.map(_label), table.t2.map(_label), strict=True), 1):
+        if strange := [label for label in (t1, t2) if label not in known]:
+            raise InputError(f"{path} row {row}: '{strange[0]}' is no period of the recipe.")
+        when.append(f"{t1}|{t2}")
+    return _kept(table, when)
+
+
+def _kept(table: gpd.GeoDataFrame, when: list[str]) -> gpd.GeoDataFrame:
     kept = ["geometry", *(["site_id"] if "site_id" in table else [])]
-    # A missing geometry says, like an empty one, that there was no mine.
+    # A missing geometry says, like an empty one, that there was nothing.
     geometry = [shapely.Polygon() if shape is None else shape for shape in table.geometry]
     return table[kept].set_geometry(geometry, crs=4326).assign(when=when)
 
@@ -100,7 +127,7 @@ def _label(value: Any) -> str:
 def covers(label: str, period: Period) -> bool:
     """Whether an annotation dated `label` speaks of a period."""
     dated = periods.parse(label)
-    if len(label) == 4:
+    if len(label) == 4 and (period.end - period.start).days <= 366:
         return period.start.year == dated.start.year
     return period.start <= dated.start < period.end
 
@@ -113,35 +140,72 @@ def _annotate_site(task: tuple[Benchmark, Recipe, Any, gpd.GeoDataFrame, str | N
         raise WorkError(f"{path} does not fit index/composites.parquet: run `minebench compose`.")
     if not attributes["periods"]:
         return False
-    inputs = [
+    inputs: list[Any] = [
         images,
         recipe.labels.model_dump(),
         list(labels.when),
         [g.wkt for g in labels.geometry],
     ]
-    fingerprint = tables.fingerprint(inputs, [sys.modules[__name__]])
+    if recipe.labels.kind == "change":
+        inputs.append(recipe.pairs)
+    fingerprint = tables.fingerprint(inputs, CODE)
     if cube.attributes_of(path / "mine").get("minebench:labels") == fingerprint:
         return False
-    # An older mask must not outlive its labels, should writing the new one fail.
-    shutil.rmtree(path / "mine", ignore_errors=True)
-    masks = np.stack([mask(site, recipe, labels, periods.parse(p)) for p in attributes["periods"]])
-    cube.add_mask(path, masks, {"minebench:labels": fingerprint}, cube.chunk_side(recipe))
+    # Older labels must not outlive their source, should writing the new ones fail.
+    for name in ("mine", "change"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    seen = [_period(name, recipe, attributes) for name in attributes["periods"]]
+    masks, change = labels_of(benchmark, recipe, site, labels, seen)
+    side = cube.chunk_side(recipe)
+    if change:
+        cube.add_change(path, change, side)
+    cube.add_mask(path, masks, {"minebench:labels": fingerprint}, side)
     return True
+
+
+Change = dict[tuple[str, str], NDArray[np.uint8]]
+
+
+def labels_of(
+    benchmark: Benchmark, recipe: Recipe, site: Any, labels: gpd.GeoDataFrame, seen: list[Period]
+) -> tuple[NDArray[np.uint8], Change]:
+    """A site's footprint masks (period, y, x), and its change masks (y, x) by pair where change
+    itself is what was labelled."""
+    names = [period.label for period in seen]
+    if recipe.labels.source == "import":
+        return imported.labels(benchmark, recipe, site, names)
+    unknown = np.full((len(names), int(site.height), int(site.width)), UNKNOWN, np.uint8)
+    wanted = pairs.wanted(names, recipe)
+    if recipe.labels.kind == "footprint" or recipe.labels.source == "archive":
+        masks = np.stack([mask(site, recipe, labels, period) for period in seen])
+        if recipe.labels.kind == "footprint":
+            return masks, {}
+        return unknown, {(names[i], names[j]): change_label(masks[i], masks[j]) for i, j in wanted}
+    drawn = {(names[i], names[j]): labels[labels.when == f"{names[i]}|{names[j]}"] for i, j in wanted}
+    return unknown, {pair: burnt(rows, site, recipe) for pair, rows in drawn.items()}
 
 
 def mask(site: Any, recipe: Recipe, labels: gpd.GeoDataFrame, period: Period) -> NDArray[np.uint8]:
     """A period's footprint mask (y, x): 0, 1, or all 255 where nothing was annotated."""
+    return burnt(labels[[covers(label, period) for label in labels.when]], site, recipe)
+
+
+def burnt(drawn: gpd.GeoDataFrame, site: Any, recipe: Recipe) -> NDArray[np.uint8]:
+    """Polygons as a mask (y, x): 0, 1, or all 255 where there is no row."""
     box = grid.of_site(site, recipe.sensor.resolution)
-    # A cube's period lasts to the next date of its own unit; two months are looked up as such.
-    period = _spanned(period, recipe)
-    chosen = labels[[covers(label, period) for label in labels.when]]
-    if chosen.empty:
+    if drawn.empty:
         return np.full(box.shape, UNKNOWN, np.uint8)
-    outlines = [geodesy.project(g, 4326, int(site.epsg)) for g in chosen.geometry if not g.is_empty]
+    outlines = [geodesy.project(g, 4326, int(site.epsg)) for g in drawn.geometry if not g.is_empty]
     if not outlines:
         return np.zeros(box.shape, np.uint8)
     return rasterize(outlines, out_shape=box.shape, transform=box.transform, dtype="uint8")
 
 
-def _spanned(period: Period, recipe: Recipe) -> Period:
-    return next(p for p in recipe.periods.periods() if p.label == period.label)
+def _period(name: str, recipe: Recipe, attributes: dict[str, Any]) -> Period:
+    """The recipe's period of that name; of a span of years just the days that were seen."""
+    period = next(p for p in recipe.periods.periods() if p.label == name)
+    days = attributes.get("acquired", {}).get(name)
+    if not isinstance(recipe.periods, Spans) or not days:
+        return period
+    first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
+    return Period(name, first, last + timedelta(days=1))

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pystac
-import zarr
 from pystac.validation import validate_dict
 
 from models.errors import WorkError
 from models.files import sha256
 from pipeline import cube, tables
+from pipeline import pairs as counting
 from pipeline.layout import Benchmark
-from pipeline.tile import pair_counts
+from pipeline.tile import masks_of
 
 Node = tuple[Path, dict[str, Any]]
+Counted = tuple[int | None, ...]
+Masks = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 def check(benchmark: Benchmark) -> int:
@@ -106,32 +108,50 @@ def _stale(benchmark: Benchmark) -> Iterator[str]:
         if not labels:
             yield f"{benchmark.table('tiles')}: {site_id} has no cube"
             continue
-        group = zarr.open_group(path, mode="r")
-        mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
+        masks = masks_of(path)
+        mine = masks[0]
         for tile in own.itertuples():
             rows = pairs.get(tile.tile_id)
             if tile.y0 + tile.height > mine.shape[1] or tile.x0 + tile.width > mine.shape[2]:
                 yield f"{benchmark.table('tiles')}: {tile.tile_id} reaches beyond its cube"
             elif rows is not None:
-                yield from _stale_pairs(benchmark, tile, rows, labels, mine, clear)
+                yield from _stale_pairs(benchmark, tile, rows, labels, masks)
 
 
 def _stale_pairs(
-    benchmark: Benchmark, tile: Any, rows: pd.DataFrame, labels: list[str],
-    mine: np.ndarray, clear: np.ndarray,
-) -> Iterator[str]:  # fmt: skip
-    window = np.s_[:, tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
-    masks, seen = (array[window].reshape(len(labels), -1) for array in (mine, clear))
-    expanded, reduced, unknown = pair_counts(masks, (masks != 255) & (seen > 0))
-    place = {label: i for i, label in enumerate(labels)}
+    benchmark: Benchmark, tile: Any, rows: pd.DataFrame, labels: list[str], masks: Masks
+) -> Iterator[str]:
+    counted = _counts(benchmark.cube(tile.site_id), tile, labels, masks)
     for row in rows.itertuples():
-        if row.t1 not in place or row.t2 not in place:
+        found = counted.get((row.t1, row.t2))
+        if found is None:
             yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} is not in its cube"
-            continue
-        i, j = place[row.t1], place[row.t2]
-        if (row.expanded, row.reduced, row.unknown) != (
-            expanded[i, j],
-            reduced[i, j],
-            unknown[i, j],
-        ):
+        elif (row.changed, row.unknown, *_given(row.expanded, row.reduced)) != found:
             yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} differs from its cube"
+
+
+def _given(*values: Any) -> tuple[int | None, ...]:
+    return tuple(None if pd.isna(value) else int(value) for value in values)
+
+
+def _counts(path: Path, tile: Any, labels: list[str], masks: Masks) -> dict[tuple[str, str], Counted]:
+    """Changed, unknown, expanded and reduced pixels of a tile by pair of periods, from its cube."""
+    mine, clear, change = masks
+    seen = counting.of_window(clear, tile) > 0
+    if change is not None:
+        places = {label: i for i, label in enumerate(labels)}
+        drawn = counting.of_window(change, tile)
+        known = {(a, b): seen[places[a]] & seen[places[b]] for a, b in cube.change_of(path)}
+        return {
+            pair: (*counting.label_counts(np.where(known[pair], drawn[place], 255)), None, None)
+            for pair, place in cube.change_of(path).items()
+        }
+    own = counting.of_window(mine, tile)
+    counts = counting.changes(own, (own != 255) & seen)
+    tables_ = (counts.changed, own[0].size - counts.known, counts.expanded, counts.reduced)
+    return {
+        (a, b): tuple(int(table[i, j]) for table in tables_)
+        for i, a in enumerate(labels)
+        for j, b in enumerate(labels)
+        if i < j
+    }

@@ -72,7 +72,11 @@ def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
 
     benchmark = layout.find(name or str(_params()["benchmarks"][0]))
     loaded = recipe.load(benchmark.recipe)
-    log = benchmark.log(stage)
+    _log_to(benchmark.log(stage))
+    return benchmark, loaded
+
+
+def _log_to(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, mode="w", encoding="utf-8")
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -82,7 +86,6 @@ def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     warnings.simplefilter("default")
-    return benchmark, loaded
 
 
 def _params() -> dict[str, Any]:
@@ -235,6 +238,25 @@ def new(
     print(f"new: {benchmark.folder} lays out {count} sites. Look through {benchmark.recipe}, then")
     print(f"  add {name} to benchmarks in params.yaml and run: dvc repro")
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
+
+
+@app.command()
+def ingest(
+    name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
+    layout: Annotated[str, typer.Option("--from", help="Layout: minenetcd256, oms2cd or euromine.")],
+    path: Annotated[Path, typer.Option(help="Folder with the published files.")],
+) -> None:
+    """Make a benchmark of published files, as they are."""
+    from pipeline.ingest import prepare, run
+
+    workers = int(_params().get("workers", 2))
+    benchmark, loaded = prepare(name, layout, path)
+    _log_to(benchmark.log("ingest"))
+    made = run(benchmark, loaded, workers)
+    for reason in made.left_out:
+        print(f"ingest: left out {reason}")
+    print(f"ingest: catalogs/{name} has {made.sites} sites and {made.tiles} tiles. To train on it:")
+    print(f"  minebench train --benchmark {name} --model fc-siam-diff")
 
 
 @app.command()

@@ -17,8 +17,9 @@ def write(
     single band a paletted one."""
     profile = {
         "driver": "COG", "height": area.height, "width": area.width, "count": len(pixels),
-        "dtype": pixels.dtype, "crs": str(area.crs), "transform": area.transform, "nodata": nodata,
-        "compress": "deflate", "level": 1, "predictor": 1 if colours else 2, "blocksize": 256,
+        "dtype": pixels.dtype, "crs": str(area.crs) if area.crs else None,
+        "transform": area.transform, "nodata": nodata,
+        "compress": "deflate", "level": 1, "predictor": "NO" if colours else "STANDARD", "blocksize": 256,
         "overview_resampling": "nearest",
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as file:

@@ -22,11 +22,11 @@ from rasterio.errors import RasterioError
 
 from models.errors import WorkError
 from models.files import sha256
-from pipeline import composite, cube, grid, reading, selection, tables
+from pipeline import composite, cube, grid, imported, reading, selection, tables
 from pipeline.kept import SUMS, Kept
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
-from pipeline.recipe import Recipe, Selection
+from pipeline.recipe import Import, Recipe, Selection
 
 log = logging.getLogger(__name__)
 CODE = (sys.modules[__name__], composite, cube, selection)
@@ -42,6 +42,7 @@ AOI with at least one clear observation; `images` is the fingerprint of the site
 class Day:
     """One solar day's granules in order of time, by scene id."""
 
+    day: str
     scenes: tuple[str, ...]
 
 
@@ -55,7 +56,8 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     tasks = [
         (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], threads) for row in sites.itertuples()
     ]
-    results = each_site("compose", tasks, _compose_site, workers, scheduler)
+    work = imported.compose_site if isinstance(recipe.source, Import) else _compose_site
+    results = each_site("compose", tasks, work, workers, scheduler)
     table = pd.DataFrame([row for rows, _ in results for row in rows], columns=list(ROW)).astype(ROW)
     if not table.kept.any():
         raise WorkError(
@@ -97,7 +99,8 @@ def _compose_site(
         short = f"AOI only {share:.1%} clear, under {recipe.selection.min_period_clear:.0%}"
         rows.append({**row, "clear": share, "kept": enough, "reason": "" if enough else short})
         if enough:
-            found.append(cube.Image(period, image, clear, [s for day in days for s in day.scenes]))
+            used = [s for day in days for s in day.scenes]
+            found.append(cube.Image(period, image, clear, used, [day.day for day in days]))
     cube.write(path, site, recipe, found, aoi, images, rows)
     return rows, True
 
@@ -105,7 +108,7 @@ def _compose_site(
 def days_of(rows: pd.DataFrame) -> list[Day]:
     """A period's chosen scenes by solar day, in order of time."""
     ordered = rows.sort_values(["day", "datetime", "scene_id"])
-    return [Day(tuple(group.scene_id)) for _, group in ordered.groupby("day", sort=True)]
+    return [Day(str(day), tuple(group.scene_id)) for day, group in ordered.groupby("day", sort=True)]
 
 
 class KeptScenes:

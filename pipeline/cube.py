@@ -3,6 +3,8 @@
     reflectance  time, band, y, x   uint16  nodata 0, scale 1e-4   (or image, uint8, nodata 0)
     clear        time, y, x         uint8   clear observations behind the pixel, 0 none
     mine         time, y, x         uint8   0 background, 1 footprint, 255 unknown (`annotate`)
+    change       pair, y, x         uint8   0 unchanged, 1 changed, 255 unknown; only where change itself
+                                            was labelled; its attribute `pairs` names the periods
     aoi          y, x               uint8   1 inside the AOI
     time (start of period), band, y, x, spatial_ref
 
@@ -32,12 +34,13 @@ LARGEST_CHUNK = 512
 
 @dataclass(frozen=True)
 class Image:
-    """One period's image (band, y, x), its clear count (y, x) and the scenes behind it."""
+    """One period's image (band, y, x), its clear count (y, x), the scenes behind it and their days."""
 
     period: Period
     pixels: NDArray[Any]
     clear: NDArray[np.uint8]
     scenes: list[str] = field(default_factory=list)
+    days: list[str] = field(default_factory=list)
 
 
 def write(
@@ -55,6 +58,7 @@ def write(
         "minebench:composites": rows,
         "periods": [image.period.label for image in images],
         "scenes": {image.period.label: image.scenes for image in images},
+        "acquired": {image.period.label: image.days for image in images},
     }
     with replacing(path) as temporary:
         if images:
@@ -96,7 +100,30 @@ def image_name(recipe: Recipe) -> str:
 
 def add_mask(path: Path, masks: NDArray[np.uint8], attributes: dict[str, Any], chunk: int) -> None:
     """Put `mine` (time, y, x) into a cube, in place of the one there."""
-    with replacing(path / "mine") as temporary:
+    meanings = {"long_name": "mine footprint", "flag_meanings": "background mine unknown"}
+    _add(path, "mine", masks, ("time", "y", "x"), {**meanings, **attributes}, chunk)
+
+
+def add_change(path: Path, change: dict[tuple[str, str], NDArray[np.uint8]], chunk: int) -> None:
+    """Put `change` (pair, y, x) into a cube, in place of the one there."""
+    attributes = {
+        "long_name": "change between two periods",
+        "flag_meanings": "unchanged changed unknown",
+        "pairs": [list(pair) for pair in change],
+    }
+    _add(path, "change", np.stack(list(change.values())), ("pair", "y", "x"), attributes, chunk)
+
+
+def change_of(path: Path) -> dict[tuple[str, str], int]:
+    """The place in `change` of each pair of periods; empty where footprints were labelled."""
+    return {(a, b): i for i, (a, b) in enumerate(attributes_of(path / "change").get("pairs", []))}
+
+
+def _add(
+    path: Path, name: str, masks: NDArray[np.uint8], dims: tuple[str, ...], attributes: dict[str, Any],
+    chunk: int,
+) -> None:  # fmt: skip
+    with replacing(path / name) as temporary:
         array = zarr.create_array(
             temporary,
             shape=masks.shape,
@@ -104,11 +131,9 @@ def add_mask(path: Path, masks: NDArray[np.uint8], attributes: dict[str, Any], c
             chunks=(1, chunk, chunk),
             shards=_shard(masks.shape, (1, chunk, chunk)),
             compressors=WORK,
-            dimension_names=("time", "y", "x"),
+            dimension_names=dims,
             attributes={
-                "long_name": "mine footprint",
                 "flag_values": [0, 1, 255],
-                "flag_meanings": "background mine unknown",
                 "grid_mapping": "spatial_ref",
                 "coordinates": "spatial_ref",
                 **attributes,
@@ -161,6 +186,8 @@ def _dataset(
         coords=coords,
         attrs=attributes,
     )
+    if box.crs is None:  # tiles that came without a place
+        cube = cube.drop_vars("spatial_ref", errors="ignore")
     cube["time"].attrs = {"long_name": "start of period", "standard_name": "time"}
     cube[name].attrs["long_name"] = "surface reflectance" if name == "reflectance" else "digital number"
     cube["clear"].attrs["long_name"] = "clear observations behind the pixel, 0 none"
@@ -177,7 +204,7 @@ def _encoding(cube: xr.Dataset, recipe: Recipe) -> dict[str, Any]:
             "chunks": chunks,
             "shards": _shard(array.shape, chunks),
             "compressors": (WORK,),
-            "grid_mapping": "spatial_ref",
+            **({"grid_mapping": "spatial_ref"} if "spatial_ref" in cube.coords else {}),
         }
     encoding[image_name(recipe)]["_FillValue"] = 0
     if recipe.sensor.dtype == "uint16":

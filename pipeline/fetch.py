@@ -27,12 +27,12 @@ import pandas as pd
 from pydantic import BaseModel
 
 from models.errors import WorkError
-from pipeline import choosing, coregister, kept, offsets, reading, selection, sources, tables, web
+from pipeline import choosing, coregister, imported, kept, offsets, reading, selection, sources, tables, web
 from pipeline.choosing import NOT_READ, ROW
 from pipeline.kept import Kept
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
-from pipeline.recipe import Recipe, Synthetic, Xyz
+from pipeline.recipe import Import, Recipe, Synthetic, Xyz
 from pipeline.sources import earthengine, local, raster, sentinel2, stac, window, xyz
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,10 @@ def build(
     """Fetch what is missing for every site and write the table of scenes. WorkError names the
     scenes that could not be read; the next run takes up those only."""
     sites = tables.read_geo(benchmark.table("sites"), "sites")
+    if isinstance(recipe.source, Import):
+        (benchmark.data / "scenes").mkdir(parents=True, exist_ok=True)
+        tables.write(imported.scenes(benchmark, recipe, sites), benchmark.table("scenes"))
+        return Done(len(sites), 0, 0, 0)
     prune(benchmark.data / "scenes", set(sites.site_id))
     if isinstance(recipe.source, Xyz):
         xyz.show_terms(recipe.source, benchmark.data / "tiles")

@@ -39,15 +39,22 @@ def geobox(epsg: int, left: float, top: float, height: int, width: int, res: flo
 
 
 def of_site(site: Any, resolution: float) -> GeoBox:
-    """A site's GeoBox from its row in `sites`."""
-    return geobox(
-        int(site.epsg),
-        float(site.left),
-        float(site.top),
-        int(site.height),
-        int(site.width),
-        resolution,
-    )
+    """A site's GeoBox from its row in `sites`. Imported files keep the grid they came with: their
+    pixels may be degrees, and epsg 0 says that they have no place at all."""
+    shape = int(site.height), int(site.width)
+    across = float(getattr(site, "pixel_x", resolution))
+    down = float(getattr(site, "pixel_y", -resolution))
+    transform = Affine(across, 0, float(site.left), 0, down, float(site.top))
+    return GeoBox(shape, transform, f"EPSG:{int(site.epsg)}" if site.epsg else None)
+
+
+def pixel_km2(site: Any, resolution: float) -> float:
+    """Area of a site's pixel: nominal in metres, by latitude where pixels are degrees."""
+    box = of_site(site, resolution)
+    if box.crs is None or not box.crs.geographic:
+        return resolution**2 / 1e6
+    latitude = box.transform.f + box.transform.e * box.height / 2
+    return abs(box.transform.a * box.transform.e) * 111.195**2 * math.cos(math.radians(latitude))
 
 
 def coarsened(grid: GeoBox, resolution: float) -> GeoBox:

@@ -1,7 +1,7 @@
 """Periods: the spans of time that become the cube's dates, and the season searched in each."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -36,6 +36,12 @@ def listed(labels: Iterable[str]) -> list[Period]:
     return periods
 
 
+def spans(named: Mapping[str, tuple[date, date]]) -> list[Period]:
+    """Periods by name from their first and last day, in order of their middles."""
+    found = [Period(name, first, last + timedelta(days=1)) for name, (first, last) in named.items()]
+    return sorted(found, key=lambda period: period.start.toordinal() + period.end.toordinal())
+
+
 def every(unit: str, first: str, last: str) -> list[Period]:
     """One period a unit (year, two_months, month, day) from `first` to `last`, both included."""
     start, stop = parse(first).start, parse(last).start
@@ -64,7 +70,10 @@ def parse(label: str) -> Period:
 
 
 def interval(t1: str, t2: str) -> int:
-    """Steps from one period to a later one: years between years, else months, else days."""
+    """Steps from one period to a later one: years between years, else months, else days; 1 between
+    periods with names of their own, whose distance differs from site to site."""
+    if not (t1[0].isdigit() and t2[0].isdigit()):
+        return 1
     a, b = parse(t1), parse(t2)
     length = max(len(t1), len(t2))
     if length == 4:

@@ -156,6 +156,15 @@ class Local(Part):
         return self
 
 
+class Import(Part):
+    """Files that somebody published, as `minebench ingest` found them. Their pixels are taken as they
+    are: nothing is searched, chosen or resampled."""
+
+    name: Literal["import"]
+    layout: Literal["minenetcd256", "oms2cd", "euromine"]
+    path: Path
+
+
 class Every(Part):
     """One period a `unit` from `start` to `end`, both included: 2018, 2018-03 or 2018-03-09."""
 
@@ -184,6 +193,23 @@ class Dates(Part):
 
     def periods(self) -> list[Period]:
         return periods.listed(self.dates)
+
+
+class Spans(Part):
+    """Periods by names of one's own, each with its first and last day: for pairs whose years differ
+    from site to site, such as `before: [2009-01-01, 2018-12-31]`. Spans may overlap."""
+
+    spans: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], tuple[date, date]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Spans":
+        for name, (first, last) in self.spans.items():
+            if last < first:
+                raise ValueError(f"{name} ends before it starts")
+        return self
+
+    def periods(self) -> list[Period]:
+        return periods.spans(self.spans)
 
 
 class Season(Part):
@@ -220,6 +246,8 @@ class Selection(Part):
     """Ids of scenes left out by hand."""
     coregister: bool = False
     """Whether measured shifts between dates are corrected; they are measured in any case."""
+    min_months_apart: int = Field(default=0, ge=0)
+    """Pairs whose images were acquired nearer in time than this are not made."""
 
 
 class Join(Part):
@@ -260,7 +288,11 @@ class Sites(Part):
     gadm: bool = False
     """Whether a mine without a geometry becomes its GADM unit, from mines/gadm/gadm41_<ISO3>.gpkg."""
     join: Join | None = None
+    production: dict[str, tuple[str, ...]] = {}
+    """Production type to the commodities that count as it, for mines whose list names none."""
     filters: Filters = Filters()
+    per_country: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Country (ISO3) to how many sites, those of the largest footprints; other countries are left out."""
     group_m: float = Field(default=0, ge=0)
     """Mines closer than this become one site."""
     buffer_m: float = Field(default=500, ge=0)
@@ -272,11 +304,17 @@ class Sites(Part):
 
 
 class Labels(Part):
-    """Where footprints come from: the synthetic archive, files in annotations/, or nowhere."""
+    """Where labels come from: the synthetic archive, files in annotations/, the imported files, or
+    nowhere."""
 
-    source: Literal["archive", "annotations", "none"]
+    source: Literal["archive", "annotations", "import", "none"]
+    kind: Literal["footprint", "change"] = "footprint"
+    """`footprint`: a mask a date; a pair's change is where two masks differ. `change`: a mask a pair,
+    drawn as such; annotations have columns t1 and t2 with the periods, and there are no footprints."""
     column: str = "year"
     """Column of the annotations with a year or a date."""
+    meaning: str = "Mine footprint: pits, dumps, tailings, plants and roads of a mine, as one class."
+    """What a labelled pixel is, in a sentence or two; goes into the dataset card."""
 
 
 class Tiling(Part):
@@ -289,22 +327,37 @@ class Tiling(Part):
     """The last tile of a row ends at the edge, or is left out."""
     pad: bool = True
     """A scene smaller than a tile is repeated to fill it, or makes no tile."""
+    neighbours: bool = False
+    """Whether items carry the 3x3 neighbourhood of the tile, reduced to the tile's size."""
+    beyond: Literal["mirror", "nodata"] = "mirror"
+    """What neighbours hold beyond the site's edge: its mirror image, or 0."""
 
 
 class Split(Part):
-    """Fractions of the sites; close sites stay together."""
+    """Fractions of the sites; close sites stay together.
 
+    `by: tile` draws tiles, and `by: list` takes `list`, a CSV in the benchmark's folder with columns
+    site_id (or name) and split: both can put neighbours into different splits, which is measured
+    and said (index/statistics/leakage.parquet).
+    """
+
+    by: Literal["site", "tile", "list"] = "site"
+    list: str | None = None
     train: Fraction = 0.7
     val: Fraction = 0.1
     test: Fraction = 0.2
     stratify: tuple[Literal["country", "commodity", "production"], ...] = ()
     min_distance_m: float = Field(default=0, ge=0)
+    folds: int = Field(default=5, ge=2, le=20)
+    """Parts of the k-fold cross-validation by site in index/folds.parquet."""
     seed: int = 0
 
     @model_validator(mode="after")
     def _check(self) -> "Split":
         if abs(self.train + self.val + self.test - 1) > 1e-6:
             raise ValueError("train, val and test must add up to 1")
+        if (self.by == "list") != (self.list is not None):
+            raise ValueError("by: list and list go together")
         return self
 
 
@@ -313,8 +366,8 @@ class Recipe(Part):
 
     title: str
     sensor: Sensor
-    source: Annotated[Synthetic | Stac | EarthEngine | Xyz | Local, Field(discriminator="name")]
-    periods: Every | Dates
+    source: Annotated[Synthetic | Stac | EarthEngine | Xyz | Local | Import, Field(discriminator="name")]
+    periods: Every | Dates | Spans
     selection: Selection
     sites: Sites
     labels: Labels
@@ -327,6 +380,8 @@ class Recipe(Part):
     def _check(self) -> "Recipe":
         if self.labels.source == "archive" and self.source.name != "synthetic":
             raise ValueError("labels: source archive needs source: name: synthetic")
+        if (self.labels.source == "import") != (self.source.name == "import"):
+            raise ValueError("labels: source import and source: name: import go together")
         return self
 
 

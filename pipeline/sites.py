@@ -14,9 +14,9 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from models.errors import InputError
-from pipeline import geodesy, grid, mines, tables
+from pipeline import geodesy, grid, imported, mines, tables
 from pipeline.layout import Benchmark
-from pipeline.recipe import Filters, Recipe
+from pipeline.recipe import Filters, Import, Recipe
 
 log = logging.getLogger(__name__)
 POLYGONS = ("Polygon", "MultiPolygon")
@@ -26,7 +26,10 @@ ID_DEGREES = 1e-6
 
 def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     """Make and write the table of sites. Returns it."""
-    sites = lay_out(benchmark, recipe)
+    if isinstance(recipe.source, Import):
+        sites = imported.lay_out(benchmark, recipe)
+    else:
+        sites = lay_out(benchmark, recipe)
     tables.write(sites, benchmark.table("sites"))
     return sites
 
@@ -42,6 +45,7 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
         # Parts of one multipolygon may lie kilometres apart: distance decides what is one site.
         listed = listed.explode(ignore_index=True)
     listed = polygons_from(listed, recipe.sites.point_radius_m)
+    listed = with_production(listed, recipe.sites.production)
     kept = apply_filters(listed, recipe.sites.filters)
     if kept.empty:
         raise InputError(
@@ -62,6 +66,20 @@ def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame
     if (flat := np.flatnonzero(table["area_km2"].to_numpy() == 0)).size:
         raise InputError(f"The mine list's row {flat[0] + 1} is a polygon without area: remove it.")
     return table
+
+
+def with_production(listed: gpd.GeoDataFrame, kinds: dict[str, tuple[str, ...]]) -> gpd.GeoDataFrame:
+    """Production types filled in from commodities where the list names none: the type one of whose
+    words the commodity contains."""
+    if not kinds:
+        return listed
+    words = [(word.lower(), kind) for kind, commodities in kinds.items() for word in commodities]
+
+    def kind_of(commodity: object) -> str | None:
+        text = commodity.lower() if isinstance(commodity, str) else ""
+        return next((kind for word, kind in words if word in text), None)
+
+    return listed.assign(production=listed["production"].fillna(listed["commodity"].map(kind_of)))
 
 
 def apply_filters(listed: gpd.GeoDataFrame, filters: Filters) -> gpd.GeoDataFrame:
@@ -98,9 +116,23 @@ def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFra
     sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326)
     sites["footprint"] = gpd.GeoSeries(sites["footprint"], crs=4326)
     sites = sites.sort_values("site_id").drop_duplicates("site_id").reset_index(drop=True)
+    if recipe.sites.per_country:
+        sites = largest_of(sites, recipe.sites.per_country)
     # The hash at an id's end makes a fixed sample that is spread over the list.
     sample = sites.site_id.str[-6:].rank(method="first").le(recipe.sites.limit or len(sites))
     return sites[sample].reset_index(drop=True)
+
+
+def largest_of(sites: gpd.GeoDataFrame, wanted: dict[str, int]) -> gpd.GeoDataFrame:
+    """The sites of the largest footprints in each country named, as many as wanted or as there are."""
+    rank = sites.groupby("country").area_km2.rank(method="first", ascending=False)
+    for country, count in wanted.items():
+        if (found := int((sites.country == country).sum())) < count:
+            log.warning("%s: %d sites wanted, %d listed", country, count, found)
+    kept = sites[rank <= sites.country.map(wanted).fillna(0)].reset_index(drop=True)
+    if kept.empty:
+        raise InputError(f"sites.per_country: no mine lies in {', '.join(wanted)}.")
+    return kept
 
 
 def _site(members: gpd.GeoDataFrame, recipe: Recipe, source: str) -> dict[str, object]:

@@ -1,14 +1,108 @@
-"""Splits by site: fractions kept, strata spread, near sites together, the same every time."""
+"""Splits by site: fractions kept, strata spread, near sites together, the same every time.
+
+Papers also draw single tiles, or list sites by hand. Both are here, and both can leak: how much is
+measured in `pipeline.leakage`.
+"""
 
 import hashlib
 
 import geopandas as gpd
+import pandas as pd
 
 from models.errors import InputError, WorkError
 from pipeline import geodesy
+from pipeline.layout import Benchmark
 from pipeline.recipe import Split
 
 NAMES = ("train", "val", "test")
+UNUSED = "none"
+"""Split of a site that a fold leaves out: it lies too near to the country under test."""
+
+
+def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
+    """The split of each site_id by the recipe. With `by: tile` it is the tiles' own; here empty."""
+    match rule.by:
+        case "site":
+            return assign(sites, rule)
+        case "list":
+            return listed(benchmark, sites, rule)
+        case _:
+            return {site_id: "" for site_id in sites.site_id}
+
+
+def listed(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
+    """Splits from the recipe's CSV, by site_id or name. InputError names the row or the site."""
+    path = benchmark.folder / str(rule.list)
+    try:
+        table = pd.read_csv(path, dtype=str)
+    except FileNotFoundError:
+        raise InputError(f"split.list: there is no file {path}.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {str(error).rstrip('.')}.") from None
+    key = next((column for column in ("site_id", "name") if column in table), None)
+    if key is None or "split" not in table:
+        raise InputError(f"{path} needs the columns site_id (or name) and split.")
+    for row, value in enumerate(table.split, 2):
+        if value not in NAMES:
+            raise InputError(f"{path} line {row}: '{value}' is none of {', '.join(NAMES)}.")
+    given = dict(zip(table[key], table.split, strict=True))
+    missing = sites.site_id[~sites[key].isin(list(given))]
+    if len(missing):
+        raise InputError(f"{path} has no line for {key} of site {missing.iloc[0]}: add it.")
+    return {row.site_id: given[getattr(row, key)] for row in sites.itertuples()}
+
+
+def of_tiles(tile_ids: list[str], rule: Split) -> dict[str, str]:
+    """Tiles drawn at random in the fractions, as INSINet's authors did. Neighbouring tiles fall into
+    different splits."""
+    order = sorted(tile_ids, key=lambda tile_id: hashlib.sha256(f"{rule.seed}/{tile_id}".encode()).digest())
+    ends = [round(len(order) * rule.train), round(len(order) * (rule.train + rule.val))]
+    return {tile_id: NAMES[(rank >= ends[0]) + (rank >= ends[1])] for rank, tile_id in enumerate(order)}
+
+
+def folds(sites: gpd.GeoDataFrame, rule: Split) -> pd.DataFrame:
+    """Splits by site for cross-validation: scheme, fold, site_id, split.
+
+    `kfold`: fold k tests on part k and validates on the next; parts are equal in sites and strata as
+    far as units allow. `country`: one country is tested on, and a tenth of the others' units is for
+    validation; sites of another country that are linked with one of its own are left out (`none`).
+    """
+    if (sites.epsg == 0).any():
+        return pd.DataFrame(columns=["scheme", "fold", "site_id", "split"])
+    near = max(rule.min_distance_m, 1.0)
+    units = geodesy.groups(len(sites), geodesy.near_pairs(list(sites.geometry), near))
+    order = sorted(units, key=lambda unit: (_stratum(sites, unit, rule), _hash(sites, unit, rule.seed)))
+    rows = [*_k_folds(order, min(rule.folds, len(units))), *_countries(sites, order)]
+    return pd.DataFrame(
+        [(scheme, fold, sites.site_id.iloc[i], name) for scheme, fold, i, name in rows],
+        columns=["scheme", "fold", "site_id", "split"],
+    )
+
+
+def _k_folds(order: list[list[int]], count: int) -> list[tuple[str, str, int, str]]:
+    """Units dealt in turn, so that each stratum is spread over the parts."""
+    if count < 3:
+        return []
+    rows = []
+    for fold in range(count):
+        names = {fold: "test", (fold + 1) % count: "val"}
+        for rank, unit in enumerate(order):
+            rows += [("kfold", str(fold), i, names.get(rank % count, "train")) for i in unit]
+    return rows
+
+
+def _countries(sites: gpd.GeoDataFrame, order: list[list[int]]) -> list[tuple[str, str, int, str]]:
+    codes = sites.country.fillna("").tolist()
+    rows = []
+    for country in sorted(set(codes) - {""}):
+        rest = [unit for unit in order if not any(codes[i] == country for i in unit)]
+        if len(rest) < 2:
+            continue
+        every = max(2, min(10, len(rest)))
+        names = {i: "val" if rank % every == 0 else "train" for rank, unit in enumerate(rest) for i in unit}
+        for i, code in enumerate(codes):
+            rows.append(("country", country, i, "test" if code == country else names.get(i, UNUSED)))
+    return rows
 
 
 def assign(sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:

@@ -1,88 +1,281 @@
-"""What a benchmark holds, counted once a pixel from the cubes (tiles may overlap; cubes do not)."""
+"""What a benchmark holds, counted once a pixel from the cubes (tiles may overlap; cubes do not).
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Tables under index/statistics/, areas in km², shares of the known area in 0..1:
+
+    site_pairs     every pair of periods of every site: known, expanded, reduced, changed
+    sites          a site's first and last footprint, change between them, days of acquisition
+    by_country     country and production type: sites, first and last footprint, change
+    by_period      period: area, footprint, share, expanded, reduced, total since the period before
+    by_interval    interval: scenes (pairs of images), expanded, reduced, accumulated, share changed
+    acquisitions   site and period: first and last day
+    spectra        band: histograms before and after, in changed and in unchanged pixels
+    balance        split: tiles, pairs, pixels of each class
+    leakage        split: share of pixels within one tile of training; see `pipeline.leakage`
+
+Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.pairs.changes`).
+`expanded` and `reduced` are NaN where change itself was labelled, which does not tell them apart.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import zarr
+from numpy.typing import NDArray
 
-from pipeline import cube, periods
+from models.masks import UNKNOWN
+from models.progress import progress
+from pipeline import cube, grid, leakage, pairs, periods, tables
 from pipeline.layout import Benchmark
-from pipeline.tile import pair_counts
+from pipeline.recipe import Recipe
+
+log = logging.getLogger(__name__)
+TABLES = ("site_pairs", "sites", "by_country", "by_period", "by_interval", "acquisitions", "spectra",
+          "balance", "leakage")  # fmt: skip
+BINS = 64
+FULL_SCALE = {"uint16": 10240, "uint8": 256}
+"""Upper end of the histograms, digital numbers; what is brighter counts in the last bin."""
+MONTH_DAYS = 30.436875
+SITE_PAIR = ["site_id", "t1", "t2", "interval", "known_km2", "expanded_km2", "reduced_km2", "changed_km2"]
+SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2", "reduced_km2"]
+Masks = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8] | None]
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Tables for the report; areas in km², shares of the known area in 0..1."""
-
-    by_period: pd.DataFrame
-    by_interval: pd.DataFrame
-
-
-def compute(benchmark: Benchmark, sites: gpd.GeoDataFrame, resolution: float) -> Statistics:
-    """One pass over the cubes, one site in memory at a time.
-
-    by_period: sites, footprint_km2, share, and what was expanded_km2 and reduced_km2 since the
-    site's period before. by_interval: pairs of periods, expanded_km2, reduced_km2, share changed.
-    """
-    pixel_km2 = resolution**2 / 1e6
-    period_rows, pair_rows = [], []
-    for label, mine, known, expanded, reduced, both, labels in _by_site(benchmark, sites):
-        for i, period in enumerate(labels):
-            since = (expanded[i - 1, i], reduced[i - 1, i]) if i else (0, 0)
-            period_rows.append((period, label, int(mine[i]), int(known[i]), *since))
-        for i in range(len(labels)):
-            for j in range(i + 1, len(labels)):
-                interval = periods.interval(labels[i], labels[j])
-                pair_rows.append((interval, expanded[i, j], reduced[i, j], both[i, j]))
-    by_period = pd.DataFrame(period_rows, columns=["period", "site", "mine", "known", "expanded", "reduced"])
-    by_interval = pd.DataFrame(pair_rows, columns=["interval", "expanded", "reduced", "known"])
-    return Statistics(_periods(by_period, pixel_km2), _intervals(by_interval, pixel_km2))
+def build(
+    benchmark: Benchmark,
+    recipe: Recipe,
+    sites: gpd.GeoDataFrame,
+    tiles: pd.DataFrame,
+    pair_rows: pd.DataFrame,
+) -> None:
+    """Count everything and write the tables."""
+    gathered = Gathered(recipe)
+    with progress("statistics", len(sites), "sites") as advance:
+        for site in sites.itertuples():
+            if cube.periods_of(benchmark.cube(site.site_id)):
+                gathered.add(benchmark, site)
+            advance()
+    found = gathered.tables(sites)
+    found["balance"] = balance(tiles, pair_rows, tables.read(benchmark.table("tile_periods"), "tile"))
+    found["leakage"] = leakage.measure(sites, tiles, recipe)
+    for name in TABLES:
+        tables.write(found[name], table_path(benchmark, name))
 
 
-def _by_site(benchmark: Benchmark, sites: gpd.GeoDataFrame) -> Iterator[tuple]:
-    for site_id in sites.site_id:
-        path = benchmark.cube(site_id)
-        labels = cube.periods_of(path)
-        if not labels:
+def table_path(benchmark: Benchmark, name: str) -> Any:
+    return benchmark.table(f"statistics/{name}")
+
+
+def read(benchmark: Benchmark) -> dict[str, pd.DataFrame]:
+    """All tables by name."""
+    return {name: tables.read(table_path(benchmark, name), "tile") for name in TABLES}
+
+
+@dataclass
+class Gathered:
+    """Rows of all sites so far, and the sums over them."""
+
+    recipe: Recipe
+    pair_rows: list[tuple[Any, ...]] = field(default_factory=list)
+    period_rows: list[tuple[Any, ...]] = field(default_factory=list)
+    days: list[tuple[str, str, str, str]] = field(default_factory=list)
+    histograms: NDArray[np.int64] | None = None
+
+    def add(self, benchmark: Benchmark, site: Any) -> None:
+        """Count one site."""
+        from pipeline.tile import masks_of
+
+        path = benchmark.cube(site.site_id)
+        attributes = cube.attributes_of(path)
+        labels = list(attributes["periods"])
+        acquired = attributes.get("acquired", {})
+        self.days += [
+            (site.site_id, p, min(acquired[p]), max(acquired[p])) for p in labels if acquired.get(p)
+        ]
+        masks, drawn = masks_of(path), cube.change_of(path)
+        pixel = grid.pixel_km2(site, self.recipe.sensor.resolution)
+        if masks[2] is None:
+            self._footprints(site.site_id, labels, masks, pixel)
+        else:
+            self._drawn(site.site_id, labels, masks, drawn, pixel)
+        self._spectra(path, labels, masks, drawn)
+
+    def _footprints(self, site_id: str, labels: list[str], masks: Masks, pixel: float) -> None:
+        mine, clear, _ = masks
+        known = (mine != UNKNOWN) & (clear > 0)
+        counts = pairs.changes(mine, known)
+        own = ((mine == 1) & known).sum(axis=(1, 2))
+        for i, j in pairs.wanted(labels, self.recipe.model_copy(update={"pairs": "all"})):
+            sizes = (counts.known, counts.expanded, counts.reduced, counts.changed)
+            self._pair(site_id, labels[i], labels[j], [float(table[i, j]) * pixel for table in sizes])
+        for i, label in enumerate(labels):
+            since = (counts.expanded[i - 1, i], counts.reduced[i - 1, i]) if i else (0, 0)
+            sizes_km2 = (float(n) * pixel for n in (counts.known[i, i], own[i], *since))
+            self.period_rows.append((site_id, label, *sizes_km2))
+
+    def _drawn(
+        self, site_id: str, labels: list[str], masks: Masks, drawn: dict[tuple[str, str], int], pixel: float
+    ) -> None:
+        for t1, t2 in drawn:
+            label = drawn_label(labels, masks, drawn, t1, t2)
+            changed, unknown = pairs.label_counts(label)
+            known = (label.size - unknown) * pixel
+            self._pair(site_id, t1, t2, [known, np.nan, np.nan, changed * pixel])
+
+    def _pair(self, site_id: str, t1: str, t2: str, sizes: list[float]) -> None:
+        self.pair_rows.append((site_id, t1, t2, periods.interval(t1, t2), *sizes))
+
+    def _spectra(self, path: Any, labels: list[str], masks: Masks, drawn: dict[tuple[str, str], int]) -> None:
+        """Histograms of the first and last image of the site's longest pair."""
+        mine, clear, change = masks
+        pair = list(drawn)[-1] if change is not None and drawn else (labels[0], labels[-1])
+        i, j = labels.index(pair[0]), labels.index(pair[1])
+        if i == j:
+            return
+        if change is not None:
+            changed = drawn_label(labels, masks, drawn, *pair)
+        else:
+            both = (mine[i] != UNKNOWN) & (mine[j] != UNKNOWN) & (clear[i] > 0) & (clear[j] > 0)
+            changed = np.where(both, mine[i] != mine[j], UNKNOWN).astype(np.uint8)
+        pixels = zarr.open_group(path, mode="r")[cube.image_name(self.recipe)]
+        counted = np.stack([_histograms(np.asarray(pixels[date]), changed, self.recipe) for date in (i, j)])
+        self.histograms = counted if self.histograms is None else self.histograms + counted
+
+    def tables(self, sites: gpd.GeoDataFrame) -> dict[str, pd.DataFrame]:
+        site_pairs = pd.DataFrame(self.pair_rows, columns=SITE_PAIR)
+        by_site = pd.DataFrame(self.period_rows, columns=SITE_PERIOD)
+        days = pd.DataFrame(self.days, columns=["site_id", "period", "first_day", "last_day"])
+        each = per_site(sites, site_pairs, by_site, days)
+        return {
+            "site_pairs": site_pairs,
+            "sites": each,
+            "by_country": by_country(each),
+            "by_period": by_period(by_site),
+            "by_interval": by_interval(site_pairs),
+            "acquisitions": days,
+            "spectra": self._spectra_table(),
+        }
+
+    def _spectra_table(self) -> pd.DataFrame:
+        bands = self.recipe.sensor.bands
+        counts = np.zeros((2, len(bands), 2, BINS), np.int64) if self.histograms is None else self.histograms
+        step = FULL_SCALE[self.recipe.sensor.dtype] // BINS
+        rows = [
+            (band, area, k * step, (k + 1) * step, int(counts[0, b, c, k]), int(counts[1, b, c, k]))
+            for b, band in enumerate(bands)
+            for c, area in enumerate(("unchanged", "changed"))
+            for k in range(BINS)
+        ]
+        return pd.DataFrame(rows, columns=["band", "area", "low", "high", "before", "after"])
+
+
+def drawn_label(
+    labels: list[str], masks: Masks, drawn: dict[tuple[str, str], int], t1: str, t2: str
+) -> NDArray[np.uint8]:
+    """The label drawn for a pair (y, x), unknown where either image shows nothing clear."""
+    _, clear, change = masks
+    assert change is not None
+    seen = (clear[labels.index(t1)] > 0) & (clear[labels.index(t2)] > 0)
+    return np.where(seen, change[drawn[t1, t2]], UNKNOWN).astype(np.uint8)
+
+
+def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.int64]:
+    """(band, [unchanged, changed], bin) counts of an image's pixels."""
+    step = FULL_SCALE[recipe.sensor.dtype] // BINS
+    counts = np.zeros((len(image), 2, BINS), np.int64)
+    for value in (0, 1):
+        inside = changed == value
+        for band, pixels in enumerate(image):
+            places = np.minimum(pixels[inside] // step, BINS - 1)
+            counts[band, value] = np.bincount(places, minlength=BINS)
+    return counts
+
+
+def per_site(
+    sites: gpd.GeoDataFrame, site_pairs: pd.DataFrame, by_site: pd.DataFrame, days: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a site with images. `changed_km2` is of its longest labelled pair."""
+    rows = []
+    footprints, changes = dict(tuple(by_site.groupby("site_id"))), dict(tuple(site_pairs.groupby("site_id")))
+    dates = dict(tuple(days.groupby("site_id")))
+    for site in sites.itertuples():
+        seen = dates.get(site.site_id)
+        if seen is None:
             continue
-        group = zarr.open_group(path, mode="r")
-        mine = np.asarray(group["mine"][:]).reshape(len(labels), -1)
-        seen = np.asarray(group["clear"][:]).reshape(len(labels), -1) > 0
-        known = (mine != 255) & seen
-        expanded, reduced, unknown = pair_counts(mine, known)
-        mines, knowns = ((mine == 1) & known).sum(axis=1), known.sum(axis=1)
-        yield site_id, mines, knowns, expanded, reduced, mine.shape[1] - unknown, labels
+        first, last = seen.iloc[0], seen.iloc[-1]
+        row = {"site_id": site.site_id, "country": site.country, "production": site.production,
+               "first_period": first.period, "last_period": last.period,
+               "first_day": first.first_day, "last_day": last.last_day,
+               "months": (date.fromisoformat(last.last_day) - date.fromisoformat(first.first_day)).days
+               / MONTH_DAYS}  # fmt: skip
+        rows.append({**row, **_areas(footprints.get(site.site_id), changes.get(site.site_id))})
+    columns = ["site_id", "country", "production", "first_period", "last_period", "first_day", "last_day",
+               "months", "known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _periods(rows: pd.DataFrame, pixel_km2: float) -> pd.DataFrame:
-    known = rows[rows.known > 0].groupby("period")
-    table = known.agg(sites=("site", "nunique"), mine=("mine", "sum"), known=("known", "sum"),
-                      expanded=("expanded", "sum"), reduced=("reduced", "sum")).reset_index()  # fmt: skip
-    return pd.DataFrame(
-        {
-            "period": table.period,
-            "sites": table.sites,
-            "footprint_km2": table.mine * pixel_km2,
-            "share": table.mine / table.known,
-            "expanded_km2": table.expanded * pixel_km2,
-            "reduced_km2": table.reduced * pixel_km2,
-        }
-    )
+def _areas(footprints: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, float]:
+    found = dict.fromkeys(("known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"), np.nan)
+    if changes is not None and (known := changes[changes.known_km2 > 0]).size:
+        longest = known.loc[known.interval.idxmax()]
+        found |= {"known_km2": longest.known_km2, "changed_km2": longest.changed_km2}
+    if footprints is not None and (known := footprints[footprints.known_km2 > 0]).size:
+        found |= {"known_km2": known.known_km2.max(), "footprint_first_km2": known.footprint_km2.iloc[0],
+                  "footprint_last_km2": known.footprint_km2.iloc[-1]}  # fmt: skip
+    return found
 
 
-def _intervals(rows: pd.DataFrame, pixel_km2: float) -> pd.DataFrame:
-    known = rows[rows.known > 0].groupby("interval")
-    table = known.agg(pairs=("known", "size"), expanded=("expanded", "sum"),
-                      reduced=("reduced", "sum"), known=("known", "sum")).reset_index()  # fmt: skip
-    return pd.DataFrame(
-        {
-            "interval": table.interval,
-            "pairs": table.pairs,
-            "expanded_km2": table.expanded * pixel_km2,
-            "reduced_km2": table.reduced * pixel_km2,
-            "share": (table.expanded + table.reduced) / table.known,
-        }
-    )
+def by_country(each: pd.DataFrame) -> pd.DataFrame:
+    """Sums by country and production type. A sum over sites that are all unknown is NaN."""
+    table = each.assign(country=each.country.fillna("unknown"), production=each.production.fillna("unknown"))
+    columns = ["known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"]
+    grouped = table.groupby(["country", "production"])
+    sums = grouped[columns].sum(min_count=1)
+    sums.insert(0, "sites", grouped.size())
+    sums["months"] = grouped.months.mean()
+    return sums.reset_index()
+
+
+def by_period(by_site: pd.DataFrame) -> pd.DataFrame:
+    """Sums by period over the sites that are known in it."""
+    known = by_site[by_site.known_km2 > 0].groupby("period")
+    table = known.agg(sites=("site_id", "nunique"), known_km2=("known_km2", "sum"),
+                      footprint_km2=("footprint_km2", "sum"), expanded_km2=("expanded_km2", "sum"),
+                      reduced_km2=("reduced_km2", "sum")).reset_index()  # fmt: skip
+    table.insert(4, "share", table.footprint_km2 / table.known_km2)
+    return table.assign(total_km2=table.expanded_km2 + table.reduced_km2)
+
+
+def by_interval(site_pairs: pd.DataFrame) -> pd.DataFrame:
+    """Sums by interval. `scenes` are pairs of images, `accumulated_km2` all change in them."""
+    known = site_pairs[site_pairs.known_km2 > 0].groupby("interval")
+    table = known.agg(scenes=("site_id", "size"), known_km2=("known_km2", "sum"))
+    for column in ("expanded_km2", "reduced_km2", "changed_km2"):
+        table[column] = known[column].sum(min_count=1)
+    table = table.rename(columns={"changed_km2": "accumulated_km2"}).reset_index()
+    return table.assign(share=table.accumulated_km2 / table.known_km2)
+
+
+def balance(tiles: pd.DataFrame, pair_rows: pd.DataFrame, tile_periods: pd.DataFrame) -> pd.DataFrame:
+    """Classes of each split as its models see them: pixels count once a tile and pair (or period)."""
+    size = (tiles.height * tiles.width).set_axis(tiles.tile_id)
+    rows = []
+    for name in ("train", "val", "test"):
+        own = tiles[tiles.split == name]
+        of_pairs = pair_rows[pair_rows.split == name]
+        pixels = int(size.reindex(of_pairs.tile_id).sum())
+        changed, unknown = int(of_pairs.changed.sum()), int(of_pairs.unknown.sum())
+        masks = tile_periods[tile_periods.tile_id.isin(own.tile_id)]
+        seen = size.reindex(masks.tile_id).to_numpy() * (1 - masks.unknown_fraction.to_numpy())
+        rows.append({
+            "split": name, "sites": own.site_id.nunique(), "tiles": len(own), "pairs": len(of_pairs),
+            "pairs_with_change": int((of_pairs.changed > 0).sum()), "changed": changed,
+            "unchanged": pixels - changed - unknown, "unknown": unknown,
+            "images": len(masks), "mine": round(float(np.nansum(seen * masks.mine_fraction.to_numpy()))),
+            "background": round(float(np.nansum(seen * (1 - masks.mine_fraction.to_numpy())))),
+        })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -3,9 +3,15 @@
 index/tiles.parquet          one row a window
 index/tile_periods.parquet   one row a window and period
 index/pairs.parquet          one row a window and pair of periods
+index/folds.parquet          other splits by site: k-fold, and one country left out
+index/statistics/            what the benchmark holds; see `pipeline.statistics`
+index/analysis/              sets to take a model's test scores apart; see `pipeline.analysis`
 """
 
 import logging
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +20,8 @@ import zarr
 from numpy.typing import NDArray
 
 from models.errors import InputError, WorkError
-from pipeline import cube, periods, split, tables
+from models.masks import UNKNOWN
+from pipeline import analysis, cube, pairs, periods, split, statistics, tables
 from pipeline.layout import Benchmark
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe, Tiling
@@ -23,29 +30,49 @@ log = logging.getLogger(__name__)
 TILE = ["tile_id", "site_id", "split", "y0", "x0", "height", "width", "pad_y", "pad_x"]
 TILE_PERIOD = ["tile_id", "period", "mine_fraction", "unknown_fraction", "clear_fraction"]
 PAIR = ["tile_id", "t1", "t2", "interval", "changed", "expanded", "reduced", "unknown", "split"]
-Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One site's work."""
+
+    benchmark: Benchmark
+    recipe: Recipe
+    site: Any
+    split: str
 
 
 def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
-    """Write the three tables; returns the number of tiles. InputError where nothing fits."""
+    """Write the tables; returns the number of tiles. InputError where nothing fits."""
     sites = tables.read_geo(benchmark.table("sites"), "sites")
-    splits = split.assign(sites, recipe.split)
-    tasks = [(benchmark, recipe, row, splits[row.site_id]) for row in sites.itertuples()]
+    splits = split.of_sites(benchmark, sites, recipe.split)
+    tasks = [Task(benchmark, recipe, row, splits[row.site_id]) for row in sites.itertuples()]
     found = each_site("tile", tasks, _tile_site, workers, scheduler)
-    tiles, tile_periods, pairs = (
+    tiles, tile_periods, pair_rows = (
         pd.DataFrame([row for part in found for row in part[table]]) for table in range(3)
     )
     if tiles.empty:
         raise InputError(
             f"{benchmark.recipe}: tiling.size {recipe.tiling.size} fits no site; lower it or set tiling.pad."
         )
-    if pairs.empty:
+    if pair_rows.empty:
         raise InputError(f"{benchmark.recipe}: no site has two periods that make one of the pairs.")
-    for name, table, columns in (
-        ("tiles", tiles, TILE), ("tile_periods", tile_periods, TILE_PERIOD), ("pairs", pairs, PAIR),
-    ):  # fmt: skip
-        tables.write(table[columns], benchmark.table(name))
+    if recipe.split.by == "tile":
+        drawn = split.of_tiles(list(tiles.tile_id), recipe.split)
+        tiles["split"], pair_rows["split"] = tiles.tile_id.map(drawn), pair_rows.tile_id.map(drawn)
+    tiles, pair_rows = tiles[TILE], pair_rows[PAIR].astype({"expanded": "Int64", "reduced": "Int64"})
+    tiles.attrs = {"beyond": "none" if placeless(sites) else recipe.tiling.beyond}
+    for name, table in (("tiles", tiles), ("tile_periods", tile_periods[TILE_PERIOD]), ("pairs", pair_rows)):
+        tables.write(table, benchmark.table(name))
+    tables.write(split.folds(sites, recipe.split), benchmark.table("folds"))
+    statistics.build(benchmark, recipe, sites, tiles, pair_rows)
+    analysis.build(benchmark, recipe, sites, tiles, pair_rows, workers, scheduler)
     return len(tiles)
+
+
+def placeless(sites: Any) -> bool:
+    """Whether the tiles came as files without a place, so that they have no neighbours."""
+    return bool((sites.epsg == 0).any())
 
 
 def starts(length: int, tiling: Tiling) -> list[int]:
@@ -63,63 +90,66 @@ def starts(length: int, tiling: Tiling) -> list[int]:
     return found
 
 
-def wanted_pairs(labels: list[str], recipe: Recipe) -> list[tuple[int, int]]:
-    """Index pairs (earlier, later) of a site's periods, by the recipe."""
-    count = len(labels)
-    match recipe.pairs:
-        case "all":
-            return [(i, j) for i in range(count) for j in range(i + 1, count)]
-        case "consecutive":
-            return [(i, i + 1) for i in range(count - 1)]
-        case "first_last":
-            return [(0, count - 1)] if count > 1 else []
-        case explicit:
-            position = {label: i for i, label in enumerate(labels)}
-            chosen = [(position[a], position[b]) for a, b in explicit if a in position and b in position]
-            return sorted((min(pair), max(pair)) for pair in chosen)
-
-
-def pair_counts(mine: NDArray[np.uint8], known: NDArray[np.bool_]) -> tuple[Counts, Counts, Counts]:
-    """Pixels expanded, reduced and unknown for every pair of dates at once.
-
-    `mine` and `known` are (date, pixel). With A mine and B background where known, expanded is
-    B·Aᵀ, reduced A·Bᵀ and known in both K·Kᵀ: (date, date) tables indexed [earlier, later].
-    """
-    a = ((mine == 1) & known).astype(np.float32)
-    b = ((mine == 0) & known).astype(np.float32)
-    k = a + b
-    # Sums of up to 2**24 ones are exact in float32.
-    count = mine.shape[1]
-    if count >= 1 << 24:
-        a, b, k = a.astype(np.float64), b.astype(np.float64), k.astype(np.float64)
-    expanded, reduced, both = b @ a.T, a @ b.T, k @ k.T
-    return expanded.astype(np.int64), reduced.astype(np.int64), count - both.astype(np.int64)
-
-
-def _tile_site(task: tuple[Benchmark, Recipe, Any, str]) -> tuple[list[dict[str, Any]], ...]:
+def _tile_site(task: Task) -> tuple[list[dict[str, Any]], ...]:
     """A site's rows of the three tables. Pixels that padding repeats are not counted twice."""
-    benchmark, recipe, site, part = task
-    path = benchmark.cube(site.site_id)
+    recipe, site = task.recipe, task.site
+    path = task.benchmark.cube(site.site_id)
     labels = cube.periods_of(path)
     if not labels:
         return [], [], []
-    try:
-        group = zarr.open_group(path, mode="r")
-        mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
-    except (KeyError, FileNotFoundError):
-        raise WorkError(f"{path} has no masks: run `minebench annotate` first.") from None
-    pairs = wanted_pairs(labels, recipe)
+    mine, clear, change = masks_of(path)
+    places = cube.change_of(path)
+    wanted = far_enough(pairs.wanted(labels, recipe), cube.attributes_of(path), labels, recipe)
     tiles, tile_periods, pair_rows = [], [], []
     for y0 in starts(int(site.height), recipe.tiling):
         for x0 in starts(int(site.width), recipe.tiling):
-            tile = _tile(site, y0, x0, recipe.tiling.size, part)
+            tile = _tile(site, y0, x0, recipe.tiling.size, task.split)
             window = np.s_[:, y0 : y0 + tile["height"], x0 : x0 + tile["width"]]
             masks = mine[window].reshape(len(labels), -1)
             seen = clear[window].reshape(len(labels), -1) > 0
             tiles.append(tile)
             tile_periods += _period_rows(tile, labels, masks, seen)
-            pair_rows += _pair_rows(tile, labels, pairs, masks, (masks != 255) & seen)
+            if change is None:
+                pair_rows += _pair_rows(tile, labels, wanted, masks, (masks != UNKNOWN) & seen)
+            else:
+                drawn = change[window].reshape(len(change), -1)
+                pair_rows += _drawn_rows(tile, labels, wanted, drawn, places, seen)
     return tiles, tile_periods, pair_rows
+
+
+def masks_of(
+    path: Path,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """A cube's `mine` and `clear`, and its `change` where change itself was labelled."""
+    try:
+        group = zarr.open_group(path, mode="r")
+        mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
+        return mine, clear, np.asarray(group["change"][:]) if "change" in group else None
+    except (KeyError, FileNotFoundError):
+        raise WorkError(f"{path} has no masks: run `minebench annotate` first.") from None
+
+
+def far_enough(
+    wanted: list[tuple[int, int]], attributes: dict[str, Any], labels: list[str], recipe: Recipe
+) -> list[tuple[int, int]]:
+    """Pairs whose images were acquired `selection.min_months_apart` or more apart: from the last day of
+    the earlier to the first of the later."""
+    least = recipe.selection.min_months_apart
+    if not least:
+        return wanted
+    days = [[date.fromisoformat(day) for day in attributes["acquired"][label]] for label in labels]
+    kept = []
+    for i, j in wanted:
+        enough = months_between(max(days[i]), min(days[j])) >= least
+        if not enough:
+            log.info("%s: %s to %s lie too near", attributes["site_id"], labels[i], labels[j])
+        kept += [(i, j)] if enough else []
+    return kept
+
+
+def months_between(first: date, last: date) -> float:
+    """Months from one day to a later one, by the mean length of a month."""
+    return (last - first).days / 30.436875
 
 
 def _tile(site: Any, y0: int, x0: int, size: int, part: str) -> dict[str, Any]:
@@ -143,7 +173,7 @@ def _period_rows(
     """Fractions of the tile's pixels; `mine_fraction` is of the known ones, NaN without any."""
     rows = []
     for label, mask, clear in zip(labels, masks, seen, strict=True):
-        known = (mask != 255) & clear
+        known = (mask != UNKNOWN) & clear
         rows.append(
             {
                 "tile_id": tile["tile_id"],
@@ -159,22 +189,44 @@ def _period_rows(
 def _pair_rows(
     tile: dict[str, Any],
     labels: list[str],
-    pairs: list[tuple[int, int]],
+    wanted: list[tuple[int, int]],
     masks: NDArray[np.uint8],
     known: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
-    expanded, reduced, unknown = pair_counts(masks, known)
+    counts = pairs.changes(masks, known)
+    size = masks.shape[1]
     return [
         {
-            "tile_id": tile["tile_id"],
-            "t1": labels[i],
-            "t2": labels[j],
-            "interval": periods.interval(labels[i], labels[j]),
-            "changed": int(expanded[i, j] + reduced[i, j]),
-            "expanded": int(expanded[i, j]),
-            "reduced": int(reduced[i, j]),
-            "unknown": int(unknown[i, j]),
-            "split": tile["split"],
+            **_pair(tile, labels[i], labels[j]),
+            "changed": int(counts.changed[i, j]),
+            "expanded": int(counts.expanded[i, j]),
+            "reduced": int(counts.reduced[i, j]),
+            "unknown": int(size - counts.known[i, j]),
         }
-        for i, j in pairs
+        for i, j in wanted
     ]
+
+
+def _drawn_rows(
+    tile: dict[str, Any],
+    labels: list[str],
+    wanted: list[tuple[int, int]],
+    change: NDArray[np.uint8],
+    places: dict[tuple[str, str], int],
+    seen: NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """Pairs whose change was drawn: what expanded and what was reduced is not known of it."""
+    rows = []
+    for i, j in wanted:
+        if (place := places.get((labels[i], labels[j]))) is None:
+            continue
+        label = np.where(seen[i] & seen[j], change[place], UNKNOWN)
+        changed, unknown = pairs.label_counts(label)
+        row = {"changed": changed, "expanded": None, "reduced": None, "unknown": unknown}
+        rows.append({**_pair(tile, labels[i], labels[j]), **row})
+    return rows
+
+
+def _pair(tile: dict[str, Any], t1: str, t2: str) -> dict[str, Any]:
+    interval = periods.interval(t1, t2)
+    return {"tile_id": tile["tile_id"], "t1": t1, "t2": t2, "interval": interval, "split": tile["split"]}

@@ -40,8 +40,8 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     present = [site for site in sites.site_id if (benchmark.stac / site / "collection.json").is_file()]
     if not present:
         raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
-    _write_root(benchmark, recipe, present)
     _write_items(benchmark)
+    _write_root(benchmark, recipe, present)
     return sum(made)
 
 
@@ -58,19 +58,29 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> No
                 {"rel": "child", "href": f"./{site}/collection.json", "type": "application/json"}
                 for site in site_ids
             ),
-            {"rel": "items", "href": "./items.parquet", "type": "application/vnd.apache.parquet"},
+            *_search(benchmark),
         ],
     }
     write_json(root, benchmark.stac / "catalog.json")
 
 
+def _search(benchmark: Benchmark) -> list[dict[str, str]]:
+    if not (benchmark.stac / "items.parquet").is_file():
+        return []
+    return [{"rel": "items", "href": "./items.parquet", "type": "application/vnd.apache.parquet"}]
+
+
 def _write_items(benchmark: Benchmark) -> None:
-    """All items as stac-geoparquet, hrefs made relative to the catalog's root."""
+    """All items as stac-geoparquet, hrefs made relative to the catalog's root; without tiles that
+    have no place, which no search by area could find."""
     items = []
     for path in sorted(benchmark.stac.glob("*/*/*.json")):
-        items.append(
-            _relocated(json.loads(path.read_text()), path.parent.relative_to(benchmark.stac).as_posix())
-        )
+        content = json.loads(path.read_text())
+        if content["geometry"]:
+            items.append(_relocated(content, path.parent.relative_to(benchmark.stac).as_posix()))
+    if not items:
+        (benchmark.stac / "items.parquet").unlink(missing_ok=True)
+        return
     reader = parse_stac_items_to_arrow(items)
     table = pa.Table.from_batches(reader, schema=reader.schema)
     with replacing(benchmark.stac / "items.parquet") as temporary:

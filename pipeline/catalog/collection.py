@@ -11,7 +11,7 @@ import pandas as pd
 import zarr
 
 from models.files import replacing, sha256, write_json
-from pipeline import __version__, cog, cube, grid, periods, tables
+from pipeline import __version__, cog, cube, grid, tables
 from pipeline.catalog import files, item
 from pipeline.layout import Benchmark
 from pipeline.recipe import Recipe, Xyz
@@ -93,7 +93,8 @@ def _write_collection(
     tree: files.Tree, print_: str,
 ) -> None:  # fmt: skip
     labels = cube.periods_of(benchmark.cube(site.site_id))
-    ends = periods.parse(labels[0]).start, periods.parse(labels[-1]).end
+    known = {period.label: period for period in recipe.periods.periods()}
+    ends = known[labels[0]].start, known[labels[-1]].end
     assets = {
         "cube": {
             "href": relative(benchmark.cube(site.site_id), final),
@@ -118,7 +119,7 @@ def _write_collection(
         "version": __version__,
         "sci:citation": recipe.citation or recipe.title,
         "extent": {
-            "spatial": {"bbox": [list(site.geometry.bounds)]},
+            "spatial": {"bbox": [item.outline(site).get("bbox", [-180, -90, 180, 90])]},
             "temporal": {"interval": [[f"{ends[0]}T00:00:00Z", f"{ends[1]}T00:00:00Z"]]},
         },
         "minebench:fingerprint": print_,

@@ -160,7 +160,7 @@ def _write_footprint(path: Path, site: Any, box: GeoBox, mask: NDArray[np.uint8]
     ]
     known = bool((mask != 255).any())
     area = round(float((mask == 1).sum()) * box.resolution.x**2 / 1e6, 6)
-    outline = to_lonlat(shapely.union_all(found), int(site.epsg)) if found else None
+    outline = to_lonlat(shapely.union_all(found), int(site.epsg)) if found and site.epsg else None
     feature = {
         "type": "Feature",
         "properties": {"site_id": site.site_id, "period": label, "area_km2": area},

@@ -25,6 +25,13 @@ EXTENSIONS = [
 ]  # fmt: skip
 
 
+def outline(site: Any) -> dict[str, Any]:
+    """An item's geometry and bbox; null, and none, for tiles without a place."""
+    if site.geometry is None or site.geometry.is_empty:
+        return {"geometry": None}
+    return {"geometry": json.loads(shapely.to_geojson(site.geometry)), "bbox": list(site.geometry.bounds)}
+
+
 def item_id(site: Any, label: str) -> str:
     return f"{site.site_id}_{label}"
 
@@ -41,8 +48,7 @@ def describe(
         "stac_extensions": EXTENSIONS,
         "id": item_id(site, period.label),
         "collection": site.site_id,
-        "geometry": json.loads(shapely.to_geojson(site.geometry)),
-        "bbox": list(site.geometry.bounds),
+        **outline(site),
         "properties": {
             "title": f"{site.name or site.site_id}, {period.label}",
             "datetime": f"{period.start}T00:00:00Z",
@@ -50,7 +56,7 @@ def describe(
             "end_datetime": last,
             "gsd": recipe.sensor.resolution,
             "eo:cloud_cover": round(float((clear == 0).mean() * 100), 3),
-            "proj:code": f"EPSG:{site.epsg}",
+            "proj:code": f"EPSG:{site.epsg}" if site.epsg else None,
             "proj:shape": list(box.shape),
             "proj:transform": list(box.transform)[:6],
             "label:type": "raster",

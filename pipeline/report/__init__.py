@@ -29,7 +29,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     tiles = tables.read(benchmark.table("tiles"), "tile")
     pairs = tables.read(benchmark.table("pairs"), "tile")
     sites = sites.merge(tiles.drop_duplicates("site_id")[["site_id", "split"]], how="left", on="site_id")
-    counted = statistics.compute(benchmark, sites, recipe.sensor.resolution)
+    counted = statistics.read(benchmark)
     runs = _runs(benchmark)
     look = pictures.Looks(benchmark, recipe)
     page = _template().render(
@@ -45,10 +45,10 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         shifts=_shifts(scenes),
         shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,
         dated_by=sorted(set(scenes.dated_by[scenes.selected]) - {"acquisition"}),
-        by_period=counted.by_period.to_dict("records"),
-        by_interval=counted.by_interval.to_dict("records"),
+        by_period=counted["by_period"].to_dict("records"),
+        by_interval=counted["by_interval"].to_dict("records"),
         splits=_splits(sites, tiles, pairs),
-        area_chart=drawings.footprints(counted.by_period) if len(counted.by_period) else None,
+        area_chart=drawings.footprints(counted["by_period"]) if len(counted["by_period"]) else None,
         series=pictures.series(look, sites),
         scores=_scores(runs),
         interval_chart=drawings.by_interval(runs),

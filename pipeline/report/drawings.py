@@ -22,8 +22,11 @@ FONT = {
 }
 
 
-def world(sites: gpd.GeoDataFrame) -> str:
-    """The sites on a map of the land around them, coloured by split."""
+def world(sites: gpd.GeoDataFrame) -> str | None:
+    """The sites on a map of the land around them, coloured by split; None where none has a place."""
+    sites = sites[sites.epsg > 0]
+    if sites.empty:
+        return None
     lon, lat = np.array([geodesy.centre(geometry) for geometry in sites.geometry]).T
     with mpl.rc_context(FONT):
         figure = Figure(figsize=(9, 4), layout="constrained")

@@ -12,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.data import change_label
+from models.masks import change_label
 from pipeline import cube
 from pipeline.catalog import files
 from pipeline.layout import Benchmark
@@ -54,6 +54,19 @@ class Looks:
 
     def clear(self, site_id: str, date: int) -> NDArray[np.uint8]:
         return np.asarray(self._group(site_id)["clear"][date])
+
+    def change(self, tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
+        """A tile's change label: as drawn, or from the two masks."""
+        group, drawn = self._group(tile.site_id), cube.change_of(self.benchmark.cube(tile.site_id))
+        dates = [self.periods(tile.site_id).index(t) for t in (t1, t2)]
+        window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
+        if drawn:
+            label = np.array(group["change"][drawn[t1, t2]])[window]
+        else:
+            label = change_label(*(np.asarray(group["mine"][date])[window] for date in dates))
+        for date in dates:
+            label[self.clear(tile.site_id, date)[window] == 0] = 255
+        return label
 
     def image(self, site_id: str, date: int) -> Picture:
         """True colour (y, x, 3)."""
@@ -103,7 +116,7 @@ def examples(look: Looks, run: Run, tiles: pd.DataFrame) -> dict[str, Any]:
         bits = np.unpackbits(packed, axis=-1, count=size).astype(bool)
         if change:
             shown = [labels.index(date) for date in dates]
-            truth = change_label(*(_window(look, tile, date)[1] for date in shown))
+            truth = look.change(tile, *dates)
             predicted = bits
         else:
             shown = [len(labels) - 1]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
+from models.errors import InputError
 from pipeline.layout import Benchmark
-from pipeline.recipe import EarthEngine, Local, Recipe, Stac, Synthetic, Xyz
+from pipeline.recipe import EarthEngine, Import, Local, Recipe, Stac, Synthetic, Xyz
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,5 @@ def open(benchmark: Benchmark, recipe: Recipe) -> Source:
             return XyzSource(recipe.source, recipe, benchmark.data / "tiles")
         case Local():
             return LocalSource(recipe.source, benchmark.root)
+        case Import():
+            raise InputError("An imported benchmark has no source to search: its files are all there is.")

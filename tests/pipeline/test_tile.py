@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from pipeline import recipe, tile
+from pipeline.pairs import wanted
 from pipeline.recipe import Tiling
 
 
@@ -52,27 +52,12 @@ def test_ten_periods_make_45_pairs(tmp_path) -> None:
     labels = [str(year) for year in range(2015, 2025)]
 
     def pairs(rule: object) -> list[tuple[int, int]]:
-        return tile.wanted_pairs(labels, base.model_copy(update={"pairs": rule}))
+        return wanted(labels, base.model_copy(update={"pairs": rule}))
 
     assert len(pairs("all")) == 45
     assert pairs("consecutive") == [(i, i + 1) for i in range(9)]
     assert pairs("first_last") == [(0, 9)]
     assert pairs((("2018", "2016"), ("2015", "2030"))) == [(1, 3)]
-
-
-@given(
-    arrays(np.uint8, (4, 30), elements=st.sampled_from([0, 1, 255])),
-    arrays(np.bool_, (4, 30)),
-)
-def test_pair_counts_are_the_loops(mine: np.ndarray, seen: np.ndarray) -> None:
-    known = (mine != 255) & seen
-    expanded, reduced, unknown = tile.pair_counts(mine, known)
-    for i in range(4):
-        for j in range(4):
-            both = known[i] & known[j]
-            assert expanded[i, j] == ((mine[i] == 0) & (mine[j] == 1) & both).sum()
-            assert reduced[i, j] == ((mine[i] == 1) & (mine[j] == 0) & both).sum()
-            assert unknown[i, j] == (~both).sum()
 
 
 def test_tables_of_the_tiny_project(built) -> None:
