@@ -8,7 +8,7 @@ limits a row to that site. A site's period without any row is 255, unknown, not 
 
 With `labels: {kind: change}` the polygons outline change, and a row has the columns `t1` and `t2` with
 the labels of the two periods. They become `change` (pair, y, x) in the cubes, `mine` is unknown
-throughout, and a pair without any row is unknown.
+throughout, and pairs are those that have a row.
 """
 
 import logging
@@ -63,7 +63,10 @@ def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
         return _dated(tables.read_geo(path, "archive"), "year", path)
     files = sorted(path for path in benchmark.annotations.glob("*") if path.suffix in SUFFIXES)
     if not files:
-        raise InputError(f"{benchmark.annotations} holds no annotations ({', '.join(SUFFIXES)}).")
+        kinds = ", ".join(SUFFIXES)
+        raise InputError(
+            f"{benchmark.annotations} holds no annotations ({kinds}): add them, or set labels.source to none."
+        )
     dated = [
         _paired(_read(path), recipe, path)
         if recipe.labels.kind == "change"
@@ -182,7 +185,7 @@ def labels_of(
             return masks, {}
         return unknown, {(names[i], names[j]): change_label(masks[i], masks[j]) for i, j in wanted}
     drawn = {(names[i], names[j]): labels[labels.when == f"{names[i]}|{names[j]}"] for i, j in wanted}
-    return unknown, {pair: burnt(rows, site, recipe) for pair, rows in drawn.items()}
+    return unknown, {pair: burnt(rows, site, recipe) for pair, rows in drawn.items() if len(rows)}
 
 
 def mask(site: Any, recipe: Recipe, labels: gpd.GeoDataFrame, period: Period) -> NDArray[np.uint8]:
@@ -202,10 +205,12 @@ def burnt(drawn: gpd.GeoDataFrame, site: Any, recipe: Recipe) -> NDArray[np.uint
 
 
 def _period(name: str, recipe: Recipe, attributes: dict[str, Any]) -> Period:
-    """The recipe's period of that name; of a span of years just the days that were seen."""
+    """The recipe's period of that name; where labels are dated to the day, or periods are spans of
+    years, just the days that were seen."""
     period = next(p for p in recipe.periods.periods() if p.label == name)
     days = attributes.get("acquired", {}).get(name)
-    if not isinstance(recipe.periods, Spans) or not days:
+    daily = recipe.labels.source == "archive" and recipe.sensor.dtype == "uint8"
+    if not days or not (daily or isinstance(recipe.periods, Spans)):
         return period
     first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
     return Period(name, first, last + timedelta(days=1))

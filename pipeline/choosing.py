@@ -69,7 +69,7 @@ class Chooser:
         self._each(self._trying(lambda c: self.reader.bands(c.scene)), chosen)
         self._verify_offsets([c for c in chosen if not c.failure])
         self._align([c for c in chosen if not c.failure])
-        self._release([c for group in found for c in group if not c.selected])
+        self._release([c for group in found for c in group if not c.selected], {c.scene.id for c in chosen})
         return [
             row
             for period, group in zip(periods, found, strict=True)
@@ -100,11 +100,11 @@ class Chooser:
             if not candidate.selected:
                 candidate.clear_pixels = None
 
-    def _release(self, rejected: list[Candidate]) -> None:
+    def _release(self, rejected: list[Candidate], chosen: set[str]) -> None:
         """Let go of what was only read to choose: a rebuild from the table of scenes does without,
-        and both are to end with the same files."""
-        for candidate in rejected:
-            scene_id = candidate.scene.id
+        and both are to end with the same files. Where periods overlap, one may choose what another
+        rejects."""
+        for scene_id in {candidate.scene.id for candidate in rejected} - chosen:
             own = [*self.kept.bands(scene_id), *filter(None, [self.kept.mask(scene_id)])]
             self.kept.used.difference_update(own)
 

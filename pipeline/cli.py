@@ -226,16 +226,21 @@ def report(benchmark: Name = None) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
     mines: Annotated[
-        Path, typer.Option(help="Mine list: GeoPackage, GeoJSON, Shapefile, GeoParquet or CSV.")
+        str,
+        typer.Option(help="GeoPackage, GeoJSON, Shapefile, GeoParquet or CSV, or a published list's name."),
     ],
     layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
     like: Annotated[str, typer.Option(help="Benchmark whose recipe to start from.")] = "demo",
+    synthetic: Annotated[bool, typer.Option(help="A trial over synthetic images.")] = False,
 ) -> None:
-    """Scaffold a benchmark from your own mine list."""
+    """Scaffold a benchmark from your own mine list, and say what it comes to."""
     from pipeline.new import scaffold
 
-    benchmark, count = scaffold(name, mines, layer, like)
-    print(f"new: {benchmark.folder} lays out {count} sites. Look through {benchmark.recipe}, then")
+    made = scaffold(name, mines, layer, like, synthetic)
+    folder, recipe = made.benchmark.folder, made.benchmark.recipe
+    if made.repaired:
+        print(f"new: repaired invalid geometry in {', '.join(made.repaired)}")
+    print(f"new: {folder} lays out {made.estimate}. Look through {recipe}, then")
     print(f"  add {name} to benchmarks in params.yaml and run: dvc repro")
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
 

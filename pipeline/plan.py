@@ -1,4 +1,7 @@
-"""What fetching a benchmark takes, told before anything is fetched: only lists of scenes are asked for.
+"""What a benchmark takes, told before anything is fetched.
+
+`estimate` asks nobody: sites, area, tiles and pairs are exact, scenes and bytes follow from how often a
+sensor passes. `make` asks the source for its lists of scenes.
 
 Masks are read of every scene that its metadata does not rule out, bands of as many as the policy
 may choose; the clearest by metadata stand for those. Bytes are of pixels before compression.
@@ -13,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from models.progress import progress
-from pipeline import geodesy, grid, reading, selection, sources
+from pipeline import geodesy, grid, pairs, reading, selection, sources
 from pipeline.layout import Benchmark
-from pipeline.recipe import Recipe, Synthetic, Xyz
+from pipeline.recipe import EarthEngine, Recipe, Stac, Synthetic, Xyz
 from pipeline.selection import Candidate
+from pipeline.sites import area_km2
 from pipeline.sources import Source
+from pipeline.tile import starts
 
 REQUEST_S = 1.0
 """Time a request is taken to need; providers and places differ."""
@@ -49,6 +54,78 @@ class Plan:
             f"{self.pixel_bytes / 1e9:,.2f} GB of pixels, about {time}; "
             f"{self.empty} of {self.sites * self.periods} site-periods have no scene"
         )
+
+
+REVISIT_DAYS = 5
+"""Sentinel-2 passes a place about so often with two satellites (more often in the north)."""
+FINE = {"B02", "B03", "B04", "B08"}
+"""Sentinel-2 bands of 10 m; the others are taken as 20 m."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a recipe and its sites come to. Bytes are of pixels before compression."""
+
+    sites: int
+    aoi_km2: float
+    periods: int
+    scenes: int
+    pixel_bytes: int
+    tiles: int
+    pairs: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sites:,} sites of {self.aoi_km2:,.1f} km² in {self.periods:,} periods; about "
+            f"{self.scenes:,} scenes to search, {self.pixel_bytes / 1e9:,.2f} GB of pixels to fetch; "
+            f"{self.tiles:,} tiles and {self.pairs:,} pairs if every period has an image"
+        )
+
+
+def estimate(recipe: Recipe, sites: Any) -> Estimate:
+    """Sums over a table of sites, from the recipe alone."""
+    periods = recipe.periods.periods()
+    tiles = sum(
+        len(starts(int(site.height), recipe.tiling)) * len(starts(int(site.width), recipe.tiling))
+        for site in sites.itertuples()
+    )
+    scenes = size = 0
+    for site in sites.itertuples():
+        found, taken = _expected(recipe, geodesy.centre(site.geometry)[1])
+        scenes, size = scenes + found, size + _pixel_bytes(recipe, site, found, taken)
+    wanted = len(pairs.wanted([period.label for period in periods], recipe))
+    area = sum(area_km2(geometry) for geometry in sites.geometry)
+    return Estimate(len(sites), area, len(periods), scenes, size, tiles, tiles * wanted)
+
+
+def _expected(recipe: Recipe, latitude: float) -> tuple[int, int]:
+    """About how many scenes of a site will be listed, and how many read in full."""
+    rule, source, found, taken = recipe.selection, recipe.source, 0, 0
+    most = 1 if rule.policy == "least_cloudy" else rule.max_days
+    for period in recipe.periods.periods():
+        first, last = period.search_window(rule.season.at(latitude) if rule.season else None)
+        match source:
+            case Synthetic():
+                count = source.scenes_per_period
+            case Xyz():
+                count = sum(str(first) <= day < str(last) for day in source.releases)
+            case Stac() | EarthEngine(bands={}):
+                count = max(1, (last - first).days // REVISIT_DAYS)
+            case _:
+                count = 1
+        found, taken = found + count, taken + min(most, count)
+    return found, taken
+
+
+def _pixel_bytes(recipe: Recipe, site: Any, found: int, taken: int) -> int:
+    """Masks of all scenes and bands of those taken."""
+    pixels = int(site.height) * int(site.width)
+    if recipe.sensor.dtype == "uint8":
+        return taken * len(recipe.sensor.bands) * pixels
+    share = sum(
+        1.0 if band in FINE or recipe.sensor.resolution != 10 else 0.25 for band in recipe.sensor.bands
+    )
+    return round(found * pixels / 4 + taken * 2 * share * pixels)
 
 
 def make(benchmark: Benchmark, recipe: Recipe, sites: Any) -> Plan | None:

@@ -7,6 +7,7 @@ An open source reads in several threads at once; it keeps no open files between 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -95,6 +96,10 @@ def open(benchmark: Benchmark, recipe: Recipe) -> Source:
     from pipeline.sources.xyz import XyzSource
 
     match recipe.source:
+        case Synthetic() if recipe.sensor.dtype == "uint8":
+            bands = {band: number for number, band in enumerate(recipe.sensor.bands, 1)}
+            listed = benchmark.archive / "dates.csv"
+            return LocalSource(Local(name="local", path=benchmark.archive, dates=listed, bands=bands), Path())
         case Synthetic():
             return StacSource(Stac(name="stac", href=str(benchmark.archive / "catalog.json")), "synthetic")
         case Stac():

@@ -4,6 +4,11 @@ archive/catalog.json                      root
 archive/footprints.parquet                true footprints: site_id, year, geometry
 archive/<site_id>/collection.json         scenes of one site's surroundings
 archive/<site_id>/<scene>/<scene>.json    item; its assets beside it, one COG a band
+
+Where the recipe asks for 8-bit RGB it is aerial images instead (`aerial`), a folder of dated GeoTIFFs:
+
+archive/dates.csv                         file and date of every image
+archive/<site_id>/<site_id>_<date>.tif    one image
 """
 
 import json
@@ -31,14 +36,15 @@ from pipeline.periods import Period
 from pipeline.recipe import Recipe, Synthetic
 from pipeline.sites import to_lonlat
 from pipeline.sources.sentinel2 import ASSETS, COMMON_NAMES
-from pipeline.synthetic import ground, mine, noise, overpass, spectra, weather
+from pipeline.synthetic import aerial, ground, mine, noise, overpass, spectra, weather
 from pipeline.synthetic.mine import Mine
 
 log = logging.getLogger(__name__)
 MARGIN_M = 300
 """Granules reach this far beyond the AOI."""
 COLLECTION = "sentinel-2-l2a"
-CODE = (sys.modules[__name__], ground, mine, noise, overpass, spectra, weather)
+CODE = (sys.modules[__name__], aerial, ground, mine, noise, overpass, spectra, weather)
+Moment = tuple[float, int | str]
 EXTENSIONS = [
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -66,7 +72,10 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
         workers,
         scheduler,
     )
-    _write_root(benchmark, recipe, list(sites.site_id))
+    if recipe.sensor.dtype == "uint8":
+        aerial.write_list(benchmark.archive, list(sites.site_id))
+    else:
+        _write_root(benchmark, recipe, list(sites.site_id))
     footprints = pd.concat(
         [gpd.read_parquet(benchmark.archive / s / "footprints.parquet") for s in sites.site_id]
     )
@@ -129,23 +138,35 @@ def _make_site(task: tuple[Benchmark, Recipe, Any, list[Mine]]) -> bool:
         str(area),
         [(str(a), str(b)) for _, a, b in windows],
         outlines,
+        recipe.sensor.resolution,
     ]
     fingerprint = tables.fingerprint(inputs, CODE)
     if tables.fingerprint_of(folder / "collection.json") == fingerprint:
         return False
+    if recipe.sensor.dtype == "uint8":
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            times = aerial.write_images(temporary, site, recipe, mines, windows)
+            area = aerial.grid_of(site, recipe)
+            _write_truth(temporary, site.site_id, area, mines, times)
+            write_json({"minebench:fingerprint": fingerprint}, temporary / "collection.json")
+        return True
     place = geodesy.centre(site.geometry)
     plan = list(overpass.granules(area, place, windows, recipe.source.scenes_per_period, recipe.source.seed))
     with replacing(folder) as temporary:
         temporary.mkdir()
         items = _write_scenes(temporary, plan, mines, recipe.source)
-        _write_truth(temporary, site.site_id, area, mines, _years(plan))
+        _write_truth(temporary, site.site_id, area, mines, _times(plan))
         _write_collection(temporary, site, items, fingerprint)
     return True
 
 
-def _years(plan: Sequence[overpass.Granule]) -> range:
-    years = [granule.time.year for granule in plan]
-    return range(min(years), max(years) + 1)
+def _times(plan: Sequence[overpass.Granule]) -> list[Moment]:
+    """Times of the mines' states, with how an annotation of each is dated: a year, or a month."""
+    if not plan[0].monthly:
+        years = [granule.time.year for granule in plan]
+        return [(float(year), year) for year in range(min(years), max(years) + 1)]
+    return sorted({(granule.when, f"{granule.time:%Y-%m}") for granule in plan})
 
 
 def _write_scenes(
@@ -159,7 +180,7 @@ def _write_scenes(
     for area, granules in by_grid.items():
         wide = area.pad(overpass.APRON)
         place = ground.land(wide, source.seed)
-        grown = [(m, mine.states(m, wide, _years(plan))) for m in mines]
+        grown = [(m, mine.states(m, wide, [when for when, _ in _times(plan)])) for m in mines]
         cache: dict[Any, Any] = {}
         for granule in granules:
             image = overpass.picture(granule, place, grown, cache)
@@ -259,18 +280,20 @@ def _item(granule: overpass.Granule, cloud_cover: float, assets: dict[str, Any])
     }
 
 
-def _write_truth(folder: Path, site_id: str, area: GeoBox, mines: list[Mine], years: range) -> None:
-    """True footprints of each year as polygons along pixel edges of the 10 m grid."""
-    grown = [mine.states(m, area, years) for m in mines]
+def _write_truth(
+    folder: Path, site_id: str, area: GeoBox, mines: list[Mine], times: Sequence[Moment]
+) -> None:
+    """True footprints at each time as polygons along pixel edges of the grid."""
+    grown = [mine.states(m, area, sorted({when for when, _ in times})) for m in mines]
     rows = []
-    for year in years:
+    for when, dated in times:
         footprint = np.zeros(area.shape, np.uint8)
         for states in grown:
-            footprint[states[year].footprint] = 1
-            footprint[states[year].reclaimed] = 0
+            footprint[states[when].footprint] = 1
+            footprint[states[when].reclaimed] = 0
         found = shapes(footprint, mask=footprint.astype(bool), transform=area.transform)
         outline = shapely.union_all([shapely.geometry.shape(polygon) for polygon, _ in found])
-        rows.append({"site_id": site_id, "year": year, "geometry": to_lonlat(outline, int(area.crs.epsg))})
+        rows.append({"site_id": site_id, "year": dated, "geometry": to_lonlat(outline, int(area.crs.epsg))})
     tables.write(gpd.GeoDataFrame(rows, geometry="geometry", crs=4326), folder / "footprints.parquet")
 
 

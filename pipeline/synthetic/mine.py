@@ -1,5 +1,6 @@
 """One mine over the years: it starts from its outline, advances, and is reclaimed behind."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,17 +41,24 @@ class Mine:
         angle = 2 * np.pi * self._chance(2)
         return float(np.cos(angle)), float(np.sin(angle))
 
-    def advance_m(self, year: int) -> float:
-        """How far the front has moved since the first year; some years it rests."""
-        yearly = min(75.0, 0.012 * self.size_m + 10 + 32 * self._chance(3))
-        steps = [self._chance(100 + y) for y in range(self.first_year + 1, year + 1)]
-        return min(float(REACH_M - 100), sum(yearly * (0.3 + 1.6 * s) for s in steps if s > 0.2))
+    def advance_m(self, when: float) -> float:
+        """How far the front has moved since the first year began; some years it rests. `when` is a
+        year, its fraction the part of it that has passed."""
+        whole = int(when)
+        done = sum(self._yearly_m(year) for year in range(self.first_year + 1, whole + 1))
+        return min(float(REACH_M - 100), done + (when - whole) * self._yearly_m(whole + 1))
 
-    def reclaimed_share(self, year: int) -> float:
+    def _yearly_m(self, year: int) -> float:
+        """How far the front moves towards the beginning of a year."""
+        yearly = min(75.0, 0.012 * self.size_m + 10 + 32 * self._chance(3))
+        step = self._chance(100 + year)
+        return yearly * (0.3 + 1.6 * step) if step > 0.2 else 0.0
+
+    def reclaimed_share(self, when: float) -> float:
         """How much of the outline's length, from the back, is green again."""
         if self._chance(4) < 0.35:
             return 0.0
-        return min(0.6, (0.012 + 0.035 * self._chance(5)) * (year - self.first_year))
+        return min(0.6, (0.012 + 0.035 * self._chance(5)) * (when - self.first_year))
 
     def _chance(self, what: int) -> float:
         return float(noise.uniform(self.seed, what))
@@ -58,7 +66,7 @@ class Mine:
 
 @dataclass(frozen=True)
 class MineState:
-    """A mine on a grid in one year: `depth` metres inside the footprint's edge (negative
+    """A mine on a grid at one time: `depth` metres inside the footprint's edge (negative
     outside), and where it has been reclaimed."""
 
     depth: FloatImage
@@ -66,8 +74,8 @@ class MineState:
     reclaimed: BoolImage
 
 
-def states(mine: Mine, grid: GeoBox, years: range) -> dict[int, MineState]:
-    """The mine on `grid` in each year."""
+def states(mine: Mine, grid: GeoBox, times: Iterable[float]) -> dict[float, MineState]:
+    """The mine on `grid` at each time, in years."""
     window = Window.of(grid)
     distance = _signed_distance(mine.outline, grid)
     east, north = mine.heading
@@ -80,15 +88,15 @@ def states(mine: Mine, grid: GeoBox, years: range) -> dict[int, MineState]:
     points = shapely.get_coordinates(mine.outline) - [x, y]
     back = float((points @ [east, north]).min())
     length = float((points @ [east, north]).max()) - back
-    result = {}
-    for year in years:
-        moved = mine.advance_m(year)
+    result: dict[float, MineState] = {}
+    for when in times:
+        moved = mine.advance_m(when)
         # The first year's edge is the outline itself; what is dug later is ragged.
         depth = moved * spread * (1 + ragged) - distance
         touched = depth > 0
-        edge = back + mine.reclaimed_share(year) * length + 0.03 * length * ragged
-        reclaimed = touched & (along < edge) if mine.reclaimed_share(year) else np.zeros_like(touched)
-        result[year] = MineState(depth, touched & ~reclaimed, reclaimed)
+        edge = back + mine.reclaimed_share(when) * length + 0.03 * length * ragged
+        reclaimed = touched & (along < edge) if mine.reclaimed_share(when) else np.zeros_like(touched)
+        result[when] = MineState(depth, touched & ~reclaimed, reclaimed)
     return result
 
 

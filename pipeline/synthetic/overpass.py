@@ -46,10 +46,17 @@ class Granule:
     shift_m: tuple[float, float]
     edge: float | None
     """Share of the granule's width, from the west, that the swath misses."""
+    monthly: bool = False
+    """Whether mines grow from month to month; else they stand still within a year."""
 
     @property
     def day_of_year(self) -> int:
         return self.time.timetuple().tm_yday
+
+    @property
+    def when(self) -> float:
+        """The time of the mines' state, in years."""
+        return moment(self.time, self.monthly)
 
     @property
     def sun(self) -> Sun:
@@ -65,6 +72,11 @@ class Picture:
     scl: ByteImage
     truth: ByteImage
     cloud_cover: float
+
+
+def moment(day: date, monthly: bool) -> float:
+    """A day as a year, or as the beginning of its month in years."""
+    return day.year + (day.month - 1) / 12 if monthly else float(day.year)
 
 
 def granules(
@@ -85,14 +97,15 @@ def granules(
             day = first + timedelta(days=int((last - first).days * (k + chance[0] * 0.8) / per_period))
             time = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=10.5 - lon / 15)
             edge = 0.15 + 0.5 * chance[1] if chance[2] < 0.18 else None
-            yield from _of_pass(grid, lat, time, orbit, edge, seed)
+            monthly = len(period.label) != 4
+            yield from _of_pass(grid, lat, time, orbit, edge, seed, monthly)
             if abs(lat) > 50 and chance[3] < 0.3:
                 later = time + timedelta(minutes=49)
-                yield from _of_pass(grid, lat, later, orbit % 143 + 1, 0.4 * chance[1], seed)
+                yield from _of_pass(grid, lat, later, orbit % 143 + 1, 0.4 * chance[1], seed, monthly)
 
 
 def _of_pass(
-    grid: GeoBox, lat: float, time: datetime, orbit: int, edge: float | None, seed: int
+    grid: GeoBox, lat: float, time: datetime, orbit: int, edge: float | None, seed: int, monthly: bool
 ) -> Iterator[Granule]:
     zone = int(grid.crs.epsg)
     pass_seed = int(noise.mix(seed, zone, orbit, time.toordinal()) & np.uint64(0x7FFFFFFF))
@@ -122,6 +135,7 @@ def _of_pass(
             removed,
             shift,
             edge,
+            monthly,
         )
 
 
@@ -144,14 +158,14 @@ def _tiles(grid: GeoBox) -> list[GeoBox]:
 
 
 def picture(
-    granule: Granule, place: Land, mines: list[tuple[Mine, dict[int, MineState]]], codes_cache: dict
+    granule: Granule, place: Land, mines: list[tuple[Mine, dict[float, MineState]]], codes_cache: dict
 ) -> Picture:
     """Render a granule. `place` and the mine states lie on `granule.grid.pad(APRON)`."""
     year, day = granule.time.year, granule.day_of_year
     key = (year, day)
     if key not in codes_cache:
         codes_cache.clear()
-        now = [(mine, states[year]) for mine, states in mines]
+        now = [(mine, states[granule.when]) for mine, states in mines]
         codes_cache[key] = ground.surfaces(place, year, day, granule.latitude, now)
     codes = codes_cache[key]
     window = Window.of(granule.grid)

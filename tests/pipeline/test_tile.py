@@ -88,3 +88,15 @@ def test_tile_larger_than_the_scene_is_padded() -> None:
 @pytest.mark.parametrize("edge", ["shift", "drop"])
 def test_exact_fit_needs_no_edge_rule(edge: str) -> None:
     assert tile.starts(320, Tiling(size=160, edge=edge)) == [0, 160]
+
+
+def test_images_too_near_in_time_make_no_pair(tmp_path) -> None:
+    from tests.conftest import RECIPE
+
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.replace("  policy: composite\n", "  policy: composite\n  min_months_apart: 12\n"))
+    acquired = {"2018": ["2018-07-01", "2018-08-01"], "2019": ["2019-07-20"], "2020": ["2020-08-02"]}
+    kept = tile.far_enough(
+        [(0, 1), (0, 2), (1, 2)], {"site_id": "s", "acquired": acquired}, list(acquired), recipe.load(path)
+    )
+    assert kept == [(0, 2), (1, 2)]
