@@ -265,6 +265,23 @@ def ingest(
 
 
 @app.command()
+def export(
+    to: Annotated[str, typer.Option(help="minenetcd256, oms2cd, folders, coco or webdataset.")],
+    benchmark: Name = None,
+    out: Annotated[Path | None, typer.Option(help="Default: data/<benchmark>/export/<layout>.")] = None,
+    image: Annotated[str, typer.Option(help="png or tif, for the layout folders.")] = "png",
+    max_unknown: Annotated[
+        float, typer.Option(help="Largest unknown share of a pair that is written.")
+    ] = 0.05,
+) -> None:
+    """Write the benchmark in a layout that other code reads."""
+    from pipeline.export import export as run
+
+    where, loaded = _begin("export", benchmark)
+    print(f"export: {run(where, loaded, to, out, image, max_unknown)}")
+
+
+@app.command()
 def check(benchmark: Name = None) -> None:
     """Verify what the benchmark published: files, checksums, STAC, index against cubes."""
     from pipeline.check import check as run

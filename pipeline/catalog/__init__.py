@@ -19,7 +19,7 @@ from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from models.errors import WorkError
 from models.files import replacing, write_json
-from pipeline import __version__, tables
+from pipeline import __version__, describe, tables
 from pipeline.catalog import collection
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
@@ -41,6 +41,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     if not present:
         raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
     _write_items(benchmark)
+    describe.publish(benchmark, recipe)
     _write_root(benchmark, recipe, present)
     return sum(made)
 
@@ -59,6 +60,9 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> No
                 for site in site_ids
             ),
             *_search(benchmark),
+            {"rel": "describedby", "href": "./README.md", "type": "text/markdown"},
+            {"rel": "license", "href": "./LICENCES.md", "type": "text/markdown"},
+            {"rel": "alternate", "href": "./croissant.json", "type": "application/ld+json"},
         ],
     }
     write_json(root, benchmark.stac / "catalog.json")

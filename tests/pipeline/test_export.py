@@ -1,0 +1,192 @@
+"""Every layout, written from the tiny benchmark and read back with its own loader's library."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from PIL import Image
+
+from models import data
+from models.errors import InputError
+from pipeline import export, ingest, layout, recipe
+from pipeline.export import coco
+from tests.conftest import contents, run
+
+
+@pytest.fixture(scope="module")
+def tiny(built: Path) -> tuple[layout.Benchmark, recipe.Recipe]:
+    benchmark = layout.Benchmark("tiny", built)
+    return benchmark, recipe.load(benchmark.recipe)
+
+
+def exported(tiny, to: str, out: Path, image: str = "png", max_unknown: float = 1.0) -> export.Exported:
+    return export.export(*tiny, to, out, image, max_unknown)
+
+
+def truth(tiny, split: str) -> dict[str, np.ndarray]:
+    """Labels of a split's pairs in {0, 1, 255} by exported name."""
+    pairs = data.open(tiny[0].data, split=split)
+    labels = [pairs[i] for i in range(len(pairs))]
+    return {f"{p['tile_id']}_{p['t1']}_{p['t2']}": p["label"].numpy() for p in labels}
+
+
+def test_minenetcd256_is_read_by_datasets_as_ucd_does(tiny, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    from datasets import load_dataset
+
+    done = exported(tiny, "minenetcd256", tmp_path / "out")
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train", "val", "test"}
+    for split, labels in ((name, truth(tiny, name)) for name in loaded):
+        assert loaded[split].column_names == ["imageA", "imageB", "label"]
+        assert len(loaded[split]) == done.written[split] == len(labels)
+        for row, (name, label) in zip(loaded[split], labels.items(), strict=True):
+            assert np.array_equal(np.asarray(row["label"]) == 255, label == 1)
+            stored = Image.open(tmp_path / "out" / split / "A" / f"{name}.png")
+            assert np.array_equal(np.asarray(row["imageA"]), np.asarray(stored))
+            assert row["imageA"].size == row["label"].size
+    # UCD: ToTensor()(label).squeeze().long(), so that only 255 becomes 1.
+    assert set(np.unique(loaded["train"][0]["label"])) <= {0, 255}
+
+
+def test_what_minenetcd256_exports_comes_in_again(tiny, tmp_path: Path) -> None:
+    exported(tiny, "minenetcd256", tmp_path / "out")
+    benchmark, loaded = ingest.prepare("again", "minenetcd256", tmp_path / "out", tmp_path)
+    ingest.run(benchmark, loaded, 2)
+    before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
+    for split in ("train", "val", "test"):
+        assert after[after.split == split].changed.sum() == before[before.split == split].changed.sum()
+
+
+def test_oms2cd_comes_in_again_and_has_the_published_names(tiny, tmp_path: Path) -> None:
+    exported(tiny, "oms2cd", tmp_path / "out")
+    with (tmp_path / "out/mapping.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["id", "imageA", "imageB", "mask"]
+    for row in rows:
+        stem = row["mask"].removesuffix(".tif")
+        with rasterio.open(tmp_path / "out/mask" / f"{stem}_{row['id']}.tif") as mask:
+            assert set(np.unique(mask.read())) <= {0, 255}
+        with rasterio.open(tmp_path / "out" / row["imageA"]) as image:
+            assert (image.count, image.dtypes[0]) == (3, "uint8")
+            assert image.crs.to_epsg() > 32600
+        assert (tmp_path / "out/area_mask" / row["mask"]).is_file()
+    benchmark, loaded = ingest.prepare("again", "oms2cd", tmp_path / "out", tmp_path)
+    ingest.run(benchmark, loaded.model_copy(update={"tiling": tiny[1].tiling}), 2)
+    before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
+    assert after.changed.sum() == before.changed.sum()
+    splits = [
+        set(pd.read_parquet(b.table("tiles")).groupby("split").size().items()) for b in (tiny[0], benchmark)
+    ]
+    assert splits[0] == splits[1]
+
+
+@pytest.mark.parametrize("image", ["png", "tif"])
+def test_folders_with_lists(tiny, tmp_path: Path, image: str) -> None:
+    exported(tiny, "folders", tmp_path / "out", image)
+    for split in ("train", "val", "test"):
+        labels = truth(tiny, split)
+        names = (tmp_path / "out/list" / f"{split}.txt").read_text().split()
+        assert sorted(names) == sorted(f"{name}.{image}" for name in labels)
+        for name in names:
+            expected = labels[name.rsplit(".", 1)[0]]
+            if image == "png":
+                label = np.asarray(Image.open(tmp_path / "out/label" / name))
+                assert np.array_equal(label == 255, expected == 1)
+                assert np.asarray(Image.open(tmp_path / "out/A" / name)).shape == (*expected.shape, 3)
+                continue
+            with rasterio.open(tmp_path / "out/label" / name) as file:
+                assert np.array_equal(file.read(1), expected)
+                place = file.transform
+            with rasterio.open(tmp_path / "out/B" / name) as file:
+                assert (file.count, file.dtypes[0], file.transform) == (5, "uint16", place)
+
+
+def test_coco_polygons_burn_to_the_masks(tiny, tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
+    exported(tiny, "coco", tmp_path / "out")
+    series = data.open(tiny[0].data, "series", "test")
+    masks = {f"{item['tile_id']}_{p}.png": m.numpy() for item in (series[i] for i in range(len(series)))
+             for p, m in zip(item["periods"], item["masks"], strict=True)}  # fmt: skip
+    read = COCO(str(tmp_path / "out/annotations/test.json"))
+    assert read.getCatIds(catNms=["mine"]) == [1]
+    assert {image["file_name"] for image in read.loadImgs(read.getImgIds())} == set(masks)
+    found = 0
+    for image in read.loadImgs(read.getImgIds()):
+        burnt = np.zeros((image["height"], image["width"]), bool)
+        for annotation in read.loadAnns(read.getAnnIds(imgIds=image["id"])):
+            burnt |= read.annToMask(annotation).astype(bool)
+            found += 1
+        assert np.array_equal(burnt, masks[image["file_name"]] == 1), image["file_name"]
+    assert found
+
+
+def test_a_hole_is_cut_away(tmp_path: Path) -> None:
+    from pycocotools import mask as masks
+
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:35, 5:45] = 1
+    mask[10:14, 8:30] = mask[20:21, 20:21] = mask[25:33, 30:40] = 0
+    mask[28:30, 33:36] = 1
+    burnt = np.zeros(mask.shape, bool)
+    for part in coco.parts(mask):
+        runs = masks.merge(masks.frPyObjects(part["segmentation"], *mask.shape))
+        burnt |= masks.decode(runs).astype(bool)
+    assert np.array_equal(burnt, mask == 1)
+
+
+def test_webdataset_shards(tiny, tmp_path: Path) -> None:
+    import webdataset
+
+    exported(tiny, "webdataset", tmp_path / "out")
+    labels = truth(tiny, "train")
+    shards = sorted(str(path) for path in (tmp_path / "out").glob("train-*.tar"))
+    read = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
+    assert len(read) == len(labels)
+    for sample, (name, label) in zip(read, labels.items(), strict=True):
+        assert sample["__key__"].endswith(name)
+        assert np.array_equal(sample["label.npy"], label)
+        assert sample["a.npy"].dtype == np.uint16
+        assert sample["json"]["bands"] == list(tiny[1].sensor.bands)
+
+
+def test_a_second_export_has_the_same_bytes(tiny, tmp_path: Path) -> None:
+    for to in export.layouts():
+        for out in ("one", "two"):
+            exported(tiny, to, tmp_path / out / to)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_pairs_that_are_too_unknown_are_left_out_and_counted(project: Path, tmp_path: Path) -> None:
+    benchmark = layout.Benchmark("tiny", project)
+    pairs = pd.read_parquet(benchmark.table("pairs"))
+    pairs.loc[:4, "unknown"] = 64 * 64
+    pairs.loc[5:, "unknown"] = 0
+    pairs.to_parquet(benchmark.table("pairs"))
+    done = exported((benchmark, recipe.load(benchmark.recipe)), "folders", tmp_path / "out", max_unknown=0.5)
+    assert done.left_out == 5
+    assert "5 pairs left out" in str(done)
+    assert sum(done.written.values()) == len(pairs) - 5
+
+
+def test_the_command_line(built: Path, tmp_path: Path) -> None:
+    done = run("export", "--to", "folders", "--out", str(tmp_path / "out"), cwd=built)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "out") in done.stdout
+    assert "is not" not in (tmp_path / "out/LICENCES.md").read_text()
+    assert "synthetic" in (tmp_path / "out/README.md").read_text()
+    again = run("export", "--to", "folders", "--out", str(tmp_path / "out"), cwd=built)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_wrong_words_write_nothing(tiny, tmp_path: Path) -> None:
+    for to, image, share in (("levir", "png", 0.1), ("folders", "gif", 0.1), ("folders", "png", 3.0)):
+        with pytest.raises(InputError):
+            exported(tiny, to, tmp_path / "out", image, share)
+    assert not list(tmp_path.iterdir())
