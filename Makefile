@@ -17,6 +17,7 @@ check: env
 bench: env
 	python bench/compose.py
 	python bench/fetch.py
+	python bench/pairs.py
 
 env: $(VENV)/.ready
 

@@ -290,7 +290,7 @@ def open(
     split: str = "train",
     scale: Scale | None = None,
     *,
-    neighbours: bool = False,
+    neighbours: bool | None = None,
     fold: str | None = None,
     analysis: str | None = None,
     level: str | None = None,
@@ -298,15 +298,17 @@ def open(
     """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
     "series". Without `scale` images are standardised by the training split's statistics.
 
-    `neighbours` adds the 3x3 neighbourhood to pairs. `fold` takes another split by site from
-    index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of index/analysis over the test
-    split instead, and `level` one of its levels. InputError where a word is unknown or nothing is left.
+    `neighbours` adds the 3x3 neighbourhood to pairs; without a word the recipe decides. `fold` takes
+    another split by site from index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of
+    index/analysis over the test split instead, and `level` one of its levels. InputError where a word
+    is unknown or nothing is left.
     """
     benchmark_dir = Path(benchmark_dir)
     if task not in TASKS:
         raise InputError(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
     tiles = read_table(benchmark_dir, "tiles")
-    beyond = _beyond(benchmark_dir, tiles) if neighbours else None
+    wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
+    beyond = _beyond(benchmark_dir, tiles) if wanted else None
     if fold is not None:
         tiles = folded(benchmark_dir, tiles, fold)
     chosen = tiles[tiles.split == split]

@@ -101,7 +101,7 @@ class Source:
     def __init__(self, benchmark_dir: Path, task: str, settings: Settings) -> None:
         kind = "pairs" if task == "change" else "series"
         self.settings = settings
-        self.training = data.open(benchmark_dir, kind, "train")
+        self.training = data.open(benchmark_dir, kind, "train", neighbours=False)
         self.scale: Scale = self.training.scale
         self.validation = self._validation(benchmark_dir, kind)
         self.positive = np.flatnonzero(self._has_positives(benchmark_dir, self.training))
@@ -114,7 +114,7 @@ class Source:
 
     def _validation(self, benchmark_dir: Path, kind: str) -> Pairs | Series | None:
         try:
-            return data.open(benchmark_dir, kind, "val", self.scale)
+            return data.open(benchmark_dir, kind, "val", self.scale, neighbours=False)
         except InputError:
             log.warning("no validation split: the last weights are kept")
             return None

@@ -33,6 +33,8 @@ CELLS = 8
 SCALES = (2, 4, 8, 16)
 SHIFTS = (1, 2, 4, 8)
 SIZES = ("small", "medium", "large")
+LEVELS = (*RINGS, *SIZES, "1", "2", "4", "8", "16")
+"""All levels, in the order in which they are shown."""
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
 WINDOW = ["tile_id", "site_id", "level", "t1", "t2", "y0", "x0", "height", "width", "pad_y", "pad_x"]
 COLUMNS = {

@@ -34,7 +34,8 @@ LARGEST_CHUNK = 512
 
 @dataclass(frozen=True)
 class Image:
-    """One period's image (band, y, x), its clear count (y, x), the scenes behind it and their days."""
+    """One period's image (band, y, x), its clear count (y, x), the scenes behind it and their days,
+    none where only a range is known."""
 
     period: Period
     pixels: NDArray[Any]

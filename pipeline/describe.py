@@ -97,7 +97,7 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
 
 def _latest(benchmark: Benchmark) -> str:
     """The last day of its images: the content's date, so that the same benchmark has the same bytes."""
-    days = tables.read(benchmark.table("statistics/acquisitions"), "tile").last_day
+    days = tables.read(benchmark.table("statistics/acquisitions"), "tile").last_day.dropna()
     return str(days.max()) if len(days) else "1970-01-01"
 
 

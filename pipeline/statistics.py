@@ -7,7 +7,7 @@ Tables under index/statistics/, areas in km², shares of the known area in 0..1:
     by_country     country and production type: sites, first and last footprint, change
     by_period      period: area, footprint, share, expanded, reduced, total since the period before
     by_interval    interval: scenes (pairs of images), expanded, reduced, accumulated, share changed
-    acquisitions   site and period: first and last day
+    acquisitions   site and period: first and last day, missing where only a range is known
     spectra        band: histograms before and after, in changed and in unchanged pixels
     balance        split: tiles, pairs, pixels of each class
     leakage        split: share of pixels within one tile of training; see `pipeline.leakage`
@@ -82,7 +82,7 @@ class Gathered:
     recipe: Recipe
     pair_rows: list[tuple[Any, ...]] = field(default_factory=list)
     period_rows: list[tuple[Any, ...]] = field(default_factory=list)
-    days: list[tuple[str, str, str, str]] = field(default_factory=list)
+    days: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
     histograms: NDArray[np.int64] | None = None
 
     def add(self, benchmark: Benchmark, site: Any) -> None:
@@ -93,9 +93,8 @@ class Gathered:
         attributes = cube.attributes_of(path)
         labels = list(attributes["periods"])
         acquired = attributes.get("acquired", {})
-        self.days += [
-            (site.site_id, p, min(acquired[p]), max(acquired[p])) for p in labels if acquired.get(p)
-        ]
+        ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
+        self.days += [(site.site_id, p, *ends.get(p, (None, None))) for p in labels]
         masks, drawn = masks_of(path), cube.change_of(path)
         pixel = grid.pixel_km2(site, self.recipe.sensor.resolution)
         if masks[2] is None:
@@ -210,12 +209,18 @@ def per_site(
         row = {"site_id": site.site_id, "country": site.country, "production": site.production,
                "first_period": first.period, "last_period": last.period,
                "first_day": first.first_day, "last_day": last.last_day,
-               "months": (date.fromisoformat(last.last_day) - date.fromisoformat(first.first_day)).days
-               / MONTH_DAYS}  # fmt: skip
+               "months": _months(first.first_day, last.last_day)}  # fmt: skip
         rows.append({**row, **_areas(footprints.get(site.site_id), changes.get(site.site_id))})
     columns = ["site_id", "country", "production", "first_period", "last_period", "first_day", "last_day",
                "months", "known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def _months(first: Any, last: Any) -> float:
+    """Months between two days; NaN where one is not known."""
+    if pd.isna(first) or pd.isna(last):
+        return float("nan")
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days / MONTH_DAYS
 
 
 def _areas(footprints: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, float]:

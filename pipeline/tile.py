@@ -61,7 +61,8 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
         drawn = split.of_tiles(list(tiles.tile_id), recipe.split)
         tiles["split"], pair_rows["split"] = tiles.tile_id.map(drawn), pair_rows.tile_id.map(drawn)
     tiles, pair_rows = tiles[TILE], pair_rows[PAIR].astype({"expanded": "Int64", "reduced": "Int64"})
-    tiles.attrs = {"beyond": "none" if placeless(sites) else recipe.tiling.beyond}
+    beyond = "none" if placeless(sites) else recipe.tiling.beyond
+    tiles.attrs = {"beyond": beyond, "neighbours": recipe.tiling.neighbours}
     for name, table in (("tiles", tiles), ("tile_periods", tile_periods[TILE_PERIOD]), ("pairs", pair_rows)):
         tables.write(table, benchmark.table(name))
     tables.write(split.folds(sites, recipe.split), benchmark.table("folds"))
@@ -133,14 +134,14 @@ def far_enough(
     wanted: list[tuple[int, int]], attributes: dict[str, Any], labels: list[str], recipe: Recipe
 ) -> list[tuple[int, int]]:
     """Pairs whose images were acquired `selection.min_months_apart` or more apart: from the last day of
-    the earlier to the first of the later."""
+    the earlier to the first of the later. Days that nobody knows are taken as far enough."""
     least = recipe.selection.min_months_apart
     if not least:
         return wanted
     days = [[date.fromisoformat(day) for day in attributes["acquired"][label]] for label in labels]
     kept = []
     for i, j in wanted:
-        enough = months_between(max(days[i]), min(days[j])) >= least
+        enough = not (days[i] and days[j]) or months_between(max(days[i]), min(days[j])) >= least
         if not enough:
             log.info("%s: %s to %s lie too near", attributes["site_id"], labels[i], labels[j])
         kept += [(i, j)] if enough else []

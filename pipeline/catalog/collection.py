@@ -104,6 +104,7 @@ def _write_collection(
             **tree.fields(),
             "minebench:files": tree.sums,
         },
+        **_change(benchmark.cube(site.site_id), final, tree),
         **{key: {**asset, "href": relative(Path(asset["href"]), final)} for key, asset in index.items()},
     }
     country = f", {site.country}" if isinstance(site.country, str) else ""
@@ -139,6 +140,22 @@ def _write_collection(
         "assets": assets,
     }
     write_json(collection, into / "collection.json")
+
+
+def _change(path: Path, final: Path, tree: files.Tree) -> dict[str, Any]:
+    """The labels of pairs, where change itself was labelled."""
+    drawn = cube.change_of(path)
+    if not drawn:
+        return {}
+    asset = {
+        "href": relative(path, final),
+        "title": f"Change masks of {len(drawn)} pair(s): 0 unchanged, 1 changed, 255 unknown (array change)",
+        "type": files.ZARR,
+        "roles": ["labels"],
+        "minebench:pairs": [list(pair) for pair in drawn],
+        **tree.fields(),
+    }
+    return {"change": asset}
 
 
 def _providers(recipe: Recipe) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def describe(
             "proj:shape": list(box.shape),
             "proj:transform": list(box.transform)[:6],
             "label:type": "raster",
-            "label:description": "Mine footprint: 0 background, 1 mine, 255 unknown",
+            "label:description": _meaning(recipe),
             "label:properties": None,
             "label:classes": [{"name": None, "classes": ["background", "mine"]}],
             "label:tasks": ["segmentation"],
@@ -79,6 +79,12 @@ def describe(
         ],
         "assets": assets,
     }
+
+
+def _meaning(recipe: Recipe) -> str:
+    if recipe.labels.kind == "footprint":
+        return "Mine footprint: 0 background, 1 mine, 255 unknown"
+    return "Change was labelled, of pairs of periods (array change of the cube); footprints are unknown"
 
 
 def cube_assets(recipe: Recipe, href: str, tree: files.Tree) -> dict[str, Any]:

@@ -157,6 +157,11 @@ def export(
             Cubes(benchmark.data),
         )  # fmt: skip
         known[to](job)
+        if not job.written:
+            raise InputError(
+                f"Every pair of {benchmark.name} is more unknown than {max_unknown:.0%}: "
+                "annotate it, or raise --max-unknown."
+            )
         describe.beside(benchmark, recipe, temporary)
     return Exported(folder, job.written, job.left_out, job.made_known)
 

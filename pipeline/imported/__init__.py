@@ -97,6 +97,10 @@ class Layout(Protocol):
         """The area that was labelled (y, x), where it is published."""
         ...
 
+    def files(self, site: Found) -> list[Path]:
+        """The files that a site's images and labels are read from."""
+        ...
+
 
 def open(benchmark: Benchmark, recipe: Recipe) -> Layout:
     """The layout that the recipe's source names."""
@@ -186,7 +190,9 @@ def compose_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int]) -> tupl
     layout = open(benchmark, recipe)
     found = _site(layout, site.site_id)
     path = benchmark.cube(site.site_id)
-    print_ = tables.fingerprint([_stamp(layout, found), recipe.sensor.model_dump(), recipe.tiling.size], CODE)
+    inputs = [_stamp(layout, found), recipe.sensor.model_dump(), recipe.tiling.size]
+    code = (sys.modules[__name__], sys.modules[type(layout).__module__])
+    print_ = tables.fingerprint(inputs, code)
     if (kept := cube.rows_of(path, print_)) is not None:
         return kept, False
     known = {period.label: period for period in recipe.periods.periods()}
@@ -197,7 +203,7 @@ def compose_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int]) -> tupl
         if pixels.shape != expected:
             raise InputError(f"{dated.file}: its pixels are {pixels.shape}, not {expected} (band, y, x).")
         seen = np.asarray((pixels > 0).any(axis=0), np.uint8)
-        days = sorted({dated.first.isoformat(), dated.last.isoformat()})
+        days = [dated.first.isoformat()] if dated.first == dated.last else []
         images.append(cube.Image(known[label], pixels, seen, [Path(dated.file).stem], days))
         row = {"site_id": site.site_id, "period": label, "days": 1, "scenes": 1, "images": print_}
         rows.append({**row, "clear": float(seen.mean()), "kept": True, "reason": ""})
@@ -207,14 +213,9 @@ def compose_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int]) -> tupl
 
 
 def _stamp(layout: Layout, site: Found) -> list[Any]:
-    """What tells whether a site's files are those of the last run: names, sizes, times."""
-    folder: Path = layout.folder  # type: ignore[attr-defined]
-    listed = [image.file for image in site.images.values()]
-    return [site.tiles, *((name, *_size(folder / name)) for name in listed)]
-
-
-def _size(path: Path) -> tuple[int, int]:
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
+    """What tells whether a site's files, labels too, are those of the last run: names, sizes, times."""
+    stats = [(path.name, path.stat()) for path in layout.files(site)]
+    return [site.tiles, *((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)]
 
 
 def labels(
@@ -237,6 +238,3 @@ def published_names(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
     size = recipe.tiling.size
     rows = [(site.name, k * size, name) for site in found for k, name in enumerate(site.tiles)]
     return pd.DataFrame(rows, columns=["site_id", "y0", "file"])
-
-
-CODE = (sys.modules[__name__],)

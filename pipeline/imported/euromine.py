@@ -106,6 +106,9 @@ class EuroMine:
     def aoi(self, site: Found) -> NDArray[np.bool_] | None:
         return None
 
+    def files(self, site: Found) -> list[Path]:
+        return [path for year in self.years[site.name].values() for path in (*year.images, *year.labels)]
+
     def _bands(self) -> tuple[list[str], str]:
         site = self.found[0]
         first = next(iter(self.years[site.name].values())).images[0]

@@ -49,6 +49,7 @@ class MineNetCD256:
             )
         self.is_parquet = bool(_parquet(folder))
         self.side = self._side()
+        self.found = self._stacks()
 
     def facts(self) -> Facts:
         return Facts(
@@ -66,6 +67,9 @@ class MineNetCD256:
         )
 
     def sites(self) -> list[Found]:
+        return self.found
+
+    def _stacks(self) -> list[Found]:
         images = {name: Dated(name, *span, dated_by="published range") for name, span in SPANS.items()}
         found = []
         for split, names in sorted(self.listed.items()):
@@ -86,6 +90,15 @@ class MineNetCD256:
 
     def aoi(self, site: Found) -> NDArray[np.bool_] | None:
         return None
+
+    def files(self, site: Found) -> list[Path]:
+        if self.is_parquet:
+            return [self.folder / name for name in sorted({name.rsplit("#", 1)[0] for name in site.tiles})]
+        return [
+            path
+            for name in site.tiles
+            for path in (self.folder / name, _like(self.folder, name, "B"), _like(self.folder, name, "label"))
+        ]
 
     def _side(self) -> int:
         """Side of the tiles: that of the first."""

@@ -96,6 +96,16 @@ class OMS2CD:
         path = self.folder / "area_mask" / f"{_facility(site, self.by_facility)}.tif"
         return _mask(path, site.shape).astype(bool) if path.is_file() else None
 
+    def files(self, site: Found) -> list[Path]:
+        facility = _facility(site, self.by_facility)
+        images = [self.folder / image.file for image in site.images.values()]
+        masks = [self.folder / "mask" / f"{facility}_{row['id']}.tif" for row in self.by_facility[facility]]
+        area = self.folder / "area_mask" / f"{facility}.tif"
+        found = [self.folder / "mapping.csv", *images, *masks, *([area] if area.is_file() else [])]
+        if missing := [path for path in found if not path.is_file()]:
+            raise InputError(f"There is no file {missing[0]}, which mapping.csv asks for.")
+        return found
+
     def _label(self, day: str) -> str:
         return day[:7] if self.monthly else day
 

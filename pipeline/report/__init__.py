@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from models.files import replacing
-from pipeline import __version__, coregister, statistics, tables
+from pipeline import __version__, analysis, coregister, statistics, tables
 from pipeline.layout import Benchmark
 from pipeline.recipe import Recipe
 from pipeline.report import drawings, pictures
@@ -40,15 +40,22 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         map=drawings.world(sites),
         facts=_facts(sites, composites, tiles, pairs),
         sites=sites.drop(columns=["geometry", "footprint"]).to_dict("records"),
-        availability=_availability(composites),
+        availability=_availability(composites, recipe),
         reasons=_reasons(scenes),
         shifts=_shifts(scenes),
         shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,
         dated_by=sorted(set(scenes.dated_by[scenes.selected]) - {"acquisition"}),
         by_period=counted["by_period"].to_dict("records"),
         by_interval=counted["by_interval"].to_dict("records"),
-        splits=_splits(sites, tiles, pairs),
+        by_country=_by_country(counted["by_country"]),
+        changes=_largest(counted["sites"]),
+        mean_months=counted["sites"].months.mean(),
+        balance=[_balanced(row) for row in counted["balance"].to_dict("records")],
+        leakage=counted["leakage"].to_dict("records"),
         area_chart=drawings.footprints(counted["by_period"]) if len(counted["by_period"]) else None,
+        days_chart=drawings.acquisitions(counted["acquisitions"]),
+        spectra_chart=drawings.spectra(counted["spectra"], recipe.sensor.bands),
+        analysis=_analysis(benchmark),
         series=pictures.series(look, sites),
         scores=_scores(runs),
         interval_chart=drawings.by_interval(runs),
@@ -63,6 +70,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
+    environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
     environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
     return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
 
@@ -92,7 +100,7 @@ def _facts(
     ]
 
 
-def _availability(composites: pd.DataFrame) -> dict[str, Any]:
+def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
     """Site by period: clear share of the AOI, and why a period was left out."""
     rows = []
     for site_id, group in composites.groupby("site_id", sort=True):
@@ -106,7 +114,9 @@ def _availability(composites: pd.DataFrame) -> dict[str, Any]:
             for row in group.itertuples()
         }
         rows.append((site_id, cells))
-    return {"periods": sorted(composites.period.unique()), "rows": rows}
+    known = set(composites.period)
+    labels = [period.label for period in recipe.periods.periods() if period.label in known]
+    return {"periods": labels, "rows": rows}
 
 
 def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
@@ -128,22 +138,41 @@ def _shifts(scenes: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _splits(sites: gpd.GeoDataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for name in ("train", "val", "test"):
-        own = pairs[pairs.split == name]
-        pixels = (tiles.height * tiles.width).set_axis(tiles.tile_id).reindex(own.tile_id).to_numpy()
-        known = float((pixels - own.unknown).sum())
-        rows.append(
-            {
-                "split": name,
-                "sites": int((sites.split == name).sum()),
-                "tiles": int((tiles.split == name).sum()),
-                "pairs": len(own),
-                "changed": float(own.changed.sum() / known) if known else None,
-            }
-        )
-    return rows
+def _balanced(row: dict[str, Any]) -> dict[str, Any]:
+    """A split's classes as shares of what is known."""
+    known, pixels = row["changed"] + row["unchanged"], row["mine"] + row["background"]
+    return {
+        **row,
+        "changed_share": row["changed"] / known if known else None,
+        "unknown_share": row["unknown"] / (known + row["unknown"]) if known + row["unknown"] else None,
+        "mine_share": row["mine"] / pixels if pixels else None,
+    }
+
+
+def _by_country(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows by country and production type, and their sum."""
+    if table.empty:
+        return []
+    sums = table.select_dtypes("number").sum(min_count=1).to_dict()
+    total = {**sums, "country": "total", "production": "", "months": None}
+    return [*table.to_dict("records"), total]
+
+
+def _largest(each: pd.DataFrame, most: int = 12) -> list[dict[str, Any]]:
+    """The sites with most change."""
+    shown = each.sort_values("changed_km2", ascending=False).head(most)
+    return shown.assign(**{day: shown[day].astype(object).where(shown[day].notna(), None)
+                           for day in ("first_day", "last_day")}).to_dict("records")  # fmt: skip
+
+
+def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Rows of each analysis set by level."""
+    found = []
+    for name in analysis.COLUMNS:
+        counts = tables.read(analysis.path(benchmark, name), "tile").level.value_counts()
+        levels = [level for level in analysis.LEVELS if level in counts.index]
+        found.append((name.replace("_", " "), [(level, int(counts[level])) for level in levels]))
+    return found
 
 
 def _scores(runs: list[pictures.Run]) -> list[dict[str, Any]]:

@@ -98,6 +98,50 @@ def footprints(by_period: pd.DataFrame) -> str:
         return _svg(figure)
 
 
+def acquisitions(days: pd.DataFrame) -> str | None:
+    """How many images begin in each month; by year where there are many."""
+    dates = pd.to_datetime(days.first_day.dropna())
+    if dates.empty:
+        return None
+    unit = "Y" if (dates.max() - dates.min()).days > 1100 else "M"
+    counts = dates.dt.to_period(unit).value_counts().sort_index()
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        axes = figure.subplots()
+        axes.bar([str(period) for period in counts.index], counts, color=SPLIT_COLOURS["train"], width=0.65)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(counts) > 8:
+            axes.set_xticks(axes.get_xticks()[:: -(-len(counts) // 8)])
+        _tidy(axes, f"Images by {'year' if unit == 'Y' else 'month'} of acquisition")
+        return _svg(figure)
+
+
+def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
+    """Histograms of each band before and after, in changed pixels."""
+    changed = table[table.area == "changed"]
+    if not changed.before.sum():
+        return None
+    columns = min(5, len(bands))
+    rows = -(-len(bands) // columns)
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(1.9 * columns, 1.5 * rows + 0.4), layout="constrained")
+        grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True)).ravel()
+        for axes in grid[len(bands) :]:
+            axes.set_axis_off()
+        for axes, band in zip(grid, bands, strict=False):
+            own = changed[changed.band == band]
+            for column, colour in (("before", GREY), ("after", SPLIT_COLOURS["test"])):
+                share = own[column] / max(1, own[column].sum())
+                axes.step(own.low, share, where="post", color=colour, linewidth=1, label=column)
+            axes.set_title(band, loc="left", fontsize=8)
+            axes.set_yticks([])
+            axes.spines[["top", "right", "left"]].set_visible(False)
+        seen = changed[(changed.before > 0) | (changed.after > 0)]
+        grid[0].set_xlim(0, float(seen.high.max()))
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+        return _svg(figure)
+
+
 def by_interval(runs: list[Run]) -> str | None:
     """F1 of the change models by interval."""
     change = [run for run in runs if run.metrics["task"] == "change"]

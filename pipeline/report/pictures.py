@@ -89,10 +89,12 @@ def series(look: Looks, sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
         if not labels or len(strips) == SITES_SHOWN:
             continue
         dates = np.unique(np.linspace(0, len(labels) - 1, DATES_SHOWN).round().astype(int))
+        # Of a stack of tiles the first few.
+        rows = slice(None) if site.epsg else slice(0, 3 * site.width)
         frames = [
             (
                 labels[date],
-                png(outlined(look.image(site.site_id, date), look.mask(site.site_id, date))),
+                png(outlined(look.image(site.site_id, date)[rows], look.mask(site.site_id, date)[rows])),
             )
             for date in dates
         ]

@@ -66,6 +66,16 @@ def test_tiles_without_a_place_have_no_neighbours_and_no_leakage_figure(folders)
     assert pd.read_parquet(benchmark.table("statistics/leakage")).share.isna().all()
 
 
+def test_dates_known_by_range_only_are_not_made_up(folders) -> None:
+    benchmark, _ = folders
+    each = pd.read_parquet(benchmark.table("statistics/sites"))
+    assert len(each) == 4
+    assert each.months.isna().all()
+    assert pd.read_parquet(benchmark.table("statistics/acquisitions")).first_day.isna().all()
+    card = (benchmark.stac / "README.md").read_text()
+    assert "4 sites, 2 periods from before to after" in card
+
+
 def test_facilities_of_oms2cd(tmp_path: Path) -> None:
     files = published.oms2cd(tmp_path / "files")
     benchmark, made = ingested(tmp_path, "oms", "oms2cd", files)
@@ -140,6 +150,18 @@ def not_a_picture(path: Path) -> None:
 
 def another_size(path: Path) -> None:
     next((path / "test/A").iterdir()).write_bytes(published.png(np.zeros((3, 20, 20), np.uint8)))
+
+
+def test_a_mended_label_comes_through(tmp_path: Path) -> None:
+    files = published.euromine(tmp_path / "files", sites=4)
+    benchmark, _ = ingested(tmp_path, "euro", "euromine", files)
+    before = contents(benchmark.data / "cubes")
+    published.tif(files / "Germany_1/label/Year2016.tif", np.full((109, 286), 255, np.uint8), (3e5, 5.5e6))
+    ingested(tmp_path, "euro", "euromine", files)
+    after = contents(benchmark.data / "cubes")
+    assert (zarr.open_group(benchmark.cube("germany-1"), mode="r")["mine"][1] == 1).all()
+    changed = {name.split("/")[0] for name in after if after[name] != before[name]}
+    assert changed == {"germany-1.zarr"}
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,14 @@ def test_listed_dates_must_not_overlap() -> None:
     assert [p.label for p in periods.listed(["2020", "2009"])] == ["2009", "2020"]
     with pytest.raises(ValueError, match="overlap or repeat"):
         periods.listed(["2020", "2020-05"])
+
+
+def test_spans_have_names_and_may_overlap() -> None:
+    spans = {
+        "after": (date(2018, 1, 1), date(2023, 12, 31)),
+        "before": (date(2009, 1, 1), date(2018, 12, 31)),
+    }
+    found = periods.spans(spans)
+    assert [period.label for period in found] == ["before", "after"]
+    assert found[0].search_window((6, 8)) == (date(2009, 1, 1), date(2019, 1, 1))
+    assert periods.interval("before", "after") == 1

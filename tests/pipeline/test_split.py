@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from rasterio.features import rasterize
 
 from models.errors import InputError
 from pipeline import geodesy, split
+from pipeline.layout import Benchmark
 from pipeline.recipe import Split
 
 
@@ -76,3 +79,65 @@ def test_every_wanted_split_gets_a_site() -> None:
 def test_too_few_sites_is_said() -> None:
     with pytest.raises(InputError, match="2 sites make 1 separate units"):
         split.assign(sites_at([(0, 0), (2, 0)]), Split())
+
+
+def test_tiles_at_random_keep_the_fractions_and_are_the_same_every_time() -> None:
+    names = [f"site{i // 9}_{i % 9:05d}" for i in range(900)]
+    rule = Split(by="tile", train=0.6, val=0.2, test=0.2, seed=3)
+    drawn = split.of_tiles(names, rule)
+    counts = {name: list(drawn.values()).count(name) for name in split.NAMES}
+    assert counts == {"train": 540, "val": 180, "test": 180}
+    assert split.of_tiles(names[::-1], rule) == drawn
+    assert split.of_tiles(names, Split(by="tile", seed=4)) != drawn
+
+
+def listed(tmp_path: Path, text: str) -> tuple[Benchmark, Split]:
+    benchmark = Benchmark("b", tmp_path)
+    benchmark.folder.mkdir(parents=True)
+    (benchmark.folder / "split.csv").write_text(text)
+    return benchmark, Split(by="list", list="split.csv")
+
+
+def test_a_list_by_site_or_by_name(tmp_path: Path) -> None:
+    sites = sites_at([(0, 0), (1, 1)]).assign(name=["Alpha", "Beta"])
+    benchmark, rule = listed(tmp_path, "name,split\nBeta,test\nAlpha,train\n")
+    assert split.of_sites(benchmark, sites, rule) == {"s0": "train", "s1": "test"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("site_id,split\ns0,train\n", "no line for site_id of site s1"),
+        ("site_id,split\ns0,train\ns1,holdout\n", "line 3: 'holdout' is none of train, val, test"),
+        ("site,split\ns0,train\n", "needs the columns site_id"),
+    ],
+)
+def test_a_bad_list_is_named(tmp_path: Path, text: str, message: str) -> None:
+    benchmark, rule = listed(tmp_path, text)
+    with pytest.raises(InputError, match=message):
+        split.of_sites(benchmark, sites_at([(0, 0), (1, 1)]), rule)
+
+
+@settings(deadline=None, max_examples=20)
+@given(corners, st.integers(2, 6))
+def test_folds_test_each_site_once_and_never_part_neighbours(
+    places: list[tuple[int, int]], folds: int
+) -> None:
+    sites = sites_at(places, country=["ABC"[i % 3] * 3 for i in range(len(places))]).assign(epsg=32633)
+    rule = Split(folds=folds, min_distance_m=500)
+    table = split.folds(sites, rule)
+    near = list(geodesy.near_pairs(list(sites.geometry), 500))
+    for (scheme, fold), own in table.groupby(["scheme", "fold"]):
+        of = dict(zip(own.site_id, own.split, strict=True))
+        assert set(of) == set(sites.site_id)
+        if scheme == "country":
+            assert {s for s, name in of.items() if name == "test"} == set(
+                sites.site_id[sites.country == fold]
+            )
+        for i, j in near:
+            pair = {of[f"s{i}"], of[f"s{j}"]}
+            assert len(pair - {"none"}) < 2
+    kfold = table[table.scheme == "kfold"]
+    if len(kfold):
+        assert (kfold[kfold.split == "test"].site_id.value_counts() == 1).all()
+        assert set(kfold[kfold.split == "test"].site_id) == set(sites.site_id)

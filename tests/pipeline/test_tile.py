@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pipeline import recipe, tile
 from pipeline.pairs import wanted
 from pipeline.recipe import Tiling
+from tests.conftest import ROOT
 
 
 def count(height: int, width: int, **tiling: object) -> int:
@@ -19,6 +20,32 @@ def test_the_smallest_scene_of_eurominenet_makes_four_tiles() -> None:
     rule = Tiling(size=160)
     assert tile.starts(109, rule) == [0]
     assert tile.starts(586, rule) == [0, 160, 320, 426]
+
+
+def test_counts_of_eurominenets_table() -> None:
+    """The paper gives one scene's size (the smallest, above) and the sums; sizes of the other 132 scenes
+    are not published, so that the sums cannot be made from them. What follows from the sums is checked:
+    ten images and 45 pairs a tile, in every split."""
+    tiles = {"train": 3549, "val": 573, "test": 1011}
+    labels = [str(year) for year in range(2015, 2025)]
+    pairs = len(wanted(labels, recipe.load(ROOT / "catalogs/euromine/recipe.yaml")))
+    assert sum(tiles.values()) == 5133
+    assert [count * len(labels) for count in tiles.values()] == [35_490, 5_730, 10_110]
+    assert [count * pairs for count in tiles.values()] == [159_705, 25_785, 45_495]
+    # 11,324.5 km² are 4,424 tiles' worth of pixels: tiles that end at the edge make them more, not fewer.
+    assert 11_324.5e6 / (160 * 10) ** 2 < 5133
+
+
+def test_counts_of_oms2cds_table() -> None:
+    """2,130 + 463 + 342 tiles are of 70 pairs whose scenes' sizes are not published: the sums cannot be
+    made from them. What one scene gives follows from size and stride, whole tiles only."""
+    rule = recipe.load(ROOT / "catalogs/oms2/recipe.yaml").tiling
+    assert (rule.size, rule.stride, rule.edge) == (256, 100, "drop")
+    for side in (255, 256, 355, 356, 900):
+        assert len(tile.starts(side, rule)) == (0 if side < 256 else (side - 256) // 100 + 1)
+    assert 2130 + 463 + 342 == 2935
+    # Were all scenes alike, a pair would have 42 tiles: about 6 x 7, scenes of some 8 km.
+    assert len(tile.starts(256 + 500, rule)) * len(tile.starts(256 + 600, rule)) == 42
 
 
 def test_stride_of_oms2cd() -> None:

@@ -1,0 +1,76 @@
+"""Change polygons drawn between two periods, from the annotations to the items."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from models import data
+from models.errors import InputError
+from pipeline import annotate, catalog, check, layout, recipe, tile
+
+
+@pytest.fixture
+def drawn(project: Path) -> tuple[layout.Benchmark, recipe.Recipe, gpd.GeoDataFrame]:
+    """The tiny benchmark asking for drawn change, and its sites."""
+    benchmark = layout.Benchmark("tiny", project)
+    text = benchmark.recipe.read_text().replace("{source: archive}", "{source: annotations, kind: change}")
+    benchmark.recipe.write_text(text)
+    return benchmark, recipe.load(benchmark.recipe), gpd.read_parquet(benchmark.table("sites"))
+
+
+def draw(benchmark: layout.Benchmark, rows: list[tuple[object, ...]], columns: list[str]) -> None:
+    gpd.GeoDataFrame(rows, columns=[*columns, "geometry"], crs=4326).to_file(benchmark.annotations / "c.gpkg")
+
+
+def test_what_was_drawn_is_the_label(drawn) -> None:
+    benchmark, loaded, sites = drawn
+    shapes = {site.site_id: site.geometry.centroid.buffer(0.001) for site in sites.itertuples()}
+    rows = [("2021", "2023", shape) for shape in shapes.values()]
+    draw(benchmark, [*rows, ("2021", "2022", None)], ["t1", "t2"])
+    annotate.build(benchmark, loaded, 2, None)
+    tile.build(benchmark, loaded, 2, None)
+    pairs = pd.read_parquet(benchmark.table("pairs"))
+    assert set(zip(pairs.t1, pairs.t2, strict=True)) == {("2021", "2022"), ("2021", "2023")}
+    assert pairs[pairs.t2 == "2022"].changed.sum() == 0
+    assert pairs[pairs.t2 == "2023"].changed.sum() > 0
+    assert pairs[["expanded", "reduced"]].isna().all().all()
+    cube = zarr.open_group(benchmark.cube(sites.site_id[0]), mode="r")
+    assert cube["change"].attrs["pairs"] == [["2021", "2022"], ["2021", "2023"]]
+    assert (cube["mine"][:] == 255).all()
+    items = data.open(benchmark.data, split="train")
+    for i in range(len(items)):
+        row = items.pairs.iloc[i]
+        assert int((items[i]["label"] == 1).sum()) == row.changed
+    catalog.build(benchmark, loaded, 2, None)
+    assert check.check(benchmark) > 0
+
+
+def test_going_back_to_footprints_leaves_no_drawn_change(drawn) -> None:
+    benchmark, loaded, sites = drawn
+    draw(benchmark, [("2021", "2023", sites.geometry[0].centroid.buffer(0.001))], ["t1", "t2"])
+    annotate.build(benchmark, loaded, 2, None)
+    path = benchmark.cube(sites.site_id[0])
+    assert "change" in zarr.open_group(path, mode="r")
+    again = loaded.model_copy(update={"labels": recipe.Labels(source="archive")})
+    annotate.build(benchmark, again, 2, None)
+    group = zarr.open_group(path, mode="r")
+    assert "change" not in group
+    assert set(np.unique(group["mine"][:])) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "message"),
+    [
+        (("2021",), ["t1"], "no column 't2'"),
+        (("2021", "2029"), ["t1", "t2"], "row 1: '2029' is no period"),
+    ],
+)
+def test_bad_annotations_are_named(drawn, row: tuple[str, ...], columns: list[str], message: str) -> None:
+    benchmark, loaded, sites = drawn
+    draw(benchmark, [(*row, sites.geometry[0])], columns)
+    with pytest.raises(InputError, match=message):
+        annotate.build(benchmark, loaded, 2, None)
