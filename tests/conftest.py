@@ -64,8 +64,11 @@ citation: synthetic, for tests
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the real `minebench` in a project's folder."""
-    return subprocess.run([str(MINEBENCH), *words], cwd=cwd, capture_output=True, text=True, timeout=300)
+    """Run the real `minebench` in a project's folder; should it crash, its stack is on stderr."""
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    return subprocess.run(
+        [str(MINEBENCH), *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 def make_project(folder: Path, recipe: str = RECIPE, mines: str = MINES) -> Path:
