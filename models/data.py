@@ -1,9 +1,8 @@
 """Datasets over a benchmark's cubes: pairs and series are index rows, pixels are read once stored.
 
-Reads only data/<benchmark>/: index/tiles.parquet, index/pairs.parquet and cubes/.
+Reads only data/<benchmark>/: index/ and cubes/ (`models.cubes`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import zarr
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from models.cubes import Cubes
 from models.errors import InputError, WorkError
-from models.masks import UNKNOWN, change_label
 
 TASKS = ("pairs", "series")
 
@@ -36,115 +33,6 @@ class Scale:
         scaled = (pixels - self.mean.reshape(shape)) / self.std.reshape(shape)
         nodata = (pixels == 0).all(axis=-3, keepdims=True)
         return np.where(nodata, 0, scaled).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Cube:
-    """One site's open arrays; see `pipeline.cube` for the store. `change` is there where change itself
-    was labelled, with the place of each pair of periods in it."""
-
-    pixels: zarr.Array
-    clear: zarr.Array
-    mine: zarr.Array
-    periods: list[str]
-    bands: list[str]
-    change: zarr.Array | None
-    pairs: dict[tuple[str, str], int]
-
-
-class Cubes:
-    """Opens each of a benchmark's cubes once and reads windows of them."""
-
-    def __init__(self, benchmark_dir: Path) -> None:
-        self.folder = Path(benchmark_dir) / "cubes"
-        self.opened: dict[str, Cube] = {}
-
-    def cube(self, site_id: str) -> Cube:
-        if site_id not in self.opened:
-            path = self.folder / f"{site_id}.zarr"
-            try:
-                group = zarr.open_group(path, mode="r")
-                arrays = dict(group.arrays())
-                pixels = arrays.get("reflectance", arrays.get("image"))
-                bands = [str(band) for band in arrays["band"][:]]
-                periods = list(group.attrs["periods"])
-                change = arrays.get("change")
-                listed = change.attrs["pairs"] if change is not None else []
-                pairs = {(str(a), str(b)): i for i, (a, b) in enumerate(listed)}
-                self.opened[site_id] = Cube(
-                    pixels, arrays["clear"], arrays["mine"], periods, bands, change, pairs
-                )
-            except Exception:
-                raise WorkError(f"{path} cannot be read: run `minebench compose` and `annotate`.") from None
-        return self.opened[site_id]
-
-    def periods(self, site_id: str) -> list[str]:
-        return self.cube(site_id).periods
-
-    def bands(self, site_id: str) -> list[str]:
-        return self.cube(site_id).bands
-
-    def read(self, tile: Any, dates: Sequence[int] | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Pixels (date, band, y, x) and masks (date, y, x) of a tile, padded by repetition; all
-        dates without `dates`.
-
-        The mask is 255, unknown, where nothing was annotated, where no clear pixel is behind the
-        image, and in the padding, so that no pixel counts twice.
-        """
-        cube = self.cube(tile.site_id)
-        y, x = slice(tile.y0, tile.y0 + tile.height), slice(tile.x0, tile.x0 + tile.width)
-        dates = range(len(cube.periods)) if dates is None else dates
-        pixels = np.stack([np.asarray(cube.pixels[date, :, y, x]) for date in dates])
-        masks = np.stack([np.asarray(cube.mine[date, y, x]) for date in dates])
-        clear = np.stack([np.asarray(cube.clear[date, y, x]) for date in dates])
-        masks[clear == 0] = UNKNOWN
-        if tile.pad_y or tile.pad_x:
-            padding = ((0, tile.pad_y), (0, tile.pad_x))
-            pixels = np.pad(pixels, ((0, 0), (0, 0), *padding), mode="wrap")
-            masks = np.pad(masks, ((0, 0), *padding), constant_values=UNKNOWN)
-        return pixels, masks
-
-    def label(self, tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
-        """Change label (y, x) of a pair in {0, 1, 255}: as drawn, or where exactly one of the two
-        footprint masks is set; 255 also where either date shows nothing clear, and in the padding."""
-        cube = self.cube(tile.site_id)
-        dates = [cube.periods.index(t1), cube.periods.index(t2)]
-        y, x = slice(tile.y0, tile.y0 + tile.height), slice(tile.x0, tile.x0 + tile.width)
-        if cube.change is None:
-            label = change_label(*(np.asarray(cube.mine[date, y, x]) for date in dates))
-        elif (t1, t2) in cube.pairs:
-            label = np.array(cube.change[cube.pairs[t1, t2], y, x])
-        else:
-            raise WorkError(f"{tile.site_id} has no label for {t1} to {t2}: run `minebench annotate`.")
-        for date in dates:
-            label[np.asarray(cube.clear[date, y, x]) == 0] = UNKNOWN
-        return np.pad(label, ((0, tile.pad_y), (0, tile.pad_x)), constant_values=UNKNOWN)
-
-    def window(
-        self, site_id: str, date: int, y0: int, x0: int, height: int, width: int, beyond: str
-    ) -> NDArray[Any]:
-        """Pixels (band, y, x) of any window; beyond the site's edge they are its mirror image, or 0
-        with `beyond` "nodata"."""
-        pixels = self.cube(site_id).pixels
-        rows, columns = pixels.shape[2:]
-        y, x = slice(max(y0, 0), min(y0 + height, rows)), slice(max(x0, 0), min(x0 + width, columns))
-        inside = np.asarray(pixels[date, :, y, x])
-        margin = ((0, 0), (y.start - y0, y0 + height - y.stop), (x.start - x0, x0 + width - x.stop))
-        if beyond == "nodata":
-            return np.pad(inside, margin)
-        return np.pad(inside, margin, mode="symmetric")
-
-    def neighbourhood(self, tile: Any, date: int, beyond: str) -> NDArray[np.float32]:
-        """The 3x3 tiles around and with a tile, reduced to its size by block means of the pixels with
-        data: (band, y, x) in stored numbers, 0 where there is none."""
-        height, width = tile.height + tile.pad_y, tile.width + tile.pad_x
-        corner = tile.y0 - height, tile.x0 - width
-        wide = self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
-        blocks = wide.reshape(len(wide), height, 3, width, 3).astype(np.float32)
-        has_data = (blocks > 0).any(axis=0)
-        count = has_data.sum(axis=(1, 3))
-        total = (blocks * has_data).sum(axis=(2, 4))
-        return np.divide(total, count, out=np.zeros_like(total), where=count > 0)
 
 
 class Pairs(Dataset[dict[str, Any]]):
@@ -204,52 +92,6 @@ def names(pair: Any) -> dict[str, str]:
     return {"tile_id": pair.tile_id, "t1": pair.t1, "t2": pair.t2}
 
 
-class AnalysisPairs(Pairs):
-    """Pairs of an analysis set (index/analysis): each row is a window of its own with what is done to
-    it. Items are those of `Pairs`, and `level`. Only a row's region counts, where it names one: the
-    rest of the label is 255. A scale reduces both images by block means and enlarges them again
-    (bilinear). A shift (dy, dx) moves the second image's content by so many pixels; what comes in at
-    the edge is the site's own, or its mirror image."""
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        row: Any = self.pairs.iloc[index]
-        dates = self.dates(row, row)
-        pixels, _ = self.cubes.read(row, dates)
-        if getattr(row, "dy", 0) or getattr(row, "dx", 0):
-            pixels = np.stack([pixels[0], self._moved(row, dates[1])])
-        scale = int(getattr(row, "scale", 1))
-        item = {key: rescaled(image, scale) for key, image in self.scaled(pixels).items()}
-        label = only_region(self.cubes.label(row, row.t1, row.t2), row)
-        around = self.context(row, dates)
-        return {**item, "label": torch.from_numpy(label), **around, **names(row), "level": row.level}
-
-    def _moved(self, row: Any, date: int) -> NDArray[Any]:
-        shape = row.height + row.pad_y, row.width + row.pad_x
-        if row.pad_y or row.pad_x:
-            pixels, _ = self.cubes.read(row, [date])
-            return np.roll(pixels[0], (row.dy, row.dx), axis=(1, 2))
-        return self.cubes.window(row.site_id, date, row.y0 - row.dy, row.x0 - row.dx, *shape, "mirror")
-
-
-def rescaled(image: Tensor, scale: int) -> Tensor:
-    """(C, H, W) reduced by `scale` and enlarged to its size again."""
-    if scale == 1:
-        return image
-    size = (max(1, image.shape[1] // scale), max(1, image.shape[2] // scale))
-    small = F.interpolate(image[None], size=size, mode="area")
-    return F.interpolate(small, size=image.shape[1:], mode="bilinear", align_corners=False)[0]
-
-
-def only_region(label: NDArray[np.uint8], row: Any) -> NDArray[np.uint8]:
-    """The label with everything but the row's region unknown; all of it where the row has none."""
-    if not hasattr(row, "region_size"):
-        return label
-    kept = np.full_like(label, UNKNOWN)
-    y, x, size = int(row.region_y), int(row.region_x), int(row.region_size)
-    kept[y : y + size, x : x + size] = label[y : y + size, x : x + size]
-    return kept
-
-
 class Series(Dataset[dict[str, Any]]):
     """Whole series of tiles: `images` (T, C, H, W) float32, `masks` (T, H, W) uint8 in {0, 1,
     255}, `tile_id`, `periods`. T differs between sites."""
@@ -279,9 +121,6 @@ class Series(Dataset[dict[str, Any]]):
         date = int(rng.integers(count)) if rng else count - 1
         pixels, masks = self.cubes.read(tile, [date])
         return torch.from_numpy(self.scale.apply(pixels)[0]), torch.from_numpy(masks[0])
-
-
-ANALYSES = ("neighbourhood", "scale", "object_size", "misregistration")
 
 
 def open(
@@ -319,7 +158,9 @@ def open(
     cubes = Cubes(benchmark_dir)
     scale = scale or training_scale(cubes, tiles)
     if analysis is not None:
-        return AnalysisPairs(cubes, chosen, analysis_rows(benchmark_dir, analysis, level), scale, beyond)
+        from models.analysis import AnalysisPairs, rows_of
+
+        return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond)
     if task == "series":
         return Series(cubes, chosen, scale)
     pairs = read_table(benchmark_dir, "pairs")
@@ -343,18 +184,6 @@ def folded(benchmark_dir: Path, tiles: pd.DataFrame, fold: str) -> pd.DataFrame:
         listed = ", ".join(known.unique()[:12]) or "none"
         raise InputError(f"{benchmark_dir} has no fold '{fold}'; folds: {listed}.")
     return tiles.assign(split=tiles.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
-
-
-def analysis_rows(benchmark_dir: Path, analysis: str, level: str | None) -> pd.DataFrame:
-    """Rows of an analysis set. InputError where there is no such set or level."""
-    if analysis not in ANALYSES:
-        raise InputError(f"'{analysis}' is not an analysis set; choose one of {', '.join(ANALYSES)}.")
-    rows = read_table(benchmark_dir, f"analysis/{analysis}")
-    chosen = rows if level is None else rows[rows.level == level]
-    if chosen.empty:
-        levels = ", ".join(rows.level.unique()) or "it is empty for this benchmark"
-        raise InputError(f"The analysis set {analysis} has nothing at level '{level}'; levels: {levels}.")
-    return chosen
 
 
 def training_scale(cubes: Cubes, tiles: pd.DataFrame, most: int = 64) -> Scale:

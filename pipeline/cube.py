@@ -175,7 +175,7 @@ def _dataset(
     box = grid.of_site(site, recipe.sensor.resolution)
     name = image_name(recipe)
     coords = {
-        **xr_coords(box),
+        **xr_coords(box, always_yx=True),
         "time": np.array([image.period.start for image in images], "datetime64[ns]"),
         "band": np.array(recipe.sensor.bands, dtype=object),
     }

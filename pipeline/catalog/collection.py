@@ -14,7 +14,7 @@ from models.files import replacing, sha256, write_json
 from pipeline import __version__, cog, cube, grid, tables
 from pipeline.catalog import files, item
 from pipeline.layout import Benchmark
-from pipeline.recipe import Recipe, Xyz
+from pipeline.recipe import Import, Recipe, Xyz
 
 EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
 COLLECTION_EXTENSIONS = [
@@ -114,7 +114,7 @@ def _write_collection(
         "stac_extensions": COLLECTION_EXTENSIONS,
         "id": site.site_id,
         "title": (site.name or site.site_id) + country,
-        "description": f"{recipe.title}: {site.mines} shape(s) of {site.area_km2:.2f} km² in the mine list.",
+        "description": _description(recipe, site),
         "license": LICENCES.get(recipe.source.name, "other"),
         **_providers(recipe),
         "version": __version__,
@@ -140,6 +140,12 @@ def _write_collection(
         "assets": assets,
     }
     write_json(collection, into / "collection.json")
+
+
+def _description(recipe: Recipe, site: Any) -> str:
+    if isinstance(recipe.source, Import):
+        return f"{recipe.title}: images of {site.area_km2:.2f} km², as published."
+    return f"{recipe.title}: {site.mines} shape(s) of {site.area_km2:.2f} km² in the mine list."
 
 
 def _change(path: Path, final: Path, tree: files.Tree) -> dict[str, Any]:

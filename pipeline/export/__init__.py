@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.data import Cubes
+from models.cubes import Cubes
 from models.errors import InputError
 from models.files import replacing
 from models.progress import progress

@@ -9,13 +9,14 @@ import torch
 import zarr
 
 from models import data
+from models.cubes import Cubes
 from models.errors import InputError
 
 
 @pytest.mark.parametrize("beyond", ["mirror", "nodata"])
 def test_context_is_the_block_mean_of_nine_tiles(built: Path, beyond: str) -> None:
     folder = built / "data/tiny"
-    cubes = data.Cubes(folder)
+    cubes = Cubes(folder)
     tiles = pd.read_parquet(folder / "index/tiles.parquet")
     pixels = zarr.open_group(folder / "cubes" / f"{tiles.site_id[0]}.zarr", mode="r")["reflectance"][:]
     mode = {"mode": "symmetric"} if beyond == "mirror" else {}

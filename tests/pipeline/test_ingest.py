@@ -115,6 +115,24 @@ def test_scenes_and_masks_of_eurominenet(tmp_path: Path) -> None:
     assert countries.country.tolist() == ["DEU"]
 
 
+def test_pixels_in_degrees_stay_in_degrees(tmp_path: Path, monkeypatch) -> None:
+    written = published.tif
+
+    def in_degrees(path: Path, pixels: np.ndarray, place: tuple[float, float]) -> None:
+        written(path, pixels, (14 + (place[0] - 3e5) / 1e6, 51.0), "EPSG:4326", 9e-5)
+
+    monkeypatch.setattr(published, "tif", in_degrees)
+    benchmark, _ = ingested(tmp_path, "oms", "oms2cd", published.oms2cd(tmp_path / "files"))
+    sites = pd.read_parquet(benchmark.table("sites"))
+    cube = xr.open_zarr(benchmark.cube(sites.site_id[0]))
+    assert cube.rio.crs.to_epsg() == 4326
+    assert dict(cube.sizes) == {"time": 4, "band": 3, "y": 300, "x": 380, "pair": 3}
+    assert float(cube.x[0]) == pytest.approx(sites["left"][0] + 4.5e-5)
+    known = pd.read_parquet(benchmark.table("statistics/sites")).known_km2[0]
+    assert known == pytest.approx(sites.area_km2[0], rel=0.005)
+    assert check.check(benchmark) > 0
+
+
 def test_tiles_cut_by_eurominenets_own_script(tmp_path: Path) -> None:
     files = published.euromine_tiles(tmp_path / "files")
     benchmark, made = ingested(tmp_path, "euro", "euromine", files)
