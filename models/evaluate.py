@@ -27,26 +27,27 @@ from models.errors import InputError
 from models.files import replacing, write_json
 from models.metrics import UNKNOWN, Confusion
 from models.progress import progress
-from models.train import load
+from models.train import load, run_folder
 
 log = logging.getLogger(__name__)
 EXAMPLES = 6
 PAIRS_AT_ONCE = 32
 
 
-def evaluate(benchmark_dir: Path, model: str, split: str = "test") -> dict[str, Any]:
-    """Evaluate runs/<model>/model.pt on a split; writes the files above and returns the metrics."""
+def evaluate(benchmark_dir: Path, model: str, split: str = "test", fold: str | None = None) -> dict[str, Any]:
+    """Evaluate a run's model.pt on a split, of the fold it was trained on; writes the files above beside it
+    and returns the metrics."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Path(benchmark_dir) / "runs" / model
+    run = run_folder(benchmark_dir, model, fold)
     network, saved = load(run / "model.pt", device)
     scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
-    series = data.open(benchmark_dir, "series", split, scale)
+    series = data.open(benchmark_dir, "series", split, scale, fold=fold)
     assert isinstance(series, Series)
     if saved["task"] == "change":
-        result, table, examples = _change(benchmark_dir, network, series, split, device)
+        result, table, examples = _change(benchmark_dir, network, series, device)
     else:
         result, table, examples = _segmentation(network, series, device)
-    result = {"model": model, "task": saved["task"], "split": split, **result}
+    result = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", **result}
     with replacing(run / "examples.npz") as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **examples)
     with replacing(run / "scores.csv") as temporary:
@@ -56,14 +57,15 @@ def evaluate(benchmark_dir: Path, model: str, split: str = "test") -> dict[str, 
 
 
 def _change(
-    benchmark_dir: Path, network: nn.Module, series: Series, split: str, device: torch.device
+    benchmark_dir: Path, network: nn.Module, series: Series, device: torch.device
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, NDArray[Any]]]:
     pairs = data.read_table(benchmark_dir, "pairs")
-    by_tile = dict(tuple(pairs[pairs.split == split].groupby("tile_id")))
+    pairs = pairs[pairs.tile_id.isin([tile.tile_id for tile in series.tiles])]
+    by_tile = dict(tuple(pairs.groupby("tile_id")))
     tiles = {tile.tile_id: tile for tile in series.tiles}
     by_interval: dict[int, Confusion] = {}
     vectors = BestThreshold(highest=6.0)
-    shown = _Examples(pairs[pairs.split == split])
+    shown = _Examples(pairs)
     with progress("evaluate", len(series), "tiles") as advance:
         for item in _items(series):
             advance()

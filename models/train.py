@@ -48,6 +48,8 @@ class Settings:
     validate_every: int = 200
     validation_items: int = 64
     seed: int = 0
+    fold: str | None = None
+    """Another split by site, "kfold/0" or "country/DEU"; see `models.data.open`."""
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -77,7 +79,7 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimiser, settings.steps, settings.learning_rate / 100
     )
-    run = Path(benchmark_dir) / "runs" / model
+    run = run_folder(benchmark_dir, model, settings.fold)
     run.mkdir(parents=True, exist_ok=True)
     state = Checkpoint(
         run / "checkpoint.pt", _key(benchmark_dir, model, settings), network, optimiser, schedule
@@ -95,13 +97,18 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     return run / "model.pt"
 
 
+def run_folder(benchmark_dir: Path, model: str, fold: str | None = None) -> Path:
+    """Where a run's files are: runs/<model>, or runs/<model>@<scheme>-<fold>."""
+    return Path(benchmark_dir) / "runs" / (f"{model}@{fold.replace('/', '-')}" if fold else model)
+
+
 class Source:
     """Batches by step number alone, so that a resumed run sees what it would have seen."""
 
     def __init__(self, benchmark_dir: Path, task: str, settings: Settings) -> None:
         kind = "pairs" if task == "change" else "series"
         self.settings = settings
-        self.training = data.open(benchmark_dir, kind, "train", neighbours=False)
+        self.training = data.open(benchmark_dir, kind, "train", neighbours=False, fold=settings.fold)
         self.scale: Scale = self.training.scale
         self.validation = self._validation(benchmark_dir, kind)
         self.positive = np.flatnonzero(self._has_positives(benchmark_dir, self.training))
@@ -114,7 +121,9 @@ class Source:
 
     def _validation(self, benchmark_dir: Path, kind: str) -> Pairs | Series | None:
         try:
-            return data.open(benchmark_dir, kind, "val", self.scale, neighbours=False)
+            return data.open(
+                benchmark_dir, kind, "val", self.scale, neighbours=False, fold=self.settings.fold
+            )
         except InputError:
             log.warning("no validation split: the last weights are kept")
             return None

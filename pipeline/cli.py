@@ -29,6 +29,7 @@ Name = Annotated[
     typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml."),
 ]
 Model = Annotated[str, typer.Option(help="Model name, such as fc-siam-diff or unet.")]
+Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")
 ]
@@ -188,23 +189,24 @@ def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 
 
 @app.command()
-def train(model: Model, benchmark: Name = None) -> None:
-    """Train a model on the training split."""
+def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
+    """Train a model on the training split, or on a fold's."""
     from models.train import Settings
     from models.train import train as run
 
     where, _ = _begin(f"train-{model}", benchmark)
-    settings = Settings.of((_params().get("train") or {}).get(model) or {}, model)
+    given = {**((_params().get("train") or {}).get(model) or {}), **({"fold": fold} if fold else {})}
+    settings = Settings.of(given, model)
     print(f"train: {run(where.data, model, settings)}")
 
 
 @app.command()
-def evaluate(model: Model, benchmark: Name = None) -> None:
-    """Score a trained model on the test split."""
+def evaluate(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
+    """Score a trained model on the test split, or on a fold's."""
     from models.evaluate import evaluate as run
 
     where, _ = _begin(f"evaluate-{model}", benchmark)
-    result = run(where.data, model)
+    result = run(where.data, model, fold=fold)
     trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
 

@@ -112,7 +112,7 @@ class Gathered:
             sizes = (counts.known, counts.expanded, counts.reduced, counts.changed)
             self._pair(site_id, labels[i], labels[j], [float(table[i, j]) * pixel for table in sizes])
         for i, label in enumerate(labels):
-            since = (counts.expanded[i - 1, i], counts.reduced[i - 1, i]) if i else (0, 0)
+            since = (counts.expanded[i - 1, i], counts.reduced[i - 1, i]) if i else (np.nan, np.nan)
             sizes_km2 = (float(n) * pixel for n in (counts.known[i, i], own[i], *since))
             self.period_rows.append((site_id, label, *sizes_km2))
 
@@ -246,11 +246,14 @@ def by_country(each: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_period(by_site: pd.DataFrame) -> pd.DataFrame:
-    """Sums by period over the sites that are known in it."""
+    """Sums by period over the sites that are known in it. What changed is since a site's period before,
+    so the first has none."""
     known = by_site[by_site.known_km2 > 0].groupby("period")
     table = known.agg(sites=("site_id", "nunique"), known_km2=("known_km2", "sum"),
-                      footprint_km2=("footprint_km2", "sum"), expanded_km2=("expanded_km2", "sum"),
-                      reduced_km2=("reduced_km2", "sum")).reset_index()  # fmt: skip
+                      footprint_km2=("footprint_km2", "sum"))  # fmt: skip
+    for column in ("expanded_km2", "reduced_km2"):
+        table[column] = known[column].sum(min_count=1)
+    table = table.reset_index()
     table.insert(4, "share", table.footprint_km2 / table.known_km2)
     return table.assign(total_km2=table.expanded_km2 + table.reduced_km2)
 

@@ -164,3 +164,19 @@ def test_bad_settings_checkpoints_and_labels(project: Path) -> None:
     done = run("train", "--model", "unet", cwd=project)
     assert done.returncode == 2
     assert "no footprint to learn from" in done.stderr
+
+
+def test_a_fold_is_trained_and_scored_beside_the_recipes_split(project: Path) -> None:
+    folder = project / "data/tiny"
+    settings = Settings(steps=2, batch=2, crop=32, validate_every=2, validation_items=2, fold="country/DEU",
+                        options={"width": 4})  # fmt: skip
+    path = train.train(folder, "fc-siam-diff", settings)
+    assert path.parent.name == "fc-siam-diff@country-DEU"
+    result = evaluate(folder, "fc-siam-diff", fold="country/DEU")
+    tiles, pairs = (pd.read_parquet(folder / f"index/{name}.parquet") for name in ("tiles", "pairs"))
+    sites = pd.read_parquet(folder / "index/sites.parquet")
+    german = tiles.tile_id[tiles.site_id.isin(sites.site_id[sites.country == "DEU"])]
+    own = pairs[pairs.tile_id.isin(german)]
+    assert result["fold"] == "country/DEU"
+    assert sum(result["pixels"].values()) == 64 * 64 * len(own) - own.unknown.sum()
+    assert not (folder / "runs/fc-siam-diff").exists()

@@ -46,7 +46,8 @@ def test_periods_intervals_and_countries_add_up(built: Path) -> None:
         footprint, known = sum(((m == 1) & k).sum() for m, k in have), sum(k.sum() for _, k in have)
         assert row.footprint_km2 == pytest.approx(footprint * 1e-4)
         assert row.share == pytest.approx(footprint / known)
-        assert row.total_km2 == pytest.approx(row.expanded_km2 + row.reduced_km2)
+        assert row.total_km2 == pytest.approx(row.expanded_km2 + row.reduced_km2, nan_ok=True)
+    assert found["by_period"].total_km2.isna().tolist() == [True, False, False]
     pairs = found["site_pairs"]
     for row in found["by_interval"].itertuples():
         own = pairs[(pairs.interval == row.interval) & (pairs.known_km2 > 0)]
