@@ -145,7 +145,7 @@ def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
 def by_interval(runs: list[Run]) -> str | None:
     """F1 of the change models by interval; None where there is one interval only."""
     change = [run for run in runs if run.metrics["task"] == "change"]
-    if not any(run.table.interval.nunique() > 1 for run in change):
+    if not any(len(set(run.table.interval)) > 1 for run in change):
         return None
     with mpl.rc_context(FONT):
         figure = Figure(figsize=(4.4, 2.6), layout="constrained")
