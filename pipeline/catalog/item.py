@@ -69,7 +69,7 @@ def describe(
             **_level(scenes),
             "minebench:known_fraction": round(float((mask != 255).mean()), 6),
             "minebench:scenes": scenes.scene_id.tolist(),
-            "minebench:acquired": sorted(set(scenes.day)),
+            "minebench:acquired": sorted(set(scenes.day) - {""}),
             "minebench:dated_by": sorted(set(scenes.dated_by)),
         },
         "links": [
@@ -126,6 +126,8 @@ def _level(scenes: pd.DataFrame) -> dict[str, str]:
 
 
 def _lineage(recipe: Recipe, scenes: pd.DataFrame) -> str:
+    if recipe.source.name == "import":
+        return "pixels as published"
     rule = recipe.selection
     how = f"{rule.composite} composite" if rule.policy == "composite" else "least cloudy day"
     offsets = sorted(set(scenes.offset))

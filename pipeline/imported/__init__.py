@@ -54,6 +54,11 @@ class Dated:
     last: date
     dated_by: str = "file name"
 
+    @property
+    def day(self) -> date | None:
+        """The day of acquisition, where it is known."""
+        return self.first if self.first == self.last else None
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -134,6 +139,8 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     if not rows:
         raise InputError(f"{benchmark.recipe}: source.path holds no site.")
     sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326).sort_values("site_id", ignore_index=True)
+    if (twice := sites.site_id[sites.site_id.duplicated()]).size:
+        raise InputError(f"Two sites of {benchmark.name} are called {twice.iloc[0]}: rename one's files.")
     placed = sites.epsg > 0
     if placed.any():
         named = countries.complete(sites.country[placed], sites.geometry[placed])
@@ -145,6 +152,10 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
 
 def _row(site: Found, recipe: Recipe) -> dict[str, Any]:
     box, pixel = site.grid, recipe.sensor.resolution
+    if box is not None and (box.crs is None or not box.crs.epsg):
+        raise InputError(
+            f"{site.name}: its files' CRS has no EPSG code; assign one, for example with gdal_edit."
+        )
     outline = box.extent.to_crs(4326).geom if box is not None else shapely.Polygon()
     transform = box.transform if box is not None else None
     area = abs(geodesy.WGS84.geometry_area_perimeter(outline)[0]) / 1e6
@@ -153,7 +164,7 @@ def _row(site: Found, recipe: Recipe) -> dict[str, Any]:
     return {
         "site_id": site.name, "name": site.name, "country": site.country, "commodity": None,
         "production": None, "source": recipe.source.name, "area_km2": round(area, 6),
-        "epsg": int(box.crs.epsg or 0) if box is not None and box.crs is not None else 0,
+        "epsg": int(box.crs.epsg) if box is not None else 0,
         "left": transform.c if transform else 0.0, "top": transform.f if transform else 0.0,
         "height": site.shape[0], "width": site.shape[1],
         "pixel_x": transform.a if transform else pixel, "pixel_y": transform.e if transform else -pixel,
@@ -178,10 +189,11 @@ def scenes(benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame) -> pd.
         for label, image in known[site_id].images.items():
             rows.append({
                 **empty, "site_id": site_id, "period": label, "scene_id": Path(image.file).stem,
-                "href": image.file, "datetime": pd.Timestamp(image.first, tz="UTC"),
-                "day": image.first.isoformat(), "dated_by": image.dated_by,
+                "href": image.file, "datetime": image.day,
+                "day": str(image.day or ""), "dated_by": image.dated_by,
             })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(ROW)).astype(ROW)
+    table = pd.DataFrame(rows, columns=list(ROW))
+    return table.assign(datetime=pd.to_datetime(table.datetime, utc=True)).astype(ROW)
 
 
 def compose_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int]) -> tuple[list[dict[str, Any]], bool]:
@@ -202,8 +214,10 @@ def compose_site(task: tuple[Benchmark, Recipe, Any, pd.DataFrame, int]) -> tupl
         expected = (len(recipe.sensor.bands), *found.shape)
         if pixels.shape != expected:
             raise InputError(f"{dated.file}: its pixels are {pixels.shape}, not {expected} (band, y, x).")
-        seen = np.asarray((pixels > 0).any(axis=0), np.uint8)
-        days = [dated.first.isoformat()] if dated.first == dated.last else []
+        # In 8-bit pictures black is a colour; reflectance of 0 in all bands is no data.
+        has_data = (pixels > 0).any(axis=0) | (recipe.sensor.dtype == "uint8")
+        seen = np.asarray(has_data, np.uint8)
+        days = [str(dated.day)] if dated.day else []
         images.append(cube.Image(known[label], pixels, seen, [Path(dated.file).stem], days))
         row = {"site_id": site.site_id, "period": label, "days": 1, "scenes": 1, "images": print_}
         rows.append({**row, "clear": float(seen.mean()), "kept": True, "reason": ""})
