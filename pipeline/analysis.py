@@ -13,7 +13,7 @@ pair is moved in one of eight directions, drawn by its ids.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import geopandas as gpd
@@ -22,9 +22,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.masks import UNKNOWN, change_label
-from pipeline import cube, tables
+from pipeline import tables
 from pipeline.layout import Benchmark
+from pipeline.masks import Masks
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe
 
@@ -44,7 +44,6 @@ COLUMNS = {
     "misregistration": [*WINDOW, "dy", "dx"],
 }
 Row = dict[str, Any]
-Label = Callable[[Any, str, str], NDArray[np.uint8]]
 
 
 def build(
@@ -78,7 +77,11 @@ def path(benchmark: Benchmark, name: str) -> Any:
 
 def _of_site(task: tuple[Benchmark, Any, pd.DataFrame, dict[str, pd.DataFrame]]) -> dict[str, list[Row]]:
     benchmark, site, tiles, by_tile = task
-    label = _labels(benchmark, site.site_id)
+    masks = Masks.read(benchmark.cube(site.site_id))
+
+    def label(tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
+        return masks.label(t1, t2, np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width])
+
     shape = int(site.height), int(site.width)
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
     for tile in tiles.itertuples():
@@ -96,24 +99,6 @@ def _of_site(task: tuple[Benchmark, Any, pd.DataFrame, dict[str, pd.DataFrame]])
             if pair.changed:
                 rows["object_size"].append({**window, **objects(label(tile, pair.t1, pair.t2))})
     return rows
-
-
-def _labels(benchmark: Benchmark, site_id: str) -> Label:
-    """Reads a pair's label (y, x) of a tile from the site's cube."""
-    from pipeline.tile import masks_of
-
-    place = benchmark.cube(site_id)
-    mine, clear, change = masks_of(place)
-    position = {name: i for i, name in enumerate(cube.periods_of(place))}
-    drawn = cube.change_of(place)
-
-    def label(tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
-        i, j = position[t1], position[t2]
-        cut = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
-        found = change[drawn[t1, t2]][cut] if change is not None else change_label(mine[i][cut], mine[j][cut])
-        return np.where((clear[i][cut] > 0) & (clear[j][cut] > 0), found, UNKNOWN).astype(np.uint8)
-
-    return label
 
 
 def _window(tile: Any, pair: Any) -> Row:

@@ -16,13 +16,10 @@ from pystac.validation import validate_dict
 from models.errors import WorkError
 from models.files import sha256
 from pipeline import cube, tables
-from pipeline import pairs as counting
 from pipeline.layout import Benchmark
-from pipeline.tile import masks_of
+from pipeline.masks import Count, Masks
 
 Node = tuple[Path, dict[str, Any]]
-Counted = tuple[int | None, ...]
-Masks = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 def check(benchmark: Benchmark) -> int:
@@ -104,54 +101,28 @@ def _stale(benchmark: Benchmark) -> Iterator[str]:
     pairs = dict(tuple(tables.read(benchmark.table("pairs"), "tile").groupby("tile_id")))
     for site_id, own in tiles.groupby("site_id"):
         path = benchmark.cube(str(site_id))
-        labels = cube.periods_of(path)
-        if not labels:
+        if not cube.periods_of(path):
             yield f"{benchmark.table('tiles')}: {site_id} has no cube"
             continue
-        masks = masks_of(path)
-        mine = masks[0]
+        masks = Masks.read(path)
+        shape = masks.mine.shape[1:]
         for tile in own.itertuples():
             rows = pairs.get(tile.tile_id)
-            if tile.y0 + tile.height > mine.shape[1] or tile.x0 + tile.width > mine.shape[2]:
+            if tile.y0 + tile.height > shape[0] or tile.x0 + tile.width > shape[1]:
                 yield f"{benchmark.table('tiles')}: {tile.tile_id} reaches beyond its cube"
             elif rows is not None:
-                yield from _stale_pairs(benchmark, tile, rows, labels, masks)
+                yield from _stale_pairs(benchmark, tile, rows, masks)
 
 
-def _stale_pairs(
-    benchmark: Benchmark, tile: Any, rows: pd.DataFrame, labels: list[str], masks: Masks
-) -> Iterator[str]:
-    counted = _counts(benchmark.cube(tile.site_id), tile, labels, masks)
+def _stale_pairs(benchmark: Benchmark, tile: Any, rows: pd.DataFrame, masks: Masks) -> Iterator[str]:
+    counted = masks.counts(np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width])
     for row in rows.itertuples():
-        found = counted.get((row.t1, row.t2))
-        if found is None:
+        stated = Count(row.changed, _given(row.expanded), _given(row.reduced), row.unknown)
+        if (row.t1, row.t2) not in counted:
             yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} is not in its cube"
-        elif (row.changed, row.unknown, *_given(row.expanded, row.reduced)) != found:
+        elif stated != counted[row.t1, row.t2]:
             yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} differs from its cube"
 
 
-def _given(*values: Any) -> tuple[int | None, ...]:
-    return tuple(None if pd.isna(value) else int(value) for value in values)
-
-
-def _counts(path: Path, tile: Any, labels: list[str], masks: Masks) -> dict[tuple[str, str], Counted]:
-    """Changed, unknown, expanded and reduced pixels of a tile by pair of periods, from its cube."""
-    mine, clear, change = masks
-    seen = counting.of_window(clear, tile) > 0
-    if change is not None:
-        places = {label: i for i, label in enumerate(labels)}
-        drawn = counting.of_window(change, tile)
-        known = {(a, b): seen[places[a]] & seen[places[b]] for a, b in cube.change_of(path)}
-        return {
-            pair: (*counting.label_counts(np.where(known[pair], drawn[place], 255)), None, None)
-            for pair, place in cube.change_of(path).items()
-        }
-    own = counting.of_window(mine, tile)
-    counts = counting.changes(own, (own != 255) & seen)
-    tables_ = (counts.changed, own[0].size - counts.known, counts.expanded, counts.reduced)
-    return {
-        (a, b): tuple(int(table[i, j]) for table in tables_)
-        for i, a in enumerate(labels)
-        for j, b in enumerate(labels)
-        if i < j
-    }
+def _given(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)

@@ -1,12 +1,10 @@
 """Pairs of a site's periods: which are wanted, and how many pixels change in each of them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.masks import UNKNOWN
 from pipeline.recipe import Recipe
 
 Counts = NDArray[np.int64]
@@ -65,13 +63,3 @@ def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """(date, pixel) flags as 64 to a word."""
     packed = np.packbits(flags, axis=1)
     return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
-
-
-def label_counts(label: NDArray[np.uint8]) -> tuple[int, int]:
-    """Changed and unknown pixels of a label drawn for the pair (0, 1, 255)."""
-    return int((label == 1).sum()), int((label == UNKNOWN).sum())
-
-
-def of_window(array: NDArray[Any], tile: Any) -> NDArray[Any]:
-    """(n, y, x) cut to a tile."""
-    return array[:, tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]

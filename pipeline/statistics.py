@@ -12,7 +12,7 @@ Tables under index/statistics/, areas in km², shares of the known area in 0..1:
     balance        split: tiles, pairs, pixels of each class
     leakage        split: share of pixels within one tile of training; see `pipeline.leakage`
 
-Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.pairs.changes`).
+Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.pairs`).
 `expanded` and `reduced` are NaN where change itself was labelled, which does not tell them apart.
 """
 
@@ -27,10 +27,10 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
-from models.masks import UNKNOWN
 from models.progress import progress
-from pipeline import cube, grid, leakage, pairs, periods, tables
+from pipeline import cube, grid, leakage, periods, tables
 from pipeline.layout import Benchmark
+from pipeline.masks import Count, Masks
 from pipeline.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ FULL_SCALE = {"uint16": 10240, "uint8": 256}
 MONTH_DAYS = 30.436875
 SITE_PAIR = ["site_id", "t1", "t2", "interval", "known_km2", "expanded_km2", "reduced_km2", "changed_km2"]
 SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2", "reduced_km2"]
-Masks = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8] | None]
 
 
 def build(
@@ -87,61 +86,41 @@ class Gathered:
 
     def add(self, benchmark: Benchmark, site: Any) -> None:
         """Count one site."""
-        from pipeline.tile import masks_of
-
         path = benchmark.cube(site.site_id)
         attributes = cube.attributes_of(path)
         labels = list(attributes["periods"])
         acquired = attributes.get("acquired", {})
         ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
         self.days += [(site.site_id, p, *ends.get(p, (None, None))) for p in labels]
-        masks, drawn = masks_of(path), cube.change_of(path)
+        masks = Masks.read(path)
         pixel = grid.pixel_km2(site, self.recipe.sensor.resolution)
-        if masks[2] is None:
-            self._footprints(site.site_id, labels, masks, pixel)
-        else:
-            self._drawn(site.site_id, labels, masks, drawn, pixel)
-        self._spectra(path, labels, masks, drawn)
+        counts = masks.counts()
+        for (t1, t2), count in counts.items():
+            known = masks.mine[0].size - count.unknown
+            sizes = [np.nan if n is None else n * pixel for n in (known, *count[1:3], count.changed)]
+            self.pair_rows.append((site.site_id, t1, t2, periods.interval(t1, t2), *sizes))
+        if masks.change is None:
+            self._periods(site.site_id, masks, counts, pixel)
+        if counts:
+            self._spectra(
+                path, masks, list(counts)[-1] if masks.change is not None else (labels[0], labels[-1])
+            )
 
-    def _footprints(self, site_id: str, labels: list[str], masks: Masks, pixel: float) -> None:
-        mine, clear, _ = masks
-        known = (mine != UNKNOWN) & (clear > 0)
-        counts = pairs.changes(mine, known)
-        own = ((mine == 1) & known).sum(axis=(1, 2))
-        for i, j in pairs.wanted(labels, self.recipe.model_copy(update={"pairs": "all"})):
-            sizes = (counts.known, counts.expanded, counts.reduced, counts.changed)
-            self._pair(site_id, labels[i], labels[j], [float(table[i, j]) * pixel for table in sizes])
-        for i, label in enumerate(labels):
-            since = (counts.expanded[i - 1, i], counts.reduced[i - 1, i]) if i else (np.nan, np.nan)
-            sizes_km2 = (float(n) * pixel for n in (counts.known[i, i], own[i], *since))
-            self.period_rows.append((site_id, label, *sizes_km2))
-
-    def _drawn(
-        self, site_id: str, labels: list[str], masks: Masks, drawn: dict[tuple[str, str], int], pixel: float
+    def _periods(
+        self, site_id: str, masks: Masks, counts: dict[tuple[str, str], Count], pixel: float
     ) -> None:
-        for t1, t2 in drawn:
-            label = drawn_label(labels, masks, drawn, t1, t2)
-            changed, unknown = pairs.label_counts(label)
-            known = (label.size - unknown) * pixel
-            self._pair(site_id, t1, t2, [known, np.nan, np.nan, changed * pixel])
+        known = masks.known()
+        for i, label in enumerate(masks.periods):
+            since = counts[masks.periods[i - 1], label][1:3] if i else (np.nan, np.nan)
+            sizes = (known[i].sum(), ((masks.mine[i] == 1) & known[i]).sum(), *since)
+            self.period_rows.append((site_id, label, *(float(n) * pixel for n in sizes)))
 
-    def _pair(self, site_id: str, t1: str, t2: str, sizes: list[float]) -> None:
-        self.pair_rows.append((site_id, t1, t2, periods.interval(t1, t2), *sizes))
-
-    def _spectra(self, path: Any, labels: list[str], masks: Masks, drawn: dict[tuple[str, str], int]) -> None:
+    def _spectra(self, path: Any, masks: Masks, pair: tuple[str, str]) -> None:
         """Histograms of the first and last image of the site's longest pair."""
-        mine, clear, change = masks
-        pair = list(drawn)[-1] if change is not None and drawn else (labels[0], labels[-1])
-        i, j = labels.index(pair[0]), labels.index(pair[1])
-        if i == j:
-            return
-        if change is not None:
-            changed = drawn_label(labels, masks, drawn, *pair)
-        else:
-            both = (mine[i] != UNKNOWN) & (mine[j] != UNKNOWN) & (clear[i] > 0) & (clear[j] > 0)
-            changed = np.where(both, mine[i] != mine[j], UNKNOWN).astype(np.uint8)
+        changed = masks.label(*pair)
         pixels = zarr.open_group(path, mode="r")[cube.image_name(self.recipe)]
-        counted = np.stack([_histograms(np.asarray(pixels[date]), changed, self.recipe) for date in (i, j)])
+        dates = [masks.periods.index(period) for period in pair]
+        counted = np.stack([_histograms(np.asarray(pixels[date]), changed, self.recipe) for date in dates])
         self.histograms = counted if self.histograms is None else self.histograms + counted
 
     def tables(self, sites: gpd.GeoDataFrame) -> dict[str, pd.DataFrame]:
@@ -170,16 +149,6 @@ class Gathered:
             for k in range(BINS)
         ]
         return pd.DataFrame(rows, columns=["band", "area", "low", "high", "before", "after"])
-
-
-def drawn_label(
-    labels: list[str], masks: Masks, drawn: dict[tuple[str, str], int], t1: str, t2: str
-) -> NDArray[np.uint8]:
-    """The label drawn for a pair (y, x), unknown where either image shows nothing clear."""
-    _, clear, change = masks
-    assert change is not None
-    seen = (clear[labels.index(t1)] > 0) & (clear[labels.index(t2)] > 0)
-    return np.where(seen, change[drawn[t1, t2]], UNKNOWN).astype(np.uint8)
 
 
 def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.int64]:

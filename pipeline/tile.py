@@ -11,18 +11,15 @@ index/analysis/              sets to take a model's test scores apart; see `pipe
 import logging
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import zarr
-from numpy.typing import NDArray
 
-from models.errors import InputError, WorkError
-from models.masks import UNKNOWN
+from models.errors import InputError
 from pipeline import analysis, cube, pairs, periods, split, statistics, tables
 from pipeline.layout import Benchmark
+from pipeline.masks import Count, Masks
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe, Tiling
 
@@ -98,36 +95,17 @@ def _tile_site(task: Task) -> tuple[list[dict[str, Any]], ...]:
     labels = cube.periods_of(path)
     if not labels:
         return [], [], []
-    mine, clear, change = masks_of(path)
-    places = cube.change_of(path)
+    masks = Masks.read(path)
     wanted = far_enough(pairs.wanted(labels, recipe), cube.attributes_of(path), labels, recipe)
     tiles, tile_periods, pair_rows = [], [], []
     for y0 in starts(int(site.height), recipe.tiling):
         for x0 in starts(int(site.width), recipe.tiling):
             tile = _tile(site, y0, x0, recipe.tiling.size, task.split)
-            window = np.s_[:, y0 : y0 + tile["height"], x0 : x0 + tile["width"]]
-            masks = mine[window].reshape(len(labels), -1)
-            seen = clear[window].reshape(len(labels), -1) > 0
+            window = np.s_[y0 : y0 + tile["height"], x0 : x0 + tile["width"]]
             tiles.append(tile)
-            tile_periods += _period_rows(tile, labels, masks, seen)
-            if change is None:
-                pair_rows += _pair_rows(tile, labels, wanted, masks, (masks != UNKNOWN) & seen)
-            else:
-                drawn = change[window].reshape(len(change), -1)
-                pair_rows += _drawn_rows(tile, labels, wanted, drawn, places, seen)
+            tile_periods += _period_rows(tile, masks, window)
+            pair_rows += _pair_rows(tile, masks.counts(window), [(labels[i], labels[j]) for i, j in wanted])
     return tiles, tile_periods, pair_rows
-
-
-def masks_of(
-    path: Path,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """A cube's `mine` and `clear`, and its `change` where change itself was labelled."""
-    try:
-        group = zarr.open_group(path, mode="r")
-        mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
-        return mine, clear, np.asarray(group["change"][:]) if "change" in group else None
-    except (KeyError, FileNotFoundError):
-        raise WorkError(f"{path} has no masks: run `minebench annotate` first.") from None
 
 
 def far_enough(
@@ -168,66 +146,36 @@ def _tile(site: Any, y0: int, x0: int, size: int, part: str) -> dict[str, Any]:
     }
 
 
-def _period_rows(
-    tile: dict[str, Any], labels: list[str], masks: NDArray[np.uint8], seen: NDArray[np.bool_]
-) -> list[dict[str, Any]]:
+def _period_rows(tile: dict[str, Any], masks: Masks, window: Any) -> list[dict[str, Any]]:
     """Fractions of the tile's pixels; `mine_fraction` is of the known ones, NaN without any."""
     rows = []
-    for label, mask, clear in zip(labels, masks, seen, strict=True):
-        known = (mask != UNKNOWN) & clear
+    for i, (period, known) in enumerate(zip(masks.periods, masks.known(window), strict=True)):
+        mine, clear = masks.mine[i][window], masks.clear[i][window]
         rows.append(
             {
                 "tile_id": tile["tile_id"],
-                "period": label,
-                "mine_fraction": float((mask[known] == 1).mean()) if known.any() else float("nan"),
+                "period": period,
+                "mine_fraction": float((mine[known] == 1).mean()) if known.any() else float("nan"),
                 "unknown_fraction": float(1 - known.mean()),
-                "clear_fraction": float(clear.mean()),
+                "clear_fraction": float((clear > 0).mean()),
             }
         )
     return rows
 
 
 def _pair_rows(
-    tile: dict[str, Any],
-    labels: list[str],
-    wanted: list[tuple[int, int]],
-    masks: NDArray[np.uint8],
-    known: NDArray[np.bool_],
+    tile: dict[str, Any], counts: dict[tuple[str, str], Count], wanted: list[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    counts = pairs.changes(masks, known)
-    size = masks.shape[1]
+    """Rows of the wanted pairs; of those without a label, where change was drawn, none."""
     return [
         {
-            **_pair(tile, labels[i], labels[j]),
-            "changed": int(counts.changed[i, j]),
-            "expanded": int(counts.expanded[i, j]),
-            "reduced": int(counts.reduced[i, j]),
-            "unknown": int(size - counts.known[i, j]),
+            "tile_id": tile["tile_id"],
+            "t1": t1,
+            "t2": t2,
+            "interval": periods.interval(t1, t2),
+            "split": tile["split"],
+            **counts[t1, t2]._asdict(),
         }
-        for i, j in wanted
+        for t1, t2 in wanted
+        if (t1, t2) in counts
     ]
-
-
-def _drawn_rows(
-    tile: dict[str, Any],
-    labels: list[str],
-    wanted: list[tuple[int, int]],
-    change: NDArray[np.uint8],
-    places: dict[tuple[str, str], int],
-    seen: NDArray[np.bool_],
-) -> list[dict[str, Any]]:
-    """Pairs whose change was drawn: what expanded and what was reduced is not known of it."""
-    rows = []
-    for i, j in wanted:
-        if (place := places.get((labels[i], labels[j]))) is None:
-            continue
-        label = np.where(seen[i] & seen[j], change[place], UNKNOWN)
-        changed, unknown = pairs.label_counts(label)
-        row = {"changed": changed, "expanded": None, "reduced": None, "unknown": unknown}
-        rows.append({**_pair(tile, labels[i], labels[j]), **row})
-    return rows
-
-
-def _pair(tile: dict[str, Any], t1: str, t2: str) -> dict[str, Any]:
-    interval = periods.interval(t1, t2)
-    return {"tile_id": tile["tile_id"], "t1": t1, "t2": t2, "interval": interval, "split": tile["split"]}

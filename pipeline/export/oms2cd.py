@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from models.errors import InputError
-from models.masks import UNKNOWN, change_label
+from models.masks import UNKNOWN
 from models.progress import progress
 from pipeline import cube, geodesy, grid
 from pipeline.export import SPLITS, Job, binary, eight_bit
+from pipeline.masks import Masks
 
 FULL = 10000
 HEAD = ("id", "imageA", "imageB", "mask")
@@ -61,14 +62,14 @@ def _site(job: Job, site: Any, split: str) -> list[dict[str, str]]:
     facility, path = _name(site), job.benchmark.cube(site.site_id)
     box = grid.of_site(site, job.recipe.sensor.resolution)
     group, attributes = zarr.open_group(path, mode="r"), cube.attributes_of(path)
-    labels = attributes["periods"]
+    masks = Masks.read(path)
     _tif(job.folder / "area_mask" / f"{facility}.tif", np.asarray(group["aoi"][:])[np.newaxis] * 255, box)
     tiles = set(job.tiles.tile_id[job.tiles.site_id == site.site_id])
     own = job.pairs[job.pairs.tile_id.isin(tiles)][["t1", "t2"]].drop_duplicates()
     rows: list[dict[str, str]] = []
     files: dict[str, str] = {}
     for number, (t1, t2) in enumerate(own.itertuples(index=False)):
-        label = _label(group, path, labels, t1, t2)
+        label = masks.label(t1, t2)
         if (unknown := int((label == UNKNOWN).sum())) > job.max_unknown * label.size:
             job.left_out += 1
             continue
@@ -81,22 +82,9 @@ def _site(job: Job, site: Any, split: str) -> list[dict[str, str]]:
         job.count(split)
     shown = [job.recipe.sensor.bands.index(band) for band in job.recipe.sensor.rgb]
     for period, name in files.items():
-        pixels = np.asarray(group[cube.image_name(job.recipe)][labels.index(period)])[shown]
+        pixels = np.asarray(group[cube.image_name(job.recipe)][masks.periods.index(period)])[shown]
         _tif(job.folder / name, eight_bit(pixels, FULL), box)
     return rows
-
-
-def _label(group: zarr.Group, path: Path, labels: list[str], t1: str, t2: str) -> NDArray[np.uint8]:
-    """A pair's label over the whole scene."""
-    i, j = labels.index(t1), labels.index(t2)
-    drawn = cube.change_of(path)
-    if drawn:
-        label = np.array(group["change"][drawn[t1, t2]])
-    else:
-        label = change_label(np.asarray(group["mine"][i]), np.asarray(group["mine"][j]))
-    for date in (i, j):
-        label[np.asarray(group["clear"][date]) == 0] = UNKNOWN
-    return label
 
 
 def _tif(path: Path, pixels: NDArray[np.uint8], box: GeoBox) -> None:

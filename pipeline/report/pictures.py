@@ -12,10 +12,10 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.masks import change_label
 from pipeline import cube
 from pipeline.catalog import files
 from pipeline.layout import Benchmark
+from pipeline.masks import Masks
 from pipeline.recipe import Recipe
 
 SITES_SHOWN = 5
@@ -56,17 +56,9 @@ class Looks:
         return np.asarray(self._group(site_id)["clear"][date])
 
     def change(self, tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
-        """A tile's change label: as drawn, or from the two masks."""
-        group, drawn = self._group(tile.site_id), cube.change_of(self.benchmark.cube(tile.site_id))
-        dates = [self.periods(tile.site_id).index(t) for t in (t1, t2)]
+        """A tile's change label."""
         window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
-        if drawn:
-            label = np.array(group["change"][drawn[t1, t2]])[window]
-        else:
-            label = change_label(*(np.asarray(group["mine"][date])[window] for date in dates))
-        for date in dates:
-            label[self.clear(tile.site_id, date)[window] == 0] = 255
-        return label
+        return Masks.read(self.benchmark.cube(tile.site_id)).label(t1, t2, window)
 
     def image(self, site_id: str, date: int) -> Picture:
         """True colour (y, x, 3)."""

@@ -13,7 +13,9 @@ import zarr
 from ruamel.yaml import YAML
 
 from models import data
-from pipeline import annotate, catalog, check, compose, fetch, geodesy, layout, recipe, sites, tile
+from models.evaluate import evaluate
+from models.train import Settings, train
+from pipeline import annotate, catalog, check, compose, fetch, geodesy, layout, recipe, report, sites, tile
 from pipeline.new import scaffold
 from pipeline.synthetic import archive
 from tests.conftest import ROOT
@@ -49,11 +51,16 @@ def small(root: Path, name: str, radius_m: float, changes: dict[str, dict[str, A
 
 
 def built(benchmark: layout.Benchmark) -> recipe.Recipe:
-    """Every stage up to the catalog."""
+    """Every stage, a few steps of training among them."""
     loaded = recipe.load(benchmark.recipe)
     sites.build(benchmark, loaded)
     for stage in (archive, fetch, compose, annotate, tile, catalog):
         stage.build(benchmark, loaded, 2, None)
+    train(benchmark.data, "fc-siam-diff", SETTINGS)
+    scores = evaluate(benchmark.data, "fc-siam-diff")
+    assert sum(scores["pixels"].values()) > 0
+    report.build(benchmark, loaded)
+    assert "fc-siam-diff" in benchmark.report.read_text()
     return loaded
 
 
@@ -61,6 +68,7 @@ def tables(benchmark: layout.Benchmark, *names: str) -> list[pd.DataFrame]:
     return [pd.read_parquet(benchmark.table(name)) for name in names]
 
 
+SETTINGS = Settings(steps=2, batch=2, crop=64, validate_every=2, validation_items=2, options={"width": 4})
 THIRDS = {"train": 0.34, "val": 0.33, "test": 0.33}
 
 
