@@ -33,11 +33,11 @@ from pipeline.kept import Kept
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Import, Recipe, Synthetic, Xyz
-from pipeline.sources import earthengine, local, raster, sentinel2, stac, window, xyz
+from pipeline.sources import earthengine, gdal, local, raster, sentinel2, stac, window, xyz
 
 log = logging.getLogger(__name__)
 CODE = (sys.modules[__name__], choosing, coregister, kept, offsets, reading, selection,
-        raster, stac, local, sentinel2, window, xyz, *earthengine.CODE)  # fmt: skip
+        gdal, raster, stac, local, sentinel2, window, xyz, *earthengine.CODE)  # fmt: skip
 PERSONAL = {"parallel", "project", "service_account_key", "url", "sign", "key_from", "per_second"}
 """Options of a source that say who asks and how fast, and nothing about the pixels."""
 

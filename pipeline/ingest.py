@@ -1,7 +1,7 @@
 """Command `ingest`: published files become a benchmark, by the stages that make any other.
 
-Writes catalogs/<name>/ (recipe.yaml, split.csv) and runs `sites` to `catalog`; `dvc repro` can take over
-from there. Nothing is resampled and nothing tiled that is already: see `pipeline.imported`.
+Writes catalogs/<name>/ (recipe.yaml, mines/split.csv) and runs `sites` to `catalog`; `dvc repro` can take
+over from there. Nothing is resampled and nothing tiled that is already: see `pipeline.imported`.
 """
 
 import json
@@ -73,7 +73,7 @@ def _scaffold(benchmark: Benchmark, layout: str, path: Path) -> None:
             (folder / "README.md").write_text(text)
         splits = _splits(files)
         if splits is not None:
-            splits.to_csv(draft.folder / "split.csv", index=False)
+            splits.to_csv(draft.mines / "split.csv", index=False)
         _write(draft.recipe, _content(benchmark.name, layout, path, facts, splits is not None))
         recipe.load(draft.recipe)
 

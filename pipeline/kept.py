@@ -14,12 +14,12 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import rasterio
 import rasterio.crs
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from models.files import replacing, sha256
+from pipeline.sources import gdal
 
 SUMS = "SHA256SUMS"
 OWN = {SUMS, "ORIGIN", "scenes.parquet"}
@@ -121,12 +121,12 @@ class Kept:
             (self.folder / name).unlink(missing_ok=True)
 
     def read(self, name: str) -> NDArray[Any]:
-        with rasterio.open(self.folder / name) as file:
+        with gdal.opened(self.folder / name) as file:
             return file.read()
 
     def described(self, name: str) -> tuple[list[str], NDArray[Any]]:
         """Band names and (band, y, x) pixels."""
-        with rasterio.open(self.folder / name) as file:
+        with gdal.opened(self.folder / name) as file:
             return list(file.descriptions), file.read()
 
     def write(self, name: str, pixels: NDArray[Any], area: GeoBox, bands: Sequence[str]) -> None:
@@ -139,7 +139,7 @@ class Kept:
             "zstd_level": 1, "predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256,
         }  # fmt: skip
         with replacing(path) as temporary:
-            with rasterio.open(temporary, "w", **profile) as file:
+            with gdal.opened(temporary, "w", **profile) as file:
                 file.write(pixels)
                 file.descriptions = tuple(bands)
             digest = sha256(temporary)

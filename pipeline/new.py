@@ -14,6 +14,7 @@ from pipeline.layout import Benchmark
 from pipeline.plan import Estimate, estimate
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+ABOUT_PUBLISHED = "{} is fetched from its publisher, or taken from this folder where the file is put here.\n"
 ABOUT_ANNOTATIONS = (
     "Footprint polygons with a column `year` or `date` go here, or change polygons with columns `t1` and\n"
     "`t2` where the recipe's labels are of kind change (GeoPackage, GeoJSON, Shapefile or GeoParquet).\n"
@@ -50,7 +51,9 @@ def scaffold(
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, root)
         draft.mines.mkdir(parents=True)
-        if not is_published:
+        if is_published:
+            (draft.mines / "README.md").write_text(ABOUT_PUBLISHED.format(mine_list))
+        else:
             _copy_list(path, draft.mines)
         draft.annotations.mkdir()
         (draft.annotations / "README.md").write_text(ABOUT_ANNOTATIONS)

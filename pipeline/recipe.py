@@ -336,7 +336,7 @@ class Tiling(Part):
 class Split(Part):
     """Fractions of the sites; close sites stay together.
 
-    `by: tile` draws tiles, and `by: list` takes `list`, a CSV in the benchmark's folder with columns
+    `by: tile` draws tiles, and `by: list` takes `list`, a CSV in the benchmark's mines/ with columns
     site_id (or name) and split: both can put neighbours into different splits, which is measured
     and said (index/statistics/leakage.parquet).
     """

@@ -32,7 +32,7 @@ def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict
 
 def listed(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
     """Splits from the recipe's CSV, by site_id or name. InputError names the row or the site."""
-    path = benchmark.folder / str(rule.list)
+    path = benchmark.mines / str(rule.list)
     try:
         table = pd.read_csv(path, dtype=str)
     except FileNotFoundError:

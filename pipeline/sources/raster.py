@@ -18,6 +18,7 @@ from rasterio.windows import Window
 
 from models.errors import WorkError
 from pipeline import grid as grids
+from pipeline.sources import gdal
 from pipeline.sources.remote import Opener, Signer, Unsigned
 
 GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64}
@@ -53,7 +54,9 @@ def opened(href: str, signed: Signer | None = None, parallel: int = 20) -> Itera
     """A raster file, local or remote; whatever fails while it is open is one WorkError."""
     opener = Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
     try:
-        with rasterio.Env(**GDAL), rasterio.open(href, driver=_driver(href), opener=opener) as file:
+        if opener is not None:
+            opener.start()
+        with rasterio.Env(**GDAL), gdal.opened(href, driver=_driver(href), opener=opener) as file:
             yield file
     except (RasterioError, OSError) as error:
         if opener is None or opener.error is None:

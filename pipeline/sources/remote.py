@@ -47,7 +47,7 @@ class RangeFile:
 
     def __init__(self, url: str, opener: "Opener") -> None:
         self.url, self.opener, self.position = url, opener, 0
-        self.head, self.size = opener.fetch(url, 0, HEAD_BYTES)
+        self.head, self.size = opener.start()
 
     def read(self, size: int = -1) -> bytes:
         left = self.size - self.position
@@ -115,6 +115,14 @@ class Opener(MultiByteRangeResourceContainer):
         self.url, self.signed, self.parallel = url, signed, parallel
         self.error: WorkError | None = None
         self.lock = threading.Lock()
+        self.head: tuple[bytes, int] | None = None
+
+    def start(self) -> tuple[bytes, int]:
+        """The file's first bytes and its size, asked for once. Done before GDAL opens the file, it
+        keeps the network out of the time in which no other file can be opened."""
+        if self.head is None:
+            self.head = self.fetch(self.url, 0, HEAD_BYTES)
+        return self.head
 
     def fetch(self, url: str, start: int, size: int) -> tuple[bytes, int]:
         options: dict[str, Any] = {"signed": self.signed, "parallel": self.parallel}

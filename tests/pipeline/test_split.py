@@ -93,8 +93,8 @@ def test_tiles_at_random_keep_the_fractions_and_are_the_same_every_time() -> Non
 
 def listed(tmp_path: Path, text: str) -> tuple[Benchmark, Split]:
     benchmark = Benchmark("b", tmp_path)
-    benchmark.folder.mkdir(parents=True)
-    (benchmark.folder / "split.csv").write_text(text)
+    benchmark.mines.mkdir(parents=True)
+    (benchmark.mines / "split.csv").write_text(text)
     return benchmark, Split(by="list", list="split.csv")
 
 
