@@ -28,7 +28,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     composites = tables.read(benchmark.table("composites"), "compose")
     tiles = tables.read(benchmark.table("tiles"), "tile")
     pairs = tables.read(benchmark.table("pairs"), "tile")
-    sites = sites.merge(tiles.drop_duplicates("site_id")[["site_id", "split"]], how="left", on="site_id")
+    sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
     counted = statistics.read(benchmark)
     runs = _runs(benchmark)
     look = pictures.Looks(benchmark, recipe)
@@ -136,6 +136,11 @@ def _shifts(scenes: pd.DataFrame) -> dict[str, Any]:
         "before": (before.median(), before.quantile(0.9)),
         "after": (after.median(), after.quantile(0.9)),
     }
+
+
+def _split_of_sites(tiles: pd.DataFrame) -> pd.Series:
+    """The split of each site's tiles; `mixed` where they are of several."""
+    return tiles.groupby("site_id").split.agg(lambda own: own.iloc[0] if len(set(own)) == 1 else "mixed")
 
 
 def _balanced(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline import coregister, countries, geodesy
 from pipeline.report.pictures import Run
 
-SPLIT_COLOURS = {"train": "#3b6fb6", "val": "#e0a02e", "test": "#c8413b"}
+SPLIT_COLOURS = {"train": "#3b6fb6", "val": "#e0a02e", "test": "#c8413b", "mixed": "#6a4c93"}
 GREY = "#8a8f98"
 FONT = {
     "svg.fonttype": "none",

@@ -146,7 +146,11 @@ def test_openpit_hr(tmp_path: Path) -> None:
     # Four tiles that touch each other: all of a site is near when any of it is trained on.
     trained = set(tiles.site_id[tiles.split == "train"])
     near = tiles[tiles.split == "test"].site_id.isin(trained).mean()
-    assert leakage.set_index("split").share["test"] == pytest.approx(near)
+    share = leakage.set_index("split").share["test"]
+    assert share == pytest.approx(near)
+    page = benchmark.report.read_text()
+    assert "this split leaks" in page
+    assert f"{share:.1%} of the test pixels lie within one tile of a training tile" in page
     item = data.open(benchmark.data, split="train")[0]  # the recipe asks for neighbours
     assert item["a_context"].shape == item["a"].shape == (3, 256, 256)
     assert check.check(benchmark) > 0
