@@ -115,7 +115,7 @@ class Exported:
         if self.left_out:
             text += f"; {self.left_out:,} pairs left out because too much of them is unknown"
         if self.made_known:
-            text += f"; {self.made_known:,} unknown pixels became unchanged"
+            text += f"; {self.made_known:,} unknown pixels became 0"
         return f"{self.folder} ({text})"
 
 

@@ -57,6 +57,7 @@ def _tile(
         if unknown > job.max_unknown * mask.size:
             job.left_out += 1
             continue
+        job.made_known += unknown
         name = f"{tile.tile_id}_{period}.png"
         Image.fromarray(job.rgb(image)[inside]).save(job.folder / "images" / name)
         number = len(images) + 1
