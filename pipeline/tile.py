@@ -127,8 +127,8 @@ def far_enough(
 
 
 def months_between(first: date, last: date) -> float:
-    """Months from one day to a later one, by the mean length of a month."""
-    return (last - first).days / 30.436875
+    """Months from one day to a later one, by their mean length."""
+    return (last - first).days / statistics.MONTH_DAYS
 
 
 def _tile(site: Any, y0: int, x0: int, size: int, part: str) -> dict[str, Any]:

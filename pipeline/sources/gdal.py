@@ -2,8 +2,8 @@
 
 rasterio gives GDAL a file system of its own for every file opened through Python, and takes it away when
 the file is closed; GDAL changes that list without a lock, while other threads look through it for every
-file they open (rasterio #3636). Seen here as a crash of `fetch` in one of some hundred runs. Reading goes on
-in parallel.
+file they open (rasterio #3636). `fetch` crashed here once, and this is the likely cause. Reading goes on in
+parallel.
 """
 
 import threading
