@@ -115,6 +115,23 @@ def test_scenes_and_masks_of_eurominenet(tmp_path: Path) -> None:
     assert countries.country.tolist() == ["DEU"]
 
 
+def test_images_and_masks_of_years_in_one_folder(tmp_path: Path) -> None:
+    published.euromine(tmp_path / "made", sites=4)
+    for path in sorted((tmp_path / "made").rglob("*.tif")):
+        suffix = "_mask.tif" if path.parent.name == "label" else ".tif"
+        target = tmp_path / "files" / path.parents[1].name / f"{path.stem[-4:]}{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    benchmark, made = ingested(tmp_path, "euro", "euromine", tmp_path / "files")
+    assert (made.sites, made.left_out) == (4, ())
+    image, mask = published.scene(0, (109, 286), bands=10, grown=2)
+    cube = zarr.open_group(benchmark.cube("germany-1"), mode="r")
+    assert np.array_equal(cube["reflectance"][1], image.astype(np.uint16) * 20)
+    assert np.array_equal(cube["mine"][1], mask)
+    # Nothing is said of splits: they are made, by site.
+    assert set(pd.read_parquet(benchmark.table("tiles")).split) == {"train", "val", "test"}
+
+
 def test_pixels_in_degrees_stay_in_degrees(tmp_path: Path, monkeypatch) -> None:
     written = published.tif
 
