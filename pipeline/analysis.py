@@ -107,7 +107,8 @@ def _window(tile: Any, pair: Any) -> Row:
 
 
 def region_of(label: NDArray[np.uint8], tile: Any, shape: tuple[int, int]) -> tuple[int, int, int] | None:
-    """The tile's eighth (y, x, size, site pixels) with most change, of those that fit; None without."""
+    """The tile's eighth with most change, of those that fit: (y, x) in the site and its side, pixels; None
+    without."""
     size = tile.height // CELLS
     changed = (label[: size * CELLS, : size * CELLS] == 1).reshape(CELLS, size, CELLS, size).sum(axis=(1, 3))
     reach = tile.height - size

@@ -103,12 +103,15 @@ def _paired(table: gpd.GeoDataFrame, recipe: Recipe, path: Path) -> gpd.GeoDataF
     """Outlines of change; `when` is the two periods' labels with a bar between."""
     if missing := [column for column in ("t1", "t2") if column not in table]:
         raise InputError(f"{path} has no column '{missing[0]}': change is drawn between two periods.")
-    known = {period.label for period in recipe.periods.periods()}
+    order = {period.label: place for place, period in enumerate(recipe.periods.periods())}
     when = []
-    for row, (t1, t2) in enumerate(zip(table.t1.map(_label), table.t2.map(_label), strict=True), 1):
-        if strange := [label for label in (t1, t2) if label not in known]:
+    for row, given in enumerate(zip(table.t1, table.t2, strict=True), 1):
+        pair = [str(value) if str(value) in order else _label(value) for value in given]
+        if strange := [label for label in pair if label not in order]:
             raise InputError(f"{path} row {row}: '{strange[0]}' is no period of the recipe.")
-        when.append(f"{t1}|{t2}")
+        if pair[0] == pair[1]:
+            raise InputError(f"{path} row {row}: t1 and t2 are both '{pair[0]}'; change needs two periods.")
+        when.append("|".join(sorted(pair, key=lambda label: order[label])))
     return _kept(table, when)
 
 
@@ -145,7 +148,7 @@ def _annotate_site(task: tuple[Benchmark, Recipe, Any, gpd.GeoDataFrame, str | N
         return False
     inputs: list[Any] = [
         images,
-        recipe.labels.model_dump(),
+        recipe.labels.model_dump(exclude={"meaning"}),
         list(labels.when),
         [g.wkt for g in labels.geometry],
     ]

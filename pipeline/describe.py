@@ -18,6 +18,7 @@ from models.files import replacing, sha256, write_json
 from pipeline import __version__, statistics, tables, upstream
 from pipeline.layout import Benchmark
 from pipeline.recipe import Recipe
+from pipeline.split import NAMES
 
 TABLES = ("sites", "scenes", "composites", "tiles", "tile_periods", "pairs")
 TYPES = ((pa.types.is_boolean, "sc:Boolean"), (pa.types.is_integer, "sc:Integer"),
@@ -59,7 +60,8 @@ def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
         "leakage": counted["leakage"].set_index("split").share.to_dict(),
         "sites": counted["sites"], "countries": sorted(counted["sites"].country.dropna().unique()),
         "periods": [period.label for period in recipe.periods.periods()],
-        "parquet": (folder / "data").is_dir(), "synthetic": recipe.source.name == "synthetic",
+        "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
+        "synthetic": recipe.source.name == "synthetic",
     }  # fmt: skip
     for name in ("README.md", "LICENCES.md"):
         with replacing(folder / name) as temporary:

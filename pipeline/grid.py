@@ -48,6 +48,11 @@ def of_site(site: Any, resolution: float) -> GeoBox:
     return GeoBox(shape, transform, f"EPSG:{int(site.epsg)}" if site.epsg else None)
 
 
+def placeless(sites: Any) -> bool:
+    """Whether a benchmark's tiles came as files without a place, so that nothing is near anything."""
+    return bool((sites.epsg == 0).any())
+
+
 def pixel_km2(site: Any, resolution: float) -> float:
     """Area of a site's pixel: nominal in metres, by latitude where pixels are degrees."""
     box = of_site(site, resolution)

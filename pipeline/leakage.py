@@ -22,7 +22,7 @@ def measure(sites: gpd.GeoDataFrame, tiles: pd.DataFrame, recipe: Recipe) -> pd.
     tile (edge to edge, along rows and columns), and their share; NaN where tiles have no place."""
     rows: list[tuple[str, int, int | None, float]] = []
     for name in ("val", "test"):
-        if (sites.epsg == 0).any():
+        if grid.placeless(sites):
             rows.append((name, int((tiles.height * tiles.width)[tiles.split == name].sum()), None, np.nan))
             continue
         whole = near = 0.0

@@ -10,7 +10,7 @@ import geopandas as gpd
 import pandas as pd
 
 from models.errors import InputError, WorkError
-from pipeline import geodesy
+from pipeline import geodesy, grid
 from pipeline.layout import Benchmark
 from pipeline.recipe import Split
 
@@ -67,7 +67,7 @@ def folds(sites: gpd.GeoDataFrame, rule: Split) -> pd.DataFrame:
     far as units allow. `country`: one country is tested on, and a tenth of the others' units is for
     validation; sites of another country that are linked with one of its own are left out (`none`).
     """
-    if (sites.epsg == 0).any():
+    if grid.placeless(sites):
         return pd.DataFrame(columns=["scheme", "fold", "site_id", "split"])
     near = max(rule.min_distance_m, 1.0)
     units = geodesy.groups(len(sites), geodesy.near_pairs(list(sites.geometry), near))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import InputError
-from pipeline import analysis, cube, pairs, periods, split, statistics, tables
+from pipeline import analysis, cube, grid, pairs, periods, split, statistics, tables
 from pipeline.layout import Benchmark
 from pipeline.masks import Count, Masks
 from pipeline.parallel import each_site
@@ -58,7 +58,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
         drawn = split.of_tiles(list(tiles.tile_id), recipe.split)
         tiles["split"], pair_rows["split"] = tiles.tile_id.map(drawn), pair_rows.tile_id.map(drawn)
     tiles, pair_rows = tiles[TILE], pair_rows[PAIR].astype({"expanded": "Int64", "reduced": "Int64"})
-    beyond = "none" if placeless(sites) else recipe.tiling.beyond
+    beyond = "none" if grid.placeless(sites) else recipe.tiling.beyond
     tiles.attrs = {"beyond": beyond, "neighbours": recipe.tiling.neighbours}
     for name, table in (("tiles", tiles), ("tile_periods", tile_periods[TILE_PERIOD]), ("pairs", pair_rows)):
         tables.write(table, benchmark.table(name))
@@ -66,11 +66,6 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     statistics.build(benchmark, recipe, sites, tiles, pair_rows)
     analysis.build(benchmark, recipe, sites, tiles, pair_rows, workers, scheduler)
     return len(tiles)
-
-
-def placeless(sites: Any) -> bool:
-    """Whether the tiles came as files without a place, so that they have no neighbours."""
-    return bool((sites.epsg == 0).any())
 
 
 def starts(length: int, tiling: Tiling) -> list[int]:

@@ -32,7 +32,7 @@ HEAD = ("id", "imageA", "imageB", "mask")
 
 def write(job: Job) -> None:
     """Write every site. InputError where sites have no place, or no split of their own."""
-    if (job.sites.epsg == 0).any():
+    if grid.placeless(job.sites):
         raise InputError("OMS2CD keeps scenes with a place: this benchmark's tiles came without.")
     if job.tiles.groupby("site_id").split.nunique().max() > 1:
         raise InputError("OMS2CD splits by site, this benchmark by tile: set split.by to site.")

@@ -29,7 +29,8 @@ def draw(benchmark: layout.Benchmark, rows: list[tuple[object, ...]], columns: l
 def test_what_was_drawn_is_the_label(drawn) -> None:
     benchmark, loaded, sites = drawn
     shapes = {site.site_id: site.geometry.centroid.buffer(0.001) for site in sites.itertuples()}
-    rows = [("2021", "2023", shape) for shape in shapes.values()]
+    # Whichever period is named first.
+    rows = [(*("2021", "2023")[:: 1 if i else -1], shape) for i, shape in enumerate(shapes.values())]
     draw(benchmark, [*rows, ("2021", "2022", None)], ["t1", "t2"])
     annotate.build(benchmark, loaded, 2, None)
     tile.build(benchmark, loaded, 2, None)
@@ -67,6 +68,7 @@ def test_going_back_to_footprints_leaves_no_drawn_change(drawn) -> None:
     [
         (("2021",), ["t1"], "no column 't2'"),
         (("2021", "2029"), ["t1", "t2"], "row 1: '2029' is no period"),
+        (("2021", "2021"), ["t1", "t2"], "row 1: t1 and t2 are both '2021'"),
     ],
 )
 def test_bad_annotations_are_named(drawn, row: tuple[str, ...], columns: list[str], message: str) -> None:
