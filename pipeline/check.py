@@ -58,9 +58,13 @@ def _load(benchmark: Benchmark) -> list[Node]:
 
 
 def _promised(nodes: list[Node]) -> dict[Path, dict[str, Any]]:
-    """Every file that an asset stands for, with its size and SHA-256."""
+    """Every file that an asset or a link stands for, with its size and SHA-256."""
     promised: dict[Path, dict[str, Any]] = {}
     for path, content in nodes:
+        for link in content["links"]:
+            if "file:checksum" in link:
+                stated = {"sha256": link["file:checksum"][4:], "size": link["file:size"]}
+                promised[(path.parent / link["href"]).resolve()] = stated
         for asset in content.get("assets", {}).values():
             target = (path.parent / asset["href"]).resolve()
             for name, digest in asset.get("minebench:files", {}).items():

@@ -18,12 +18,20 @@ import stac_geoparquet.arrow
 from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from models.errors import WorkError
-from models.files import replacing, write_json
+from models.files import replacing, sha256, write_json
 from pipeline import __version__, describe, tables
 from pipeline.catalog import collection
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe
+
+BESIDE = (
+    ("items", "items.parquet", "application/vnd.apache.parquet"),
+    ("describedby", "README.md", "text/markdown"),
+    ("license", "LICENCES.md", "text/markdown"),
+    ("alternate", "croissant.json", "application/ld+json"),
+)
+"""Files beside the catalog's root: relation, name, media type."""
 
 
 def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
@@ -50,6 +58,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> No
     root = {
         "type": "Catalog",
         "stac_version": "1.1.0",
+        "stac_extensions": [collection.EXTENSION.format("file/v2.1.0")],
         "id": benchmark.name,
         "title": recipe.title,
         "description": f"{recipe.title}. Made by minebench {__version__}. {recipe.citation}".strip(),
@@ -59,19 +68,17 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> No
                 {"rel": "child", "href": f"./{site}/collection.json", "type": "application/json"}
                 for site in site_ids
             ),
-            *_search(benchmark),
-            {"rel": "describedby", "href": "./README.md", "type": "text/markdown"},
-            {"rel": "license", "href": "./LICENCES.md", "type": "text/markdown"},
-            {"rel": "alternate", "href": "./croissant.json", "type": "application/ld+json"},
+            *(_link(benchmark, *beside) for beside in BESIDE if (benchmark.stac / beside[1]).is_file()),
         ],
     }
     write_json(root, benchmark.stac / "catalog.json")
 
 
-def _search(benchmark: Benchmark) -> list[dict[str, str]]:
-    if not (benchmark.stac / "items.parquet").is_file():
-        return []
-    return [{"rel": "items", "href": "./items.parquet", "type": "application/vnd.apache.parquet"}]
+def _link(benchmark: Benchmark, rel: str, name: str, media_type: str) -> dict[str, Any]:
+    """A file beside the root, with size and checksum as assets have them."""
+    path = benchmark.stac / name
+    sums = {"file:size": path.stat().st_size, "file:checksum": "1220" + sha256(path)}
+    return {"rel": rel, "href": f"./{name}", "type": media_type, **sums}
 
 
 def _write_items(benchmark: Benchmark) -> None:

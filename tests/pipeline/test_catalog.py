@@ -150,6 +150,15 @@ def stale_index(project: Path) -> None:
     assert run("catalog", cwd=project).returncode == 0
 
 
+def changed_card(project: Path) -> None:
+    path = project / "catalogs/tiny/stac/README.md"
+    path.write_text(path.read_text().replace("synthetic", "authentic"))
+
+
+def lost_croissant(project: Path) -> None:
+    (project / "catalogs/tiny/stac/croissant.json").unlink()
+
+
 def invalid(project: Path) -> None:
     path = sorted(project.glob("catalogs/tiny/stac/*/2021/*_2021.json"))[0]
     content = json.loads(path.read_text())
@@ -175,6 +184,8 @@ def cube_file(project: Path) -> Path:
         (lambda p: flip(p / "data/tiny/index/pairs.parquet"), "1 damaged:\n.*pairs.parquet"),
         (stale_index, "1 stale or wrong in the index:\n.*differs from its cube"),
         (invalid, "1 invalid STAC:\n"),
+        (changed_card, "1 damaged:\n.*README.md"),
+        (lost_croissant, "1 missing:\n.*croissant.json"),
     ],
 )  # fmt: skip
 def test_check_finds_damage_and_lists_it(project: Path, damage, says: str) -> None:
