@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test check bench env
+.PHONY: repro test slow check bench env
 repro: env
 	dvc repro
 
 test: env
 	python -m pytest -n 2
+
+slow: env
+	python -m pytest -n 1 -m slow
 
 check: env
 	ruff check . && ruff format --check . && mypy

@@ -52,6 +52,7 @@ class Pairs(Dataset[dict[str, Any]]):
         neighbours: str | None = None,
     ) -> None:
         self.cubes, self.pairs, self.scale = cubes, pairs.reset_index(drop=True), scale
+        self.rows: list[Any] = list(self.pairs.itertuples())
         self.neighbours = neighbours
         self.tiles = {tile.tile_id: tile for tile in tiles.itertuples()}
 
@@ -59,7 +60,7 @@ class Pairs(Dataset[dict[str, Any]]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pair: Any = self.pairs.iloc[index]
+        pair = self.rows[index]
         tile = self.tiles[pair.tile_id]
         dates = self.dates(tile, pair)
         pixels, _ = self.cubes.read(tile, dates)
@@ -147,7 +148,7 @@ def open(
         raise InputError(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
     tiles = read_table(benchmark_dir, "tiles")
     wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
-    beyond = _beyond(benchmark_dir, tiles) if wanted else None
+    beyond = beyond_of(benchmark_dir, tiles) if wanted else None
     if fold is not None:
         tiles = folded(benchmark_dir, tiles, fold)
     chosen = tiles[tiles.split == split]
@@ -167,8 +168,14 @@ def open(
     return Pairs(cubes, chosen, pairs[pairs.tile_id.isin(chosen.tile_id)], scale, beyond)
 
 
-def _beyond(benchmark_dir: Path, tiles: pd.DataFrame) -> str:
+def bands_of(benchmark_dir: Path) -> list[str]:
+    """The bands of the benchmark's images."""
+    return Cubes(benchmark_dir).bands(read_table(benchmark_dir, "tiles").site_id.iloc[0])
+
+
+def beyond_of(benchmark_dir: Path, tiles: pd.DataFrame | None = None) -> str:
     """How the recipe continues a site beyond its edge. InputError where tiles have no neighbours."""
+    tiles = read_table(benchmark_dir, "tiles") if tiles is None else tiles
     beyond = str(tiles.attrs.get("beyond", "none"))
     if beyond == "none":
         raise InputError(f"The tiles of {benchmark_dir} came without a place: they have no neighbours.")

@@ -26,8 +26,9 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(label: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
-    """Show progress of `total` units on stderr; yields the function that counts one as done."""
+def progress(label: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
+    """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
+    as it is told, and shows a `note` beside the rate."""
     console = Console(stderr=True)
     columns = (
         TextColumn(label),
@@ -35,7 +36,14 @@ def progress(label: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total, unit=unit)
-        yield lambda: bar.advance(task)
+        task = bar.add_task(label, total=total, unit=unit, note="")
+
+        def advance(count: int = 1, note: str = "") -> None:
+            bar.advance(task, count)
+            if note:
+                bar.update(task, note=note)
+
+        yield advance

@@ -1,24 +1,71 @@
-"""Models by name: one dictionary a task, one architecture a file."""
+"""Models by name. A new one is a file with its class and its RECIPE, and a line here.
+
+Files are imported when a model of theirs is asked for: naming models needs neither torch nor
+transformers.
+"""
 
 import difflib
-from collections.abc import Callable
-from typing import Any
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from models.change.fc_siam_diff import FCSiamDiff
 from models.errors import InputError
-from models.segmentation.unet import UNet
 
-REGISTRY: dict[str, dict[str, Callable[..., nn.Module]]] = {
-    "change": {"fc-siam-diff": FCSiamDiff},
-    "segmentation": {"unet": UNet},
+if TYPE_CHECKING:
+    from models.base import Model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model is, as "file.Class" under its task's package, and the options its name stands for."""
+
+    where: str
+    options: dict[str, Any]
+
+
+def _entry(where: str, **options: Any) -> Entry:
+    return Entry(where, options)
+
+
+REGISTRY: dict[str, dict[str, Entry]] = {
+    "change": {
+        "cva": _entry("cva.CVA"),
+        "ir-mad": _entry("ir_mad.IRMAD"),
+        "fc-ef": _entry("fc_ef.FCEF"),
+        "fc-siam-diff": _entry("fc_siam_diff.FCSiamDiff"),
+        "fc-siam-conc": _entry("fc_siam_conc.FCSiamConc"),
+        "snunet": _entry("snunet.SNUNet"),
+        "bit": _entry("bit.BIT"),
+        "changeformer": _entry("changeformer.ChangeFormer"),
+        "tinycd": _entry("tinycd.TinyCD"),
+        "insinet": _entry("insinet.INSINet"),
+        "minenetcd-resnet18": _entry("minenetcd.MineNetCD", backbone="resnet18"),
+        "minenetcd-resnet50": _entry("minenetcd.MineNetCD", backbone="resnet50"),
+        "minenetcd-swin-t": _entry("minenetcd.MineNetCD", backbone="swin-t"),
+        "minenetcd-swin-s": _entry("minenetcd.MineNetCD", backbone="swin-s"),
+        "minenetcd-swin-b": _entry("minenetcd.MineNetCD", backbone="swin-b"),
+    },
+    "segmentation": {
+        "unet": _entry("unet.UNet"),
+        "segformer-b0": _entry("segformer.SegFormer", size="b0"),
+        "segformer-b1": _entry("segformer.SegFormer", size="b1"),
+        "segformer-b2": _entry("segformer.SegFormer", size="b2"),
+        "segformer-b3": _entry("segformer.SegFormer", size="b3"),
+        "segformer-b4": _entry("segformer.SegFormer", size="b4"),
+        "segformer-b5": _entry("segformer.SegFormer", size="b5"),
+        "upernet-swin-t": _entry("upernet.UPerNet", backbone="swin-t"),
+        "upernet-swin-b": _entry("upernet.UPerNet", backbone="swin-b"),
+        "upernet-convnext-b": _entry("upernet.UPerNet", backbone="convnext-b"),
+        "deeplabv3-mobilevitv2": _entry("deeplabv3_mobilevitv2.DeepLabV3MobileViTV2"),
+        "mask2former-swin-t": _entry("mask2former.Mask2Former", backbone="swin-t"),
+        "mask2former-swin-b": _entry("mask2former.Mask2Former", backbone="swin-b"),
+    },
 }
 
 
 def names(task: str) -> list[str]:
-    """Model names of a task, "change" or "segmentation"."""
-    return sorted(REGISTRY[task])
+    """Model names of a task, "change" or "segmentation", as they are listed above."""
+    return list(REGISTRY[task])
 
 
 def task_of(name: str) -> str:
@@ -27,15 +74,34 @@ def task_of(name: str) -> str:
         if name in models:
             return task
     known = [model for models in REGISTRY.values() for model in models]
-    near = difflib.get_close_matches(name, known) or sorted(known)
+    near = difflib.get_close_matches(name, known, cutoff=0.5) or sorted(known)
     raise InputError(f"There is no model '{name}'; did you mean {' or '.join(near)}?")
 
 
-def create(name: str, *, in_channels: int, **options: Any) -> nn.Module:
-    """Build a model. A change model's forward takes two (N, C, H, W) float tensors, a segmentation
-    model's one; both return logits (N, 1, H, W). InputError on an unknown name or option."""
-    build = REGISTRY[task_of(name)][name]
+def recipe(name: str) -> dict[str, Any]:
+    """The training settings of the model's paper; see `models.settings`."""
+    return dict(_module(name).RECIPE)
+
+
+def create(name: str, *, in_channels: int, **options: Any) -> "Model":
+    """Build a model without pretrained weights. A change model's forward takes two (N, C, H, W) float
+    tensors, a segmentation model's one; both return logits (N, 1, H, W). InputError on an unknown name
+    or option, and, when it is called, on images of other bands or of a size that it cannot take."""
+    entry = REGISTRY[task_of(name)][name]
     try:
-        return build(in_channels=in_channels, **options)
+        network = class_of(name)(in_channels=in_channels, **{**entry.options, **options})
     except TypeError as error:
         raise InputError(f"{name} does not take these options ({error}).") from None
+    network.register_forward_pre_hook(lambda module, images: network.check(images))
+    return network
+
+
+def class_of(name: str) -> "type[Model]":
+    """The class that a name builds."""
+    found: type[Model] = getattr(_module(name), REGISTRY[task_of(name)][name].where.split(".")[1])
+    return found
+
+
+def _module(name: str) -> Any:
+    task = task_of(name)
+    return importlib.import_module(f"models.{task}.{REGISTRY[task][name].where.split('.')[0]}")

@@ -1,326 +1,284 @@
-"""Train one model on a benchmark: a plain loop, the same numbers after an interruption.
+"""Train one model on a benchmark, on what Accelerate finds: the same numbers after an interruption.
 
 runs/<model>/model.pt        weights, the scale of the bands, and how they came about
-runs/<model>/train.csv       step, loss, validation loss
+runs/<model>/run.json        settings, versions, device and git revision
+runs/<model>/live/           DVCLive: loss and validation loss by step
 runs/<model>/checkpoint.pt   only while training; a rerun goes on from it
+
+On several processes: accelerate launch -m pipeline.cli train --model NAME
 """
 
-import csv
-import hashlib
-import json
 import logging
-import platform
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from dvclive import Live
+from torch import nn
 
-from models import data, registry
-from models.data import Pairs, Scale, Series
+from models import classical, registry, weights
+from models.base import Model
+from models.batches import Batch, Source, check_series
+from models.checkpoint import Checkpoint, finish, key_of, run_folder
 from models.errors import InputError, WorkError
-from models.files import replacing
-from models.metrics import UNKNOWN
+from models.files import write_json
+from models.objective import Objective
 from models.progress import progress
+from models.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train; `params.yaml` gives them by model. `options` go to the model itself."""
-
-    steps: int = 2000
-    batch: int = 16
-    learning_rate: float = 1e-3
-    positive_weight: float = 1.0
-    """Weight of a positive pixel in the cross-entropy."""
-    changed_share: float = 0.75
-    """Share of a batch drawn from pairs (or tiles) that have positives at all."""
-    crop: int | None = None
-    """Side of a random crop, pixels; whole tiles without it."""
-    validate_every: int = 200
-    validation_items: int = 64
-    seed: int = 0
-    fold: str | None = None
-    """Another split by site, "kfold/0" or "country/DEU"; see `models.data.open`."""
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, given: dict[str, Any], model: str) -> "Settings":
-        """From a mapping; InputError names an unknown setting."""
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            raise InputError(
-                f"params.yaml: train.{model} has no setting '{unknown[0]}'; "
-                f"known: {', '.join(sorted(known))}."
-            )
-        return cls(**given)
 
 
 def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     """Train `model` on the training split; returns the path of its weights.
 
     The weights with the lowest validation loss are kept. Goes on from a checkpoint of the same
-    settings. WorkError where the loss is not a number.
+    settings. InputError where the split has nothing to learn, WorkError where the loss is not a number
+    or memory runs out.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task = registry.task_of(model)
-    source = Source(benchmark_dir, task, settings)
-    torch.manual_seed(settings.seed)
-    network = registry.create(model, in_channels=source.bands, **settings.options).to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, settings.steps, settings.learning_rate / 100
-    )
     run = run_folder(benchmark_dir, model, settings.fold)
     run.mkdir(parents=True, exist_ok=True)
-    state = Checkpoint(
-        run / "checkpoint.pt", _key(benchmark_dir, model, settings), network, optimiser, schedule
-    )
-    state.resume(device)
-    with progress(f"train {model}", settings.steps, "steps") as advance:
-        for _ in range(state.step):
-            advance()
-        for images, label in source.batches(state.step, settings.steps):
-            _step(state, [i.to(device) for i in images], label.to(device), settings)
-            advance()
-            if state.step % settings.validate_every == 0 or state.step == settings.steps:
-                state.note(_validation_loss(network, source, settings, device))
-    _finish(run, model, state, source.scale, settings, task)
+    context = registry.class_of(model).context
+    training = Source(benchmark_dir, task, "train", settings, context=context)
+    _check(training, benchmark_dir, settings, context)
+    torch.manual_seed(settings.seed)
+    network = registry.create(model, in_channels=len(training.bands), **settings.options)
+    if network.classical:
+        classical.fit(network, training)
+        finish(run, model, network.state_dict(), training.scale, training.bands, settings)
+        return run / "model.pt"
+    validation = _validation(benchmark_dir, task, training, context)
+    if settings.weights:
+        log.info("%s", weights.load(network, settings.weights))
+    with _sentences(settings, training):
+        state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
+    if state is not None:
+        finish(run, model, state.best, training.scale, training.bands, settings)
     return run / "model.pt"
 
 
-def run_folder(benchmark_dir: Path, model: str, fold: str | None = None) -> Path:
-    """Where a run's files are: runs/<model>, or runs/<model>@<scheme>-<fold>."""
-    return Path(benchmark_dir) / "runs" / (f"{model}@{fold.replace('/', '-')}" if fold else model)
-
-
-class Source:
-    """Batches by step number alone, so that a resumed run sees what it would have seen."""
-
-    def __init__(self, benchmark_dir: Path, task: str, settings: Settings) -> None:
-        kind = "pairs" if task == "change" else "series"
-        self.settings = settings
-        self.training = data.open(benchmark_dir, kind, "train", neighbours=False, fold=settings.fold)
-        self.scale: Scale = self.training.scale
-        self.validation = self._validation(benchmark_dir, kind)
-        self.positive = np.flatnonzero(self._has_positives(benchmark_dir, self.training))
-        if not len(self.positive):
-            raise InputError(
-                f"{benchmark_dir}: the training split has no "
-                f"{'change' if task == 'change' else 'footprint'} to learn from."
-            )
-        self.bands = len(self.scale.mean)
-
-    def _validation(self, benchmark_dir: Path, kind: str) -> Pairs | Series | None:
-        try:
-            return data.open(
-                benchmark_dir, kind, "val", self.scale, neighbours=False, fold=self.settings.fold
-            )
-        except InputError:
-            log.warning("no validation split: the last weights are kept")
-            return None
-
-    def _has_positives(self, benchmark_dir: Path, dataset: Pairs | Series) -> NDArray[np.bool_]:
-        if isinstance(dataset, Pairs):
-            return (dataset.pairs.changed > 0).to_numpy()
-        table = data.read_table(benchmark_dir, "tile_periods")
-        largest = table.groupby("tile_id").mine_fraction.max()
-        return np.array([largest.get(tile.tile_id, 0) > 0 for tile in dataset.tiles])
-
-    def batches(self, first: int, end: int) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """The batches of steps `first` to before `end`, each read while the one before is used."""
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.batch, first)
-            for step in range(first, end):
-                now = coming.result()
-                coming = pool.submit(self.batch, min(step + 1, end - 1))
-                yield now
-
-    def batch(self, step: int) -> tuple[list[Tensor], Tensor]:
-        """Inputs, each (N, C, H, W), and the label (N, H, W) of a training step, augmented."""
-        rng = np.random.default_rng([self.settings.seed, step])
-        size = self.settings.batch
-        drawn = rng.choice(self.positive, size)
-        anywhere = rng.random(size) >= self.settings.changed_share
-        drawn[anywhere] = rng.integers(0, len(self.training), int(anywhere.sum()))
-        return _stacked(
-            [_augmented(_sample(self.training, int(i), rng), self.settings.crop, rng) for i in drawn]
-        )
-
-
-def _sample(
-    dataset: Pairs | Series, index: int, rng: np.random.Generator | None
-) -> tuple[list[Tensor], Tensor]:
-    """One item's inputs and label; of a series a random date, or the last one without `rng`."""
-    if isinstance(dataset, Pairs):
-        pair = dataset[index]
-        return [pair["a"], pair["b"]], pair["label"]
-    image, mask = dataset.one_date(index, rng)
-    return [image], mask
-
-
-def _augmented(
-    sample: tuple[list[Tensor], Tensor], crop: int | None, rng: np.random.Generator
-) -> tuple[list[Tensor], Tensor]:
-    """A random crop, turn and flip, the same for all dates and the label; dates may swap."""
-    images, label = sample
-    turns, flip, swap = int(rng.integers(4)), bool(rng.integers(2)), bool(rng.integers(2))
-    height, width = label.shape
-    if crop and crop < min(height, width):
-        y, x = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
-        images = [image[:, y : y + crop, x : x + crop] for image in images]
-        label = label[y : y + crop, x : x + crop]
-    images = [torch.rot90(image, turns, (1, 2)) for image in images]
-    label = torch.rot90(label, turns, (0, 1))
-    if flip:
-        images, label = [image.flip(2) for image in images], label.flip(1)
-    return (images[::-1] if swap else images), label
-
-
-def _stacked(samples: list[tuple[list[Tensor], Tensor]]) -> tuple[list[Tensor], Tensor]:
-    images = [torch.stack(list(each)) for each in zip(*(sample[0] for sample in samples), strict=True)]
-    return images, torch.stack([sample[1] for sample in samples])
-
-
-def loss_of(logits: Tensor, label: Tensor, positive_weight: float) -> Tensor:
-    """Binary cross-entropy over known pixels plus soft Dice over the batch. `logits` (N, 1, H, W),
-    `label` (N, H, W) in {0, 1, 255}."""
-    known = label != UNKNOWN
-    z, true = logits[:, 0][known], (label[known] == 1).float()
-    weight = torch.tensor(positive_weight, device=z.device)
-    entropy = F.binary_cross_entropy_with_logits(z, true, pos_weight=weight)
-    p = torch.sigmoid(z)
-    dice = 1 - (2 * (p * true).sum() + 1) / (p.sum() + true.sum() + 1)
-    return entropy + dice
-
-
-def _step(state: "Checkpoint", images: list[Tensor], label: Tensor, settings: Settings) -> None:
-    # Dropout draws from this seed, so it too depends on the step alone.
-    torch.manual_seed(settings.seed * 1_000_003 + state.step)
-    state.network.train()
-    state.optimiser.zero_grad(set_to_none=True)
-    loss = loss_of(state.network(*images), label, settings.positive_weight)
-    if not torch.isfinite(loss):
-        raise WorkError(f"The loss is not a number at step {state.step}: lower learning_rate in params.yaml.")
-    loss.backward()
-    state.optimiser.step()
-    state.schedule.step()
-    state.losses.append(float(loss.detach()))
-    state.step += 1
-
-
-@torch.no_grad()
-def _validation_loss(network: nn.Module, source: Source, settings: Settings, device: torch.device) -> float:
-    """Mean loss over validation items spread evenly; NaN without a validation split."""
-    dataset = source.validation
-    if dataset is None:
-        return float("nan")
-    network.eval()
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, settings.validation_items).round().astype(int))
-    losses = []
-    for start in range(0, len(chosen), settings.batch):
-        images, label = _stacked(
-            [_sample(dataset, int(i), None) for i in chosen[start : start + settings.batch]]
-        )
-        logits = network(*(i.to(device) for i in images))
-        losses.append((float(loss_of(logits, label.to(device), settings.positive_weight)), len(label)))
-    return float(np.average([loss for loss, _ in losses], weights=[n for _, n in losses]))
-
-
-class Checkpoint:
-    """The state of a run, saved at each validation."""
+class Loop:
+    """One run: what it holds, and its steps."""
 
     def __init__(
-        self, path: Path, key: str, network: nn.Module, optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
+        self, run: Path, benchmark_dir: Path, model: str, network: Model, training: Source,
+        validation: Source | None,
     ) -> None:  # fmt: skip
-        self.path, self.key = path, key
-        self.network, self.optimiser, self.schedule = network, optimiser, schedule
-        self.step = 0
-        self.losses: list[float] = []
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, Tensor] = {}
-        self.lowest = float("inf")
+        settings = training.settings
+        self.run, self.model, self.settings = run, model, settings
+        self.training, self.validation = training, validation
+        self.accelerator = _accelerator(settings)
+        workers = self.accelerator.num_processes
+        epoch = training.steps_an_epoch(workers)
+        self.steps = settings.steps or settings.epochs * epoch
+        self.every = min(settings.validate_every or epoch, self.steps)
+        choose_parameters(network, settings.mode)
+        if settings.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = optimiser_of(network, settings, self.accelerator.device)
+        schedule = schedule_of(optimiser, settings, self.steps, epoch)
+        objective: nn.Module = Objective(network, training.task, training.scale, settings)
+        objective.to(self.accelerator.device)
+        key = key_of(benchmark_dir, model, settings)
+        self.state = Checkpoint(run / "checkpoint.pt", key, network, optimiser, schedule)
+        self.state.resume(self.accelerator.device)
+        self.network = network
+        if settings.compile:
+            objective.compile()
+        self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
 
-    def note(self, validation_loss: float) -> None:
-        """Take down a validation, keep the weights if they are the best, and save."""
-        self.history.append(
-            {"step": self.step, "loss": float(np.mean(self.losses)), "val_loss": validation_loss}
+    def run_to_end(self) -> Checkpoint | None:
+        """Train; the state at the end, or None on any process but the first."""
+        state, accelerator = self.state, self.accelerator
+        rank, workers = accelerator.process_index, accelerator.num_processes
+        items = self.settings.batch * workers
+        live = _live(self.run, state) if accelerator.is_main_process else None
+        with progress(f"train {self.model}", self.steps * items, "samples") as advance:
+            advance(state.step * items)
+            for batch in self.training.batches(state.step, self.steps, rank, workers):
+                if self._stopped():
+                    break
+                self._step(batch.to(accelerator.device))
+                advance(items, _memory(accelerator.device))
+                if state.step % self.every == 0 or state.step == self.steps:
+                    state.note(self._validation_loss(), save=accelerator.is_main_process)
+                    if live:
+                        _log(live, state.history[-1])
+        if live:
+            live.end()
+        accelerator.wait_for_everyone()
+        return state if accelerator.is_main_process else None
+
+    def _stopped(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.stale >= patience
+
+    def _step(self, batch: Batch) -> None:
+        state, settings = self.state, self.settings
+        # What a step draws (augmentation, dropout) depends on the step and the process alone.
+        torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1009 + self.accelerator.process_index)
+        self.objective.train()
+        if settings.mode != "full":
+            rest(self.network)
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.accelerator.autocast():
+            loss = self.objective(batch.images, batch.masks)
+        if not torch.isfinite(loss):
+            self._give_up(batch)
+        self.accelerator.backward(loss)
+        self.optimiser.step()
+        state.schedule.step()
+        state.losses.append(float(loss.detach()))
+        state.step += 1
+
+    def _give_up(self, batch: Batch) -> None:
+        path = self.run / "not_a_number.json"
+        write_json({"model": self.model, "step": self.state.step, "items": batch.names}, path)
+        raise WorkError(
+            f"The loss is not a number at step {self.state.step}: lower train.{self.model}.learning_rate in "
+            f"params.yaml; the batch's tiles are listed in {path}."
         )
-        self.losses.clear()
-        log.info("step %d: %s", self.step, self.history[-1])
-        # Without a validation split the loss is NaN and the last weights are kept.
-        if not validation_loss >= self.lowest:
-            self.lowest = validation_loss if validation_loss == validation_loss else float("inf")
-            self.best = {
-                name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
-            }
-        saved = {name: getattr(self, name) for name in ("key", "step", "history", "best", "lowest")}
-        saved |= {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
-        with replacing(self.path) as temporary:
-            torch.save(saved, temporary)
 
-    def resume(self, device: torch.device) -> None:
-        """Take up a checkpoint of the same inputs and settings, if there is one."""
-        if not self.path.is_file():
-            return
-        saved = torch.load(self.path, map_location=device, weights_only=True)
-        if saved["key"] != self.key:
-            return
-        for name in ("network", "optimiser", "schedule"):
-            getattr(self, name).load_state_dict(saved[name])
-        self.step, self.history, self.best, self.lowest = (
-            saved[n] for n in ("step", "history", "best", "lowest")
-        )
-        log.info("resumed at step %d", self.step)
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Mean loss over validation items spread evenly; NaN without a validation split."""
+        if self.validation is None:
+            return float("nan")
+        source, accelerator = self.validation, self.accelerator
+        self.objective.eval()
+        # From here on every process and every rerun draws the same.
+        torch.manual_seed(self.settings.seed)
+        most = self.settings.validation_items or len(source)
+        chosen = np.unique(np.linspace(0, len(source) - 1, most).round().astype(int))
+        mine = chosen[accelerator.process_index :: accelerator.num_processes]
+        total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+        for start in range(0, len(mine), self.settings.batch):
+            batch = source.read(mine[start : start + self.settings.batch], None).to(accelerator.device)
+            with accelerator.autocast():
+                # Not through DDP: a process may have one batch more than another.
+                loss = accelerator.unwrap_model(self.objective)(batch.images, batch.masks)
+            total += torch.stack([loss.double() * len(batch.names), torch.tensor(float(len(batch.names)))
+                                  .to(total)])  # fmt: skip
+        total = accelerator.reduce(total, "sum")
+        return float(total[0] / total[1])
 
 
-def _key(benchmark_dir: Path, model: str, settings: Settings) -> str:
-    """Changes with the data's index, the model and the settings."""
-    digest = hashlib.sha256(json.dumps([model, asdict(settings)], sort_keys=True).encode())
-    digest.update((Path(benchmark_dir) / "index" / "pairs.parquet").read_bytes())
-    return digest.hexdigest()
+def _check(training: Source, benchmark_dir: Path, settings: Settings, context: bool) -> None:
+    if not training.positive.any():
+        what = "change" if training.task == "change" else "footprint"
+        raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
+    if context and settings.crop:
+        raise InputError("A tile and its neighbourhood cannot be cropped alike: leave `crop` out.")
+    check_series(training)
 
 
-def _finish(run: Path, model: str, state: Checkpoint, scale: Scale, settings: Settings, task: str) -> None:
-    with replacing(run / "train.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["step", "loss", "val_loss"])
-        writer.writeheader()
-        writer.writerows(state.history)
-    saved = {
-        "model": model,
-        "task": task,
-        "weights": state.best,
-        "options": settings.options,
-        "settings": asdict(settings),
-        "mean": scale.mean.tolist(),
-        "std": scale.std.tolist(),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
-    with replacing(run / "model.pt") as temporary:
-        torch.save(saved, temporary)
-    state.path.unlink(missing_ok=True)
-
-
-def load(path: Path, device: torch.device | None = None) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained model in eval mode and what was saved with it. InputError where it is none."""
-    if not path.is_file():
-        raise WorkError(f"{path} is missing: run `minebench train` first.")
+def _validation(benchmark_dir: Path, task: str, training: Source, context: bool) -> Source | None:
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        network = registry.create(saved["model"], in_channels=len(saved["mean"]), **saved["options"])
-        network.load_state_dict(saved["weights"])
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise InputError(
-            f"{path} is not a minebench model ({type(error).__name__}): train it again."
-        ) from None
-    return network.to(device or "cpu").eval(), saved
+        return Source(benchmark_dir, task, "val", training.settings, training.scale, context=context)
+    except InputError:
+        log.warning("no validation split: the last weights are kept")
+        return None
+
+
+def _accelerator(settings: Settings) -> Accelerator:
+    # A process may train several models after one another, each with its own precision.
+    AcceleratorState._reset_state()
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+    return Accelerator(mixed_precision=settings.precision, kwargs_handlers=handlers)
+
+
+def choose_parameters(network: Model, mode: str) -> None:
+    """Let only what `mode` names be trained. InputError where the model has no such part."""
+    if mode == "full":
+        return
+    names = network.backbone_parts if mode == "frozen" else network.head_parts
+    if not names:
+        raise InputError(f"{type(network).__name__} has no part to train or freeze by itself: use mode full.")
+    parts = [network.get_submodule(name) for name in names]
+    network.requires_grad_(mode == "frozen")
+    for part in parts:
+        part.requires_grad_(mode == "head")
+
+
+def rest(network: Model) -> None:
+    """Put what is not trained into eval mode, so that its batch statistics stay as they came."""
+    for module in network.modules():
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
+
+
+def optimiser_of(network: Model, settings: Settings, device: torch.device) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return kind(
+        trained,
+        settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=device.type == "cuda",
+    )
+
+
+def schedule_of(
+    optimiser: torch.optim.Optimizer, settings: Settings, steps: int, epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The rate by step: cosine and linear end at `lowest_rate`."""
+    kinds = torch.optim.lr_scheduler
+    match settings.schedule:
+        case "cosine":
+            return kinds.CosineAnnealingLR(optimiser, steps, settings.lowest_rate)
+        case "linear":
+            return kinds.LinearLR(optimiser, 1.0, settings.lowest_rate / settings.learning_rate, steps)
+        case "step":
+            return kinds.StepLR(optimiser, settings.step_epochs * epoch, settings.step_factor)
+    return kinds.ConstantLR(optimiser, 1.0, 1)
+
+
+def _live(run: Path, state: Checkpoint) -> Live:
+    """A log that begins with what a resumed run has behind it, so that nothing is there twice."""
+    live = Live(str(run / "live"), save_dvc_exp=False, dvcyaml=None, report=None, cache_images=False)
+    for row in state.history:
+        _log(live, row)
+    return live
+
+
+def _log(live: Live, row: dict[str, float]) -> None:
+    live.step = int(row["step"])
+    live.log_metric("loss", row["loss"])
+    if row["val_loss"] == row["val_loss"]:
+        live.log_metric("val_loss", row["val_loss"])
+    live.make_summary()
+
+
+def _memory(device: torch.device) -> str:
+    if device.type != "cuda":
+        return ""
+    return f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB"
+
+
+@contextmanager
+def _sentences(settings: Settings, training: Source) -> Iterator[None]:
+    """One sentence where memory runs out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(settings, training) from error
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise _out_of_memory(settings, training) from error
+
+
+def _out_of_memory(settings: Settings, training: Source) -> WorkError:
+    height, width = (settings.crop or side for side in training.shape)
+    lower = "batch, dates, pairs or crop" if settings.series else "batch or crop"
+    return WorkError(
+        f"Memory ran out with a batch of {settings.batch} items of {height} x {width} pixels: lower {lower} "
+        "under train in params.yaml."
+    )

@@ -1,6 +1,7 @@
 """The `minebench` command: one command a stage, thin over the module of the same name."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -28,7 +29,7 @@ Name = Annotated[
     str | None,
     typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml."),
 ]
-Model = Annotated[str, typer.Option(help="Model name, such as fc-siam-diff or unet.")]
+Model = Annotated[str, typer.Option(help="Model name, such as tinycd or unet; see docs/models.md.")]
 Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")
@@ -78,6 +79,8 @@ def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
 
 
 def _log_to(log: Path) -> None:
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several training processes the first one logs
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, mode="w", encoding="utf-8")
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -191,7 +194,7 @@ def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command()
 def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     """Train a model on the training split, or on a fold's."""
-    from models.train import Settings
+    from models.settings import Settings
     from models.train import train as run
 
     where, _ = _begin(f"train-{model}", benchmark)
@@ -201,18 +204,75 @@ def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
 
 
 @app.command()
-def evaluate(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
+def evaluate(
+    model: Model,
+    benchmark: Name = None,
+    fold: Fold = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Probability, or validation for the best one on the validation split; 0.5 else."),
+    ] = None,
+    analysis: Annotated[
+        str | None, typer.Option(help="Score an analysis set by level instead, such as scale.")
+    ] = None,
+) -> None:
     """Score a trained model on the test split, or on a fold's."""
+    where, _ = _begin(f"evaluate-{model}", benchmark)
+    if analysis:
+        from models.analyse import analyse
+
+        table = analyse(where.data, model, analysis, fold)
+        levels = ", ".join(f"{row.level} {_score(row.f1)}" for row in table.itertuples())
+        print(f"evaluate: {model} F1 on {analysis}: {levels}")
+        return
     from models.evaluate import evaluate as run
 
-    where, _ = _begin(f"evaluate-{model}", benchmark)
-    result = run(where.data, model, fold=fold)
+    given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
+    result = run(where.data, model, fold=fold, threshold=given)
     trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
 
 
 def _score(value: float) -> str:
     return f"{value:.3f}" if value == value else "undefined"
+
+
+@app.command()
+def compare(benchmark: Name = None) -> None:
+    """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
+    from pipeline import leaderboard as stage
+
+    where, loaded = _begin("compare", benchmark)
+    table = stage.build(where, loaded)
+    for task, own in table.groupby("task"):
+        print(f"compare: {task}: {', '.join(f'{row.run} {_score(row.f1)}' for row in own.itertuples())}")
+
+
+@app.command()
+def predict(
+    model: Model,
+    benchmark: Name = None,
+    fold: Fold = None,
+    split: Annotated[str, typer.Option(help="Sites of this split, or all.")] = "test",
+    pairs: Annotated[
+        str, typer.Option(help="consecutive, first_last or all pairs of dates.")
+    ] = "consecutive",
+) -> None:
+    """Apply a trained model to whole sites: COGs and STAC items."""
+    from pipeline import predict as stage
+
+    where, loaded = _begin(f"predict-{model}", benchmark)
+    folder, done = stage.build(where, loaded, model, split, pairs, fold)
+    print(f"predict: {done} site(s) anew in {folder}")
+
+
+@app.command()
+def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
+    """Show what a model's decisions come from: GradCAM, hits and misses, curves."""
+    from pipeline import explain as stage
+
+    where, loaded = _begin(f"explain-{model}", benchmark)
+    print(f"explain: {stage.build(where, loaded, model, fold)}")
 
 
 @app.command()
@@ -305,3 +365,7 @@ def browse(
         print(f"browse: {address}/ (Ctrl-C ends it)", flush=True)
         print(f"  for STAC clients: {address}/{where.stac.as_posix()}/catalog.json", flush=True)
         serving.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -60,6 +60,11 @@ class Benchmark:
         return self.data / "runs" / model
 
     @property
+    def leaderboard(self) -> Path:
+        """All evaluated models side by side."""
+        return self.data / "leaderboard"
+
+    @property
     def report(self) -> Path:
         return self.data / "report" / "index.html"
 

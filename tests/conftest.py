@@ -11,6 +11,9 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+# Two workers on two cores: a thread each, for what they start as well, or they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Time says nothing on a shared machine; in CI the same examples come every time.
 settings.register_profile(
     "minebench",
@@ -33,6 +36,7 @@ models: [fc-siam-diff, unet]
 train:
   fc-siam-diff: {steps: 4, batch: 2, crop: 32, validate_every: 2, validation_items: 4, options: {width: 4}}
   unet: {steps: 4, batch: 2, crop: 32, validate_every: 2, validation_items: 4, options: {width: 4}}
+evaluate: {threshold: 0.5}
 """
 MINES = """\
 name,lon,lat,production

@@ -7,16 +7,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.base import Model
+from models.layers.resize import fitted
 
-class UNet(nn.Module):
-    """Logits (N, 1, H, W) from an image (N, C, H, W); H and W of any size from 16 up.
+RECIPE = {
+    "optimiser": "adam",
+    "learning_rate": 1e-4,
+    "lowest_rate": 1e-7,
+    "batch": 32,
+    "loss": "cross-entropy",
+}
 
-    `width` is the number of channels of the first level, 64 in the paper, doubling down to the
-    fifth.
-    """
+
+class UNet(Model):
+    """Sides of any length from 16 pixels up. `width`: channels of the first level, 64 in the paper,
+    doubling down to the fifth."""
+
+    backbone_parts = ("encoders",)
 
     def __init__(self, in_channels: int, width: int = 64) -> None:
         super().__init__()
+        self.in_channels = in_channels
         widths = [width * 2**level for level in range(5)]
         inputs = [in_channels, *widths[:-1]]
         self.encoders = nn.ModuleList(_block(a, b) for a, b in zip(inputs, widths, strict=True))
@@ -31,11 +42,7 @@ class UNet(nn.Module):
             x = encoder(F.max_pool2d(x, 2) if level else x)
             skips.append(x)
         for up, decoder, skip in zip(self.ups, self.decoders, reversed(skips[:-1]), strict=True):
-            x = up(x)
-            down, right = skip.shape[-2] - x.shape[-2], skip.shape[-1] - x.shape[-1]
-            if down or right:
-                x = F.pad(x, (0, right, 0, down), mode="replicate")
-            x = decoder(torch.cat([skip, x], dim=1))
+            x = decoder(torch.cat([skip, fitted(up(x), skip)], dim=1))
         return self.head(x)
 
 

@@ -4,6 +4,7 @@
     stac/items.parquet                             all items (stac-geoparquet), for search
     stac/<site_id>/collection.json                 one site
     stac/<site_id>/<period>/<item>.json            one period, its files beside it
+    stac/models/<run>/<run>.json                   a trained model, once some were compared
 
 The cubes and index tables are not copied: assets point to data/<benchmark>/ by relative links, so
 a published benchmark is the folders catalogs/<benchmark>/stac and data/<benchmark>, side by side
@@ -11,6 +12,7 @@ as they are here.
 """
 
 import json
+import shutil
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +22,7 @@ from stac_geoparquet.arrow import parse_stac_items_to_arrow
 from models.errors import WorkError
 from models.files import replacing, sha256, write_json
 from pipeline import __version__, describe, tables
-from pipeline.catalog import collection
+from pipeline.catalog import collection, models
 from pipeline.layout import Benchmark, prune
 from pipeline.parallel import each_site
 from pipeline.recipe import Recipe
@@ -40,7 +42,7 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     index = collection.index_assets(benchmark)
-    prune(benchmark.stac, set(sites.site_id))
+    prune(benchmark.stac, {*sites.site_id, models.FOLDER})
     tasks = [
         (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], index) for row in sites.itertuples()
     ]
@@ -50,11 +52,14 @@ def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | N
         raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
     _write_items(benchmark)
     describe.publish(benchmark, recipe)
-    _write_root(benchmark, recipe, present)
+    trained = models.write(benchmark, recipe, sites[sites.site_id.isin(present)])
+    if not trained:
+        shutil.rmtree(benchmark.stac / models.FOLDER, ignore_errors=True)
+    _write_root(benchmark, recipe, [*present, *([models.FOLDER] if trained else [])])
     return sum(made)
 
 
-def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> None:
+def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[str]) -> None:
     root = {
         "type": "Catalog",
         "stac_version": "1.1.0",
@@ -65,8 +70,8 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> No
         "links": [
             {"rel": "root", "href": "./catalog.json", "type": "application/json"},
             *(
-                {"rel": "child", "href": f"./{site}/collection.json", "type": "application/json"}
-                for site in site_ids
+                {"rel": "child", "href": f"./{child}/collection.json", "type": "application/json"}
+                for child in children
             ),
             *(_link(benchmark, *beside) for beside in BESIDE if (benchmark.stac / beside[1]).is_file()),
         ],
@@ -86,6 +91,8 @@ def _write_items(benchmark: Benchmark) -> None:
     have no place, which no search by area could find."""
     items = []
     for path in sorted(benchmark.stac.glob("*/*/*.json")):
+        if path.parent.parent.name == models.FOLDER:
+            continue
         content = json.loads(path.read_text())
         if content["geometry"]:
             items.append(_relocated(content, path.parent.relative_to(benchmark.stac).as_posix()))

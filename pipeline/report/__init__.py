@@ -12,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from models.files import replacing
-from pipeline import __version__, analysis, coregister, statistics, tables
+from pipeline import __version__, analysis, coregister, leaderboard, statistics, tables
 from pipeline.layout import Benchmark
 from pipeline.recipe import Recipe
 from pipeline.report import drawings, pictures
 
 log = logging.getLogger(__name__)
-METRICS = ("f1", "iou", "precision", "recall", "oa", "lca", "gca")
+METRICS = {
+    "f1": "F1", "of1": "OF1", "iou": "IoU", "precision": "precision", "recall": "recall", "oa": "OA",
+    "ap": "AP", "boundary_f1": "boundary F1", "lca": "LCA", "gca": "GCA", "change_f1": "F1 of change",
+}  # fmt: skip
 
 
 def build(benchmark: Benchmark, recipe: Recipe) -> str:
@@ -31,6 +34,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
     counted = statistics.read(benchmark)
     runs = _runs(benchmark)
+    compared = leaderboard.read(benchmark)
     look = pictures.Looks(benchmark, recipe)
     page = _template().render(
         recipe=recipe,
@@ -57,10 +61,10 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         spectra_chart=drawings.spectra(counted["spectra"], recipe.sensor.bands),
         analysis=_analysis(benchmark),
         series=pictures.series(look, sites),
-        scores=_scores(runs),
+        scores=_scores(runs, compared[0] if compared else None),
+        tests=_tests(compared[1]) if compared else [],
         interval_chart=drawings.by_interval(runs),
         examples=[pictures.examples(look, run, tiles) for run in runs],
-        metrics=METRICS,
     )
     with replacing(benchmark.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -180,14 +184,42 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
     return found
 
 
-def _scores(runs: list[pictures.Run]) -> list[dict[str, Any]]:
-    """One table a task: the models, then the trivial rules, which are the same for all of them."""
+def _scores(runs: list[pictures.Run], board: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """One table a task: the models by F1, then the trivial rules, which are the same for all of them."""
+    sizes = {} if board is None else {row["run"]: row for row in board.to_dict("records")}
     tasks: list[dict[str, Any]] = []
     for task, title in (("change", "Change detection"), ("segmentation", "Footprint segmentation")):
         own = [run for run in runs if run.metrics["task"] == task]
         if own:
+            own.sort(key=lambda run: -(run.metrics["f1"] or 0))
             trivial: Mapping[str, Any] = own[0].metrics["trivial"]
-            rows = [(run.model, "model", run.metrics) for run in own]
-            rows += [(name.replace("_", " "), "trivial", scores) for name, scores in trivial.items()]
-            tasks.append({"title": title, "split": own[0].metrics["split"], "rows": rows})
+            rows = [_row(run, sizes.get(run.model)) for run in own]
+            rows += [
+                {
+                    "name": name.replace("_", " "),
+                    "kind": "trivial",
+                    "scores": scores,
+                    "size": None,
+                    "interval": None,
+                }
+                for name, scores in trivial.items()
+            ]
+            unit = "pairs" if task == "change" else "images"
+            shown = {
+                m: name for m, name in METRICS.items() if any(r["scores"].get(m) is not None for r in rows)
+            }
+            split = own[0].metrics["split"]
+            tasks.append({"title": title, "split": split, "rows": rows, "unit": unit, "metrics": shown})
     return tasks
+
+
+def _row(run: pictures.Run, size: dict[str, Any] | None) -> dict[str, Any]:
+    scores = {**run.metrics, "change_f1": (run.metrics.get("post_classification") or {}).get("f1")}
+    interval = run.metrics["f1_interval"]
+    known = interval if None not in interval else None
+    return {"name": run.model, "kind": "model", "scores": scores, "size": size, "interval": known}
+
+
+def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pairs of runs, those that differ most surely first."""
+    return table.sort_values(["task", "p", "first", "second"]).head(40).to_dict("records")

@@ -152,15 +152,6 @@ def by_interval(runs: list[Run]) -> str | None:
         axes = figure.subplots()
         for run in change:
             axes.plot(run.table.interval, run.table.f1, marker="o", label=run.model)
-        vector = change[0].metrics["trivial"]["change_vector"]["f1"]
-        if vector is not None:
-            axes.axhline(
-                vector,
-                color=GREY,
-                linestyle="--",
-                linewidth=1,
-                label="change vector, all intervals",
-            )
         axes.set(ylim=(0, 1), xlabel="interval")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _tidy(axes, "F1 by interval")

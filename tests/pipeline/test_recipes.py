@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 
 from models import data
 from models.evaluate import evaluate
-from models.train import Settings, train
+from models.settings import Settings
+from models.train import train
 from pipeline import annotate, catalog, check, compose, fetch, geodesy, layout, recipe, report, sites, tile
 from pipeline.new import scaffold
 from pipeline.synthetic import archive

@@ -1,0 +1,120 @@
+"""What the engine may ask of a model beside its forward: a few class attributes with defaults.
+
+A change model that looks at each date alone first is `Siamese`: it has `encode` and `decode`, so that
+n dates are encoded once for their n(n-1)/2 pairs. Any other change model takes pairs only.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import InputError
+
+Features = Sequence[Tensor]
+
+
+class Model(nn.Module):
+    """A network from images (N, C, H, W) to logits (N, 1, H, W)."""
+
+    in_channels: int
+    smallest: ClassVar[int] = 16
+    """Shortest side of an image, pixels."""
+    multiple: ClassVar[int] = 1
+    """Both sides are multiples of this, pixels."""
+    backbone_parts: ClassVar[tuple[str, ...]] = ()
+    """Submodules that a pretrained encoder fills; trained or frozen as one."""
+    head_parts: ClassVar[tuple[str, ...]] = ("head",)
+    """Submodules that make the logits; what `mode: head` trains."""
+    explained: ClassVar[tuple[str, ...]] = ("head",)
+    """Submodules whose inputs GradCAM looks at: what the decision is made from."""
+    context: ClassVar[bool] = False
+    """Takes the neighbourhoods of both dates as well: forward(a, b, a_context, b_context)."""
+    classical: ClassVar[bool] = False
+    """Nothing is trained but the threshold; see `Classical`."""
+    pretrained: str | None = None
+    """Name on the Hugging Face hub of the weights that the paper begins with."""
+
+    def supervised(self, *images: Tensor) -> list[tuple[float, Tensor]]:
+        """Weights and logits that the loss sees in training: more than one with deep supervision."""
+        return [(1.0, self(*images))]
+
+    def check(self, images: Sequence[Tensor]) -> None:
+        """InputError where images have other bands than the model, or a size that it cannot take."""
+        bands, height, width = images[0].shape[-3:]
+        name = type(self).__name__
+        if bands != self.in_channels:
+            raise InputError(f"{name} was made for {self.in_channels} bands, and these images have {bands}.")
+        if min(height, width) < self.smallest:
+            raise InputError(
+                f"{name} takes tiles of at least {self.smallest} pixels a side, not {height} x {width}: "
+                "mend tiling.size in the recipe, or crop in the settings."
+            )
+        if height % self.multiple or width % self.multiple:
+            raise InputError(
+                f"{name} takes tiles whose sides are multiples of {self.multiple} pixels, not "
+                f"{height} x {width}: mend tiling.size in the recipe, or crop in the settings."
+            )
+
+
+class Siamese(Model):
+    """A change model whose dates meet only in `decode`."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.decode(*self.both(a, b))
+
+    def both(self, a: Tensor, b: Tensor) -> tuple[Features, Features]:
+        """Features of either date, from one pass over both."""
+        levels = [level.chunk(2) for level in self.encode(torch.cat([a, b]))]
+        return [first for first, _ in levels], [second for _, second in levels]
+
+    def encode(self, image: Tensor) -> Features:
+        """Features of images (N, C, H, W), each with N first."""
+        raise NotImplementedError
+
+    def decode(self, a: Features, b: Features) -> Tensor:
+        """Logits (N, 1, H, W) of pairs, from the features of their dates."""
+        raise NotImplementedError
+
+    def supervised_pairs(self, a: Features, b: Features) -> list[tuple[float, Tensor]]:
+        """What the loss sees of pairs that are already encoded."""
+        return [(1.0, self.decode(a, b))]
+
+    def supervised(self, *images: Tensor) -> list[tuple[float, Tensor]]:
+        return self.supervised_pairs(*self.both(images[0], images[1]))
+
+
+class Classical(Model):
+    """A rule with nothing to learn but its threshold: logits are `statistic` minus the threshold."""
+
+    classical = True
+    head_parts = ()
+    highest: float
+    """The statistic's largest value of interest; thresholds are looked for from 0 to this."""
+    threshold: Tensor
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.register_buffer("threshold", torch.tensor(0.5 * self.highest))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.statistic(a, b) - self.threshold
+
+    def statistic(self, a: Tensor, b: Tensor) -> Tensor:
+        """(N, 1, H, W), larger where change is more likely."""
+        raise NotImplementedError
+
+
+def parts(model: nn.Module, names: Iterable[str]) -> list[nn.Module]:
+    """The submodules of these names."""
+    return [model.get_submodule(name) for name in names]
+
+
+def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
+    """One of `known` by the option's word; InputError names the words there are."""
+    ((option, word),) = given.items()
+    if word not in known:
+        raise InputError(f"{model}: {option} is '{word}'; choose one of {', '.join(map(str, known))}.")
+    return known[word]

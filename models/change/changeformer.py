@@ -1,0 +1,116 @@
+"""ChangeFormer (Bandara and Patel 2022, arXiv 2201.01293, figure 1): a hierarchical transformer over
+each date, difference modules on four levels, and a light decoder.
+
+Sizes are those of the published code's sixth version (41.0 million parameters). Its deep supervision of
+the four levels, weighed 0.5, 0.5, 0.5, 0.8 below the result, is the published training script's.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import SegformerConfig, SegformerModel
+
+from models.base import Features, Siamese
+from models.layers.resize import resized
+
+RECIPE = {
+    "optimiser": "adamw",
+    "learning_rate": 1e-4,
+    "weight_decay": 1e-2,
+    "schedule": "linear",
+    "batch": 16,
+    "loss": "bce",
+}
+CHANNELS = (64, 128, 320, 512)
+SUPERVISED = (0.5, 0.5, 0.5, 0.8)
+
+
+class ChangeFormer(Siamese):
+    """Sides of any length from 32 pixels up. `width`: channels of the decoder, 256 in the code."""
+
+    smallest = 32
+    backbone_parts = ("backbone",)
+    explained = ("fuse",)
+
+    def __init__(self, in_channels: int, width: int = 256) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.backbone = SegformerModel(
+            SegformerConfig(
+                num_channels=in_channels,
+                patch_sizes=[7, 7, 7, 7],  # the code's; the paper says 3 below the first level
+                depths=[3, 3, 4, 3],
+                hidden_sizes=list(CHANNELS),
+                num_attention_heads=[1, 2, 4, 8],
+                sr_ratios=[8, 4, 2, 1],
+                hidden_dropout_prob=0.1,
+                attention_probs_dropout_prob=0.1,
+                drop_path_rate=0.1,
+            )
+        )
+        self.embed = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in CHANNELS)
+        self.difference = nn.ModuleList(_difference(width) for _ in CHANNELS)
+        self.side = nn.ModuleList(_prediction(width) for _ in CHANNELS)
+        self.fuse = nn.Sequential(nn.Conv2d(4 * width, width, 1), nn.BatchNorm2d(width))
+        self.grow = nn.ModuleList(_Grow(width) for _ in range(2))
+        self.head = nn.Conv2d(width, 1, 3, padding=1)
+
+    def encode(self, image: Tensor) -> Features:
+        maps = self.backbone(image, output_hidden_states=True).hidden_states
+        # The last one only carries the image's size.
+        return [*(embed(x) for embed, x in zip(self.embed, maps, strict=True)), image[:, :1]]
+
+    def decode(self, a: Features, b: Features) -> Tensor:
+        return self._decoded(self._levels(a, b), a[-1])
+
+    def supervised_pairs(self, a: Features, b: Features) -> list[tuple[float, Tensor]]:
+        levels = self._levels(a, b)
+        sides = zip(SUPERVISED, reversed(self.side), reversed(levels), strict=True)
+        return [
+            (1.0, self._decoded(levels, a[-1])),
+            *((weight, resized(side(level), a[-1])) for weight, side, level in sides),
+        ]
+
+    def _levels(self, a: Features, b: Features) -> list[Tensor]:
+        """Differences on the four levels, finest first, each with the coarser one added."""
+        found: list[Tensor] = []
+        for level in (3, 2, 1, 0):
+            x = self.difference[level](torch.cat([a[level], b[level]], dim=1))
+            found.append(x + resized(found[-1], x) if found else x)
+        return found[::-1]
+
+    def _decoded(self, levels: list[Tensor], image: Tensor) -> Tensor:
+        x = self.fuse(torch.cat([resized(level, levels[0]) for level in reversed(levels)], dim=1))
+        for grow in self.grow:
+            x = grow(x)
+        return self.head(resized(x, image))
+
+
+class _Grow(nn.Module):
+    """Twice the size by a transposed convolution, refined by a small residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(width, width, 4, stride=2, padding=1)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.up(x)
+        return x + 0.1 * self.second(F.relu(self.first(x)))
+
+
+def _difference(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(2 * width, width, 3, padding=1),
+        nn.ReLU(),
+        nn.BatchNorm2d(width),
+        nn.Conv2d(width, width, 3, padding=1),
+        nn.ReLU(),
+    )
+
+
+def _prediction(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, 1, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3, padding=1)
+    )

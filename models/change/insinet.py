@@ -1,0 +1,141 @@
+"""INSINet (Xie et al. 2024, doi 10.1016/j.cageo.2025.105880, figures 3 to 7): four encoders, two with
+shared weights for the tile's dates and two for its neighbourhood's, fused on each level.
+
+The dates already meet within the encoder (temporal fusion on each level feeds the next one), so nothing
+can be encoded once for several pairs. The branch maps are supervised through the aggregation that
+makes the result, as in the authors' code; the paper does not say how else.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.base import Model
+from models.layers.mobilenet import CHANNELS, STAGES, first_eleven
+from models.layers.resize import resized
+
+RECIPE = {"optimiser": "adam", "learning_rate": 1e-3, "schedule": "constant", "batch": 8, "epochs": 200}
+
+
+class INSINet(Model):
+    """Sides of any length from 32 pixels up. The neighbourhoods are the 3x3 tiles around and with the
+    tile, reduced to its size; without them the tile is continued by its mirror image."""
+
+    smallest = 32
+    context = True
+    backbone_parts = ("encoder", "around")
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.encoder, self.around = first_eleven(in_channels), first_eleven(in_channels)
+        self.meet = nn.ModuleList(TemporalFusion(width) for width in CHANNELS)
+        self.meet_around = nn.ModuleList(TemporalFusion(width) for width in CHANNELS)
+        self.branches = nn.ModuleList(
+            nn.Sequential(Bottleneck(4 * width, width, 3, 3 * width), Bottleneck(width, 1, 1, width))
+            for width in CHANNELS
+        )
+        self.deepest = Bottleneck(2 * CHANNELS[-1], CHANNELS[-1], 3, CHANNELS[-1])
+        steps = ((80, 40), (40, 24), (24, 16), (16, 16))
+        self.ups = nn.ModuleList(Bottleneck(before, after, 1, 3 * after) for before, after in steps)
+        self.main = Bottleneck(16, 1, 1, 48)
+        self.head = Aggregation(len(steps) + 1)
+
+    def forward(
+        self, a: Tensor, b: Tensor, a_context: Tensor | None = None, b_context: Tensor | None = None
+    ) -> Tensor:
+        around_a = mirrored(a) if a_context is None else a_context
+        around_b = mirrored(b) if b_context is None else b_context
+        image, masks = a, []
+        for level, stage in enumerate(STAGES):
+            a, b = _through(self.encoder[stage], a, b)
+            around_a, around_b = _through(self.around[stage], around_a, around_b)
+            a, b, mixed = self.meet[level](a, b)
+            around_a, around_b, mixed_around = self.meet_around[level](around_a, around_b)
+            seen = [(a - b).abs(), mixed, core((around_a - around_b).abs()), core(mixed_around)]
+            masks.append(torch.sigmoid(self.branches[level](torch.cat(seen, dim=1))))
+        x = self.deepest(torch.cat([a, b], dim=1))
+        larger = [*masks[-2::-1], image]
+        for up, mask, like in zip(self.ups, reversed(masks), larger, strict=True):
+            x = resized(up(x * mask), like, align_corners=True)
+        maps = [torch.sigmoid(self.main(x)), *masks]
+        return self.head(torch.cat([resized(each, image, align_corners=True) for each in maps], dim=1))
+
+
+class Bottleneck(nn.Module):
+    """The inverted bottleneck as INSINet uses it: always expanded, always with squeeze and excitation,
+    and a projected shortcut where the channels change."""
+
+    def __init__(self, before: int, after: int, kernel: int, expanded: int) -> None:
+        super().__init__()
+        self.expand = nn.Sequential(nn.Conv2d(before, expanded, 1, bias=False), nn.BatchNorm2d(expanded))
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(expanded, expanded, kernel, padding=kernel // 2, groups=expanded, bias=False),
+            nn.BatchNorm2d(expanded),
+        )
+        self.squeeze = nn.Sequential(
+            nn.Linear(expanded, expanded // 4, bias=False),
+            nn.ReLU(),
+            nn.Linear(expanded // 4, expanded, bias=False),
+            nn.Hardsigmoid(),
+        )
+        self.project = nn.Sequential(nn.Conv2d(expanded, after, 1, bias=False), nn.BatchNorm2d(after))
+        self.shortcut: nn.Module = nn.Identity()
+        if before != after:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.depthwise(F.hardswish(self.expand(x)))
+        y = F.hardswish(y * self.squeeze(y.mean(dim=(2, 3)))[..., None, None])
+        return self.project(y) + self.shortcut(x)
+
+
+class TemporalFusion(nn.Module):
+    """What both dates share, and each date enriched by it (figure 4)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mix = Bottleneck(2 * width, width, 3, width)
+        self.enrich = nn.Sequential(nn.Conv2d(2 * width, width, 1), nn.BatchNorm2d(width), nn.ReLU())
+
+    def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mixed = self.mix(torch.cat([a, b], dim=1))
+        a, b = (x + self.enrich(torch.cat([x, mixed], dim=1)) for x in (a, b))
+        return a, b, mixed
+
+
+class Aggregation(nn.Module):
+    """One logit from the maps of all levels (figure 7)."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.point, self.area = (
+            nn.Sequential(nn.Conv2d(maps, maps, k, padding=k // 2), nn.BatchNorm2d(maps), nn.Hardswish())
+            for k in (1, 3)
+        )
+        self.out = nn.Conv2d(3 * maps, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.cat([x, self.point(x), self.area(x)], dim=1))
+
+
+def _through(layers: nn.Module, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    x = torch.cat([a, b])
+    for layer in layers:  # type: ignore[attr-defined]
+        x = layer(x)
+    first, second = x.chunk(2)
+    return first, second
+
+
+def core(x: Tensor) -> Tensor:
+    """The tile's own third of its neighbourhood, at the tile's size."""
+    height, width = x.shape[-2:]
+    wide = F.interpolate(x, scale_factor=3.0, mode="bilinear")
+    return wide[..., height : 2 * height, width : 2 * width]
+
+
+def mirrored(image: Tensor) -> Tensor:
+    """The 3x3 neighbourhood of a tile that is continued by its mirror image, reduced to its size."""
+    rows = torch.cat([image.flip(-2), image, image.flip(-2)], dim=-2)
+    around = torch.cat([rows.flip(-1), rows, rows.flip(-1)], dim=-1)
+    return F.avg_pool2d(around, 3)

@@ -1,0 +1,72 @@
+"""MineNetCD (Yu et al. 2024, arXiv 2407.03971, figures 5 and 6): a Siamese backbone, the later date's
+features minus the earlier one's on four levels, ChangeFFT on each level, and a UPerNet decoder.
+
+`fft` chooses ChangeFFT's form: "code", "paper" (see `models.layers.changefft`) or "off". Backbone and
+heads are those of `transformers`, as in the published code, so that its checkpoints load
+(`models.weights`). As published, an auxiliary head on the third level helps in training, weighed 0.4.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import UperNetConfig
+from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNetHead
+
+from models.base import Features, Siamese, options_of
+from models.layers.backbones import Backbone
+from models.layers.changefft import CodeMixing, PaperMixing
+from models.layers.resize import resized
+
+RECIPE = {
+    "optimiser": "adam",
+    "learning_rate": 1e-4,
+    "lowest_rate": 1e-7,
+    "betas": (0.9, 0.99),
+    "batch": 32,
+    "loss": "bce",
+    "seed": 8888,
+    "weights": "pretrained",
+}
+FORMS: dict[str, Any] = {"code": CodeMixing, "paper": PaperMixing, "off": lambda channels: nn.Identity()}
+AUXILIARY = 0.4
+
+
+class MineNetCD(Siamese):
+    """Sides of any length from 32 pixels up. Not symmetric: the difference has a sign."""
+
+    smallest = 32
+    backbone_parts = ("backbone.network",)
+    head_parts = ("decode_head", "auxiliary_head")
+    explained = ("decode_head.lateral_convs.0", "decode_head.lateral_convs.1", "decode_head.lateral_convs.2")
+
+    def __init__(self, in_channels: int, backbone: str = "swin-t", fft: str = "code") -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.backbone = Backbone(backbone, in_channels)
+        self.pretrained = self.backbone.pretrained
+        channels = self.backbone.channels
+        form = options_of({"fft": fft}, FORMS, "minenetcd")
+        self.mixing = nn.ModuleList(form(width) for width in channels)
+        config = UperNetConfig(
+            backbone_config=self.backbone.network.config, num_labels=1, auxiliary_in_channels=channels[2]
+        )
+        self.decode_head = UperNetHead(config, channels)
+        self.auxiliary_head = UperNetFCNHead(config, channels)
+
+    def encode(self, image: Tensor) -> Features:
+        # The last one only carries the image's size.
+        return [*self.backbone(image), image[:, :1]]
+
+    def decode(self, a: Features, b: Features) -> Tensor:
+        return resized(self.decode_head(self._mixed(a, b)), a[-1])
+
+    def supervised_pairs(self, a: Features, b: Features) -> list[tuple[float, Tensor]]:
+        levels = self._mixed(a, b)
+        return [
+            (1.0, resized(self.decode_head(levels), a[-1])),
+            (AUXILIARY, resized(self.auxiliary_head(levels), a[-1])),
+        ]
+
+    def _mixed(self, a: Features, b: Features) -> list[Tensor]:
+        levels = zip(self.mixing, a[:-1], b[:-1], strict=True)
+        return [mix(later - earlier) for mix, earlier, later in levels]

@@ -1,0 +1,99 @@
+"""SNUNet-ECAM (Fang, Li, Shao and Li 2021, doi 10.1109/LGRS.2021.3056416, figures 1 and 2): a nested
+U-Net over the encoders of both dates, its four full-size outputs weighed by channel attention."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.base import Features, Siamese
+from models.layers.resize import fitted
+
+RECIPE = {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "bce"}
+LEVELS = 5
+
+
+class SNUNet(Siamese):
+    """Sides of any length from 16 pixels up. `width`: channels of the first level, 32 in the paper's
+    largest form, doubling down to the fifth."""
+
+    backbone_parts = ("encoders", "bottom")
+
+    def __init__(self, in_channels: int, width: int = 32) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        widths = [width * 2**level for level in range(LEVELS)]
+        self.encoders = nn.ModuleList(
+            Residual(before, after)
+            for before, after in zip([in_channels, *widths], widths[:-1], strict=False)
+        )
+        self.bottom = Residual(widths[3], widths[4])
+        # Node (level, step) of figure 1 takes both dates, the steps before it, and what is below it.
+        self.nodes, self.ups = nn.ModuleDict(), nn.ModuleDict()
+        for step in range(1, LEVELS):
+            for level in range(LEVELS - step):
+                here, below = widths[level], widths[level + 1]
+                self.nodes[f"{level}{step}"] = Residual((step + 1) * here + below, here)
+                self.ups[f"{level}{step}"] = nn.ConvTranspose2d(below, below, 2, stride=2)
+        self.within = ChannelAttention(width, 4)
+        self.across = ChannelAttention(4 * width, 16)
+        self.head = nn.Conv2d(4 * width, 1, 1)
+
+    def encode(self, image: Tensor) -> Features:
+        levels: list[Tensor] = []
+        for encoder in self.encoders:
+            image = encoder(F.max_pool2d(image, 2) if levels else image)
+            levels.append(image)
+        return levels
+
+    def decode(self, a: Features, b: Features) -> Tensor:
+        grid = [[first, second] for first, second in zip(a, b, strict=True)]
+        # The deepest level sees the later date only.
+        below = [*(second for _, second in grid[1:]), self.bottom(F.max_pool2d(b[-1], 2))]
+        for step in range(1, LEVELS):
+            after = []
+            for level in range(LEVELS - step):
+                up = fitted(self.ups[f"{level}{step}"](below[level]), grid[level][0])
+                after.append(self.nodes[f"{level}{step}"](torch.cat([*grid[level], up], dim=1)))
+                grid[level].append(after[-1])
+            below = after[1:]
+        return self.head(self._ensemble(grid[0][2:]))
+
+    def _ensemble(self, outputs: list[Tensor]) -> Tensor:
+        """Equations 5 to 7: attention within the sum of the four outputs and across all of them."""
+        together = torch.cat(outputs, dim=1)
+        inner = self.within(torch.stack(outputs).sum(dim=0)).repeat(1, len(outputs), 1, 1)
+        return self.across(together) * (together + inner)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions, the first one's output added to the second's (figure 1, right)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, padding=1)
+        self.rest = nn.Sequential(
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1),
+            nn.BatchNorm2d(after),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return F.relu(x + self.rest(x))
+
+
+class ChannelAttention(nn.Module):
+    """A weight in 0..1 for each channel (N, C, 1, 1), from its mean and its largest value."""
+
+    def __init__(self, channels: int, ratio: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Sequential(
+            nn.Conv2d(channels, channels // ratio, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(channels // ratio, channels, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, largest = F.adaptive_avg_pool2d(x, 1), F.adaptive_max_pool2d(x, 1)
+        return torch.sigmoid(self.squeeze(mean) + self.squeeze(largest))

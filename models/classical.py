@@ -1,0 +1,26 @@
+"""Rules with nothing to learn but a threshold: it is the one with the best F1 on the training split."""
+
+import numpy as np
+import torch
+
+from models.base import Classical, Model
+from models.batches import Source
+from models.histogram import Histogram
+from models.objective import Standardise
+
+ITEMS = 500
+"""Training items that the threshold is chosen on, spread evenly."""
+
+
+@torch.no_grad()
+def fit(network: Model, training: Source) -> None:
+    """Set the threshold of a classical model."""
+    assert isinstance(network, Classical)
+    standardise = Standardise(training.scale)
+    chosen = np.unique(np.linspace(0, len(training) - 1, ITEMS).round().astype(int))
+    counted = Histogram(network.highest)
+    for start in range(0, len(chosen), training.settings.batch):
+        batch = training.read(chosen[start : start + training.settings.batch], None)
+        a, b = standardise(batch.images).unbind(dim=1)
+        counted.add(network.statistic(a, b)[:, 0], batch.masks[:, 0])
+    network.threshold.fill_(counted.best()[0])

@@ -1,0 +1,70 @@
+"""Encoders from `transformers` with any number of input bands, as lists of feature maps.
+
+Each comes without weights; `models.weights` fills it from the hub name given here, or from a file.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import (
+    ConvNextBackbone,
+    ConvNextConfig,
+    ResNetBackbone,
+    ResNetConfig,
+    SwinBackbone,
+    SwinConfig,
+)
+
+STAGES = [f"stage{i}" for i in (1, 2, 3, 4)]
+
+SWIN = {
+    "swin-t": {"embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "drop_path_rate": 0.2},
+    "swin-s": {"embed_dim": 96, "depths": [2, 2, 18, 2], "num_heads": [3, 6, 12, 24], "drop_path_rate": 0.3},
+    "swin-b": {"embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32], "drop_path_rate": 0.3},
+}
+RESNET: dict[str, dict[str, Any]] = {
+    "resnet18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"},
+    "resnet50": {"depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048], "layer_type": "bottleneck"},
+}
+HUB = {
+    "swin-t": "microsoft/swin-tiny-patch4-window7-224",
+    "swin-s": "microsoft/swin-small-patch4-window7-224",
+    "swin-b": "microsoft/swin-base-patch4-window7-224",
+    "resnet18": "microsoft/resnet-18",
+    "resnet50": "microsoft/resnet-50",
+    "convnext-b": "facebook/convnext-base-224",
+}
+
+
+class Backbone(nn.Module):
+    """Four feature maps (N, channels[i], H/4.., W/4..) of an image (N, C, H, W), at 1/4 to 1/32."""
+
+    def __init__(self, name: str, in_channels: int) -> None:
+        super().__init__()
+        self.network: Any = BUILDERS[name](in_channels)
+        self.channels = [int(width) for width in self.network.channels]
+        self.pretrained = HUB[name]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network(image).feature_maps)
+
+
+def _swin(shape: dict[str, Any]) -> Callable[[int], Any]:
+    return lambda bands: SwinBackbone(SwinConfig(num_channels=bands, out_features=STAGES, **shape))
+
+
+def _resnet(shape: dict[str, Any]) -> Callable[[int], Any]:
+    return lambda bands: ResNetBackbone(ResNetConfig(num_channels=bands, out_features=STAGES, **shape))
+
+
+def _convnext(bands: int) -> nn.Module:
+    shape = {"hidden_sizes": [128, 256, 512, 1024], "depths": [3, 3, 27, 3], "drop_path_rate": 0.4}
+    return ConvNextBackbone(ConvNextConfig(num_channels=bands, out_features=STAGES, **shape))
+
+
+BUILDERS: dict[str, Callable[[int], Any]] = {
+    **{name: _swin(shape) for name, shape in SWIN.items()},
+    **{name: _resnet(shape) for name, shape in RESNET.items()},
+    "convnext-b": _convnext,
+}

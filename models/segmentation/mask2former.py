@@ -1,0 +1,88 @@
+"""Mask2Former (Cheng et al. 2022, arXiv 2112.01527, figure 2) over Swin, as `transformers` has it.
+
+It predicts masks, each with a class, and is trained by matching them to the true ones. The footprint is
+the one class here: a pixel's probability is the sum over the masks of their chance to be footprint
+times the chance that the pixel is in them (the paper's semantic inference), given as a logit.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
+
+from models.base import Model
+from models.layers.backbones import HUB, STAGES, SWIN
+from models.layers.resize import resized
+from models.masks import UNKNOWN
+
+RECIPE = {
+    "optimiser": "adam",
+    "learning_rate": 1e-4,
+    "lowest_rate": 1e-7,
+    "batch": 32,
+    "loss": "cross-entropy",
+    "weights": "pretrained",
+}
+WINDOW = {"swin-t": 7, "swin-b": 12}
+"""Pixels a side of Swin's windows: the paper's Swin-B is the one made for images of 384."""
+PRETRAINED = {"swin-t": HUB["swin-t"], "swin-b": "microsoft/swin-base-patch4-window12-384"}
+OUTSIDE = -30.0
+"""Logit of a pixel that is certainly not in a mask."""
+
+
+class Mask2Former(Model):
+    """Sides of any length from 32 pixels up."""
+
+    smallest = 32
+    backbone_parts = ("network.model.pixel_level_module.encoder",)
+    head_parts = ("network.class_predictor", "network.model.transformer_module")
+    explained = ("network.model.pixel_level_module.decoder.mask_projection",)
+
+    def __init__(self, in_channels: int, backbone: str = "swin-b") -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.pretrained = PRETRAINED[backbone]
+        shape = {**SWIN[backbone], "drop_path_rate": 0.3, "window_size": WINDOW[backbone]}
+        swin = SwinConfig(num_channels=in_channels, out_features=STAGES, **shape)
+        self.network = Mask2FormerForUniversalSegmentation(
+            Mask2FormerConfig(backbone_config=swin, num_labels=1, use_auxiliary_loss=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.network(x)
+        share = found.class_queries_logits.float().softmax(dim=-1)[..., 0]
+        inside = found.masks_queries_logits.float().sigmoid()
+        probability = torch.einsum("nq,nqhw->nhw", share, inside)[:, None]
+        return torch.logit(resized(probability, x), eps=1e-6)
+
+    def matched_loss(self, images: Tensor, label: Tensor) -> Tensor:
+        """The paper's loss (equation 3): masks matched to the true footprint, unknown pixels left out.
+
+        `label` (N, H, W) in {0, 1, 255}. The loss is taken at sampled points; where a pixel is unknown
+        both the masks and the truth are made certain background there, which costs nothing.
+        """
+        found = self.network(images, output_auxiliary_logits=True)
+        known = (label != UNKNOWN).float()[:, None]
+        true = [(each == 1).float()[None] for each in label]
+        masks = [mask if mask.any() else mask[:0] for mask in true]
+        classes = [torch.zeros(len(mask), dtype=torch.long, device=label.device) for mask in masks]
+        auxiliary = [
+            {**each, "masks_queries_logits": _certain(each["masks_queries_logits"], known)}
+            for each in found.auxiliary_logits
+        ]
+        losses = self.network.get_loss_dict(
+            masks_queries_logits=_certain(found.masks_queries_logits, known),
+            class_queries_logits=found.class_queries_logits,
+            mask_labels=masks,
+            class_labels=classes,
+            auxiliary_predictions=auxiliary,
+        )
+        return cast(Tensor, sum(losses.values()))
+
+
+def _certain(logits: Tensor, known: Tensor) -> Tensor:
+    """Masks (N, Q, h, w) with certain background wherever a pixel of `known` (N, 1, H, W) is 0."""
+    kept = F.interpolate(known, size=logits.shape[-2:], mode="area") == 1
+    return torch.where(kept, logits, OUTSIDE)

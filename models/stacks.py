@@ -1,0 +1,92 @@
+"""A tile's whole series with its masks, read ahead of what predicts from it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from models import data
+from models.base import Model
+from models.batches import change_of
+from models.data import Scale, Series
+from models.objective import Standardise
+
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """`images` (T, C, H, W) standardised, `masks` (T, H, W) in {0, 1, 255}, `aoi` (H, W) boolean, and the
+    dates' neighbourhoods where the model takes them; all on the device."""
+
+    tile: Any
+    periods: list[str]
+    images: Tensor
+    masks: Tensor
+    aoi: Tensor
+    around: Tensor | None
+
+
+class Stacks:
+    """The tiles of a split as stacks."""
+
+    def __init__(
+        self, benchmark_dir: Path, network: Model, split: str, scale: Scale, device: torch.device,
+        fold: str | None = None,
+    ) -> None:  # fmt: skip
+        series = data.open(benchmark_dir, "series", split, scale, fold=fold)
+        assert isinstance(series, Series)
+        self.cubes, self.tiles = series.cubes, series.tiles
+        self.device, self.scale = device, scale
+        self.standardise = Standardise(scale).to(device)
+        self.beyond = data.beyond_of(benchmark_dir) if network.context else None
+        self.bands = self.cubes.bands(self.tiles[0].site_id)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __iter__(self) -> Iterator[Stack]:
+        with ThreadPoolExecutor(2) as pool:
+            tiles = iter(self.tiles)
+            coming = [pool.submit(self._read, tile) for tile in islice(tiles, AHEAD)]
+            while coming:
+                tile, pixels, masks, aoi, around = coming.pop(0).result()
+                if (following := next(tiles, None)) is not None:
+                    coming.append(pool.submit(self._read, following))
+                yield Stack(
+                    tile,
+                    self.cubes.periods(tile.site_id),
+                    self.standardise(torch.from_numpy(pixels).to(self.device)),
+                    torch.from_numpy(masks).to(self.device),
+                    torch.from_numpy(aoi).to(self.device),
+                    None if around is None else self.standardise(torch.from_numpy(around).to(self.device)),
+                )
+
+    def _read(self, tile: Any) -> tuple[Any, ...]:
+        pixels, masks = self.cubes.read(tile)
+        around = None
+        if self.beyond:
+            around = np.stack(
+                [self.cubes.neighbourhood(tile, date, self.beyond) for date in range(len(pixels))]
+            )
+        return tile, pixels, masks, self.cubes.aoi(tile), around
+
+    def labels(self, stack: Stack, rows: pd.DataFrame, pairs: list[tuple[int, int]]) -> Tensor:
+        """Change labels (P, H, W) of the pairs in `rows`, whose dates are at `pairs`."""
+        if self.cubes.cube(stack.tile.site_id).change is None:
+            return change_of(stack.masks[None], pairs)[0]
+        drawn = [self.cubes.label(stack.tile, row.t1, row.t2) for row in rows.itertuples()]
+        return torch.from_numpy(np.stack(drawn)).to(self.device)
+
+
+def places_of(stack: Stack, rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """The dates of the pairs in `rows` as places in the series."""
+    place = {period: i for i, period in enumerate(stack.periods)}
+    return [(place[row.t1], place[row.t2]) for row in rows.itertuples()]
