@@ -21,6 +21,8 @@ bench: env
 	python bench/compose.py
 	python bench/fetch.py
 	python bench/pairs.py
+	python bench/train.py
+	python bench/evaluate.py
 
 env: $(VENV)/.ready
 

@@ -3,14 +3,12 @@ edge, small objects, or images that do not lie on one another."""
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
 from models import data, registry
 from models.analysis import AnalysisPairs
-from models.checkpoint import load, run_folder
-from models.data import Scale
+from models.checkpoint import load_run, run_folder
 from models.errors import InputError
 from models.files import replacing
 from models.histogram import Histogram
@@ -27,8 +25,7 @@ def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None)
         raise InputError(f"Analysis sets are made of pairs, and {model} is no change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = run_folder(benchmark_dir, model, fold)
-    network, saved = load(run / "model.pt", device, model=model, bands=data.bands_of(benchmark_dir))
-    scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+    network, scale, _ = load_run(benchmark_dir, model, fold, device)
     pairs = data.open(
         benchmark_dir, "pairs", "test", scale, neighbours=network.context, fold=fold, analysis=name
     )

@@ -35,19 +35,19 @@ class Augment(nn.Module):
         moves: list[Any] = []
         if "flip" in words:
             moves += [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)]
-        if "turn" in words:
-            moves.append(K.RandomRotation90(times=(0, 3), p=1.0))
         if "affine" in words:
             moves.append(K.RandomAffine(30, translate=(0.1, 0.1), scale=(0.8, 1.2), p=0.5))
         self.moves = K.AugmentationSequential(*moves, data_keys=["input", "mask"]) if moves else None
         self.noise = K.RandomGaussianNoise(0.0, NOISE, p=0.5) if "noise" in words else None
         self.drop = K.RandomChannelDropout(num_drop_channels=1, p=0.2) if "drop-band" in words else None
-        self.jitter, self.swap = "jitter" in words, "swap" in words
+        self.turn, self.jitter, self.swap = ("turn" in words, "jitter" in words, "swap" in words)
 
     @torch.no_grad()
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         if self.moves is not None:
             images, masks = self._moved(images, masks)
+        if self.turn:
+            images, masks = turned(images, masks)
         data = (images != 0).any(dim=2, keepdim=True)
         if self.drop is not None:
             # The band goes from all dates of an item, or its absence would look like change.
@@ -66,6 +66,13 @@ class Augment(nn.Module):
         moved, label = self.moves(images.flatten(1, 2), torch.where(masks == UNKNOWN, 0, label))  # type: ignore[misc]
         label = label.round().to(torch.uint8)
         return moved.view(images.shape), torch.where(label == 0, UNKNOWN, label - 1)
+
+
+def turned(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Each item by a random number of quarter turns; exactly, where Kornia would resample."""
+    times = torch.randint(4, (len(images),)).tolist()
+    images = torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(images, times, strict=True)])
+    return images, torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(masks, times, strict=True)])
 
 
 def _same(change: Any, images: Tensor) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models import registry
+from models import data, registry
 from models.base import Model
 from models.data import Scale
 from models.errors import InputError, WorkError
@@ -134,20 +134,16 @@ def git_revision() -> str:
 
 
 def load(
-    path: Path,
-    device: torch.device | None = None,
-    *,
-    model: str | None = None,
-    bands: list[str] | None = None,
+    path: Path, device: torch.device | None = None, *, model: str | None = None
 ) -> tuple[Model, dict[str, Any]]:
     """A trained model in eval mode and what was saved with it. InputError where the file is none, or is
-    of another model or of other bands than expected."""
+    of another model than expected."""
     if not path.is_file():
         raise WorkError(f"{path} is missing: run `minebench train` first.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        name, given = saved["model"], saved["bands"]
-        network = registry.create(name, in_channels=len(given), **saved["options"])
+        name = saved["model"]
+        network = registry.create(name, in_channels=len(saved["bands"]), **saved["options"])
         network.load_state_dict(saved["weights"])
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise InputError(
@@ -155,9 +151,21 @@ def load(
         ) from None
     if model is not None and name != model:
         raise InputError(f"{path} holds {name}, not {model}: train {model} again.")
-    if bands is not None and given != bands:
+    return network.to(device or "cpu").eval(), saved
+
+
+def load_run(
+    benchmark_dir: Path, model: str, fold: str | None = None, device: torch.device | None = None
+) -> tuple[Model, Scale, dict[str, Any]]:
+    """The model of a run, the scale of its bands, and what else was saved. InputError also where it was
+    trained on other bands than the benchmark has."""
+    path = run_folder(benchmark_dir, model, fold) / "model.pt"
+    network, saved = load(path, device, model=model)
+    bands = data.bands_of(benchmark_dir)
+    if saved["bands"] != bands:
         raise InputError(
-            f"{path} was trained on the bands {' '.join(given)} and the benchmark has "
+            f"{path} was trained on the bands {' '.join(saved['bands'])} and the benchmark has "
             f"{' '.join(bands)}: train it again."
         )
-    return network.to(device or "cpu").eval(), saved
+    scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+    return network, scale, saved

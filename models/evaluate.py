@@ -28,8 +28,7 @@ from torch import Tensor
 from models import baselines, bootstrap, data, tally
 from models.base import Model
 from models.batches import change_of
-from models.checkpoint import environment, load, run_folder
-from models.data import Scale
+from models.checkpoint import environment, load_run, run_folder
 from models.errors import InputError
 from models.files import replacing, write_json
 from models.histogram import Histogram
@@ -59,8 +58,7 @@ def evaluate(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = run_folder(benchmark_dir, model, fold)
-    network, saved = load(run / "model.pt", device, model=model, bands=data.bands_of(benchmark_dir))
-    scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+    network, scale, saved = load_run(benchmark_dir, model, fold, device)
 
     def opened(split: str) -> Stacks:
         return Stacks(benchmark_dir, network, split, scale, device, fold)

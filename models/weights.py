@@ -1,11 +1,14 @@
 """Pretrained weights: from the Hugging Face hub, a local file or a folder, into a model of any bands."""
 
+import copy
 import re
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.utils import logging as reports
 
 from models.base import Model
 from models.errors import InputError, WorkError
@@ -14,25 +17,26 @@ FILES = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth")
 LEAST = 0.5
 """Share of a module's own weights that a file has to fill; less is another model's."""
 State = dict[str, Tensor]
+# `transformers` prints what it misses and a bar; we say in one line what was found.
+reports.set_verbosity_error()
+reports.disable_progress_bar()
 
 
 def load(network: Model, source: str) -> str:
     """Fill `network`, or its backbone, from `source`; returns what was loaded from where.
 
     `source` is "pretrained" (the model's own name on the hub), a name on the hub, a file (.safetensors,
-    .bin, .pt, .pth) or a folder with one. Tried in this order: a minebench model, a published MineNetCD
-    checkpoint, the whole model, the backbone. A first layer for three bands is widened. InputError
-    where the file is another model's, WorkError where the hub gives nothing.
+    .bin, .pt, .pth) or a folder with one: of a minebench model, of a published MineNetCD or UPerNet, of
+    a whole model of `transformers`, or of its encoder alone, also under a classifier. A first layer for
+    other bands is widened. InputError where the file is another model's, WorkError where the hub gives
+    nothing.
     """
-    state = published(read(_path(network, source)))
-    inner = getattr(network, "network", network)  # a model of `transformers` in ours
-    found = _fill(network, state) or _fill(inner, state)
-    if found is None and network.backbone_parts:
+    state = read(_path(network, source))
+    found = _fill(network, state) or _upernet(network, state) or _whole(network, state)
+    if not found:
         parts = [network.get_submodule(name) for name in network.backbone_parts]
-        filled = [_fill(part, state) for part in parts]
-        known = [count for count in filled if count is not None]
-        found = sum(known) if known else None
-    if found is None:
+        found = sum(_part(part, state) or 0 for part in parts)
+    if not found:
         raise InputError(f"{source} does not hold weights of {type(network).__name__}: name another file.")
     return f"{found} tensors from {source}"
 
@@ -88,29 +92,68 @@ def read(path: Path) -> State:
 
 
 MINENETCD = (
-    (r"^backbone\.", "backbone.network."),
     (r"^channel_mixing\.(\d+)\.complex_weight_1$", r"mixing.\1.first.weight"),
     (r"^channel_mixing\.(\d+)\.complex_weight_2$", r"mixing.\1.second.weight"),
     (r"^channel_mixing\.(\d+)\.complex_bias_1$", r"mixing.\1.first.bias"),
     (r"^channel_mixing\.(\d+)\.complex_bias_2$", r"mixing.\1.second.bias"),
     (r"^norm\.(\d+)\.", r"mixing.\1.norm."),
 )
-"""Names in the published MineNetCD checkpoints (saved with `transformers`) and in ours."""
+"""Names beside backbone and heads in the published MineNetCD checkpoints, and in ours."""
 
 
-def published(state: State) -> State:
-    """A MineNetCD checkpoint in our names; any other file as it is. The two classes' logits become their
-    difference."""
-    if not any(name.startswith("channel_mixing.") for name in state):
-        return state
-    found: State = {}
+def _upernet(network: Model, state: State) -> int | None:
+    """A UPerNet saved with `transformers`, with MineNetCD's mixing or without. The logits of two classes
+    become their difference."""
+    if not (hasattr(network, "decode_head") and any(name.startswith("decode_head.") for name in state)):
+        return None
+    backbone = {
+        name.removeprefix("backbone."): v for name, v in state.items() if name.startswith("backbone.")
+    }
+    found = _part(network.get_submodule(network.backbone_parts[0]), backbone)
+    if found is None:
+        return None
+    rest: State = {}
     for name, value in state.items():
         for pattern, ours in MINENETCD:
             name = re.sub(pattern, ours, name)
         if "classifier" in name and len(value) == 2:
             value = value[1:] - value[:1]
-        found[name] = value
-    return found
+        rest[name] = value
+    own = network.state_dict()
+    fitting = {name: v for name, v in rest.items() if name in own and v.shape == own[name].shape}
+    network.load_state_dict(fitting, strict=False)
+    return found + len(fitting)
+
+
+def _whole(network: Model, state: State) -> int | None:
+    """All of a model of `transformers` that ours wraps."""
+    inner = getattr(network, "network", None)
+    return _part(inner, state) if isinstance(inner, PreTrainedModel) else None
+
+
+def _part(part: nn.Module, state: State) -> int | None:
+    """A submodule from a file; one of `transformers` through its own loader, which knows what names its
+    modules have had."""
+    if not isinstance(part, PreTrainedModel) or not state:
+        return _fill(part, state)
+    config = copy.deepcopy(part.config)
+    config.num_channels = _bands(part, state)
+    loaded, info = type(part).from_pretrained(
+        None, config=config, state_dict=state, output_loading_info=True, ignore_mismatched_sizes=True
+    )
+    absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+    return _fill(part, {name: v for name, v in loaded.state_dict().items() if name not in absent})
+
+
+def _bands(part: nn.Module, state: State) -> int:
+    """How many bands the file's first convolution takes: the one shaped as ours but for them."""
+    own = next(value for value in part.state_dict().values() if value.ndim == 4)
+    alike = [
+        v
+        for v in state.values()
+        if v.ndim == 4 and v.shape[0] == own.shape[0] and v.shape[2:] == own.shape[2:]
+    ]
+    return int(alike[0].shape[1]) if alike else int(own.shape[1])
 
 
 def _fill(module: nn.Module, state: State) -> int | None:

@@ -23,7 +23,7 @@ from PIL import Image
 
 from models import data
 from models.base import Model
-from models.checkpoint import load, run_folder
+from models.checkpoint import load_run, run_folder
 from models.cubes import Cubes
 from models.data import Scale
 from models.errors import WorkError
@@ -42,13 +42,13 @@ ENLARGED = 256
 def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = None) -> Path:
     """Write the page of an evaluated model. WorkError where it was not evaluated."""
     run = run_folder(benchmark.data, model, fold)
-    network, saved = load(run / "model.pt", model=model, bands=data.bands_of(benchmark.data))
+    network, scale, _ = load_run(benchmark.data, model, fold)
     if not (run / "metrics.json").is_file():
         raise WorkError(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
     metrics = json.loads((run / "metrics.json").read_text())
     with replacing(run / "explain") as folder:
         folder.mkdir()
-        rows = _examples(benchmark, recipe, network, saved, run, folder, metrics["threshold"])
+        rows = _examples(benchmark, recipe, network, scale, run, folder, metrics["threshold"])
         _curves(run, metrics["task"], folder / "curves.png")
         page = _template().render(
             rows=rows,
@@ -71,12 +71,11 @@ def _template() -> jinja2.Template:
 
 
 def _examples(
-    benchmark: Benchmark, recipe: Recipe, network: Model, saved: dict[str, Any], run: Path, folder: Path,
+    benchmark: Benchmark, recipe: Recipe, network: Model, scale: Scale, run: Path, folder: Path,
     threshold: float,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The pairs (or tiles) that the evaluation kept, with their maps."""
     tiles = {tile.tile_id: tile for tile in data.read_table(benchmark.data, "tiles").itertuples()}
-    scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
     cubes, look = Cubes(benchmark.data), pictures.Looks(benchmark, recipe)
     beyond = data.beyond_of(benchmark.data) if network.context else None
     with np.load(run / "examples.npz") as archive:

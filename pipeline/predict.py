@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from models import data, sitewide
-from models.checkpoint import load, run_folder
+from models.checkpoint import load_run, run_folder
 from models.cubes import Cubes
-from models.data import Scale
 from models.errors import InputError
 from models.files import replacing, sha256, write_json
 from models.objective import Standardise
@@ -48,7 +47,7 @@ def build(
     run = run_folder(benchmark.data, model, fold)
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     sites = sites[sites.site_id.isin(chosen.site_id)]
-    predictor = _Predictor(benchmark, recipe, run, model, which)
+    predictor = _Predictor(benchmark, recipe, run, model, which, fold)
     folder, done = run / "predictions", 0
     with progress(f"predict {model}", len(sites), "sites") as advance:
         for site in sites.itertuples():
@@ -61,13 +60,13 @@ def build(
 class _Predictor:
     """A loaded model and what it is applied with."""
 
-    def __init__(self, benchmark: Benchmark, recipe: Recipe, run: Path, model: str, which: str) -> None:
+    def __init__(
+        self, benchmark: Benchmark, recipe: Recipe, run: Path, model: str, which: str, fold: str | None
+    ) -> None:
         self.benchmark, self.recipe, self.which = benchmark, recipe, which
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        weights = run / "model.pt"
-        self.network, saved = load(weights, self.device, model=model, bands=data.bands_of(benchmark.data))
-        self.model, self.sum, self.task = model, sha256(weights), saved["task"]
-        scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+        self.network, scale, saved = load_run(benchmark.data, model, fold, self.device)
+        self.model, self.sum, self.task = model, sha256(run / "model.pt"), saved["task"]
         self.standardise = Standardise(scale).to(self.device)
         self.cubes = Cubes(benchmark.data)
         self.beyond = data.beyond_of(benchmark.data) if self.network.context else None

@@ -15,6 +15,10 @@ from transformers import (
     SwinBackbone,
     SwinConfig,
 )
+from transformers.utils import logging as reports
+
+# It warns of what is none of a user's business (how attention is dispatched).
+reports.set_verbosity_error()
 
 STAGES = [f"stage{i}" for i in (1, 2, 3, 4)]
 

@@ -15,6 +15,7 @@ from pipeline.layout import Benchmark
 from pipeline.recipe import Recipe
 
 MLM = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
+EO = collection.EXTENSION.format("eo/v1.1.0")
 FILE = collection.EXTENSION.format("file/v2.1.0")
 VERSION = collection.EXTENSION.format("version/v1.2.0")
 TASKS = {"change": "segmentation", "segmentation": "semantic-segmentation"}
@@ -82,7 +83,7 @@ def _item(
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": [MLM, FILE, VERSION],
+        "stac_extensions": [MLM, EO, FILE, VERSION],
         "id": row.run,
         "collection": f"{benchmark.name}-models",
         "geometry": shapely.geometry.mapping(shapely.box(west, south, east, north)),
@@ -114,7 +115,8 @@ def _files(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> di
         "weights": {
             **_asset(weights, folder, "Weights", "application/octet-stream; application=pytorch", roles),
             "mlm:artifact_type": "torch.save",
-            "bands": [{"name": band} for band in bands],
+            # The MLM schema looks for bands here, or where STAC 1.1 itself does not allow them.
+            "eo:bands": [{"name": band} for band in bands],
         },
         "card": _asset(card, folder, "Model card", "text/markdown", ["metadata"]),
     }
@@ -122,7 +124,7 @@ def _files(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> di
 
 def _mlm(row: Any, saved: dict[str, Any]) -> dict[str, Any]:
     """What the MLM extension says of a model."""
-    structure = {"dim_order": ["batch", "bands", "height", "width"], "data_type": "float32"}
+    order = ["batch", "bands", "height", "width"]
     scaling = [
         {"type": "z-score", "mean": mean, "stddev": std}
         for mean, std in zip(saved["mean"], saved["std"], strict=True)
@@ -142,7 +144,11 @@ def _mlm(row: Any, saved: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": name,
                 "bands": saved["bands"],
-                "input": {"shape": [-1, len(saved["bands"]), -1, -1], **structure},
+                "input": {
+                    "shape": [-1, len(saved["bands"]), -1, -1],
+                    "dim_order": order,
+                    "data_type": "float32",
+                },
                 "value_scaling": scaling,
             }
             for name in names
@@ -151,7 +157,11 @@ def _mlm(row: Any, saved: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": "logit",
                 "tasks": [TASKS[row.task]],
-                "result": {"shape": [-1, 1, -1, -1], **structure},
+                "result": {
+                    "shape": [-1, 1, -1, -1],
+                    "dim_order": ["batch", "channel", "height", "width"],
+                    "data_type": "float32",
+                },
                 "classification:classes": [
                     {"value": 0, "name": "unchanged" if row.task == "change" else "background"},
                     {"value": 1, "name": "changed" if row.task == "change" else "mine"},

@@ -1,0 +1,199 @@
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+import torch
+import zarr
+from pystac.validation import validate_dict
+
+from models import data
+from models.checkpoint import load
+from models.sitewide import dates_of, windows
+from tests.conftest import contents, run
+
+MODELS = ("cva", "fc-siam-diff", "unet")
+
+
+@pytest.fixture(scope="module")
+def compared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project with three models trained, scored, compared, published and explained."""
+    import shutil
+
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("compared") / "project"))
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("train:\n", "train:\n  cva: {}\n"))
+    commands = [[stage, "--model", model] for model in MODELS for stage in ("train", "evaluate")]
+    commands += [["compare"], ["catalog"], ["report"], ["check"]]
+    commands += [[stage, "--model", model] for model in MODELS for stage in ("predict", "explain")]
+    for words in commands:
+        done = run(*words, cwd=project)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_the_leaderboard_says_what_the_evaluations_found(compared: Path) -> None:
+    table = pd.read_parquet(compared / "data/tiny/leaderboard/models.parquet").set_index("run")
+    assert set(table.index) == set(MODELS)
+    for run_, row in table.iterrows():
+        metrics = json.loads((compared / f"data/tiny/runs/{run_}/metrics.json").read_text())
+        for name in ("f1", "of1", "iou", "oa"):
+            assert (row[name] == metrics[name]) or (np.isnan(row[name]) and metrics[name] is None)
+        assert row.items_per_second > 0
+    assert table.loc["unet"].parameters == sum(
+        p.numel() for p in load(weights(compared, "unet"))[0].parameters()
+    )
+    assert table.loc["cva"].parameters == 0
+    assert table.loc["unet"].gmacs > 0
+    tests = pd.read_parquet(compared / "data/tiny/leaderboard/tests.parquet")
+    assert set(tests[["first", "second"]].iloc[0]) == {"cva", "fc-siam-diff"}
+    assert len(tests) == 1
+
+
+def weights(project: Path, model: str) -> Path:
+    return project / f"data/tiny/runs/{model}/model.pt"
+
+
+def test_comparing_twice_gives_the_same_bytes(compared: Path) -> None:
+    folder = compared / "data/tiny/leaderboard"
+    before = contents(folder)
+    assert run("compare", cwd=compared).returncode == 0
+    assert contents(folder) == before
+
+
+def test_models_are_stac_items_with_a_card(compared: Path, shared: Path) -> None:
+    root = compared / "catalogs/tiny/stac"
+    catalog = pystac.Catalog.from_file(str(root / "catalog.json"))
+    collection = next(child for child in catalog.get_children() if child.id == "tiny-models")
+    items = {item.id: item for item in collection.get_items()}
+    assert set(items) == set(MODELS)
+    for item in items.values():
+        content = item.to_dict(include_self_link=False, transform_hrefs=False)
+        validate_dict({**content, "stac_extensions": []})
+        schema = json.loads((shared / "stac-schemas/mlm/v1.5.2/schema.json").read_text())
+        local = without_addresses(schema)
+        jsonschema.validators.validator_for(local)(local).validate(content)
+        assert Path(item.assets["weights"].get_absolute_href()).is_file()
+        card = Path(item.assets["card"].get_absolute_href()).read_text()
+        assert "The images are synthetic" in card
+        assert "| F1 |" in card
+    assert items["unet"].properties["mlm:total_parameters"] > 0
+    # Searching by area finds images, not models.
+    found = pd.read_parquet(root / "items.parquet")
+    assert not set(found.id) & set(MODELS)
+
+
+def without_addresses(schema: object) -> object:
+    """A schema without references to schemas on the network."""
+    if isinstance(schema, dict):
+        return {
+            key: without_addresses(value)
+            for key, value in schema.items()
+            if not (key == "$ref" and str(value).startswith("http"))
+        }
+    return [without_addresses(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def test_the_report_and_the_page_of_a_model(compared: Path) -> None:
+    page = (compared / "data/tiny/report/index.html").read_text()
+    for words in ("cva", "fc-siam-diff", "Do they differ?", "parameters", "boundary F1"):
+        assert words in page
+    for model in MODELS:
+        own = (compared / f"data/tiny/runs/{model}/explain/index.html").read_text()
+        assert "All imagery here is synthetic" in own
+        assert ("GradCAM" in own) == (model != "cva")
+        assert 'src="http' not in own
+
+
+def test_predictions_of_whole_sites_lie_where_the_sites_are(compared: Path) -> None:
+    folder = compared / "data/tiny/runs/unet/predictions"
+    tiles = pd.read_parquet(compared / "data/tiny/index/tiles.parquet")
+    sites = sorted(set(tiles.site_id[tiles.split == "test"]))
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sites
+    collection = pystac.Collection.from_file(str(folder / "collection.json"))
+    items = list(collection.get_items())
+    for item in items:
+        validate_dict({**item.to_dict(include_self_link=False), "stac_extensions": []})
+    for site in sites:
+        group = zarr.open_group(compared / f"data/tiny/cubes/{site}.zarr", mode="r")
+        attributes = dict(group["spatial_ref"].attrs)
+        for period in group.attrs["periods"]:
+            with rasterio.open(folder / site / f"{period}.tif") as file:
+                assert file.shape == group["mine"].shape[1:]
+                assert file.crs.to_epsg() == rasterio.CRS.from_wkt(attributes["crs_wkt"]).to_epsg()
+                assert (file.transform.c, file.transform.f) == (group["x"][0] - 5, group["y"][0] + 5)
+                found = file.read(1)
+            seen = group["clear"][group.attrs["periods"].index(period)] > 0
+            assert ((found == 255) == ~seen).all()
+            assert found[seen].max() <= 100
+    names = {
+        path.stem for path in (compared / f"data/tiny/runs/fc-siam-diff/predictions/{sites[0]}").glob("*.tif")
+    }
+    assert names == {"2021_2022", "2022_2023"}
+    done = run("predict", "--model", "unet", cwd=compared)
+    assert "0 site(s) anew" in done.stdout
+    done = run("predict", "--model", "unet", "--split", "dev", cwd=compared)
+    assert done.returncode == 2
+    assert "no tiles in split 'dev'" in done.stderr
+
+
+def test_blended_windows_cover_a_site_and_a_constant_stays_one() -> None:
+    for shape, side in (((100, 130), 64), ((40, 200), 64), ((64, 64), 64)):
+        covered = np.zeros(shape, int)
+        for window in windows("s", shape, side):
+            assert window.height + window.pad_y == side
+            covered[window.y0 : window.y0 + window.height, window.x0 : window.x0 + window.width] += 1
+        assert covered.min() >= 1
+    assert dates_of(["a", "b", "c"], "all") == [(0, 1), (0, 2), (1, 2)]
+    assert dates_of(["a", "b", "c"], "consecutive") == [(0, 1), (1, 2)]
+    assert dates_of(["a", "b", "c"], "first_last") == [(0, 2)]
+    assert dates_of(["a"], "first_last") == []
+
+
+def test_whole_site_probability_is_the_tiles_where_one_window_covers_it(compared: Path) -> None:
+    from models.cubes import Cubes
+    from models.data import Scale
+    from models.objective import Standardise
+    from models.predict import mask_logits
+    from models.sitewide import probability
+
+    folder = compared / "data/tiny"
+    network, saved = load(weights(compared, "unet"))
+    scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+    cubes, standardise = Cubes(folder), Standardise(scale)
+    site = data.read_table(folder, "tiles").site_id.iloc[0]
+    height, width = cubes.cube(site).pixels.shape[-2:]
+    side = max(height, width)
+    found = probability(network, cubes, site, side, standardise, torch.device("cpu"), None)
+    (window,) = windows(site, (height, width), side)
+    pixels, _ = cubes.read(window)
+    expected = torch.sigmoid(mask_logits(network, standardise(torch.from_numpy(pixels)))).numpy()
+    known = ~np.isnan(found)
+    assert np.allclose(found[known], expected[:, :height, :width][known], atol=1e-5)
+
+
+def test_an_analysis_set_is_scored_by_level(compared: Path) -> None:
+    done = run("evaluate", "--model", "fc-siam-diff", "--analysis", "scale", cwd=compared)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(compared / "data/tiny/runs/fc-siam-diff/analysis_scale.csv")
+    rows = pd.read_parquet(compared / "data/tiny/index/analysis/scale.parquet")
+    assert sorted(table.level.astype(str)) == sorted(rows.level.unique())
+    done = run("evaluate", "--model", "unet", "--analysis", "scale", cwd=compared)
+    assert done.returncode == 2
+    assert "unet is no change model" in done.stderr
+
+
+def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path) -> None:
+    done = run("compare", cwd=project)
+    assert done.returncode == 1
+    assert "run `minebench evaluate` first" in done.stderr
+    done = run("explain", "--model", "unet", cwd=project)
+    assert done.returncode == 1
+    assert "run `minebench train` first" in done.stderr
+    done = run("train", "--model", "unett", cwd=project)
+    assert done.returncode == 2
+    assert "did you mean unet" in done.stderr
