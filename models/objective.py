@@ -55,6 +55,7 @@ class Objective(nn.Module):
             images = self.standardise(images)
             if self.training:
                 images, masks = self.augment(images, masks)
+        self.network.check([images[:, 0]])
         if not self.settings.series:
             return self._single(list(images.unbind(dim=1)), masks[:, 0])
         return self._change_series(images, masks) if self.task == "change" else self._series(images, masks)

@@ -16,6 +16,7 @@ def pair_logits(
 ) -> Tensor:
     """Change logits (P, H, W) for pairs of the dates of `images` (T, C, H, W); `around` are their
     neighbourhoods, for models that take them."""
+    network.check([images])
     levels = network.encode(images) if isinstance(network, Siamese) else None
     found = []
     for start in range(0, len(pairs), PAIRS_AT_ONCE):

@@ -174,6 +174,8 @@ def _check(training: Source, benchmark_dir: Path, settings: Settings, context: b
         raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
     if context and settings.crop:
         raise InputError("A tile and its neighbourhood cannot be cropped alike: leave `crop` out.")
+    if context and settings.series:
+        raise InputError("The model looks at the neighbourhoods of a pair: leave `series` out.")
     check_series(training)
 
 

@@ -310,6 +310,28 @@ def test_running_out_of_memory_is_a_sentence(project: Path, monkeypatch: pytest.
         train.train(project / "data/tiny", "unet", settings_of("unet"))
 
 
+def test_what_cannot_go_together_is_a_sentence(project: Path) -> None:
+    benchmark = project / "data/tiny"
+    for model, given, message in (
+        ("insinet", {}, "cannot be cropped alike"),
+        ("insinet", {"crop": None, "series": True}, "leave `series` out"),
+        (
+            "minenetcd-resnet18",
+            {"crop": 20, "weights": None},
+            "takes tiles of at least 32 pixels a side, not 20 x 20",
+        ),
+        ("deeplabv3-mobilevitv2", {"crop": 40, "weights": None}, "multiples of 32 pixels, not 40 x 40"),
+        ("cva", {"mode": "frozen"}, None),
+        ("fc-ef", {"weights": "pretrained"}, "FCEF has no pretrained weights"),
+    ):
+        settings = Settings.of({**SETTINGS, **given}, model)
+        if message is None:
+            train.train(benchmark, model, settings)
+            continue
+        with pytest.raises(InputError, match=message):
+            train.train(benchmark, model, settings)
+
+
 def test_early_stopping_and_what_is_trained(project: Path) -> None:
     benchmark = project / "data/tiny"
     given = {"steps": 40, "validate_every": 1, "patience": 2, "learning_rate": 1e-12}
