@@ -15,8 +15,8 @@ import torch
 from models import bootstrap, sizes
 from models.checkpoint import load
 from models.errors import WorkError
+from models.scores import COUNTS
 
-COUNTS = ["tp", "fp", "fn", "tn"]
 SCORES = ("f1", "of1", "of1_plain", "iou", "precision", "recall", "oa", "ap", "boundary_f1", "lca", "gca")
 
 

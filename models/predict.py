@@ -40,3 +40,9 @@ def mask_logits(network: Model, images: Tensor) -> Tensor:
 
 def _of(levels: Features, dates: list[int]) -> list[Tensor]:
     return [level[dates] for level in levels]
+
+
+def wait(result: Tensor) -> None:
+    """Until the device is done, so that a clock reads what it took."""
+    if result.device.type == "cuda":
+        torch.cuda.synchronize(result.device)

@@ -16,7 +16,9 @@ from models import data
 from models.base import Model
 from models.batches import change_of
 from models.data import Scale, Series
+from models.errors import InputError
 from models.objective import Standardise
+from models.tally import Key
 
 AHEAD = 3
 
@@ -90,3 +92,26 @@ def places_of(stack: Stack, rows: pd.DataFrame) -> list[tuple[int, int]]:
     """The dates of the pairs in `rows` as places in the series."""
     place = {period: i for i, period in enumerate(stack.periods)}
     return [(place[row.t1], place[row.t2]) for row in rows.itertuples()]
+
+
+def pairs_of_tiles(
+    benchmark_dir: Path, stacks: Stacks, needed: bool = True
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """The pairs of the split with their sites, and those of each tile. InputError where there is none."""
+    sites = {tile.tile_id: tile.site_id for tile in stacks.tiles}
+    pairs = data.read_table(benchmark_dir, "pairs")
+    pairs = pairs[pairs.tile_id.isin(sites)]
+    pairs = pairs.assign(site_id=pairs.tile_id.map(sites))
+    if pairs.empty and needed:
+        raise InputError("The split has no pairs to evaluate.")
+    return pairs, {str(name): rows for name, rows in pairs.groupby("tile_id")}
+
+
+def keys_of(pairs: pd.DataFrame) -> list[Key]:
+    """Site and dates of the pairs, each once."""
+    return keys(pairs.drop_duplicates(["site_id", "t1", "t2"]))
+
+
+def keys(rows: pd.DataFrame) -> list[Key]:
+    """Site and dates of each pair."""
+    return list(zip(rows.site_id, rows.t1, rows.t2, strict=True))

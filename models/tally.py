@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.masks import UNKNOWN
-from models.metrics import Confusion
+from models.metrics import Confusion, scores
 
 Key = tuple[str, str, str]
 """Site and two periods; of a single date both are it."""
@@ -95,8 +95,6 @@ def by(table: pd.DataFrame, column: str) -> dict[Any, Confusion]:
 def mean_over_sites(table: pd.DataFrame, score: str, weighted: bool) -> float:
     """A score of each site, averaged over the sites that define it, with their known pixels as weights
     (EuroMineNet's OF1) or without; NaN where none does."""
-    from models.metrics import scores
-
     found = [(scores(c)[score], sum(vars(c).values())) for c in by(table, "site_id").values()]
     known = [(value, weight) for value, weight in found if value == value]
     if not known:

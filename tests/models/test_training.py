@@ -16,6 +16,7 @@ from models.checkpoint import Checkpoint, load, run_folder
 from models.errors import InputError, WorkError
 from models.evaluate import evaluate
 from models.losses import LOSSES, loss_of, loss_over
+from models.optimise import choose_parameters
 from models.settings import Settings
 from tests.conftest import contents, run
 
@@ -340,7 +341,7 @@ def test_early_stopping_and_what_is_trained(project: Path) -> None:
     assert len(steps) < 40
     for mode, part in (("frozen", "encoders"), ("head", "head")):
         before = registry.create("unet", in_channels=5, width=4)
-        train.choose_parameters(before, mode)
+        choose_parameters(before, mode)
         trained = {name.split(".")[0] for name, p in before.named_parameters() if p.requires_grad}
         assert trained == ({"head"} if mode == "head" else {"ups", "decoders", "head"}), part
     settings = settings_of("unet", mode="frozen", steps=3)
