@@ -60,7 +60,10 @@ def evaluate(
 
 def _threshold(given: float | str, histogram: Callable[[], Histogram]) -> float:
     if given == "validation":
-        return histogram().best()[0]
+        found_on = histogram()
+        if not found_on.counts[1].any():
+            raise InputError("The validation split has nothing to find: give a probability as the threshold.")
+        return max(found_on.best()[0], float(found_on.thresholds[1]))
     try:
         found = float(given)
     except ValueError:

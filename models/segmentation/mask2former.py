@@ -60,29 +60,26 @@ class Mask2Former(Model):
     def matched_loss(self, images: Tensor, label: Tensor) -> Tensor:
         """The paper's loss (equation 3): masks matched to the true footprint, unknown pixels left out.
 
-        `label` (N, H, W) in {0, 1, 255}. The loss is taken at sampled points; where a pixel is unknown
-        both the masks and the truth are made certain background there, which costs nothing.
+        `label` (N, H, W) in {0, 1, 255}. The loss is taken at sampled points of masks at 1/4 of the
+        size; where a pixel of such a cell is unknown, both the masks and the truth are made certain
+        background in the cell, which costs nothing.
         """
         found = self.network(images, output_auxiliary_logits=True)
-        known = (label != UNKNOWN).float()[:, None]
-        true = [(each == 1).float()[None] for each in label]
+        size = found.masks_queries_logits.shape[-2:]
+        known = F.interpolate((label != UNKNOWN).float()[:, None], size=size, mode="area") == 1
+        counted = F.interpolate(known.float(), size=label.shape[-2:])[:, 0]
+        true = [(each * (mask == 1))[None] for each, mask in zip(counted, label, strict=True)]
         masks = [mask if mask.any() else mask[:0] for mask in true]
         classes = [torch.zeros(len(mask), dtype=torch.long, device=label.device) for mask in masks]
         auxiliary = [
-            {**each, "masks_queries_logits": _certain(each["masks_queries_logits"], known)}
+            {**each, "masks_queries_logits": torch.where(known, each["masks_queries_logits"], OUTSIDE)}
             for each in found.auxiliary_logits
         ]
         losses = self.network.get_loss_dict(
-            masks_queries_logits=_certain(found.masks_queries_logits, known),
+            masks_queries_logits=torch.where(known, found.masks_queries_logits, OUTSIDE),
             class_queries_logits=found.class_queries_logits,
             mask_labels=masks,
             class_labels=classes,
             auxiliary_predictions=auxiliary,
         )
         return cast(Tensor, sum(losses.values()))
-
-
-def _certain(logits: Tensor, known: Tensor) -> Tensor:
-    """Masks (N, Q, h, w) with certain background wherever a pixel of `known` (N, 1, H, W) is 0."""
-    kept = F.interpolate(known, size=logits.shape[-2:], mode="area") == 1
-    return torch.where(kept, logits, OUTSIDE)

@@ -263,6 +263,26 @@ def test_ir_mad_finds_what_changed_beyond_a_linear_shift() -> None:
                           network.statistic(a, b), atol=2e-2)  # fmt: skip
 
 
+def test_mask2former_learns_nothing_from_unknown_pixels() -> None:
+    torch.manual_seed(0)
+    network = models.create("mask2former-swin-t", in_channels=3).eval()
+    images = torch.randn(1, 3, 64, 64)
+    label = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    label[:, 8:24, 8:24] = 1
+    label[:, 30:] = 255
+    seen = {}
+    hook = network.network.model.pixel_level_module.decoder.mask_projection.register_forward_hook(
+        lambda module, inputs, output: seen.update(features=output) or output.retain_grad()
+    )
+    network.matched_loss(images, label).backward()
+    hook.remove()
+    gradient = seen["features"].grad.abs().sum(dim=1)[0]  # (16, 16), a row for four
+    # Masks are sampled bilinearly: a row's points reach into the next one.
+    assert gradient[:7].sum() > 0
+    assert gradient[8:].sum() < 0.02 * gradient[:7].sum()
+    assert torch.isfinite(network.matched_loss(images, torch.full_like(label, 255)))
+
+
 def test_names_and_unknown_models() -> None:
     assert {"fc-ef", "snunet", "bit", "tinycd", "minenetcd-swin-t", "insinet"} <= set(CHANGE)
     assert {"unet", "segformer-b0", "upernet-swin-b", "mask2former-swin-b"} <= set(SEGMENTATION)

@@ -247,6 +247,10 @@ def test_thresholds_from_validation_and_wrong_ones(project: Path) -> None:
     on_validation = evaluate(benchmark, "unet", "val", threshold=chosen)
     for other in (0.2, 0.5, 0.8):
         assert on_validation["f1"] >= evaluate(benchmark, "unet", "val", threshold=other)["f1"] - 1e-3
+    for path in (benchmark / "cubes").glob("*.zarr"):
+        zarr.open_group(path, mode="r+")["mine"][:] = 0
+    with pytest.raises(InputError, match="validation split has nothing to find"):
+        evaluate(benchmark, "unet", threshold="validation")
     for wrong in ("often", "0", "1.5"):
         done = run("evaluate", "--model", "unet", "--threshold", wrong, cwd=project)
         assert done.returncode == 2
