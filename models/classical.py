@@ -6,6 +6,7 @@ import torch
 from models.base import Classical, Model
 from models.batches import Source
 from models.histogram import Histogram
+from models.metrics import scores
 from models.objective import Standardise
 
 ITEMS = 500
@@ -13,8 +14,8 @@ ITEMS = 500
 
 
 @torch.no_grad()
-def fit(network: Model, training: Source) -> None:
-    """Set the threshold of a classical model."""
+def fit(network: Model, training: Source) -> dict[str, float]:
+    """Set the threshold of a classical model; returns it and its F1 there."""
     assert isinstance(network, Classical)
     standardise = Standardise(training.scale)
     chosen = np.unique(np.linspace(0, len(training) - 1, ITEMS).round().astype(int))
@@ -23,4 +24,6 @@ def fit(network: Model, training: Source) -> None:
         batch = training.read(chosen[start : start + training.settings.batch], None)
         a, b = standardise(batch.images).unbind(dim=1)
         counted.add(network.statistic(a, b)[:, 0], batch.masks[:, 0])
-    network.threshold.fill_(counted.best()[0])
+    threshold, best = counted.best()
+    network.threshold.fill_(threshold)
+    return {"threshold": threshold, "f1": scores(best)["f1"]}

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from models.progress import progress
 from models.settings import Settings
 
 log = logging.getLogger(__name__)
+LIVE: dict[str, Any] = {"save_dvc_exp": False, "dvcyaml": None, "report": None, "cache_images": False}
+"""DVCLive writes its numbers and nothing else: dvc.yaml is ours."""
 
 
 def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
@@ -50,7 +53,10 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     torch.manual_seed(settings.seed)
     network = registry.create(model, in_channels=len(training.bands), **settings.options)
     if network.classical:
-        classical.fit(network, training)
+        with Live(str(run / "live"), **LIVE) as live:
+            for name, value in classical.fit(network, training).items():
+                live.log_metric(name, value)
+            live.next_step()
         finish(run, model, network.state_dict(), training.scale, training.bands, settings)
         return run / "model.pt"
     validation = _validation(benchmark_dir, task, training, context)
@@ -197,7 +203,7 @@ def _accelerator(settings: Settings) -> Accelerator:
 
 def _live(run: Path, state: Checkpoint) -> Live:
     """A log that begins with what a resumed run has behind it, so that nothing is there twice."""
-    live = Live(str(run / "live"), save_dvc_exp=False, dvcyaml=None, report=None, cache_images=False)
+    live = Live(str(run / "live"), **LIVE)
     for row in state.history:
         _log(live, row)
     return live

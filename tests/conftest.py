@@ -32,8 +32,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 PARAMS = """\
 benchmarks: [tiny]
 workers: 2
-models: [fc-siam-diff, unet]
+models: [cva, fc-siam-diff, unet]
 train:
+  cva: {}
   fc-siam-diff: {steps: 4, batch: 2, crop: 32, validate_every: 2, validation_items: 4, options: {width: 4}}
   unet: {steps: 4, batch: 2, crop: 32, validate_every: 2, validation_items: 4, options: {width: 4}}
 evaluate: {threshold: 0.5}

@@ -56,7 +56,9 @@ def check_a_second_repro_does_nothing(repository: Path) -> None:
 def check_dag_metrics_plots_and_params(repository: Path) -> None:
     assert "compose@tiny" in sh("dvc dag", repository)
     shown = json.loads(sh("dvc metrics show --json", repository))
-    assert set(shown[""]["data"]) == {f"data/tiny/runs/{m}/metrics.json" for m in ("fc-siam-diff", "unet")}
+    assert set(shown[""]["data"]) == {
+        f"data/tiny/runs/{m}/metrics.json" for m in ("cva", "fc-siam-diff", "unet")
+    }
     sh("dvc plots show -o plots", repository)
     page = (repository / "plots/index.html").read_text()
     assert "scores.csv" in page

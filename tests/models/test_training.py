@@ -124,15 +124,7 @@ def test_a_resumed_run_ends_with_the_same_numbers(
     assert not (benchmark / "runs" / model / "checkpoint.pt").exists()
 
 
-LARGE = ("minenetcd-swin-s", "minenetcd-swin-b", "segformer-b4", "segformer-b5", "upernet-swin-b",
-         "upernet-convnext-b", "mask2former-swin-b", "segformer-b3", "minenetcd-resnet50")  # fmt: skip
-
-
-EVERY = [
-    pytest.param(name, marks=pytest.mark.slow if name in LARGE else [])
-    for task in registry.REGISTRY
-    for name in registry.names(task)
-]
+EVERY = [name for task in registry.REGISTRY for name in registry.names(task)]
 
 
 @pytest.mark.parametrize("model", EVERY)

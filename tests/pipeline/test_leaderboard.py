@@ -25,8 +25,6 @@ def compared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import shutil
 
     project = Path(shutil.copytree(built, tmp_path_factory.mktemp("compared") / "project"))
-    params = project / "params.yaml"
-    params.write_text(params.read_text().replace("train:\n", "train:\n  cva: {}\n"))
     commands = [[stage, "--model", model] for model in MODELS for stage in ("train", "evaluate")]
     commands += [["compare"], ["catalog"], ["report"], ["check"]]
     commands += [[stage, "--model", model] for model in MODELS for stage in ("predict", "explain")]
