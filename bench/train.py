@@ -160,9 +160,9 @@ def steps(folder: Path, device: torch.device) -> None:
     forms = {
         "plain float32": {},
         "channels last": {"channels_last": True},
-        "torch.compile": {"compile": True},
         "bf16": {"precision": "bf16"},
         "bf16, channels last": {"precision": "bf16", "channels_last": True},
+        "torch.compile": {"compile": True},
     }
     print(f"\n{'a step, pairs/s':<24}" + "".join(f"{model:>20}" for model in ("fc-siam-diff", "tinycd")))
     base: dict[str, float] = {}
