@@ -14,8 +14,9 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from models.base import Features, Siamese
 from models.layers.resize import resized
+from models.recipes import EUROMINENET
 
-RECIPE = {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "bce"}
+RECIPE = EUROMINENET
 WIDTH, TOKENS, HEADS = 32, 4, 8
 
 

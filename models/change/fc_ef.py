@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 from models.base import Model
 from models.layers.fc import Decoder, Encoder
+from models.recipes import EUROMINENET
 
-# EuroMineNet's settings. The model's own paper trains on another data set, with class weights.
-RECIPE = {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "bce"}
+RECIPE = EUROMINENET
 
 
 class FCEF(Model):

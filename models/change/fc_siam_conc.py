@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from models.base import Features, Siamese
 from models.layers.fc import Decoder, Encoder
+from models.recipes import EUROMINENET
 
-RECIPE = {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "bce"}
+RECIPE = EUROMINENET
 
 
 class FCSiamConc(Siamese):

@@ -7,8 +7,9 @@ from torch.nn import functional as F
 
 from models.base import Features, Siamese
 from models.layers.resize import fitted
+from models.recipes import EUROMINENET
 
-RECIPE = {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "bce"}
+RECIPE = EUROMINENET
 LEVELS = 5
 
 

@@ -6,15 +6,9 @@ from transformers import MobileViTV2Config, MobileViTV2ForSemanticSegmentation
 
 from models.base import Model
 from models.layers.resize import resized
+from models.recipes import EUROMINENET
 
-RECIPE = {
-    "optimiser": "adam",
-    "learning_rate": 1e-4,
-    "lowest_rate": 1e-7,
-    "batch": 32,
-    "loss": "cross-entropy",
-    "weights": "pretrained",
-}
+RECIPE = {**EUROMINENET, "weights": "pretrained"}
 
 
 class DeepLabV3MobileViTV2(Model):

@@ -16,15 +16,9 @@ from models.base import Model
 from models.layers.backbones import HUB, STAGES, SWIN
 from models.layers.resize import resized
 from models.masks import UNKNOWN
+from models.recipes import EUROMINENET
 
-RECIPE = {
-    "optimiser": "adam",
-    "learning_rate": 1e-4,
-    "lowest_rate": 1e-7,
-    "batch": 32,
-    "loss": "cross-entropy",
-    "weights": "pretrained",
-}
+RECIPE = {**EUROMINENET, "weights": "pretrained"}
 WINDOW = {"swin-t": 7, "swin-b": 12}
 """Pixels a side of Swin's windows: the paper's Swin-B is the one made for images of 384."""
 PRETRAINED = {"swin-t": HUB["swin-t"], "swin-b": "microsoft/swin-base-patch4-window12-384"}

@@ -5,15 +5,9 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from models.base import Model, options_of
 from models.layers.resize import resized
+from models.recipes import EUROMINENET
 
-RECIPE = {
-    "optimiser": "adam",
-    "learning_rate": 1e-4,
-    "lowest_rate": 1e-7,
-    "batch": 32,
-    "loss": "cross-entropy",
-    "weights": "pretrained",
-}
+RECIPE = {**EUROMINENET, "weights": "pretrained"}
 # Table 6: depths of the four stages, and the width of the decoder.
 SIZES = {
     "b0": ([2, 2, 2, 2], 256),

@@ -8,15 +8,9 @@ from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNet
 from models.base import Model
 from models.layers.backbones import Backbone
 from models.layers.resize import resized
+from models.recipes import EUROMINENET
 
-RECIPE = {
-    "optimiser": "adam",
-    "learning_rate": 1e-4,
-    "lowest_rate": 1e-7,
-    "batch": 32,
-    "loss": "cross-entropy",
-    "weights": "pretrained",
-}
+RECIPE = {**EUROMINENET, "weights": "pretrained"}
 AUXILIARY = 0.4
 
 
