@@ -4,7 +4,7 @@ A change model that looks at each date alone first is `Siamese`: it has `encode`
 n dates are encoded once for their n(n-1)/2 pairs. Any other change model takes pairs only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -105,11 +105,6 @@ class Classical(Model):
     def statistic(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, 1, H, W), larger where change is more likely."""
         raise NotImplementedError
-
-
-def parts(model: nn.Module, names: Iterable[str]) -> list[nn.Module]:
-    """The submodules of these names."""
-    return [model.get_submodule(name) for name in names]
 
 
 def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:

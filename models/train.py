@@ -46,10 +46,10 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     """
     task = registry.task_of(model)
     run = run_folder(benchmark_dir, model, settings.fold)
-    run.mkdir(parents=True, exist_ok=True)
     context = registry.class_of(model).context
     training = Source(benchmark_dir, task, "train", settings, context=context)
-    _check(training, benchmark_dir, settings, context)
+    _check(training, benchmark_dir, settings, registry.class_of(model))
+    run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = registry.create(model, in_channels=len(training.bands), **settings.options)
     if network.classical:
@@ -175,14 +175,16 @@ class Loop:
         return float(total[0] / total[1])
 
 
-def _check(training: Source, benchmark_dir: Path, settings: Settings, context: bool) -> None:
+def _check(training: Source, benchmark_dir: Path, settings: Settings, kind: type[Model]) -> None:
     if not training.positive.any():
         what = "change" if training.task == "change" else "footprint"
         raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
-    if context and settings.crop:
+    if kind.context and settings.crop:
         raise InputError("A tile and its neighbourhood cannot be cropped alike: leave `crop` out.")
-    if context and settings.series:
+    if kind.context and settings.series:
         raise InputError("The model looks at the neighbourhoods of a pair: leave `series` out.")
+    if kind.classical and settings.series:
+        raise InputError("The model's threshold is chosen on single pairs: leave `series` out.")
     check_series(training)
 
 
@@ -231,7 +233,7 @@ def _sentences(settings: Settings, training: Source) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(settings, training) from error
     except RuntimeError as error:
-        if "memory" not in str(error):
+        if not any(words in str(error) for words in ("out of memory", "allocate memory", "enough memory")):
             raise
         raise _out_of_memory(settings, training) from error
 

@@ -95,8 +95,7 @@ def _examples(
         frames["probability"] = _heat(probability)
         if not network.classical:
             maps = gradcam(network, images)[:, 0].numpy()
-            own = "from" if len(maps) > 1 else "GradCAM"
-            frames |= {f"{own} {i + 1}" if len(maps) > 1 else own: _heat(m) for i, m in enumerate(maps)}
+            frames |= {f"GradCAM {i + 1}": _heat(m) for i, m in enumerate(maps)}
         shown = {
             title: _saved(picture, folder / f"{number}-{i}.png")
             for i, (title, picture) in enumerate(frames.items())

@@ -110,7 +110,7 @@ class _Predictor:
             "stac_extensions": [collection.EXTENSION.format("file/v2.1.0")],
             "id": f"{site.site_id}-{name}",
             "collection": f"{self.benchmark.name}-{self.model}",
-            **{"geometry": None, **item.outline(site)},
+            **item.outline(site),
             "properties": {
                 "title": f"{site.name or site.site_id}, {name.replace('_', ' to ')}",
                 "datetime": None,

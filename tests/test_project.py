@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from models import registry
+from models.settings import Settings
 from tests.conftest import ROOT
 
 
@@ -56,3 +58,16 @@ def test_no_file_of_the_pipeline_is_out_of_the_map() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text()
     for path in [*Path(ROOT / "pipeline").glob("*.py"), *Path(ROOT / "models").glob("*.py")]:
         assert path.name == "__init__.py" or f"`{path.stem}`" in page or path.name in page, path.name
+
+
+def test_the_whole_comparison_names_every_model() -> None:
+    listed = yaml.safe_load((ROOT / "docs/comparison.yaml").read_text())
+    every = [name for task in registry.REGISTRY for name in registry.names(task)]
+    assert listed["models"] == list(listed["train"]) == every
+    for name, given in listed["train"].items():
+        Settings.of(given, name)
+
+
+def test_training_depends_on_its_architectures() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert {"models/change", "models/segmentation", "models/layers"} <= set(stages["train"]["deps"])

@@ -215,7 +215,7 @@ def _scores(runs: list[pictures.Run], board: pd.DataFrame | None) -> list[dict[s
 
 def _row(run: pictures.Run, size: dict[str, Any] | None) -> dict[str, Any]:
     scores = {**run.metrics, "change_f1": (run.metrics.get("post_classification") or {}).get("f1")}
-    interval = run.metrics["f1_interval"]
+    interval = run.metrics.get("f1_interval", [None])
     known = interval if None not in interval else None
     return {"name": run.model, "kind": "model", "scores": scores, "size": size, "interval": known}
 

@@ -319,12 +319,14 @@ def test_what_cannot_go_together_is_a_sentence(project: Path) -> None:
         ),
         ("deeplabv3-mobilevitv2", {"crop": 40, "weights": None}, "multiples of 32 pixels, not 40 x 40"),
         ("cva", {"mode": "frozen"}, None),
+        ("cva", {"series": True}, "threshold is chosen on single pairs"),
         ("fc-ef", {"weights": "pretrained"}, "FCEF has no pretrained weights"),
     ):
         settings = Settings.of({**SETTINGS, **given}, model)
         if message is None:
             train.train(benchmark, model, settings)
             continue
+        shutil.rmtree(run_folder(benchmark, model), ignore_errors=True)
         with pytest.raises(InputError, match=message):
             train.train(benchmark, model, settings)
 

@@ -189,6 +189,12 @@ def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path)
     done = run("compare", cwd=project)
     assert done.returncode == 1
     assert "run `minebench evaluate` first" in done.stderr
+    old = project / "data/tiny/runs/unet"
+    old.mkdir(parents=True)
+    (old / "metrics.json").write_text('{"model": "unet", "task": "segmentation", "f1": 0.5}')
+    done = run("compare", cwd=project)
+    assert done.returncode == 1
+    assert "evaluate it again, or remove it" in done.stderr
     done = run("explain", "--model", "unet", cwd=project)
     assert done.returncode == 1
     assert "run `minebench train` first" in done.stderr
