@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from models.files import write_json
-from pipeline.cube import WORK, _consolidate
+from pipeline.core.files import write_json
+from pipeline.cubes.cube import WORK, _consolidate
 
 SIDE, BANDS, DATES = 160, 10, 10
 

@@ -96,30 +96,34 @@ def compare(root: Path, options: argparse.Namespace) -> None:
 
 
 def prepare(root: Path, size: int, dates: int, granules: str) -> None:
-    from pipeline import recipe, sites
-    from pipeline.layout import Benchmark
-    from pipeline.synthetic import archive
+    from pipeline import recipe
+    from pipeline.archive import make
+    from pipeline.core.layout import Benchmark
+    from pipeline.sites import lay_out
 
     benchmark = Benchmark("bench", root)
     benchmark.mines.mkdir(parents=True)
     (benchmark.mines / "site.csv").write_text(f"name,lon,lat\nBench,{PLACES[granules]}\n")
     benchmark.recipe.write_text(RECIPE.format(dates=dates, metres=size * 10))
     loaded = recipe.load(benchmark.recipe)
-    sites.build(benchmark, loaded)
-    archive.build(benchmark, loaded, THREADS, None)
+    lay_out.build(benchmark, loaded)
+    make.build(benchmark, loaded, THREADS, None)
 
 
 def run_one(variant: str, root: Path) -> None:
     """Run one variant, save its image, print seconds, dates and peak memory as JSON."""
-    from pipeline import grid, recipe, sources, tables
-    from pipeline.layout import Benchmark
+    from pipeline import recipe
+    from pipeline.core import tables
+    from pipeline.core.layout import Benchmark
+    from pipeline.geo import grid
+    from pipeline.sources import protocol
 
     benchmark = Benchmark("bench", root)
     loaded = recipe.load(benchmark.recipe)
     site = next(tables.read_geo(benchmark.table("sites"), "sites").itertuples())
     box = grid.of_site(site, 10)
     function = {"imports": imports, "decode": decode, "minebench": minebench, "odc": odc}[variant]
-    source = sources.open(benchmark, loaded)
+    source = protocol.open(benchmark, loaded)
     scenes = source.search(site.geometry, *loaded.periods.periods()[0].search_window(None))
     function(benchmark, loaded, source, scenes, box)
     start = time.perf_counter()
@@ -135,7 +139,7 @@ class SourceReader:
     """What `compose` reads from, straight from the source's COGs."""
 
     def __init__(self, source: Any, scenes: list[Any], recipe: Any, box: Any) -> None:
-        from pipeline import reading
+        from pipeline.scenes import reader as reading
 
         self.source = source
         self.scenes = {scene.id: scene for scene in scenes}
@@ -152,7 +156,7 @@ class SourceReader:
 
 
 def minebench(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[Any, int]:
-    from pipeline import compose
+    from pipeline.cubes import compose
 
     by_day: dict[Any, list[str]] = {}
     for scene in scenes:
@@ -165,7 +169,6 @@ def minebench(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: 
 
 def imports(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[None, int]:
     """Load minebench's libraries and do nothing."""
-    from pipeline import compose  # noqa: F401
 
     return None, 0
 
@@ -177,7 +180,7 @@ def decode(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any
 
     def one(task: tuple[str, str]) -> None:
         asset = source._asset(reader.scenes[task[0]], task[1])
-        from pipeline.sources import raster
+        from pipeline.geo import raster
 
         raster.read(asset.href, 1, reader.grids[task[1]], raster.Resampling.nearest, 0)
 
@@ -194,8 +197,8 @@ def odc(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -
     import pystac
     import xarray as xr
 
-    from pipeline import selection
-    from pipeline.sources.sentinel2 import ASSETS
+    from pipeline.scenes import selection
+    from pipeline.sensors.sentinel2 import ASSETS
 
     catalog = pystac.Catalog.from_file(str(benchmark.archive / "catalog.json"))
     ids = {scene.id for scene in scenes}

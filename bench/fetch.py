@@ -115,11 +115,13 @@ def fetched(project: Path, *words: str) -> float:
 
 
 def timed(project: Path) -> None:
-    from pipeline import choosing, fetch, layout, recipe
+    from pipeline import recipe
+    from pipeline.core import layout
+    from pipeline.scenes import fetch, selector
     from pipeline.sources.earthengine.login import sign_in
 
     # Measuring shifts is arithmetic that takes the same time whatever the service does.
-    choosing.Chooser._align = lambda self, chosen: None
+    selector.Chooser._align = lambda self, chosen: None
 
     benchmark = layout.find("bench", project)
     loaded = recipe.load(benchmark.recipe)
@@ -131,11 +133,15 @@ def timed(project: Path) -> None:
 
 def reads(project: Path) -> None:
     """Every candidate's mask through the source, and nothing done with it."""
-    from pipeline import grid, layout, reading, recipe, sources, tables
+    from pipeline import recipe
+    from pipeline.core import layout, tables
+    from pipeline.geo import grid
+    from pipeline.scenes import reader as reading
+    from pipeline.sources import protocol
 
     benchmark = layout.find("bench", project)
     loaded = recipe.load(benchmark.recipe)
-    source = sources.open(benchmark, loaded)
+    source = protocol.open(benchmark, loaded)
     jobs = []
     for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
         area = reading.mask_grid(grid.of_site(site, 10), loaded, source)

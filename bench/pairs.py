@@ -15,9 +15,9 @@ import numpy as np
 import zarr
 from rich.progress import track
 
-from models.files import write_json
-from pipeline import pairs
-from pipeline.cube import WORK
+from pipeline.core.files import write_json
+from pipeline.cubes.cube import WORK
+from pipeline.index import pairs
 
 YEARS, SIDE = 10, 900
 

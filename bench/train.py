@@ -27,10 +27,10 @@ import zarr
 from bench_data import make  # type: ignore[import-not-found]
 
 import models
-from models.batches import Source
-from models.objective import Objective
-from models.settings import Settings
-from models.train import optimiser_of
+from models.training.batches import Source
+from models.training.objective import Objective
+from models.training.settings import Settings
+from models.training.train import optimiser_of
 
 BATCH, ROUNDS = 32, 3
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.errors import InputError
+from pipeline.core.errors import InputError
 
 Features = Sequence[Tensor]
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.masks import UNKNOWN
 from models.metrics import Confusion
+from pipeline.core.masks import UNKNOWN
 
 BINS = 1024
 

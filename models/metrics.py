@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.masks import UNKNOWN
+from pipeline.core.masks import UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.errors import InputError
+from pipeline.core.errors import InputError
 
 if TYPE_CHECKING:
     from models.base import Model
@@ -79,7 +79,7 @@ def task_of(name: str) -> str:
 
 
 def recipe(name: str) -> dict[str, Any]:
-    """The training settings of the model's paper; see `models.settings`."""
+    """The training settings of the model's paper; see `models.training.settings`."""
     return dict(_module(name).RECIPE)
 
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from models.errors import InputError, MinebenchError
-from pipeline import layout
-from pipeline.layout import Benchmark
-from pipeline.web import redacted
+from pipeline.core import layout
+from pipeline.core.errors import InputError, MinebenchError
+from pipeline.core.layout import Benchmark
+from pipeline.core.web import redacted
 
 app = typer.Typer(
     add_completion=False,
@@ -121,7 +121,7 @@ def sites(
     plan: Annotated[bool, typer.Option(help="Also say what fetching would take.")] = False,
 ) -> None:
     """Read the mine list and lay out the sites."""
-    from pipeline import sites as stage
+    from pipeline.sites import lay_out as stage
 
     where, loaded = _begin("sites", benchmark)
     table = stage.build(where, loaded)
@@ -132,7 +132,7 @@ def sites(
     if repaired:
         print(f"sites: repaired invalid geometry in {', '.join(repaired)}")
     if plan:
-        from pipeline.plan import make
+        from pipeline.scenes.plan import make
 
         print(f"plan: {make(where, loaded, table) or 'the source is synthetic: nothing is fetched'}")
 
@@ -140,7 +140,7 @@ def sites(
 @app.command()
 def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make the synthetic archive, where the recipe's source is synthetic."""
-    from pipeline.synthetic import archive as stage
+    from pipeline.archive import make as stage
 
     _by_site("archive", benchmark, scheduler, stage.build, "made {} sites anew")
 
@@ -152,7 +152,7 @@ def fetch(
     refresh: Annotated[bool, typer.Option(help="Choose scenes anew, not those listed before.")] = False,
 ) -> None:
     """Find scenes, choose among them, and keep their pixels."""
-    from pipeline import fetch as stage
+    from pipeline.scenes import fetch as stage
 
     where, loaded = _begin("fetch", benchmark)
     done = stage.build(where, loaded, int(_params().get("workers", 2)), scheduler, refresh)
@@ -162,7 +162,7 @@ def fetch(
 @app.command()
 def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make one image a period, and the sites' cubes."""
-    from pipeline import compose as stage
+    from pipeline.cubes import compose as stage
 
     _by_site("compose", benchmark, scheduler, stage.build, "composed {} sites anew")
 
@@ -170,7 +170,7 @@ def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command()
 def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Rasterise dated footprints into the cubes."""
-    from pipeline import annotate as stage
+    from pipeline.cubes import annotate as stage
 
     _by_site("annotate", benchmark, scheduler, stage.build, "annotated {} sites anew")
 
@@ -178,7 +178,7 @@ def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command()
 def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Index tiles, pairs and splits."""
-    from pipeline import tile as stage
+    from pipeline.index import tile as stage
 
     _by_site("tile", benchmark, scheduler, stage.build, "{} tiles")
 
@@ -186,7 +186,7 @@ def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command()
 def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Publish the benchmark as a static STAC catalog."""
-    from pipeline import catalog as stage
+    from pipeline.catalog import root as stage
 
     _by_site("catalog", benchmark, scheduler, stage.build, "wrote {} sites anew")
 
@@ -194,8 +194,8 @@ def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command()
 def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     """Train a model on the training split, or on a fold's."""
-    from models.settings import Settings
-    from models.train import train as run
+    from models.training.settings import Settings
+    from models.training.train import train as run
 
     where, _ = _begin(f"train-{model}", benchmark)
     given = {**((_params().get("train") or {}).get(model) or {}), **({"fold": fold} if fold else {})}
@@ -219,13 +219,13 @@ def evaluate(
     """Score a trained model on the test split, or on a fold's."""
     where, _ = _begin(f"evaluate-{model}", benchmark)
     if analysis:
-        from models.analyse import analyse
+        from models.evaluation.analysis_scores import analyse
 
         table = analyse(where.data, model, analysis, fold)
         levels = ", ".join(f"{row.level} {_score(row.f1)}" for row in table.itertuples())
         print(f"evaluate: {model} F1 on {analysis}: {levels}")
         return
-    from models.evaluate import evaluate as run
+    from models.evaluation.evaluate import evaluate as run
 
     given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
     result = run(where.data, model, fold=fold, threshold=given)
@@ -240,7 +240,7 @@ def _score(value: float) -> str:
 @app.command()
 def compare(benchmark: Name = None) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
-    from pipeline import leaderboard as stage
+    from pipeline.leaderboard import compare as stage
 
     where, loaded = _begin("compare", benchmark)
     table = stage.build(where, loaded)
@@ -259,7 +259,7 @@ def predict(
     ] = "consecutive",
 ) -> None:
     """Apply a trained model to whole sites: COGs and STAC items."""
-    from pipeline import predict as stage
+    from pipeline.apply import predict as stage
 
     where, loaded = _begin(f"predict-{model}", benchmark)
     folder, done = stage.build(where, loaded, model, split, pairs, fold)
@@ -269,7 +269,7 @@ def predict(
 @app.command()
 def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     """Show what a model's decisions come from: GradCAM, hits and misses, curves."""
-    from pipeline import explain as stage
+    from pipeline.apply import explain as stage
 
     where, loaded = _begin(f"explain-{model}", benchmark)
     print(f"explain: {stage.build(where, loaded, model, fold)}")
@@ -278,7 +278,7 @@ def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
 @app.command()
 def report(benchmark: Name = None) -> None:
     """Write the report: one HTML file."""
-    from pipeline import report as stage
+    from pipeline.report import page as stage
 
     where, loaded = _begin("report", benchmark)
     print(f"report: {stage.build(where, loaded)}")
@@ -296,7 +296,7 @@ def new(
     synthetic: Annotated[bool, typer.Option(help="A trial over synthetic images.")] = False,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
-    from pipeline.new import scaffold
+    from pipeline.interchange.scaffold import scaffold
 
     made = scaffold(name, mines, layer, like, synthetic)
     folder, recipe = made.benchmark.folder, made.benchmark.recipe
@@ -314,7 +314,7 @@ def ingest(
     path: Annotated[Path, typer.Option(help="Folder with the published files.")],
 ) -> None:
     """Make a benchmark of published files, as they are."""
-    from pipeline.ingest import prepare, run
+    from pipeline.interchange.ingest import prepare, run
 
     workers = int(_params().get("workers", 2))
     benchmark, loaded = prepare(name, layout, path)
@@ -337,7 +337,7 @@ def export(
     ] = 0.05,
 ) -> None:
     """Write the benchmark in a layout that other code reads."""
-    from pipeline.export import export as run
+    from pipeline.interchange.export import export as run
 
     where, loaded = _begin("export", benchmark)
     print(f"export: {run(where, loaded, to, out, image, max_unknown)}")
@@ -346,7 +346,7 @@ def export(
 @app.command()
 def check(benchmark: Name = None) -> None:
     """Verify what the benchmark published: files, checksums, STAC, index against cubes."""
-    from pipeline.check import check as run
+    from pipeline.catalog.check import check as run
 
     where, _ = _begin("check", benchmark)
     print(f"check: {run(where)} files are as published")
@@ -357,7 +357,7 @@ def browse(
     benchmark: Name = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 8000
 ) -> None:
     """Serve the catalog and its data to a browser on this machine."""
-    from pipeline.browse import server
+    from pipeline.catalog.browse import server
 
     where, _ = _begin("browse", benchmark)
     with server(where, port) as serving:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.errors import InputError
-from pipeline import periods
-from pipeline.periods import Period
+from pipeline.core import periods
+from pipeline.core.errors import InputError
+from pipeline.core.periods import Period
 
 Month = Annotated[int, Field(ge=1, le=12)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from models import registry
-from models.settings import Settings
+from models.training.settings import Settings
 from tests.conftest import ROOT
 
 

@@ -1,6 +1,6 @@
 """Encoders from `transformers` with any number of input bands, as lists of feature maps.
 
-Each comes without weights; `models.weights` fills it from the hub name given here, or from a file.
+Each comes without weights; `models.training.weights` fills it from the hub name given here, or from a file.
 """
 
 from collections.abc import Callable

@@ -15,8 +15,8 @@ from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation,
 from models.base import Model
 from models.layers.backbones import HUB, STAGES, SWIN
 from models.layers.resize import resized
-from models.masks import UNKNOWN
 from models.recipes import EUROMINENET
+from pipeline.core.masks import UNKNOWN
 
 RECIPE = {**EUROMINENET, "weights": "pretrained"}
 WINDOW = {"swin-t": 7, "swin-b": 12}

@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from models.files import replacing, sha256, write_json
-from pipeline import __version__, cog, cube, grid, tables
-from pipeline.catalog import files, item
-from pipeline.layout import Benchmark
+from pipeline import __version__
+from pipeline.catalog import assets as files
+from pipeline.catalog import item
+from pipeline.core import tables
+from pipeline.core.files import replacing, sha256, write_json
+from pipeline.core.layout import Benchmark
+from pipeline.cubes import cube
+from pipeline.geo import cog, grid
 from pipeline.recipe import Import, Recipe, Xyz
 
 EXTENSION = "https://stac-extensions.github.io/{}/schema.json"

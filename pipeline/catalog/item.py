@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline import __version__
-from pipeline.catalog import files
-from pipeline.periods import Period
+from pipeline.catalog import assets as files
+from pipeline.core.periods import Period
 from pipeline.recipe import Recipe
-from pipeline.sources.sentinel2 import COMMON_NAMES
+from pipeline.sensors.sentinel2 import COMMON_NAMES
 
 EXTENSIONS = [
     f"https://stac-extensions.github.io/{name}/schema.json"

@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import coregister, countries, geodesy
+from pipeline.geo import geodesy
 from pipeline.report.pictures import Run
+from pipeline.scenes import coregister
+from pipeline.sites import countries
 
 SPLIT_COLOURS = {"train": "#3b6fb6", "val": "#e0a02e", "test": "#c8413b", "mixed": "#6a4c93"}
 GREY = "#8a8f98"

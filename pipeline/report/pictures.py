@@ -12,10 +12,10 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import cube
-from pipeline.catalog import files
-from pipeline.layout import Benchmark
-from pipeline.masks import Masks
+from pipeline.catalog import assets
+from pipeline.core.layout import Benchmark
+from pipeline.cubes import cube
+from pipeline.cubes.labels import Masks
 from pipeline.recipe import Recipe
 
 SITES_SHOWN = 5
@@ -44,7 +44,7 @@ class Looks:
 
     def __init__(self, benchmark: Benchmark, recipe: Recipe) -> None:
         self.benchmark, self.recipe = benchmark, recipe
-        self.stretches: dict[str, files.Stretch] = {}
+        self.stretches: dict[str, assets.Stretch] = {}
 
     def periods(self, site_id: str) -> list[str]:
         return cube.periods_of(self.benchmark.cube(site_id))
@@ -64,8 +64,8 @@ class Looks:
         """True colour (y, x, 3)."""
         pixels = self._group(site_id)[cube.image_name(self.recipe)]
         if site_id not in self.stretches:
-            self.stretches[site_id] = files.stretch(np.asarray(pixels[:]), self.recipe)
-        rgb = files.shown(np.asarray(pixels[date]), self.recipe, self.stretches[site_id])
+            self.stretches[site_id] = assets.stretch(np.asarray(pixels[:]), self.recipe)
+        rgb = assets.shown(np.asarray(pixels[date]), self.recipe, self.stretches[site_id])
         return np.moveaxis(rgb, 0, -1)
 
     def _group(self, site_id: str) -> zarr.Group:

@@ -16,9 +16,10 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError, WorkError
+from pipeline.core.errors import InputError, WorkError
+from pipeline.geo import raster
 from pipeline.recipe import Local
-from pipeline.sources import Asset, Scene, Source, raster
+from pipeline.sources.protocol import Asset, Scene, Source
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
 
@@ -33,7 +34,7 @@ class Listed:
 
 
 class LocalSource:
-    """See `pipeline.sources.Source`. A file is a scene; pixels with data are clear."""
+    """See `pipeline.sources.protocol.Source`. A file is a scene; pixels with data are clear."""
 
     mask_band: str | None = None
     parallel = 1

@@ -27,11 +27,12 @@ from PIL import Image, UnidentifiedImageError
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError, WorkError
-from models.files import replacing, write_json
-from pipeline import geodesy, web
+from pipeline.core import web
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.files import replacing, write_json
+from pipeline.geo import geodesy, window
 from pipeline.recipe import Recipe, Xyz
-from pipeline.sources import Asset, Scene, Source, window
+from pipeline.sources.protocol import Asset, Scene, Source
 
 TILE = 256
 """Side of a tile, pixels."""
@@ -43,7 +44,7 @@ LARGEST_TILE = 2**20
 
 
 class XyzSource:
-    """See `pipeline.sources.Source`. A release is a scene; pixels with data are clear.
+    """See `pipeline.sources.protocol.Source`. A release is a scene; pixels with data are clear.
 
     Notes on masking. A tile that the server does not have (404) and transparent pixels are nodata;
     every other pixel is an image, and a 0 in it becomes 1.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import Benchmark
+from pipeline.core.layout import Benchmark
 from tests.conftest import MINEBENCH, contents, run
 
 KILLS = 12

@@ -3,7 +3,7 @@ import torch
 
 import models
 import models.base
-from models.explain import gradcam
+from models.evaluation.gradcam import gradcam
 
 DEEP = [
     "fc-ef", "fc-siam-diff", "snunet", "bit", "changeformer", "tinycd", "insinet", "minenetcd-resnet18",

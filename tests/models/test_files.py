@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from models.files import replacing, write_json
+from pipeline.core.files import replacing, write_json
 
 
 def test_failure_leaves_what_was_there(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
 
 from models import metrics
-from models.baselines import all_background, bareness
+from models.evaluation.baselines import all_background, bareness
 from models.metrics import Confusion
 
 labels = arrays(np.uint8, 60, elements=st.sampled_from([0, 1, 255]))

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 import models
 from models.base import Classical, Model, Siamese
-from models.data import Scale
-from models.errors import InputError
-from models.objective import Objective
-from models.settings import Settings
+from models.data.datasets import Scale
+from models.training.objective import Objective
+from models.training.settings import Settings
+from pipeline.core.errors import InputError
 
 CHANGE, SEGMENTATION = models.names("change"), models.names("segmentation")
 DEEP = [name for name in (*CHANGE, *SEGMENTATION) if name not in ("cva", "ir-mad")]
@@ -119,7 +119,7 @@ PAPERS = [
 
 @pytest.mark.parametrize(("name", "millions", "gmacs", "side"), PAPERS)
 def test_sizes_are_the_papers(name: str, millions: float, gmacs: float | None, side: int) -> None:
-    from models.sizes import measure
+    from models.evaluation.sizes import measure
 
     network = models.create(name, in_channels=3)
     assert parameters(network) / 1e6 == pytest.approx(millions, rel=0.10)

@@ -11,18 +11,20 @@ import torch
 import zarr
 from sklearn.metrics import average_precision_score
 
-from models import data, registry, train
-from models.checkpoint import Checkpoint, load, run_folder
-from models.errors import InputError, WorkError
-from models.evaluate import evaluate
-from models.losses import LOSSES, loss_of, loss_over
-from models.optimise import choose_parameters
-from models.settings import Settings
+from models import registry
+from models.data import datasets
+from models.evaluation.evaluate import evaluate
+from models.training import train
+from models.training.checkpoint import Checkpoint, load, run_folder
+from models.training.losses import LOSSES, loss_of, loss_over
+from models.training.optimiser import choose_parameters
+from models.training.settings import Settings
+from pipeline.core.errors import InputError, WorkError
 from tests.conftest import contents, run
 
 
 def test_pair_items(built: Path) -> None:
-    pairs = data.open(built / "data/tiny", "pairs", "train")
+    pairs = datasets.open(built / "data/tiny", "pairs", "train")
     item = pairs[0]
     assert item["a"].shape == item["b"].shape == (5, 64, 64)
     assert item["label"].shape == (64, 64)
@@ -33,7 +35,7 @@ def test_pair_items(built: Path) -> None:
 
 def test_labels_count_what_the_index_says(built: Path) -> None:
     for split in ("train", "val", "test"):
-        pairs = data.open(built / "data/tiny", "pairs", split)
+        pairs = datasets.open(built / "data/tiny", "pairs", split)
         for i in range(0, len(pairs), 3):
             label, row = pairs[i]["label"], pairs.pairs.iloc[i]
             assert int((label == 1).sum()) == row.changed
@@ -41,7 +43,7 @@ def test_labels_count_what_the_index_says(built: Path) -> None:
 
 
 def test_series_items_and_training_scale(built: Path) -> None:
-    series = data.open(built / "data/tiny", "series", "train")
+    series = datasets.open(built / "data/tiny", "series", "train")
     images = torch.cat([series[i]["images"] for i in range(len(series))])
     assert images.shape[1:] == (5, 64, 64)
     # Clear pixels of the training split, and nothing else, set the scale.
@@ -58,7 +60,7 @@ def test_a_small_scene_is_padded_by_repetition_and_padding_is_unknown(project: P
     for stage in ("compose", "annotate", "tile"):
         done = run(stage, cwd=project)
         assert done.returncode == 0, done.stderr
-    pairs = data.open(project / "data/tiny", "pairs", "train")
+    pairs = datasets.open(project / "data/tiny", "pairs", "train")
     item, row = pairs[0], pairs.pairs.iloc[0]
     assert item["label"].shape == (224, 224)
     assert (item["label"][180:] == 255).all()
@@ -68,11 +70,11 @@ def test_a_small_scene_is_padded_by_repetition_and_padding_is_unknown(project: P
 
 def test_unknown_task_split_and_missing_index(built: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'triples' is not a task"):
-        data.open(built / "data/tiny", "triples")
+        datasets.open(built / "data/tiny", "triples")
     with pytest.raises(InputError, match="no tiles in split 'dev'"):
-        data.open(built / "data/tiny", "pairs", "dev")
+        datasets.open(built / "data/tiny", "pairs", "dev")
     with pytest.raises(WorkError, match="run `minebench tile`"):
-        data.open(tmp_path, "pairs")
+        datasets.open(tmp_path, "pairs")
 
 
 SETTINGS = {"steps": 6, "batch": 2, "crop": 32, "validate_every": 2, "validation_items": 4}
@@ -219,8 +221,8 @@ def test_scores_are_those_of_whole_arrays(project: Path) -> None:
     train.train(benchmark, "fc-siam-diff", settings_of("fc-siam-diff", loss="bce-dice", learning_rate=0.01))
     result = evaluate(benchmark, "fc-siam-diff", threshold=0.3)
     network, saved = load(benchmark / "runs/fc-siam-diff/model.pt")
-    scale = data.Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
-    pairs = data.open(benchmark, "pairs", "test", scale)
+    scale = datasets.Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+    pairs = datasets.open(benchmark, "pairs", "test", scale)
     with torch.no_grad():
         found = [torch.sigmoid(network(item["a"][None], item["b"][None]))[0, 0] for item in pairs]
     p, true = torch.stack(found).numpy(), np.stack([item["label"].numpy() for item in pairs])

@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 from transformers import ResNetConfig, ResNetForImageClassification, SwinConfig, SwinForImageClassification
 
 import models
-from models import weights
-from models.errors import InputError, WorkError
+from models.training import weights
+from pipeline.core.errors import InputError, WorkError
 
 
 @pytest.fixture(scope="module")

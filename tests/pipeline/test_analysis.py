@@ -8,10 +8,10 @@ import pytest
 import torch
 import zarr
 
-from models import data
-from models.errors import InputError
-from pipeline import analysis
-from pipeline.tile import _tile
+from models.data import datasets
+from pipeline.core.errors import InputError
+from pipeline.index import analysis_sets
+from pipeline.index.tile import _tile
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def test_one_region_at_sixteen_places() -> None:
     label = np.zeros((64, 64), np.uint8)
     label[8:16, 24:32] = 1
     label[40, 40] = 1
-    region = analysis.region_of(label, tile, (160, 160))
+    region = analysis_sets.region_of(label, tile, (160, 160))
     assert region == (64 + 8, 64 + 24, 8)
     pair = type("Pair", (), {"t1": "2018", "t2": "2019"})
-    rows = list(analysis._around(tile, pair, region))
+    rows = list(analysis_sets._around(tile, pair, region))
     assert len(rows) == 16
-    assert {row["level"] for row in rows} == set(analysis.RINGS)
+    assert {row["level"] for row in rows} == set(analysis_sets.RINGS)
     for row in rows:
         assert (row["y0"] + row["region_y"], row["x0"] + row["region_x"]) == region[:2]
         assert 0 <= row["y0"] <= 160 - 64
@@ -50,14 +50,14 @@ def test_a_region_whose_windows_do_not_fit_is_none() -> None:
     tile = type("Tile", (), _tile(Site, 0, 0, 64, "test"))
     label = np.zeros((64, 64), np.uint8)
     label[0, 0] = 1
-    assert analysis.region_of(label, tile, (160, 160)) is None
+    assert analysis_sets.region_of(label, tile, (160, 160)) is None
 
 
 def test_only_the_region_counts_and_it_is_the_same_ground(folder: Path) -> None:
     rows = table(folder, "neighbourhood")
     if rows.empty:
         pytest.fail("the tiny benchmark is to have a region")
-    items = data.open(folder, split="test", analysis="neighbourhood")
+    items = datasets.open(folder, split="test", analysis="neighbourhood")
     seen = [items[i] for i in range(16)]
     size = int(rows.region_size[0])
     for item in seen:
@@ -73,9 +73,9 @@ def test_only_the_region_counts_and_it_is_the_same_ground(folder: Path) -> None:
 
 
 def test_scales_keep_the_mean_and_lose_detail(folder: Path) -> None:
-    plain = data.open(folder, split="test")
+    plain = datasets.open(folder, split="test")
     for level in ("2", "16"):
-        scaled = data.open(folder, split="test", analysis="scale", level=level)
+        scaled = datasets.open(folder, split="test", analysis="scale", level=level)
         assert len(scaled) == len(plain)
         a, b = plain[0]["a"], scaled[0]["a"]
         assert b.shape == a.shape
@@ -85,8 +85,8 @@ def test_scales_keep_the_mean_and_lose_detail(folder: Path) -> None:
 
 
 def test_misregistration_moves_the_second_image_only(folder: Path) -> None:
-    plain = data.open(folder, split="test")
-    moved = data.open(folder, split="test", analysis="misregistration", level="4")
+    plain = datasets.open(folder, split="test")
+    moved = datasets.open(folder, split="test", analysis="misregistration", level="4")
     tiles = {tile.tile_id: tile for tile in pd.read_parquet(folder / "index/tiles.parquet").itertuples()}
     for i in range(4):
         row = moved.pairs.iloc[i]
@@ -111,7 +111,7 @@ def test_objects_are_counted_with_their_corners() -> None:
     label = np.zeros((20, 20), np.uint8)
     label[2:4, 2:4] = label[4, 4] = 1
     label[10:13, 10:13] = 1
-    assert analysis.objects(label) == {"objects": 2, "mean_object_px": 7.0}
+    assert analysis_sets.objects(label) == {"objects": 2, "mean_object_px": 7.0}
 
 
 def test_sizes_are_thirds_and_say_their_limits(folder: Path) -> None:
@@ -126,6 +126,6 @@ def test_sizes_are_thirds_and_say_their_limits(folder: Path) -> None:
 def test_no_pixel_is_copied_and_unknown_words_are_named(folder: Path) -> None:
     assert sum(path.stat().st_size for path in (folder / "index/analysis").iterdir()) < 200_000
     with pytest.raises(InputError, match="neighbourhood, scale, object_size, misregistration"):
-        data.open(folder, analysis="colour")
+        datasets.open(folder, analysis="colour")
     with pytest.raises(InputError, match="levels: 2, 4, 8, 16"):
-        data.open(folder, split="test", analysis="scale", level="3")
+        datasets.open(folder, split="test", analysis="scale", level="3")

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation
 
-from pipeline import composite
+from pipeline.cubes import composite
 from pipeline.recipe import Selection
-from pipeline.selection import clear_pixels, grown
+from pipeline.scenes.selection import clear_pixels, grown
 
 # Few distinct numbers, so that ties, zeros and both ends of the range come up often.
 numbers = st.sampled_from([0, 1, 2, 7, 1000, 1001, 65534])

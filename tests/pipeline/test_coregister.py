@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 
-from pipeline import coregister, grid
-from pipeline.kept import Kept, name_of
+from pipeline.geo import grid
+from pipeline.scenes import coregister
+from pipeline.scenes.store import Kept, name_of
 from tests.conftest import RECIPE, make_project, run
 
 

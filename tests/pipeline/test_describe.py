@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.files import sha256
-from pipeline import describe, layout, recipe, upstream
+from pipeline import recipe
+from pipeline.catalog import attribution, dataset_card
+from pipeline.core import layout
+from pipeline.core.files import sha256
 from tests.conftest import ROOT, contents
 
 
@@ -21,7 +23,7 @@ def test_croissant_is_valid_and_gives_the_tables_rows(built: Path) -> None:
     path = built / "catalogs/tiny/stac/croissant.json"
     dataset = mlcroissant.Dataset(jsonld=str(path))
     assert not dataset.metadata.ctx.issues.errors, dataset.metadata.ctx.issues.report()
-    assert {records.name for records in dataset.metadata.record_sets} == set(describe.TABLES)
+    assert {records.name for records in dataset.metadata.record_sets} == set(dataset_card.TABLES)
     pairs = pd.read_parquet(built / "data/tiny/index/pairs.parquet")
     rows = list(dataset.records("pairs"))
     assert len(rows) == len(pairs)
@@ -50,7 +52,7 @@ def test_the_card_has_a_header_that_hugging_face_reads_and_the_splits(built: Pat
 
 def test_the_same_benchmark_has_the_same_card(built: Path, project: Path) -> None:
     benchmark = layout.Benchmark("tiny", project)
-    describe.publish(benchmark, recipe.load(benchmark.recipe))
+    dataset_card.publish(benchmark, recipe.load(benchmark.recipe))
     for name in ("README.md", "LICENCES.md", "croissant.json"):
         assert (benchmark.stac / name).read_bytes() == (built / "catalogs/tiny/stac" / name).read_bytes()
     assert contents(benchmark.stac)
@@ -58,7 +60,7 @@ def test_the_same_benchmark_has_the_same_card(built: Path, project: Path) -> Non
 
 def named(name: str) -> list[str]:
     loaded = recipe.load(ROOT / "catalogs" / name / "recipe.yaml")
-    return [source.name for source in upstream.used(loaded, scenes("2016-07-01", "2020-08-02"))]
+    return [source.name for source in attribution.used(loaded, scenes("2016-07-01", "2020-08-02"))]
 
 
 def test_only_what_was_used_is_listed() -> None:
@@ -71,16 +73,16 @@ def test_only_what_was_used_is_listed() -> None:
     ]  # fmt: skip
     loaded = recipe.load(ROOT / "catalogs/minenet/recipe.yaml")
     naip = recipe.EarthEngine(name="earthengine", collection="USDA/NAIP/DOQQ", cloud="none")
-    used = upstream.used(loaded.model_copy(update={"source": naip}), scenes())
+    used = attribution.used(loaded.model_copy(update={"source": naip}), scenes())
     assert used[0].name == "NAIP"
     built_on = loaded.sites.model_copy(update={"mines": "jasansky-2024"})
-    names = [s.name for s in upstream.used(loaded.model_copy(update={"sites": built_on}), scenes())]
+    names = [s.name for s in attribution.used(loaded.model_copy(update={"sites": built_on}), scenes())]
     assert {"jasansky-2024", "maus-v2", "tang-2023"} <= set(names)
 
 
 def test_copernicus_is_named_with_the_years_of_the_scenes() -> None:
     loaded = recipe.load(ROOT / "catalogs/euromine/recipe.yaml")
-    notice = upstream.used(loaded, scenes("2016-07-01", "2020-08-02"))[0].citation
+    notice = attribution.used(loaded, scenes("2016-07-01", "2020-08-02"))[0].citation
     assert notice == "Contains modified Copernicus Sentinel data 2016-2020."
 
 
@@ -94,4 +96,4 @@ def test_copernicus_is_named_with_the_years_of_the_scenes() -> None:
     ],
 )
 def test_the_strictest_licence_holds(parts: list[str], whole: str) -> None:
-    assert upstream.licence([upstream.Upstream("x", "images", part, "") for part in parts]) == whole
+    assert attribution.licence([attribution.Upstream("x", "images", part, "") for part in parts]) == whole

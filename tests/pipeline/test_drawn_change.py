@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 import zarr
 
-from models import data
-from models.errors import InputError
-from pipeline import annotate, catalog, check, layout, recipe, tile
+from models.data import datasets
+from pipeline import recipe
+from pipeline.catalog import check, root
+from pipeline.core import layout
+from pipeline.core.errors import InputError
+from pipeline.cubes import annotate
+from pipeline.index import tile
 
 
 @pytest.fixture
@@ -42,11 +46,11 @@ def test_what_was_drawn_is_the_label(drawn) -> None:
     cube = zarr.open_group(benchmark.cube(sites.site_id[0]), mode="r")
     assert cube["change"].attrs["pairs"] == [["2021", "2022"], ["2021", "2023"]]
     assert (cube["mine"][:] == 255).all()
-    items = data.open(benchmark.data, split="train")
+    items = datasets.open(benchmark.data, split="train")
     for i in range(len(items)):
         row = items.pairs.iloc[i]
         assert int((items[i]["label"] == 1).sum()) == row.changed
-    catalog.build(benchmark, loaded, 2, None)
+    root.build(benchmark, loaded, 2, None)
     assert check.check(benchmark) > 0
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pipeline import grid
+from pipeline.geo import grid
 from tests.conftest import MINES, RECIPE, make_project, run
 from tests.standins import archive
 from tests.standins.base import Running, running

@@ -9,10 +9,11 @@ import pytest
 import rasterio
 from PIL import Image
 
-from models import data
-from models.errors import InputError
-from pipeline import export, ingest, layout, recipe
-from pipeline.export import coco
+from models.data import datasets
+from pipeline import recipe
+from pipeline.core import layout
+from pipeline.core.errors import InputError
+from pipeline.interchange import export, ingest, to_coco
 from tests.conftest import contents, run
 
 
@@ -28,7 +29,7 @@ def exported(tiny, to: str, out: Path, image: str = "png", max_unknown: float = 
 
 def truth(tiny, split: str) -> dict[str, np.ndarray]:
     """Labels of a split's pairs in {0, 1, 255} by exported name."""
-    pairs = data.open(tiny[0].data, split=split)
+    pairs = datasets.open(tiny[0].data, split=split)
     labels = [pairs[i] for i in range(len(pairs))]
     return {f"{p['tile_id']}_{p['t1']}_{p['t2']}": p["label"].numpy() for p in labels}
 
@@ -110,7 +111,7 @@ def test_coco_polygons_burn_to_the_masks(tiny, tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
     exported(tiny, "coco", tmp_path / "out")
-    series = data.open(tiny[0].data, "series", "test")
+    series = datasets.open(tiny[0].data, "series", "test")
     masks = {f"{item['tile_id']}_{p}.png": m.numpy() for item in (series[i] for i in range(len(series)))
              for p, m in zip(item["periods"], item["masks"], strict=True)}  # fmt: skip
     read = COCO(str(tmp_path / "out/annotations/test.json"))
@@ -134,7 +135,7 @@ def test_a_hole_is_cut_away(tmp_path: Path) -> None:
     mask[10:14, 8:30] = mask[20:21, 20:21] = mask[25:33, 30:40] = 0
     mask[28:30, 33:36] = 1
     burnt = np.zeros(mask.shape, bool)
-    for part in coco.parts(mask):
+    for part in to_coco.parts(mask):
         runs = masks.merge(masks.frPyObjects(part["segmentation"], *mask.shape))
         burnt |= masks.decode(runs).astype(bool)
     assert np.array_equal(burnt, mask == 1)

@@ -5,7 +5,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import geodesy
+from pipeline.geo import geodesy
 
 places = st.tuples(st.floats(-180, 180, exclude_max=True), st.floats(-79, 83))
 

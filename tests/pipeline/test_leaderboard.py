@@ -11,9 +11,9 @@ import torch
 import zarr
 from pystac.validation import validate_dict
 
-from models import data
-from models.checkpoint import load
-from models.sitewide import dates_of, windows
+from models.data import datasets
+from models.evaluation.sitewide import dates_of, windows
+from models.training.checkpoint import load
 from tests.conftest import contents, run
 
 MODELS = ("cva", "fc-siam-diff", "unet")
@@ -153,17 +153,17 @@ def test_blended_windows_cover_a_site_and_a_constant_stays_one() -> None:
 
 
 def test_whole_site_probability_is_the_tiles_where_one_window_covers_it(compared: Path) -> None:
-    from models.cubes import Cubes
-    from models.data import Scale
-    from models.objective import Standardise
-    from models.predict import mask_logits
-    from models.sitewide import probability
+    from models.data.cube_windows import Cubes
+    from models.data.datasets import Scale
+    from models.evaluation.inference import mask_logits
+    from models.evaluation.sitewide import probability
+    from models.training.objective import Standardise
 
     folder = compared / "data/tiny"
     network, saved = load(weights(compared, "unet"))
     scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
     cubes, standardise = Cubes(folder), Standardise(scale)
-    site = data.read_table(folder, "tiles").site_id.iloc[0]
+    site = datasets.read_table(folder, "tiles").site_id.iloc[0]
     height, width = cubes.cube(site).pixels.shape[-2:]
     side = max(height, width)
     found = probability(network, cubes, site, side, standardise, torch.device("cpu"), None)

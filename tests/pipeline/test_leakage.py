@@ -5,7 +5,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import geodesy, leakage, recipe
+from pipeline import recipe
+from pipeline.geo import geodesy
+from pipeline.index import leakage
 from tests.conftest import RECIPE
 from tests.pipeline.test_split import sites_at
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import shapely
 
-from models.errors import InputError
-from pipeline import mines
+from pipeline.core.errors import InputError
 from pipeline.recipe import Join
+from pipeline.sites import mines
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
 BOW_TIE = shapely.Polygon([(14, 51), (14.02, 51.02), (14.02, 51), (14, 51.02)])

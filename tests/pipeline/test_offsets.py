@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline import offsets
-from pipeline.offsets import Floor, decide
+from pipeline.scenes import radiometry
+from pipeline.scenes.radiometry import Floor, decide
 
 OLD, NEW = "02.14", "05.09"
 
@@ -19,19 +19,19 @@ DESERT = [date(OLD, 0, 1150), date(OLD, 0, 1210), date(NEW, 1000, 1180)]
     ("scene", "others", "offset", "source"),
     [
         # As it says.
-        (date(NEW, 1000, 170), FOREST, 1000, offsets.METADATA),
-        (date(NEW, 0, 170), FOREST, 0, offsets.METADATA),
-        (date(NEW, 0, 1170), DESERT, 0, offsets.METADATA),
-        (date(OLD, 0, 1300), FOREST, 0, offsets.METADATA),
+        (date(NEW, 1000, 170), FOREST, 1000, radiometry.METADATA),
+        (date(NEW, 0, 170), FOREST, 0, radiometry.METADATA),
+        (date(NEW, 0, 1170), DESERT, 0, radiometry.METADATA),
+        (date(OLD, 0, 1300), FOREST, 0, radiometry.METADATA),
         # Taken out twice, seen by what is cut off, or over bright ground by the other dates.
-        (date(NEW, 1000, 1, 0.6), FOREST, 0, offsets.PIXELS),
-        (date(NEW, 1000, 190), DESERT, 0, offsets.PIXELS),
+        (date(NEW, 1000, 1, 0.6), FOREST, 0, radiometry.PIXELS),
+        (date(NEW, 1000, 190), DESERT, 0, radiometry.PIXELS),
         # Not taken out.
-        (date(NEW, 0, 1170), FOREST, 1000, offsets.PIXELS),
-        (date(NEW, 0, 2170), DESERT, 1000, offsets.PIXELS),
+        (date(NEW, 0, 1170), FOREST, 1000, radiometry.PIXELS),
+        (date(NEW, 0, 2170), DESERT, 1000, radiometry.PIXELS),
         # Nothing to go by.
-        (date(NEW, 0, 1170), [], 0, offsets.UNVERIFIED),
-        (date(NEW, 0, 300), [], 0, offsets.METADATA),
+        (date(NEW, 0, 1170), [], 0, radiometry.UNVERIFIED),
+        (date(NEW, 0, 300), [], 0, radiometry.METADATA),
     ],
 )
 def test_metadata_against_pixels(scene: Floor, others: list[Floor], offset: int, source: str) -> None:
@@ -44,7 +44,7 @@ def test_floor_of_clear_pixels() -> None:
     pixels[:, :, 20:] = 5
     clear = np.zeros((40, 40), bool)
     clear[:, :20] = True
-    found = offsets.floor(pixels, clear, NEW, 1000)
+    found = radiometry.floor(pixels, clear, NEW, 1000)
     assert found is not None
     assert (found.dark, found.cut_off, found.is_plain) == (400, 0, True)
-    assert offsets.floor(pixels, np.zeros_like(clear), NEW, 0) is None
+    assert radiometry.floor(pixels, np.zeros_like(clear), NEW, 0) is None

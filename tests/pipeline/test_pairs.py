@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.pairs import changes
+from pipeline.index.pairs import changes
 
 
 @given(

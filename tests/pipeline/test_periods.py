@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline import periods
+from pipeline.core import periods
 
 
 def test_units() -> None:

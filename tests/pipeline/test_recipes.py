@@ -12,13 +12,22 @@ import shapely
 import zarr
 from ruamel.yaml import YAML
 
-from models import data
-from models.evaluate import evaluate
-from models.settings import Settings
-from models.train import train
-from pipeline import annotate, catalog, check, compose, fetch, geodesy, layout, recipe, report, sites, tile
-from pipeline.new import scaffold
-from pipeline.synthetic import archive
+from models.data import datasets
+from models.evaluation.evaluate import evaluate
+from models.training.settings import Settings
+from models.training.train import train
+from pipeline import recipe
+from pipeline.archive import make
+from pipeline.catalog import check
+from pipeline.catalog import root as catalog
+from pipeline.core import layout
+from pipeline.cubes import annotate, compose
+from pipeline.geo import geodesy
+from pipeline.index import tile
+from pipeline.interchange.scaffold import scaffold
+from pipeline.report import page as report
+from pipeline.scenes import fetch
+from pipeline.sites import lay_out
 from tests.conftest import ROOT
 
 PUBLISHED = ("euromine", "minenet", "oms2", "openpit-hr")
@@ -54,8 +63,8 @@ def small(root: Path, name: str, radius_m: float, changes: dict[str, dict[str, A
 def built(benchmark: layout.Benchmark) -> recipe.Recipe:
     """Every stage, a few steps of training among them."""
     loaded = recipe.load(benchmark.recipe)
-    sites.build(benchmark, loaded)
-    for stage in (archive, fetch, compose, annotate, tile, catalog):
+    lay_out.build(benchmark, loaded)
+    for stage in (make, fetch, compose, annotate, tile, catalog):
         stage.build(benchmark, loaded, 2, None)
     train(benchmark.data, "fc-siam-diff", SETTINGS)
     scores = evaluate(benchmark.data, "fc-siam-diff")
@@ -130,7 +139,7 @@ def test_oms2(tmp_path: Path) -> None:
     assert pairs.interval.isin([1, 2, 3]).all()
     # Mines grow within the year: without that a monthly benchmark would hold no change.
     assert pairs[pairs.interval == 3].changed.sum() > 0
-    assert data.open(benchmark.data, split="train")[0]["a"].shape == (3, 256, 256)
+    assert datasets.open(benchmark.data, split="train")[0]["a"].shape == (3, 256, 256)
 
 
 def test_openpit_hr(tmp_path: Path) -> None:
@@ -152,7 +161,7 @@ def test_openpit_hr(tmp_path: Path) -> None:
     page = benchmark.report.read_text()
     assert "this split leaks" in page
     assert f"{share:.1%} of the test pixels lie within one tile of a training tile" in page
-    item = data.open(benchmark.data, split="train")[0]  # the recipe asks for neighbours
+    item = datasets.open(benchmark.data, split="train")[0]  # the recipe asks for neighbours
     assert item["a_context"].shape == item["a"].shape == (3, 256, 256)
     assert check.check(benchmark) > 0
 
@@ -198,7 +207,7 @@ def test_euromines_selection_from_lists_in_the_publishers_form(tmp_path: Path) -
     columns = ["facility_name", "primary_commodity", "GID_0", "facility_equipment", "activity_status",
                "production_start", "geometry"]  # fmt: skip
     gpd.GeoDataFrame(facilities, columns=columns, crs=4326).to_file(folder / "facilities.gpkg")
-    table = sites.lay_out(layout.Benchmark("euromine", tmp_path), loaded)
+    table = lay_out.lay_out(layout.Benchmark("euromine", tmp_path), loaded)
     assert table.country.value_counts().to_dict() == loaded.sites.per_country
     assert set(table.production) == {"coal", "metallic", "quarry", "non-metallic"}
     # The two smallest of each country are those left out.

@@ -7,11 +7,13 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from pipeline import geodesy, grid, recipe, sites
-from pipeline.layout import Benchmark
-from pipeline.mines import COLUMNS
+from pipeline import recipe
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
+from pipeline.sites import lay_out
+from pipeline.sites.mines import COLUMNS
 from tests.conftest import RECIPE
 from tests.pipeline.test_geodesy import square
 
@@ -28,7 +30,7 @@ def listed(shapes: list[shapely.Geometry], **columns: list[object]) -> gpd.GeoDa
     table["name"] = [f"m{i}" for i in range(len(shapes))]
     for name, values in columns.items():
         table[name] = values
-    return sites.polygons_from(table.assign(repaired=False), 400)
+    return lay_out.polygons_from(table.assign(repaired=False), 400)
 
 
 lots = st.lists(
@@ -42,17 +44,17 @@ lots = st.lists(
 def test_site_ids_do_not_depend_on_order_or_on_other_sites(tiny: Recipe, places, random) -> None:
     shapes = [square(*place) for place in places]
     table = listed(shapes, name=[f"mine {i}" for i in range(len(shapes))])
-    ids = set(sites.group(table, tiny, "x").site_id)
+    ids = set(lay_out.group(table, tiny, "x").site_id)
     shuffled = table.sample(frac=1, random_state=random.randint(0, 99)).reset_index(drop=True)
-    assert set(sites.group(shuffled, tiny, "x").site_id) == ids
-    assert set(sites.group(table.iloc[:-1], tiny, "x").site_id) < ids
+    assert set(lay_out.group(shuffled, tiny, "x").site_id) == ids
+    assert set(lay_out.group(table.iloc[:-1], tiny, "x").site_id) < ids
 
 
 def test_a_small_neighbour_joins_and_the_id_stays(tiny: Recipe) -> None:
     big = square(14.2, 51.6, 1000)
     small = square(14.212, 51.6, 200)
-    alone = sites.group(listed([big]), tiny, "x")
-    together = sites.group(listed([small, big], name=["s", "m0"]), tiny, "x")
+    alone = lay_out.group(listed([big]), tiny, "x")
+    together = lay_out.group(listed([small, big], name=["s", "m0"]), tiny, "x")
     assert len(together) == 1
     assert together.mines.iloc[0] == 2
     assert together.site_id.iloc[0] == alone.site_id.iloc[0]
@@ -63,7 +65,7 @@ def test_a_small_neighbour_joins_and_the_id_stays(tiny: Recipe) -> None:
 )
 def test_grid_holds_the_footprint_anywhere(tiny: Recipe, place: tuple[float, float]) -> None:
     outline = square(*place, 800)
-    row = next(sites.group(listed([outline]), tiny, "x").itertuples())
+    row = next(lay_out.group(listed([outline]), tiny, "x").itertuples())
     box = grid.of_site(row, 10)
     left, bottom, right, top = geodesy.project(outline, 4326, int(row.epsg)).bounds
     around = box.boundingbox
@@ -74,18 +76,18 @@ def test_grid_holds_the_footprint_anywhere(tiny: Recipe, place: tuple[float, flo
     assert max(box.shape) * 10 < 3000
     assert row.left % 20 == row.top % 20 == 0
     # The AOI in lon/lat has the AOI's area, so it was split at the antimeridian where need be.
-    assert sites.area_km2(row.geometry) == pytest.approx(box.height * box.width / 1e4, rel=0.01)
+    assert lay_out.area_km2(row.geometry) == pytest.approx(box.height * box.width / 1e4, rel=0.01)
 
 
 def test_one_site_across_the_antimeridian(tiny: Recipe) -> None:
-    row = next(sites.group(listed([square(179.995, 51), square(-179.99, 51)]), tiny, "x").itertuples())
+    row = next(lay_out.group(listed([square(179.995, 51), square(-179.99, 51)]), tiny, "x").itertuples())
     assert row.mines == 2
     assert row.width * 10 < 5000
 
 
 def test_size_does_not_depend_on_where_the_place_falls_on_the_grid(tiny: Recipe) -> None:
     shapes = [square(14 + i * 0.1003, 51, 500) for i in range(8)]
-    shapes_of = sites.group(listed(shapes), tiny.model_copy(update={"sites": tiny.sites.model_copy(
+    shapes_of = lay_out.group(listed(shapes), tiny.model_copy(update={"sites": tiny.sites.model_copy(
         update={"buffer_m": 100.0, "min_size_m": 1280.0})}), "x")  # fmt: skip
     assert set(shapes_of.height) == set(shapes_of.width) == {128}
 
@@ -99,7 +101,7 @@ def test_filters() -> None:
     )  # fmt: skip
 
     def kept(**filters: object) -> list[str]:
-        return sites.apply_filters(table, Filters(**filters))["name"].tolist()
+        return lay_out.apply_filters(table, Filters(**filters))["name"].tolist()
 
     assert kept() == ["m0", "m1", "m2", "m3"]
     assert kept(country=["pol"]) == ["m1", "m2"]
@@ -110,7 +112,7 @@ def test_filters() -> None:
 
 
 def test_points_become_boxes_and_have_no_footprint(tiny: Recipe) -> None:
-    row = next(sites.group(listed([shapely.Point(10, 50)]), tiny, "x").itertuples())
+    row = next(lay_out.group(listed([shapely.Point(10, 50)]), tiny, "x").itertuples())
     assert row.footprint is None
     assert row.area_km2 == pytest.approx(0.64, rel=0.01)
 
@@ -126,7 +128,7 @@ def test_filters_that_leave_nothing_are_refused(empty_project: Path) -> None:
     text = RECIPE.replace("min_size_m: 960", "min_size_m: 960, filters: {country: [FRA]}")
     benchmark.recipe.write_text(text)
     with pytest.raises(InputError, match="leave none of the 3 mines"):
-        sites.lay_out(benchmark, recipe.load(benchmark.recipe))
+        lay_out.lay_out(benchmark, recipe.load(benchmark.recipe))
 
 
 def test_aoi_and_grid_agree(built: Path) -> None:

@@ -10,12 +10,17 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from models.errors import InputError, WorkError
-from pipeline import grid, reading, recipe, selection, sources, tables
-from pipeline.layout import Benchmark
+from pipeline import recipe
+from pipeline.core import tables
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.layout import Benchmark
+from pipeline.geo import grid, raster
 from pipeline.recipe import Local
-from pipeline.sources import Scene, raster, sentinel2
+from pipeline.scenes import reader, selection
+from pipeline.sensors import sentinel2
+from pipeline.sources import protocol
 from pipeline.sources.local import LocalSource
+from pipeline.sources.protocol import Scene
 
 
 def write(path: Path, pixels: np.ndarray, transform: Affine, crs: str, nodata: float | None) -> Path:
@@ -95,12 +100,12 @@ def test_same_ground_with_and_without_the_offset(built: Path) -> None:
     """Scenes of both baselines must come out at one level: forest is dark in the red."""
     benchmark = Benchmark("tiny", built)
     loaded = recipe.load(benchmark.recipe)
-    source = sources.open(benchmark, loaded)
+    source = protocol.open(benchmark, loaded)
     floors: dict[int, list[float]] = {0: [], 1000: []}
     for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
         box = grid.of_site(site, 10)
         for scene in source.search(site.geometry, date(2020, 1, 1), date(2024, 1, 1)):
-            classes = source.read(scene, ["SCL"], reading.mask_grid(box, loaded, source))[0]
+            classes = source.read(scene, ["SCL"], reader.mask_grid(box, loaded, source))[0]
             clear = selection.clear_pixels(classes, loaded.selection).repeat(2, 0).repeat(2, 1)
             red = source.read(scene, ["B04"], box)[0]
             if clear.mean() > 0.3:
@@ -113,7 +118,7 @@ def test_same_ground_with_and_without_the_offset(built: Path) -> None:
 
 def test_static_search_is_by_place_and_time(built: Path) -> None:
     benchmark = Benchmark("tiny", built)
-    source = sources.open(benchmark, recipe.load(benchmark.recipe))
+    source = protocol.open(benchmark, recipe.load(benchmark.recipe))
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     area = sites.geometry.iloc[0]
     found = source.search(area, date(2022, 1, 1), date(2023, 1, 1))

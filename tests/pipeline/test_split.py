@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
-from models.errors import InputError
-from pipeline import geodesy, split
-from pipeline.layout import Benchmark
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.geo import geodesy
+from pipeline.index import split
 from pipeline.recipe import Split
 
 

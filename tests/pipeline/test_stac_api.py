@@ -19,13 +19,13 @@ import rasterio
 import shapely
 from rasterio.enums import Resampling
 
-from models.errors import WorkError
-from pipeline import grid, web
+from pipeline.core import web
+from pipeline.core.errors import WorkError
+from pipeline.core.web import Traffic
+from pipeline.geo import grid, raster
+from pipeline.geo.remote import merged
 from pipeline.recipe import Stac
-from pipeline.sources import raster
-from pipeline.sources.remote import merged
-from pipeline.sources.stac import StacSource
-from pipeline.web import Traffic
+from pipeline.sources.stac.items import StacSource
 from tests.conftest import RECIPE, make_project, run
 from tests.pipeline.test_earthengine import assert_same_cubes, scenes
 from tests.standins import archive
@@ -203,7 +203,7 @@ def test_few_requests_a_band(tmp_path: Path, files: Running, built: Path) -> Non
     big = built.parent / "big-cog"
     big.mkdir(exist_ok=True)
     pixels = np.random.default_rng(0).integers(1, 3000, (1400, 1400)).astype(np.uint16)
-    from pipeline import cog
+    from pipeline.geo import cog
 
     cog.write(big / "B02.tif", pixels[None], grid.geobox(32633, 500_000, 5_000_000, 1400, 1400, 10), 0)
     with running("cogs", str(big)) as server:
@@ -303,7 +303,7 @@ def test_items_that_contradict_themselves_are_left_out(tmp_path: Path, built: Pa
     assert "is no web address" in found["elsewhere"].flaw
     assert "is no web address" in found["bucket"].flaw
     assert "its pixels' grid does not" in found["south"].flaw
-    from pipeline.kept import name_of
+    from pipeline.scenes.store import name_of
 
     assert "/" not in name_of("../../../outside", "SCL")
 

@@ -13,17 +13,21 @@ import rasterio
 import shapely
 import xarray as xr
 
-from models.errors import InputError
-from pipeline import annotate, choosing, compose, periods, recipe, selection, sources, tables
-from pipeline.kept import Kept
-from pipeline.layout import Benchmark
+from pipeline import recipe
+from pipeline.core import periods, tables
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.cubes import annotate, compose
 from pipeline.recipe import Selection
+from pipeline.scenes import selection, selector
+from pipeline.scenes.store import Kept
+from pipeline.sources import protocol
 from tests.conftest import run
 
 
 def test_every_candidate_has_its_fate(built: Path) -> None:
     scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
-    assert list(scenes) == list(choosing.ROW)
+    assert list(scenes) == list(selector.ROW)
     assert (scenes.selected == (scenes.reason == "")).all()
     assert scenes.groupby("site_id").scene_id.apply(lambda s: s.is_unique).all()
     read = scenes.clear.notna()
@@ -36,7 +40,7 @@ def test_clear_fraction_follows_the_true_mask(built: Path) -> None:
     """Where the archive says cloud, we must rarely say clear."""
     benchmark = Benchmark("tiny", built)
     loaded = recipe.load(benchmark.recipe)
-    source = sources.open(benchmark, loaded)
+    source = protocol.open(benchmark, loaded)
     missed = cloudy = 0
     for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
         for scene in source.search(site.geometry, date(2020, 1, 1), date(2024, 1, 1)):
@@ -51,7 +55,7 @@ def test_clear_fraction_follows_the_true_mask(built: Path) -> None:
 
 
 def candidate(day: int, clear: float, cover: float | None = None) -> selection.Candidate:
-    scene = sources.Scene(f"s{day}", datetime(2020, 6, day, tzinfo=UTC), {}, "x", cloud_cover=cover)
+    scene = protocol.Scene(f"s{day}", datetime(2020, 6, day, tzinfo=UTC), {}, "x", cloud_cover=cover)
     pixels = np.zeros(100, bool)
     pixels[: round(clear * 100)] = True
     return selection.Candidate(scene, date(2020, 6, day), 0, clear, clear_pixels=pixels)

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import zarr
 
-from pipeline import layout, statistics
+from pipeline.core import layout
+from pipeline.index import statistics
 
 
 def cubes(built: Path) -> dict[str, tuple[list[str], np.ndarray, np.ndarray]]:

@@ -8,10 +8,11 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import grid, recipe
-from pipeline.layout import Benchmark
-from pipeline.synthetic import archive, noise, spectra
-from pipeline.synthetic.noise import Window
+from pipeline import recipe
+from pipeline.archive import make, noise, spectra
+from pipeline.archive.noise import Window
+from pipeline.core.layout import Benchmark
+from pipeline.geo import grid
 from tests.conftest import contents, make_project, run
 
 AREA = grid.geobox(32633, 440_000, 5_720_000, 64, 64, 10)
@@ -116,4 +117,4 @@ def test_the_archive_is_the_same_bytes_every_time_and_grows_by_site(tmp_path: Pa
     assert contents(benchmark.archive) == contents(Benchmark("tiny", built).archive)
     loaded = recipe.load(benchmark.recipe)
     site = next(gpd.read_parquet(benchmark.table("sites")).itertuples())
-    assert archive._windows(site, loaded)[0][1] in {date(2020, 12, 1), date(2021, 6, 1)}
+    assert make._windows(site, loaded)[0][1] in {date(2020, 12, 1), date(2021, 6, 1)}

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import recipe, tile
-from pipeline.pairs import wanted
+from pipeline import recipe
+from pipeline.index import tile
+from pipeline.index.pairs import wanted
 from pipeline.recipe import Tiling
 from tests.conftest import ROOT
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
-from models.errors import InputError, WorkError
-from pipeline import geodesy, grid, recipe
+from pipeline import recipe
+from pipeline.core.errors import InputError, WorkError
+from pipeline.geo import geodesy, grid
 from pipeline.recipe import Recipe, Xyz
 from pipeline.sources.xyz import XyzSource, ground_m, world, zoom_for
 from tests.conftest import RECIPE, make_project, run

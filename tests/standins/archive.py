@@ -9,7 +9,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 
-from pipeline.sources.sentinel2 import ASSETS
+from pipeline.sensors.sentinel2 import ASSETS
 
 KEYS = {**ASSETS, "SCL": "scl"}
 

@@ -14,8 +14,8 @@ import httplib2
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.oauth2 import service_account
 
-from models.errors import InputError, WorkError
-from pipeline import web
+from pipeline.core import web
+from pipeline.core.errors import InputError, WorkError
 from pipeline.recipe import EarthEngine
 
 PROJECT_VARIABLES = ("EARTHENGINE_PROJECT", "GOOGLE_CLOUD_PROJECT")
@@ -25,7 +25,7 @@ _signed_in: tuple[Any, ...] | None = None
 
 
 class Transport:
-    """What the `ee` client takes for an httplib2.Http: its requests go through `pipeline.web`."""
+    """What the `ee` client takes for an httplib2.Http: its requests go through `pipeline.core.web`."""
 
     def __init__(self, parallel: int) -> None:
         self.parallel = parallel

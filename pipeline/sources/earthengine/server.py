@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import WorkError
+from pipeline.core.errors import WorkError
 from pipeline.recipe import EarthEngine
-from pipeline.sources import Scene
 from pipeline.sources.earthengine import pixels
+from pipeline.sources.protocol import Scene
 
 PREFIX = "median:"
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"

@@ -1,0 +1,75 @@
+"""Pairs of the analysis sets (`pipeline.index.analysis_sets` lists them): windows, and what is done to them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.data.datasets import Pairs, names, read_table
+from pipeline.core.errors import InputError
+from pipeline.core.masks import UNKNOWN
+
+SETS = ("neighbourhood", "scale", "object_size", "misregistration")
+
+
+class AnalysisPairs(Pairs):
+    """Pairs of an analysis set (index/analysis): each row is a window of its own with what is done to
+    it. Items are those of `Pairs`, and `level`. Only a row's region counts, where it names one: the
+    rest of the label is 255. A scale reduces both images by block means and enlarges them again
+    (bilinear). A shift (dy, dx) moves the second image's content by so many pixels; what comes in at
+    the edge is the site's own, or its mirror image."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row: Any = self.pairs.iloc[index]
+        dates = self.dates(row, row)
+        pixels, _ = self.cubes.read(row, dates)
+        if getattr(row, "dy", 0) or getattr(row, "dx", 0):
+            pixels = np.stack([pixels[0], self._moved(row, dates[1])])
+        scale = int(getattr(row, "scale", 1))
+        item = {key: rescaled(image, scale) for key, image in self.scaled(pixels).items()}
+        label = only_region(self.cubes.label(row, row.t1, row.t2), row)
+        around = self.context(row, dates)
+        return {**item, "label": torch.from_numpy(label), **around, **names(row), "level": row.level}
+
+    def _moved(self, row: Any, date: int) -> NDArray[Any]:
+        shape = row.height + row.pad_y, row.width + row.pad_x
+        if row.pad_y or row.pad_x:
+            pixels, _ = self.cubes.read(row, [date])
+            return np.roll(pixels[0], (row.dy, row.dx), axis=(1, 2))
+        return self.cubes.window(row.site_id, date, row.y0 - row.dy, row.x0 - row.dx, *shape, "mirror")
+
+
+def rescaled(image: Tensor, scale: int) -> Tensor:
+    """(C, H, W) reduced by `scale` and enlarged to its size again."""
+    if scale == 1:
+        return image
+    size = (max(1, image.shape[1] // scale), max(1, image.shape[2] // scale))
+    small = F.interpolate(image[None], size=size, mode="area")
+    return F.interpolate(small, size=image.shape[1:], mode="bilinear", align_corners=False)[0]
+
+
+def only_region(label: NDArray[np.uint8], row: Any) -> NDArray[np.uint8]:
+    """The label with everything but the row's region unknown; all of it where the row has none."""
+    if not hasattr(row, "region_size"):
+        return label
+    kept = np.full_like(label, UNKNOWN)
+    y, x, size = int(row.region_y), int(row.region_x), int(row.region_size)
+    kept[y : y + size, x : x + size] = label[y : y + size, x : x + size]
+    return kept
+
+
+def rows_of(benchmark_dir: Path, analysis: str, level: str | None) -> pd.DataFrame:
+    """Rows of an analysis set. InputError where there is no such set or level."""
+    if analysis not in SETS:
+        raise InputError(f"'{analysis}' is not an analysis set; choose one of {', '.join(SETS)}.")
+    rows = read_table(benchmark_dir, f"analysis/{analysis}")
+    chosen = rows if level is None else rows[rows.level == level]
+    if chosen.empty:
+        levels = ", ".join(rows.level.unique()) or "it is empty for this benchmark"
+        raise InputError(f"The analysis set {analysis} has nothing at level '{level}'; levels: {levels}.")
+    return chosen

@@ -1,0 +1,222 @@
+"""Datasets over a benchmark's cubes: pairs and series are index rows, pixels are read once stored.
+
+Reads only data/<benchmark>/: index/ and cubes/ (`models.data.cube_windows`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from models.data.cube_windows import Cubes
+from pipeline.core.errors import InputError, WorkError
+
+TASKS = ("pairs", "series")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Standardisation of each band by the training split's clear pixels, in stored numbers."""
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """(..., band, y, x) to mean 0 and deviation 1; nodata (0 in all bands) becomes 0."""
+        shape = (-1, 1, 1)
+        scaled = (pixels - self.mean.reshape(shape)) / self.std.reshape(shape)
+        nodata = (pixels == 0).all(axis=-3, keepdims=True)
+        return np.where(nodata, 0, scaled).astype(np.float32)
+
+
+class Pairs(Dataset[dict[str, Any]]):
+    """Pairs of dates: `a`, `b` (C, H, W) float32, `label` (H, W) uint8 in {0, 1, 255}, `tile_id`,
+    `t1`, `t2`. A label is 1 where exactly one of the two footprint masks is set, or as drawn.
+
+    With `neighbours` (how the recipe continues a site beyond its edge) items also have `a_context` and
+    `b_context` (C, H, W): the 3x3 neighbourhood of the tile, reduced to its size.
+    """
+
+    def __init__(
+        self,
+        cubes: Cubes,
+        tiles: pd.DataFrame,
+        pairs: pd.DataFrame,
+        scale: Scale,
+        neighbours: str | None = None,
+    ) -> None:
+        self.cubes, self.pairs, self.scale = cubes, pairs.reset_index(drop=True), scale
+        self.rows: list[Any] = list(self.pairs.itertuples())
+        self.neighbours = neighbours
+        self.tiles = {tile.tile_id: tile for tile in tiles.itertuples()}
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pair = self.rows[index]
+        tile = self.tiles[pair.tile_id]
+        dates = self.dates(tile, pair)
+        pixels, _ = self.cubes.read(tile, dates)
+        label = self.cubes.label(tile, pair.t1, pair.t2)
+        return {
+            **self.scaled(pixels),
+            "label": torch.from_numpy(label),
+            **self.context(tile, dates),
+            **names(pair),
+        }
+
+    def dates(self, tile: Any, pair: Any) -> list[int]:
+        periods = self.cubes.periods(tile.site_id)
+        return [periods.index(pair.t1), periods.index(pair.t2)]
+
+    def scaled(self, pixels: NDArray[Any]) -> dict[str, Tensor]:
+        """Two images (2, C, H, W) in stored numbers as `a` and `b`."""
+        a, b = torch.from_numpy(self.scale.apply(pixels))
+        return {"a": a, "b": b}
+
+    def context(self, tile: Any, dates: list[int]) -> dict[str, Tensor]:
+        if self.neighbours is None:
+            return {}
+        around = np.stack([self.cubes.neighbourhood(tile, date, self.neighbours) for date in dates])
+        found = self.scaled(around)
+        return {"a_context": found["a"], "b_context": found["b"]}
+
+
+def names(pair: Any) -> dict[str, str]:
+    return {"tile_id": pair.tile_id, "t1": pair.t1, "t2": pair.t2}
+
+
+class Series(Dataset[dict[str, Any]]):
+    """Whole series of tiles: `images` (T, C, H, W) float32, `masks` (T, H, W) uint8 in {0, 1,
+    255}, `tile_id`, `periods`. T differs between sites."""
+
+    def __init__(self, cubes: Cubes, tiles: pd.DataFrame, scale: Scale) -> None:
+        self.cubes, self.tiles, self.scale = cubes, list(tiles.itertuples()), scale
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        tile: Any = self.tiles[index]
+        pixels, masks = self.cubes.read(tile)
+        images = torch.from_numpy(self.scale.apply(pixels))
+        periods = self.cubes.periods(tile.site_id)
+        return {
+            "images": images,
+            "masks": torch.from_numpy(masks),
+            "tile_id": tile.tile_id,
+            "periods": periods,
+        }
+
+    def one_date(self, index: int, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Image (C, H, W) and mask (H, W) of a random date of a tile, or of its last."""
+        tile: Any = self.tiles[index]
+        count = len(self.cubes.periods(tile.site_id))
+        date = int(rng.integers(count)) if rng else count - 1
+        pixels, masks = self.cubes.read(tile, [date])
+        return torch.from_numpy(self.scale.apply(pixels)[0]), torch.from_numpy(masks[0])
+
+
+def open(
+    benchmark_dir: Path | str,
+    task: str = "pairs",
+    split: str = "train",
+    scale: Scale | None = None,
+    *,
+    neighbours: bool | None = None,
+    fold: str | None = None,
+    analysis: str | None = None,
+    level: str | None = None,
+) -> Pairs | Series:
+    """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
+    "series". Without `scale` images are standardised by the training split's statistics.
+
+    `neighbours` adds the 3x3 neighbourhood to pairs; without a word the recipe decides. `fold` takes
+    another split by site from index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of
+    index/analysis over the test split instead, and `level` one of its levels. InputError where a word
+    is unknown or nothing is left.
+    """
+    benchmark_dir = Path(benchmark_dir)
+    if task not in TASKS:
+        raise InputError(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
+    tiles = read_table(benchmark_dir, "tiles")
+    wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
+    beyond = beyond_of(benchmark_dir, tiles) if wanted else None
+    if fold is not None:
+        tiles = folded(benchmark_dir, tiles, fold)
+    chosen = tiles[tiles.split == split]
+    if chosen.empty:
+        raise InputError(
+            f"{benchmark_dir} has no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}."
+        )
+    cubes = Cubes(benchmark_dir)
+    scale = scale or training_scale(cubes, tiles)
+    if analysis is not None:
+        from models.data.analysis_pairs import AnalysisPairs, rows_of
+
+        return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond)
+    if task == "series":
+        return Series(cubes, chosen, scale)
+    pairs = read_table(benchmark_dir, "pairs")
+    return Pairs(cubes, chosen, pairs[pairs.tile_id.isin(chosen.tile_id)], scale, beyond)
+
+
+def bands_of(benchmark_dir: Path) -> list[str]:
+    """The bands of the benchmark's images."""
+    return Cubes(benchmark_dir).bands(read_table(benchmark_dir, "tiles").site_id.iloc[0])
+
+
+def beyond_of(benchmark_dir: Path, tiles: pd.DataFrame | None = None) -> str:
+    """How the recipe continues a site beyond its edge. InputError where tiles have no neighbours."""
+    tiles = read_table(benchmark_dir, "tiles") if tiles is None else tiles
+    beyond = str(tiles.attrs.get("beyond", "none"))
+    if beyond == "none":
+        raise InputError(f"The tiles of {benchmark_dir} came without a place: they have no neighbours.")
+    return beyond
+
+
+def folded(benchmark_dir: Path, tiles: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """The tiles with the splits of a fold, "scheme/fold". InputError names the folds there are."""
+    folds = read_table(benchmark_dir, "folds")
+    known = folds.scheme + "/" + folds.fold
+    own = folds[known == fold]
+    if own.empty:
+        listed = ", ".join(known.unique()[:12]) or "none"
+        raise InputError(f"{benchmark_dir} has no fold '{fold}'; folds: {listed}.")
+    return tiles.assign(split=tiles.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
+
+
+def training_scale(cubes: Cubes, tiles: pd.DataFrame, most: int = 64) -> Scale:
+    """Mean and deviation of each band over clear pixels of up to `most` training tiles, evenly
+    taken from the table, all their dates."""
+    train = tiles[tiles.split == "train"]
+    if train.empty:
+        raise InputError("The benchmark has no training tiles: mend split.train in its recipe.")
+    chosen = train.iloc[np.unique(np.linspace(0, len(train) - 1, most).round().astype(int))]
+    count, total, squares = 0, np.zeros(1), np.zeros(1)
+    for tile in chosen.itertuples():
+        pixels, _ = cubes.read(tile)
+        values = np.moveaxis(pixels, 1, 0).reshape(pixels.shape[1], -1).astype(np.float64)
+        values = values[:, (values > 0).all(axis=0)]
+        count += values.shape[1]
+        total, squares = total + values.sum(axis=1), squares + (values**2).sum(axis=1)
+    if not count:
+        raise InputError("No training tile has a single clear pixel.")
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    return Scale(mean.astype(np.float32), std.astype(np.float32))
+
+
+def read_table(benchmark_dir: Path, name: str) -> pd.DataFrame:
+    """A table of the benchmark's index; WorkError where it is missing."""
+    path = Path(benchmark_dir) / "index" / f"{name}.parquet"
+    if not path.is_file():
+        raise WorkError(f"{path} is missing: run `minebench tile` first.")
+    return pd.read_parquet(path)

@@ -1,0 +1,51 @@
+"""Scores of a change model on an analysis set: how it takes a coarser scale, a region near the tile's
+edge, small objects, or images that do not lie on one another."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from models import registry
+from models.data import datasets
+from models.data.analysis_pairs import AnalysisPairs
+from models.histogram import Histogram
+from models.metrics import scores
+from models.training.checkpoint import load_run, run_folder
+from pipeline.core.errors import InputError
+from pipeline.core.files import replacing
+from pipeline.core.progress import progress
+
+BATCH = 16
+
+
+@torch.no_grad()
+def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None) -> pd.DataFrame:
+    """Scores by level of an analysis set, probability 0.5; also in runs/<model>/analysis_<set>.csv."""
+    if registry.task_of(model) != "change":
+        raise InputError(f"Analysis sets are made of pairs, and {model} is no change model.")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = run_folder(benchmark_dir, model, fold)
+    network, scale, _ = load_run(benchmark_dir, model, fold, device)
+    pairs = datasets.open(
+        benchmark_dir, "pairs", "test", scale, neighbours=network.context, fold=fold, analysis=name
+    )
+    assert isinstance(pairs, AnalysisPairs)
+    counted: dict[str, Histogram] = {}
+    with progress(f"analyse {name}", len(pairs), "pairs") as advance:
+        for start in range(0, len(pairs), BATCH):
+            items = [pairs[i] for i in range(start, min(start + BATCH, len(pairs)))]
+            names = ["a", "b", *(["a_context", "b_context"] if network.context else [])]
+            images = [torch.stack([item[name] for item in items]).to(device) for name in names]
+            found = torch.sigmoid(network(*images)[:, 0]).cpu()
+            for item, probability in zip(items, found, strict=True):
+                counted.setdefault(item["level"], Histogram()).add(probability, item["label"])
+            advance(len(items))
+    rows = [
+        {"level": level, **scores(c := h.at(512)), "ap": h.average_precision(), **vars(c)}
+        for level, h in counted.items()
+    ]
+    table = pd.DataFrame(rows)
+    with replacing(run / f"analysis_{name}.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    return table

@@ -1,0 +1,92 @@
+"""Score a trained model on a split.
+
+    runs/<model>/metrics.json     overall, trivial rules beside it, consistency; for `dvc metrics`
+    runs/<model>/scores.csv       by period or by interval; for `dvc plots`
+    runs/<model>/sites.csv        by site
+    runs/<model>/curve.csv        precision and recall by threshold
+    runs/<model>/counts.parquet   pixel counts by site, dates and side of the AOI: what all scores are of
+    runs/<model>/examples.npz     a few predictions for the report
+    runs/<model>/timing.json      how fast, on what
+
+Scope of every score: all known pixels of all tiles of the split, whole tiles, one threshold, counts
+summed before dividing. Average precision is that of probabilities in 1024 steps.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from models.evaluation.score_change import Change
+from models.evaluation.score_segmentation import Segmentation
+from models.evaluation.stacks import Stacks
+from models.histogram import Histogram
+from models.training.checkpoint import environment, load_run, run_folder
+from pipeline.core.errors import InputError
+from pipeline.core.files import replacing, write_json
+
+
+def evaluate(
+    benchmark_dir: Path,
+    model: str,
+    split: str = "test",
+    fold: str | None = None,
+    threshold: float | str = 0.5,
+) -> dict[str, Any]:
+    """Evaluate a run's model.pt on a split, of the fold it was trained on; writes the files above beside
+    it and returns the metrics.
+
+    `threshold` is a probability, or "validation" for the one of highest F1 on the validation split.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = run_folder(benchmark_dir, model, fold)
+    network, scale, saved = load_run(benchmark_dir, model, fold, device)
+
+    def opened(split: str) -> Stacks:
+        return Stacks(benchmark_dir, network, split, scale, device, fold)
+
+    score = Change if saved["task"] == "change" else Segmentation
+    chosen = _threshold(threshold, lambda: score(benchmark_dir, network, opened("val"), 0.5).run().histogram)
+    scored = score(benchmark_dir, network, opened(split), chosen).run()
+    head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen}
+    result = {**head, **scored.result()}
+    _write(run, result, scored)
+    return result
+
+
+def _threshold(given: float | str, histogram: Callable[[], Histogram]) -> float:
+    if given == "validation":
+        found_on = histogram()
+        if not found_on.counts[1].any():
+            raise InputError("The validation split has nothing to find: give a probability as the threshold.")
+        return max(found_on.best()[0], float(found_on.thresholds[1]))
+    try:
+        found = float(given)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < 1:
+        raise InputError(f"The threshold is '{given}'; give a probability between 0 and 1, or validation.")
+    return found
+
+
+def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation) -> None:
+    tables = {
+        "scores": scored.by_time(),
+        "sites": scored.by_site(),
+        "curve": pd.DataFrame(scored.histogram.curve()),
+    }
+    with replacing(run / "examples.npz") as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **dict(sorted(scored.examples.items())))
+    for name, table in tables.items():
+        with replacing(run / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f")
+    with replacing(run / "counts.parquet") as temporary:
+        scored.counts.to_parquet(temporary, index=False)
+    seconds, done = scored.seconds, scored.done
+    timing = {scored.unit: done / seconds if seconds else None, "threads": torch.get_num_threads()}
+    write_json({**timing, "device": environment()["device"]}, run / "timing.json")
+    write_json(result, run / "metrics.json")

@@ -1,0 +1,101 @@
+"""The leaderboard: every evaluated model of a benchmark, and whether any two differ.
+
+Scores follow from the inputs alone; throughput is what the evaluation measured on its machine.
+"""
+
+import json
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from models.evaluation import bootstrap, sizes
+from models.evaluation.scores import COUNTS
+from models.training.checkpoint import load
+from pipeline.core.errors import WorkError
+
+SCORES = ("f1", "of1", "of1_plain", "iou", "precision", "recall", "oa", "ap", "boundary_f1", "lca", "gca")
+
+
+def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
+    """A row a run: model, run, task, fold, split, parameters, gmacs, throughput, device, scores with the
+    95 % interval of F1, F1 within the AOI, and for segmentation that of the change between its masks.
+    Ordered by task, then by F1. WorkError where nothing was evaluated."""
+    folders = sorted(path.parent for path in Path(benchmark_dir).glob("runs/*/metrics.json"))
+    if not folders:
+        raise WorkError(f"{benchmark_dir} has no evaluated model: run `minebench evaluate` first.")
+    table = pd.DataFrame([_row(folder) for folder in folders])
+    return table.sort_values(["task", "f1", "run"], ascending=[True, False, True], ignore_index=True)
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    if "f1_interval" not in metrics or not (folder / "timing.json").is_file():
+        raise WorkError(f"{folder} was scored by an older minebench: evaluate it again, or remove it.")
+    timing = json.loads((folder / "timing.json").read_text())
+    network, saved = load(folder / "model.pt")
+    size = sizes.measure(network, saved["task"], max(network.smallest, 256))
+    low, high = metrics["f1_interval"]
+    rates = [timing[name] for name in timing if name.endswith("_per_second")]
+    return {
+        "model": metrics["model"],
+        "run": folder.name,
+        "task": metrics["task"],
+        "fold": metrics["fold"],
+        "split": metrics["split"],
+        "parameters": size.parameters,
+        "gmacs": round(size.gmacs, 3),
+        "items_per_second": _number(rates[0]),
+        "device": timing["device"],
+        "threshold": metrics["threshold"],
+        **{name: _number(metrics.get(name)) for name in SCORES},
+        "f1_low": _number(low),
+        "f1_high": _number(high),
+        "aoi_f1": _number(metrics["aoi"]["f1"]),
+        "change_f1": _number((metrics.get("post_classification") or {}).get("f1")),
+        "seed": saved["settings"]["seed"],
+        "torch": saved["torch"],
+    }
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def tests(benchmark_dir: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """first, second, task, fold, sites, difference (of pooled F1), p: every two runs of a task over the
+    same sites; see `models.evaluation.bootstrap.paired`."""
+    rows: list[dict[str, Any]] = []
+    for (task, fold, split), own in table.groupby(["task", "fold", "split"], sort=True):
+        counts = {run: _by_site(Path(benchmark_dir) / "runs" / run / "counts.parquet") for run in own.run}
+        for first, second in combinations(own.run, 2):
+            a, b = counts[first].align(counts[second], join="inner", axis=0)
+            one, other = (each[COUNTS].to_numpy(np.int64) for each in (a, b))
+            difference = bootstrap.f1_of(one.sum(axis=0)) - bootstrap.f1_of(other.sum(axis=0))
+            rows.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "task": task,
+                    "fold": fold,
+                    "split": split,
+                    "sites": len(one),
+                    "difference": float(difference),
+                    "p": bootstrap.paired(one, other),
+                }
+            )
+    columns = ["first", "second", "task", "fold", "split", "sites", "difference", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _by_site(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path).groupby("site_id")[COUNTS].sum()
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    """What model.pt of a run says beside its weights."""
+    saved = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    return {name: value for name, value in saved.items() if name != "weights"}

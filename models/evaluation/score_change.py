@@ -1,0 +1,82 @@
+"""A change model over all pairs of a split."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from models.base import Model
+from models.evaluation import baselines, tally
+from models.evaluation.inference import pair_logits, wait
+from models.evaluation.scores import EXAMPLES, by_column, overall, packed
+from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
+from models.evaluation.tally import Tally
+from models.histogram import Histogram
+from pipeline.core.progress import progress
+
+
+class Change:
+    """A change model over all pairs of a split."""
+
+    unit = "pairs_per_second"
+
+    def __init__(self, benchmark_dir: Path, network: Model, stacks: Stacks, threshold: float) -> None:
+        self.network, self.stacks, self.cut = network, stacks, math.log(threshold / (1 - threshold))
+        self.pairs, self.rows = pairs_of_tiles(benchmark_dir, stacks)
+        self.tally = Tally(keys_of(self.pairs), stacks.device)
+        self.histogram = Histogram()
+        self.examples: dict[str, NDArray[Any]] = {}
+        self.shown = _most_changed(self.pairs)
+        self.seconds, self.done = 0.0, 0
+        self.counts = pd.DataFrame()
+
+    def run(self) -> "Change":
+        with progress("evaluate", len(self.pairs), "pairs") as advance:
+            for stack in self.stacks:
+                if (rows := self.rows.get(stack.tile.tile_id)) is not None:
+                    self._add(stack, rows)
+                    advance(len(rows))
+        self.counts = self.tally.table()
+        return self
+
+    def _add(self, stack: Stack, rows: pd.DataFrame) -> None:
+        pairs = places_of(stack, rows)
+        begun = time.perf_counter()
+        logits = pair_logits(self.network, stack.images, pairs, stack.around)
+        wait(logits)
+        self.seconds, self.done = self.seconds + time.perf_counter() - begun, self.done + len(pairs)
+        label = self.stacks.labels(stack, rows, pairs)
+        predicted = logits > self.cut
+        self.histogram.add(torch.sigmoid(logits), label)
+        self.tally.add(keys(rows), predicted, label, stack.aoi)
+        self.tally.add_edges(predicted, label)
+        for row, change in zip(rows.itertuples(), predicted, strict=True):
+            if (name := (row.tile_id, row.t1, row.t2)) in self.shown:
+                self.examples["|".join(name)] = packed(change)
+
+    def result(self) -> dict[str, Any]:
+        found = overall(self.counts)
+        return {
+            **found,
+            "ap": self.histogram.average_precision(),
+            "boundary_f1": self.tally.boundary_f1(),
+            "trivial": {"all_background": baselines.all_background(tally.total(self.counts))},
+        }
+
+    def by_time(self) -> pd.DataFrame:
+        """Scores by interval."""
+        intervals = self.pairs.drop_duplicates(["t1", "t2"])[["t1", "t2", "interval"]]
+        return by_column(self.counts.merge(intervals, on=["t1", "t2"]), "interval")
+
+    def by_site(self) -> pd.DataFrame:
+        return by_column(self.counts, "site_id")
+
+
+def _most_changed(pairs: pd.DataFrame) -> set[tuple[str, str, str]]:
+    """The pairs with most change, one a tile."""
+    best = pairs.sort_values(["changed", "tile_id"], ascending=[False, True]).drop_duplicates("tile_id")
+    return {(row.tile_id, row.t1, row.t2) for row in best.head(EXAMPLES).itertuples()}

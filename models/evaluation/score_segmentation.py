@@ -1,0 +1,132 @@
+"""A footprint model over all dates of a split, and what change its masks of two dates make."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.base import Model
+from models.evaluation import baselines, tally
+from models.evaluation.inference import mask_logits, wait
+from models.evaluation.scores import EXAMPLES, by_column, overall, packed
+from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
+from models.evaluation.tally import Tally
+from models.histogram import Histogram
+from models.metrics import consistency_counts, lca_gca, scores
+from models.training.batches import change_of
+from pipeline.core.masks import UNKNOWN
+from pipeline.core.progress import progress
+
+
+class Segmentation:
+    """A footprint model over all dates of a split, and what change its masks of two dates make."""
+
+    unit = "images_per_second"
+
+    def __init__(self, benchmark_dir: Path, network: Model, stacks: Stacks, threshold: float) -> None:
+        self.network, self.stacks, self.cut = network, stacks, math.log(threshold / (1 - threshold))
+        periods = {(t.site_id, p, p): None for t in stacks.tiles for p in stacks.cubes.periods(t.site_id)}
+        self.tally = Tally(list(periods), stacks.device)
+        pairs, self.rows = pairs_of_tiles(benchmark_dir, stacks, needed=False)
+        self.change = Tally(keys_of(pairs), stacks.device)
+        self.total_dates = sum(len(stacks.cubes.periods(tile.site_id)) for tile in stacks.tiles)
+        self.histogram = Histogram()
+        self.index = _IndexRule(stacks) if {"B04", "B08"} <= set(stacks.bands) else None
+        self.consistency: dict[str, Any] = {}
+        self.flickers = torch.zeros(2, 2, dtype=torch.int64, device=stacks.device)
+        self.examples: dict[str, NDArray[Any]] = {}
+        self.seconds, self.done = 0.0, 0
+        self.counts = pd.DataFrame()
+
+    def run(self) -> "Segmentation":
+        with progress("evaluate", self.total_dates, "images") as advance:
+            for stack in self.stacks:
+                self._add(stack)
+                advance(len(stack.periods))
+        self.counts = self.tally.table()
+        return self
+
+    def _add(self, stack: Stack) -> None:
+        begun = time.perf_counter()
+        logits = mask_logits(self.network, stack.images)
+        wait(logits)
+        self.seconds, self.done = self.seconds + time.perf_counter() - begun, self.done + len(stack.periods)
+        predicted, masks, site = logits > self.cut, stack.masks, stack.tile.site_id
+        self.histogram.add(torch.sigmoid(logits), masks)
+        self.tally.add([(site, p, p) for p in stack.periods], predicted, masks, stack.aoi)
+        self.tally.add_edges(predicted, masks)
+        if (rows := self.rows.get(stack.tile.tile_id)) is not None:
+            pairs = places_of(stack, rows)
+            change = change_of(predicted[None].to(torch.uint8), pairs)[0] == 1
+            self.change.add(keys(rows), change, self.stacks.labels(stack, rows, pairs), stack.aoi)
+        if self.index:
+            self.index.add(stack)
+        self._add_consistency(site, predicted, masks)
+        if len(self.examples) < EXAMPLES and bool((masks == 1).any()):
+            self.examples[stack.tile.tile_id] = packed(predicted)
+
+    def _add_consistency(self, site: str, predicted: Tensor, masks: Tensor) -> None:
+        known = masks != UNKNOWN
+        self.flickers += torch.stack([tally.flicker(each, known) for each in (predicted, masks == 1)])
+        # Consistency needs the truth on all dates: pixels unknown on any are left out.
+        always = known.all(dim=0)
+        own, drawn = (each[:, always].cpu().numpy() for each in (predicted, masks == 1))
+        shared, union = consistency_counts(own, drawn)
+        before = self.consistency.get(site, (0, 0, 0))
+        self.consistency[site] = (before[0] + shared, before[1] + union, before[2] + own.shape[1])
+
+    def result(self) -> dict[str, Any]:
+        lca, gca = self._lca_gca()
+        (own, counted), (drawn, _) = self.flickers.cpu().tolist()
+        trivial: dict[str, Any] = {"all_background": baselines.all_background(tally.total(self.counts))}
+        if self.index:
+            threshold, best = self.index.histogram.best()
+            trivial["ndvi"] = {"threshold": 1 - threshold, **scores(best)}
+        return {
+            **overall(self.counts),
+            "ap": self.histogram.average_precision(),
+            "lca": lca,
+            "gca": gca,
+            "boundary_f1": self.tally.boundary_f1(),
+            "flicker": {
+                "predicted": own / counted if counted else math.nan,
+                "true": drawn / counted if counted else math.nan,
+            },
+            "post_classification": overall(self.change.table()) if self.rows else {},
+            "trivial": trivial,
+        }
+
+    def _lca_gca(self) -> tuple[float, float]:
+        """LCA and GCA of each site, averaged with the sites' pixels as weights; NaN sites left out."""
+        found = [(*lca_gca(shared, union), n) for shared, union, n in self.consistency.values() if n]
+        known = [(lca, gca, n) for lca, gca, n in found if not np.isnan(gca) and not np.isnan(lca)]
+        if not known:
+            return float("nan"), float("nan")
+        lca, gca, weight = np.array(known).T
+        return float(np.average(lca, weights=weight)), float(np.average(gca, weights=weight))
+
+    def by_time(self) -> pd.DataFrame:
+        """Scores by period."""
+        return by_column(self.counts.rename(columns={"t1": "period"}), "period")
+
+    def by_site(self) -> pd.DataFrame:
+        return by_column(self.counts, "site_id")
+
+
+class _IndexRule:
+    """NDVI below a threshold, where the benchmark has red and near infrared."""
+
+    def __init__(self, stacks: Stacks) -> None:
+        self.red, self.nir = stacks.bands.index("B04"), stacks.bands.index("B08")
+        self.standardise = stacks.standardise
+        self.histogram = Histogram(highest=2.0)
+
+    def add(self, stack: Stack) -> None:
+        pixels = stack.images * self.standardise.std + self.standardise.mean
+        self.histogram.add(baselines.bareness(pixels, self.red, self.nir), stack.masks)

@@ -1,0 +1,118 @@
+"""Predictions of whole sites: overlapping windows, blended, so that no seam shows.
+
+A window's weight falls from its middle to its edge. Memory is that of one site's maps.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.base import Model
+from models.data.cube_windows import Cubes
+from models.evaluation.inference import mask_logits, pair_logits
+from models.training.objective import Standardise
+
+OVERLAP = 0.5
+"""Share of a window's side that the next one begins earlier."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of a site, named as a tile's columns are."""
+
+    site_id: str
+    y0: int
+    x0: int
+    height: int
+    width: int
+    pad_y: int
+    pad_x: int
+
+
+def windows(site_id: str, shape: tuple[int, int], side: int) -> list[Window]:
+    """Windows of `side` pixels that cover a site, the last ones shifted back to end at its edge; one
+    that is larger than the site is padded."""
+    starts = [_starts(length, side) for length in shape]
+    height, width = (min(length, side) for length in shape)
+    return [Window(site_id, y, x, height, width, side - height, side - width) for y, x in product(*starts)]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    if length <= side:
+        return [0]
+    step = max(1, int(side * (1 - OVERLAP)))
+    return [*range(0, length - side, step), length - side]
+
+
+def dates_of(periods: Sequence[str], which: str) -> list[tuple[int, int]]:
+    """Pairs of a site's dates: "all", "consecutive" or "first_last"."""
+    places = range(len(periods))
+    if which == "consecutive":
+        return list(pairwise(places))
+    if which == "first_last":
+        return [(0, len(periods) - 1)] if len(periods) > 1 else []
+    return [(i, j) for i in places for j in places if i < j]
+
+
+@torch.no_grad()
+def probability(
+    network: Model, cubes: Cubes, site_id: str, side: int, standardise: Standardise, device: torch.device,
+    pairs: list[tuple[int, int]] | None, beyond: str | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Probabilities (K, H, W) over a whole site: of change for each of `pairs`, or without them of
+    footprint for each date. NaN where an image has no clear observation.
+
+    `side` is the window's: the size of tile that the model was trained on.
+    """
+    cube = cubes.cube(site_id)
+    shape = (cube.pixels.shape[-2], cube.pixels.shape[-1])
+    count = len(cube.periods) if pairs is None else len(pairs)
+    total, weight = np.zeros((count, *shape), np.float32), np.zeros(shape, np.float32)
+    ramp = _ramp(side)
+    for window in windows(site_id, shape, side):
+        logits = _of_window(network, cubes, window, standardise, device, pairs, beyond)
+        y, x = slice(window.y0, window.y0 + window.height), slice(window.x0, window.x0 + window.width)
+        own = ramp[: window.height, : window.width]
+        inside = torch.sigmoid(logits)[:, : window.height, : window.width].cpu().numpy()
+        total[:, y, x] += inside * own
+        weight[y, x] += own
+    found = total / weight
+    for k, unseen in enumerate(_unseen(cubes, site_id, pairs)):
+        found[k][unseen] = np.nan
+    return found
+
+
+def _of_window(
+    network: Model, cubes: Cubes, window: Window, standardise: Standardise, device: torch.device,
+    pairs: list[tuple[int, int]] | None, beyond: str | None,
+) -> Tensor:  # fmt: skip
+    pixels, _ = cubes.read(window)
+    images = standardise(torch.from_numpy(pixels).to(device))
+    if pairs is None:
+        return mask_logits(network, images)
+    around = None
+    if network.context and beyond:
+        near = np.stack([cubes.neighbourhood(window, date, beyond) for date in range(len(pixels))])
+        around = standardise(torch.from_numpy(near).to(device))
+    return pair_logits(network, images, pairs, around)
+
+
+def _unseen(cubes: Cubes, site_id: str, pairs: list[tuple[int, int]] | None) -> Iterator[NDArray[np.bool_]]:
+    """Pixels without a clear observation on the date, or on either date of a pair."""
+    cube: Any = cubes.cube(site_id)
+    shape = cube.clear.shape[1:]
+    seen = [cube.clear.window(date, 0, 0, *shape) > 0 for date in range(len(cube.periods))]
+    for dates in pairs if pairs is not None else [(date, date) for date in range(len(seen))]:
+        yield ~(seen[dates[0]] & seen[dates[1]])
+
+
+def _ramp(side: int) -> NDArray[np.float32]:
+    """Weights (side, side) that fall linearly from the middle to nearly 0 at the edge."""
+    along = np.minimum(np.arange(side) + 1, np.arange(side)[::-1] + 1).astype(np.float32)
+    return np.minimum.outer(along, along) / along.max()

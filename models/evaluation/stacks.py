@@ -1,0 +1,117 @@
+"""A tile's whole series with its masks, read ahead of what predicts from it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from models.base import Model
+from models.data import datasets
+from models.data.datasets import Scale, Series
+from models.evaluation.tally import Key
+from models.training.batches import change_of
+from models.training.objective import Standardise
+from pipeline.core.errors import InputError
+
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """`images` (T, C, H, W) standardised, `masks` (T, H, W) in {0, 1, 255}, `aoi` (H, W) boolean, and the
+    dates' neighbourhoods where the model takes them; all on the device."""
+
+    tile: Any
+    periods: list[str]
+    images: Tensor
+    masks: Tensor
+    aoi: Tensor
+    around: Tensor | None
+
+
+class Stacks:
+    """The tiles of a split as stacks."""
+
+    def __init__(
+        self, benchmark_dir: Path, network: Model, split: str, scale: Scale, device: torch.device,
+        fold: str | None = None,
+    ) -> None:  # fmt: skip
+        series = datasets.open(benchmark_dir, "series", split, scale, fold=fold)
+        assert isinstance(series, Series)
+        self.cubes, self.tiles = series.cubes, series.tiles
+        self.device, self.scale = device, scale
+        self.standardise = Standardise(scale).to(device)
+        self.beyond = datasets.beyond_of(benchmark_dir) if network.context else None
+        self.bands = self.cubes.bands(self.tiles[0].site_id)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __iter__(self) -> Iterator[Stack]:
+        with ThreadPoolExecutor(2) as pool:
+            tiles = iter(self.tiles)
+            coming = [pool.submit(self._read, tile) for tile in islice(tiles, AHEAD)]
+            while coming:
+                tile, pixels, masks, aoi, around = coming.pop(0).result()
+                if (following := next(tiles, None)) is not None:
+                    coming.append(pool.submit(self._read, following))
+                yield Stack(
+                    tile,
+                    self.cubes.periods(tile.site_id),
+                    self.standardise(torch.from_numpy(pixels).to(self.device)),
+                    torch.from_numpy(masks).to(self.device),
+                    torch.from_numpy(aoi).to(self.device),
+                    None if around is None else self.standardise(torch.from_numpy(around).to(self.device)),
+                )
+
+    def _read(self, tile: Any) -> tuple[Any, ...]:
+        pixels, masks = self.cubes.read(tile)
+        around = None
+        if self.beyond:
+            around = np.stack(
+                [self.cubes.neighbourhood(tile, date, self.beyond) for date in range(len(pixels))]
+            )
+        return tile, pixels, masks, self.cubes.aoi(tile), around
+
+    def labels(self, stack: Stack, rows: pd.DataFrame, pairs: list[tuple[int, int]]) -> Tensor:
+        """Change labels (P, H, W) of the pairs in `rows`, whose dates are at `pairs`."""
+        if self.cubes.cube(stack.tile.site_id).change is None:
+            return change_of(stack.masks[None], pairs)[0]
+        drawn = [self.cubes.label(stack.tile, row.t1, row.t2) for row in rows.itertuples()]
+        return torch.from_numpy(np.stack(drawn)).to(self.device)
+
+
+def places_of(stack: Stack, rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """The dates of the pairs in `rows` as places in the series."""
+    place = {period: i for i, period in enumerate(stack.periods)}
+    return [(place[row.t1], place[row.t2]) for row in rows.itertuples()]
+
+
+def pairs_of_tiles(
+    benchmark_dir: Path, stacks: Stacks, needed: bool = True
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """The pairs of the split with their sites, and those of each tile. InputError where there is none."""
+    sites = {tile.tile_id: tile.site_id for tile in stacks.tiles}
+    pairs = datasets.read_table(benchmark_dir, "pairs")
+    pairs = pairs[pairs.tile_id.isin(sites)]
+    pairs = pairs.assign(site_id=pairs.tile_id.map(sites))
+    if pairs.empty and needed:
+        raise InputError("The split has no pairs to evaluate.")
+    return pairs, {str(name): rows for name, rows in pairs.groupby("tile_id")}
+
+
+def keys_of(pairs: pd.DataFrame) -> list[Key]:
+    """Site and dates of the pairs, each once."""
+    return keys(pairs.drop_duplicates(["site_id", "t1", "t2"]))
+
+
+def keys(rows: pd.DataFrame) -> list[Key]:
+    """Site and dates of each pair."""
+    return list(zip(rows.site_id, rows.t1, rows.t2, strict=True))

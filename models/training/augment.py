@@ -1,0 +1,91 @@
+"""Augmentation of a batch on its device. What moves pixels is the same for all dates and the mask.
+
+All randomness is torch's, so that a step's seed decides it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor, nn
+
+from pipeline.core.errors import InputError
+from pipeline.core.masks import UNKNOWN
+
+NOISE = 0.1
+"""Deviation of the noise in units of a band's deviation, as OMS2CD has it."""
+JITTER = 0.1
+"""Deviation of a date's gain and offset, the same for all bands of a date."""
+
+
+class Augment(nn.Module):
+    """Of images (N, D, C, H, W), standardised, and masks (N, M, H, W) in {0, 1, 255}.
+
+    Affine: up to 30 degrees, a tenth of the side, 0.8 to 1.2 times the size (OMS2CD). What comes in from
+    outside the tile is without data and unknown.
+    """
+
+    def __init__(self, words: tuple[str, ...], context: bool) -> None:
+        super().__init__()
+        if context and "affine" in words:
+            raise InputError(
+                "augment: 'affine' cannot move a tile and its neighbourhood alike; leave it out here."
+            )
+        moves: list[Any] = []
+        if "flip" in words:
+            moves += [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)]
+        if "affine" in words:
+            moves.append(K.RandomAffine(30, translate=(0.1, 0.1), scale=(0.8, 1.2), p=0.5))
+        self.moves = K.AugmentationSequential(*moves, data_keys=["input", "mask"]) if moves else None
+        self.noise = K.RandomGaussianNoise(0.0, NOISE, p=0.5) if "noise" in words else None
+        self.drop = K.RandomChannelDropout(num_drop_channels=1, p=0.2) if "drop-band" in words else None
+        self.turn, self.jitter, self.swap = ("turn" in words, "jitter" in words, "swap" in words)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        if self.moves is not None:
+            images, masks = self._moved(images, masks)
+        if self.turn:
+            images, masks = turned(images, masks)
+        data = (images != 0).any(dim=2, keepdim=True)
+        if self.drop is not None:
+            # The band goes from all dates of an item, or its absence would look like change.
+            images = torch.stack(list(_same(self.drop, images)), dim=1)
+        if self.noise is not None:
+            images = self.noise(images.flatten(0, 1)).view(images.shape)
+        if self.jitter:
+            gain, offset = (1 + JITTER * torch.randn(2, *images.shape[:2], 1, 1, 1)).to(images.device)
+            images = images * gain + (offset - 1)
+        images = images * data
+        return (swapped(images) if self.swap else images), masks
+
+    def _moved(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        # Shifted by one, so that 0, which Kornia fills in from outside, is "unknown".
+        label = masks.float() + 1
+        moved, label = self.moves(images.flatten(1, 2), torch.where(masks == UNKNOWN, 0, label))  # type: ignore[misc]
+        label = label.round().to(torch.uint8)
+        return moved.view(images.shape), torch.where(label == 0, UNKNOWN, label - 1)
+
+
+def turned(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Each item by a random number of quarter turns; exactly, where Kornia would resample."""
+    times = torch.randint(4, (len(images),)).tolist()
+    images = torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(images, times, strict=True)])
+    return images, torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(masks, times, strict=True)])
+
+
+def _same(change: Any, images: Tensor) -> Iterator[Tensor]:
+    """The same random change of every date of an item."""
+    yield change(images[:, 0])
+    for date in range(1, images.shape[1]):
+        yield change(images[:, date], params=change._params)
+
+
+def swapped(images: Tensor) -> Tensor:
+    """Pairs of dates (N, 2, C, H, W), or with their neighbourhoods (N, 4, C, H, W), half of them the
+    other way round."""
+    order = torch.arange(images.shape[1], device=images.device)
+    other = order.view(-1, 2).flip(1).flatten()
+    turned = (torch.rand(len(images)) < 0.5).to(images.device)
+    return torch.where(turned.view(-1, 1, 1, 1, 1), images[:, other], images)

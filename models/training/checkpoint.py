@@ -1,0 +1,172 @@
+"""The state of a training run on disk: what it goes on from, and what it ends in."""
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import registry
+from models.base import Model
+from models.data import datasets
+from models.data.datasets import Scale
+from models.training.settings import Settings
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.files import replacing, write_json
+
+log = logging.getLogger(__name__)
+
+
+def run_folder(benchmark_dir: Path, model: str, fold: str | None = None) -> Path:
+    """Where a run's files are: runs/<model>, or runs/<model>@<scheme>-<fold>."""
+    return Path(benchmark_dir) / "runs" / (f"{model}@{fold.replace('/', '-')}" if fold else model)
+
+
+class Checkpoint:
+    """The state of a run, saved at each validation."""
+
+    def __init__(
+        self, path: Path, key: str, network: Model, optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+    ) -> None:  # fmt: skip
+        self.path, self.key = path, key
+        self.network, self.optimiser, self.schedule = network, optimiser, schedule
+        self.step = 0
+        self.stale = 0
+        """Validations since the loss was lowest."""
+        self.losses: list[float] = []
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] = {}
+        self.lowest = float("inf")
+
+    def note(self, validation_loss: float, save: bool = True) -> None:
+        """Take down a validation, keep the weights if they are the best, and save."""
+        mean = float(np.mean(self.losses)) if self.losses else float("nan")
+        self.history.append({"step": self.step, "loss": mean, "val_loss": validation_loss})
+        self.losses.clear()
+        log.info("step %d: %s", self.step, self.history[-1])
+        self.stale += 1
+        # Without a validation split the loss is NaN and the last weights are kept.
+        if not validation_loss >= self.lowest:
+            self.lowest = validation_loss if validation_loss == validation_loss else float("inf")
+            self.stale = 0
+            self.best = {
+                name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
+            }
+        if save:
+            saved = {
+                name: getattr(self, name) for name in ("key", "step", "stale", "history", "best", "lowest")
+            }
+            saved |= {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
+            with replacing(self.path) as temporary:
+                torch.save(saved, temporary)
+
+    def resume(self, device: torch.device) -> None:
+        """Take up a checkpoint of the same inputs and settings, if there is one."""
+        if not self.path.is_file():
+            return
+        saved = torch.load(self.path, map_location=device, weights_only=True)
+        if saved["key"] != self.key:
+            return
+        for name in ("network", "optimiser", "schedule"):
+            getattr(self, name).load_state_dict(saved[name])
+        for name in ("step", "stale", "history", "best", "lowest"):
+            setattr(self, name, saved[name])
+        log.info("resumed at step %d", self.step)
+
+
+def key_of(benchmark_dir: Path, model: str, settings: Settings) -> str:
+    """Changes with the data's index, the model and the settings."""
+    digest = hashlib.sha256(json.dumps([model, asdict(settings)], sort_keys=True).encode())
+    digest.update((Path(benchmark_dir) / "index" / "pairs.parquet").read_bytes())
+    return digest.hexdigest()
+
+
+def finish(
+    run: Path, model: str, weights: dict[str, Tensor], scale: Scale, bands: list[str], settings: Settings
+) -> None:
+    """Write model.pt and run.json, and let the checkpoint go."""
+    saved = {
+        "model": model,
+        "task": registry.task_of(model),
+        "weights": weights,
+        "options": settings.options,
+        "settings": asdict(settings),
+        "bands": bands,
+        "mean": scale.mean.tolist(),
+        "std": scale.std.tolist(),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+    with replacing(run / "model.pt") as temporary:
+        torch.save(saved, temporary)
+    write_json({"model": model, "settings": asdict(settings), **environment()}, run / "run.json")
+    (run / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def environment() -> dict[str, Any]:
+    """What a run ran in: versions, device and the code's git revision."""
+    from importlib.metadata import version
+
+    packages = ("minebench", "torch", "transformers", "accelerate", "kornia", "numpy", "zarr")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine() + " CPU"
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "device": device,
+        "git": git_revision(),
+    }
+
+
+def git_revision() -> str:
+    """The commit of the code that runs, with "-dirty" where it was changed since; "" outside git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def load(
+    path: Path, device: torch.device | None = None, *, model: str | None = None
+) -> tuple[Model, dict[str, Any]]:
+    """A trained model in eval mode and what was saved with it. InputError where the file is none, or is
+    of another model than expected."""
+    if not path.is_file():
+        raise WorkError(f"{path} is missing: run `minebench train` first.")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        name = saved["model"]
+        network = registry.create(name, in_channels=len(saved["bands"]), **saved["options"])
+        network.load_state_dict(saved["weights"])
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise InputError(
+            f"{path} is not a minebench model ({type(error).__name__}): train it again."
+        ) from None
+    if model is not None and name != model:
+        raise InputError(f"{path} holds {name}, not {model}: train {model} again.")
+    return network.to(device or "cpu").eval(), saved
+
+
+def load_run(
+    benchmark_dir: Path, model: str, fold: str | None = None, device: torch.device | None = None
+) -> tuple[Model, Scale, dict[str, Any]]:
+    """The model of a run, the scale of its bands, and what else was saved. InputError also where it was
+    trained on other bands than the benchmark has."""
+    path = run_folder(benchmark_dir, model, fold) / "model.pt"
+    network, saved = load(path, device, model=model)
+    bands = datasets.bands_of(benchmark_dir)
+    if saved["bands"] != bands:
+        raise InputError(
+            f"{path} was trained on the bands {' '.join(saved['bands'])} and the benchmark has "
+            f"{' '.join(bands)}: train it again."
+        )
+    scale = Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
+    return network, scale, saved

@@ -1,0 +1,114 @@
+"""From a batch in stored numbers to its loss, all on the device.
+
+One module, so that Accelerate's processes and torch.compile see one forward.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.base import Features, Model, Siamese
+from models.data.datasets import Scale
+from models.training.augment import Augment
+from models.training.batches import change_of, pairs_of
+from models.training.losses import loss_of, loss_over
+from models.training.settings import Settings
+
+
+class Standardise(nn.Module):
+    """Images (..., C, H, W) in stored numbers to mean 0 and deviation 1 of each band; no data, 0 in all
+    bands, stays 0. The same as `Scale.apply`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, scale: Scale) -> None:
+        super().__init__()
+        for name in ("mean", "std"):
+            values = np.asarray(getattr(scale, name), np.float32)
+            self.register_buffer(name, torch.from_numpy(values).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.float()
+        data = (pixels != 0).any(dim=-3, keepdim=True)
+        return (pixels - self.mean) / self.std * data
+
+
+class Objective(nn.Module):
+    """The loss of a batch: `images` (N, D, C, H, W), `masks` (N, M, H, W); see `models.training.batches.Batch`."""
+
+    def __init__(self, network: Model, task: str, scale: Scale, settings: Settings) -> None:
+        super().__init__()
+        self.network, self.task, self.settings = network, task, settings
+        self.standardise = Standardise(scale)
+        words = tuple(word for word in settings.augment if word != "swap" or self._pairs)
+        self.augment = Augment(words, network.context)
+
+    @property
+    def _pairs(self) -> bool:
+        return self.task == "change" and not self.settings.series
+
+    def forward(self, images: Tensor, masks: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):
+            images = self.standardise(images)
+            if self.training:
+                images, masks = self.augment(images, masks)
+        self.network.check([images[:, 0]])
+        if not self.settings.series:
+            return self._single(list(images.unbind(dim=1)), masks[:, 0])
+        return self._change_series(images, masks) if self.task == "change" else self._series(images, masks)
+
+    def _single(self, images: list[Tensor], label: Tensor) -> Tensor:
+        if matched := getattr(self.network, "matched_loss", None):
+            return cast(Tensor, matched(images[0], label))
+        return self._summed(self.network.supervised(*self._laid_out(images)), label)
+
+    def _summed(self, outputs: list[tuple[float, Tensor]], label: Tensor) -> Tensor:
+        """The loss of each output, weighed as the model says."""
+        loss, positive = self.settings.loss, self.settings.positive_weight
+        return torch.stack([weight * loss_of(z, label, loss, positive) for weight, z in outputs]).sum()
+
+    def _series(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Mean over the dates of the loss of each."""
+        if hasattr(self.network, "matched_loss"):
+            return self._single([images.flatten(0, 1)], masks.flatten(0, 1))
+        outputs = self.network.supervised(*self._laid_out([images.flatten(0, 1)]))
+        return self._averaged(outputs, masks)
+
+    def _change_series(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Mean over the pairs of the loss of each; a Siamese encoder sees each date once."""
+        count, dates = images.shape[:2]
+        pairs = pairs_of(dates, self.settings.pairs)
+        first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+        label = change_of(masks, pairs)
+        if isinstance(self.network, Siamese):
+            levels = self.network.encode(*self._laid_out([images.flatten(0, 1)]))
+            a, b = (_chosen(levels, count, side) for side in (first, second))
+            return self._averaged(self.network.supervised_pairs(a, b), label)
+        a_images, b_images = (images[:, side].flatten(0, 1) for side in (first, second))
+        return self._averaged(self.network.supervised(a_images, b_images), label)
+
+    def _averaged(self, outputs: list[tuple[float, Tensor]], label: Tensor) -> Tensor:
+        """Of outputs (N x K, 1, H, W) for labels (N, K, H, W)."""
+        loss, positive = self.settings.loss, self.settings.positive_weight
+        found = [weight * loss_over(z.view(label.shape), label, loss, positive) for weight, z in outputs]
+        return torch.stack(found).sum()
+
+    def _laid_out(self, images: list[Tensor]) -> list[Tensor]:
+        if not self.settings.channels_last:
+            return images
+        return [image.contiguous(memory_format=torch.channels_last) for image in images]
+
+
+def _chosen(levels: Features, count: int, dates: list[int]) -> list[Tensor]:
+    """Features of these dates of each of `count` series."""
+    return [level.unflatten(0, (count, -1))[:, dates].flatten(0, 1) for level in levels]
+
+
+def unwrapped(module: Any) -> Objective:
+    """The objective inside what Accelerate or torch.compile made of it."""
+    while not isinstance(module, Objective):
+        module = getattr(module, "module", None) or module._orig_mod
+    return module

@@ -1,0 +1,55 @@
+"""What is trained, by which optimiser, at which rate."""
+
+import torch
+
+from models.base import Model
+from models.training.settings import Settings
+from pipeline.core.errors import InputError
+
+
+def choose_parameters(network: Model, mode: str) -> None:
+    """Let only what `mode` names be trained. InputError where the model has no such part."""
+    if mode == "full":
+        return
+    names = network.backbone_parts if mode == "frozen" else network.head_parts
+    if not names:
+        raise InputError(f"{type(network).__name__} has no part to train or freeze by itself: use mode full.")
+    parts = [network.get_submodule(name) for name in names]
+    network.requires_grad_(mode == "frozen")
+    for part in parts:
+        part.requires_grad_(mode == "head")
+
+
+def rest(network: Model) -> None:
+    """Put what is not trained into eval mode, so that its batch statistics stay as they came."""
+    for module in network.modules():
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
+
+
+def optimiser_of(network: Model, settings: Settings, device: torch.device) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return kind(
+        trained,
+        settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=device.type == "cuda",
+    )
+
+
+def schedule_of(
+    optimiser: torch.optim.Optimizer, settings: Settings, steps: int, epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The rate by step: cosine and linear end at `lowest_rate`."""
+    kinds = torch.optim.lr_scheduler
+    match settings.schedule:
+        case "cosine":
+            return kinds.CosineAnnealingLR(optimiser, steps, settings.lowest_rate)
+        case "linear":
+            return kinds.LinearLR(optimiser, 1.0, settings.lowest_rate / settings.learning_rate, steps)
+        case "step":
+            return kinds.StepLR(optimiser, settings.step_epochs * epoch, settings.step_factor)
+    return kinds.ConstantLR(optimiser, 1.0, 1)

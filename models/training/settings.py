@@ -1,0 +1,132 @@
+"""How a model is trained. Its file's RECIPE holds its paper's settings; `params.yaml` changes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from models import registry
+from pipeline.core.errors import InputError
+
+WORDS = {
+    "optimiser": ("adam", "adamw"),
+    "schedule": ("cosine", "step", "linear", "constant"),
+    "loss": ("bce", "cross-entropy", "bce-dice", "focal"),
+    "mode": ("full", "frozen", "head"),
+    "precision": ("no", "bf16", "fp16"),
+}
+AUGMENTATIONS = ("flip", "turn", "swap", "affine", "noise", "jitter", "drop-band")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. Sizes are per process; `options` go to the model itself."""
+
+    epochs: int = 50
+    """Passes over the training split; what one takes is `batch` items a step."""
+    steps: int | None = None
+    """Steps in all, in place of `epochs`."""
+    batch: int = 16
+    optimiser: str = "adamw"
+    learning_rate: float = 1e-3
+    lowest_rate: float = 0.0
+    """Where the cosine and linear schedules end."""
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: str = "cosine"
+    step_epochs: int = 8
+    """The step schedule multiplies the rate by `step_factor` after so many epochs."""
+    step_factor: float = 0.5
+    loss: str = "bce"
+    """bce and cross-entropy are one loss for one logit: the cross-entropy of two classes whose logits
+    differ by it."""
+    positive_weight: float = 1.0
+    """Weight of a positive pixel in the cross-entropy."""
+    changed_share: float = 0.0
+    """Least share of a batch that is drawn from pairs (or tiles) with positives; 0 draws from all."""
+    balance_intervals: bool = False
+    """Draw every interval between dates equally often."""
+    series: bool = False
+    """An item is a tile's whole series: the loss is the mean over its dates, or over its pairs, and a
+    Siamese encoder sees each date once."""
+    dates: int | None = None
+    """Of a series so many dates at random, in order; all without it."""
+    pairs: int | None = None
+    """Of a series so many pairs at random; all without it."""
+    crop: int | None = None
+    """Side of a random crop, pixels; whole tiles without it."""
+    augment: tuple[str, ...] = ("flip", "turn")
+    validate_every: int | None = None
+    """Steps between validations; an epoch without it."""
+    validation_items: int | None = None
+    """Items of the validation split that are looked at, spread evenly; all without it."""
+    patience: int | None = None
+    """Validations without a lower loss after which training stops."""
+    mode: str = "full"
+    """full trains everything, frozen all but the backbone, head the last layers alone."""
+    weights: str | None = None
+    """Where the backbone (or all) begins: nothing, "pretrained" for the model's own from the Hugging
+    Face hub, another name there, or a local file or folder."""
+    precision: str = "no"
+    channels_last: bool = False
+    compile: bool = False
+    threads: int = 2
+    """Threads that read batches."""
+    cache_gb: float = 0.0
+    """Decoded tiles are kept in a memory-mapped file where a split takes no more than this."""
+    seed: int = 0
+    fold: str | None = None
+    """Another split by site, "kfold/0" or "country/DEU"; see `models.data.datasets.open`."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], model: str) -> "Settings":
+        """The model's recipe with what `given` changes. InputError names an unknown or wrong setting."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise InputError(
+                f"params.yaml: train.{model} has no setting '{unknown[0]}'; "
+                f"known: {', '.join(sorted(known))}."
+            )
+        recipe = registry.recipe(model)
+        # A number of steps stands in place of the recipe's epochs, and the other way round.
+        settings = cls(**{key: _typed(cls, key, value, model) for key, value in {**recipe, **given}.items()})
+        _check(settings, model)
+        return settings
+
+
+def _typed(cls: type, key: str, value: Any, model: str) -> Any:
+    """A setting as its type; lists from YAML become tuples."""
+    kind = get_type_hints(cls)[key]
+    if isinstance(value, list):
+        value = tuple(value)
+    simple = [
+        option for option in (int, float, str, bool) if option in (kind, *getattr(kind, "__args__", ()))
+    ]
+    if kind in (int, float, bool, str) or (simple and type(None) in getattr(kind, "__args__", ())):
+        if value is None and kind not in simple:
+            return None
+        expected = simple[0]
+        fine = isinstance(value, int | float) if expected is float else isinstance(value, expected)
+        if not fine or (isinstance(value, bool) and expected is not bool):
+            raise InputError(f"params.yaml: train.{model}.{key} is {value!r}; it is a {expected.__name__}.")
+        return expected(value)
+    return value
+
+
+def _check(settings: Settings, model: str) -> None:
+    for key, words in WORDS.items():
+        if getattr(settings, key) not in words:
+            raise InputError(
+                f"params.yaml: train.{model}.{key} is '{getattr(settings, key)}'; "
+                f"choose one of {', '.join(words)}."
+            )
+    if unknown := [word for word in settings.augment if word not in AUGMENTATIONS]:
+        raise InputError(
+            f"params.yaml: train.{model}.augment has no '{unknown[0]}'; known: {', '.join(AUGMENTATIONS)}."
+        )
+    for key in ("epochs", "steps", "batch", "crop", "validate_every", "validation_items", "threads"):
+        value = getattr(settings, key)
+        if value is not None and value < 1:
+            raise InputError(f"params.yaml: train.{model}.{key} is {value}; it is at least 1.")
+    if settings.dates is not None and settings.dates < 2:
+        raise InputError(f"params.yaml: train.{model}.dates is {settings.dates}; a pair takes 2.")

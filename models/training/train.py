@@ -1,0 +1,248 @@
+"""Train one model on a benchmark, on what Accelerate finds: the same numbers after an interruption.
+
+runs/<model>/model.pt        weights, the scale of the bands, and how they came about
+runs/<model>/run.json        settings, versions, device and git revision
+runs/<model>/live/           DVCLive: loss and validation loss by step
+runs/<model>/checkpoint.pt   only while training; a rerun goes on from it
+
+On several processes: accelerate launch -m pipeline.cli train --model NAME
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from dvclive import Live
+from torch import nn
+
+from models import registry
+from models.base import Model
+from models.training import classical, weights
+from models.training.batches import Batch, Source, check_series
+from models.training.checkpoint import Checkpoint, finish, key_of, run_folder
+from models.training.objective import Objective
+from models.training.optimiser import choose_parameters, optimiser_of, rest, schedule_of
+from models.training.settings import Settings
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.files import write_json
+from pipeline.core.progress import progress
+
+log = logging.getLogger(__name__)
+LIVE: dict[str, Any] = {"save_dvc_exp": False, "dvcyaml": None, "report": None, "cache_images": False}
+"""DVCLive writes its numbers and nothing else: dvc.yaml is ours."""
+
+
+def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
+    """Train `model` on the training split; returns the path of its weights.
+
+    The weights with the lowest validation loss are kept. Goes on from a checkpoint of the same
+    settings. InputError where the split has nothing to learn, WorkError where the loss is not a number
+    or memory runs out.
+    """
+    task = registry.task_of(model)
+    run = run_folder(benchmark_dir, model, settings.fold)
+    context = registry.class_of(model).context
+    training = Source(benchmark_dir, task, "train", settings, context=context)
+    _check(training, benchmark_dir, settings, registry.class_of(model))
+    run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    network = registry.create(model, in_channels=len(training.bands), **settings.options)
+    if network.classical:
+        with Live(str(run / "live"), **LIVE) as live:
+            for name, value in classical.fit(network, training).items():
+                live.log_metric(name, value)
+            live.next_step()
+        finish(run, model, network.state_dict(), training.scale, training.bands, settings)
+        return run / "model.pt"
+    validation = _validation(benchmark_dir, task, training, context)
+    if settings.weights:
+        log.info("%s", weights.load(network, settings.weights))
+    with _sentences(settings, training):
+        state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
+    if state is not None:
+        finish(run, model, state.best, training.scale, training.bands, settings)
+    return run / "model.pt"
+
+
+class Loop:
+    """One run: what it holds, and its steps."""
+
+    def __init__(
+        self, run: Path, benchmark_dir: Path, model: str, network: Model, training: Source,
+        validation: Source | None,
+    ) -> None:  # fmt: skip
+        settings = training.settings
+        self.run, self.model, self.settings = run, model, settings
+        self.training, self.validation = training, validation
+        self.accelerator = _accelerator(settings)
+        workers = self.accelerator.num_processes
+        epoch = training.steps_an_epoch(workers)
+        self.steps = settings.steps or settings.epochs * epoch
+        self.every = min(settings.validate_every or epoch, self.steps)
+        choose_parameters(network, settings.mode)
+        if settings.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = optimiser_of(network, settings, self.accelerator.device)
+        schedule = schedule_of(optimiser, settings, self.steps, epoch)
+        objective: nn.Module = Objective(network, training.task, training.scale, settings)
+        objective.to(self.accelerator.device)
+        key = key_of(benchmark_dir, model, settings)
+        self.state = Checkpoint(run / "checkpoint.pt", key, network, optimiser, schedule)
+        self.state.resume(self.accelerator.device)
+        self.network = network
+        if settings.compile:
+            objective.compile()
+        self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
+
+    def run_to_end(self) -> Checkpoint | None:
+        """Train; the state at the end, or None on any process but the first."""
+        state, accelerator = self.state, self.accelerator
+        rank, workers = accelerator.process_index, accelerator.num_processes
+        items = self.settings.batch * workers
+        live = _live(self.run, state) if accelerator.is_main_process else None
+        with progress(f"train {self.model}", self.steps * items, "samples") as advance:
+            advance(state.step * items)
+            for batch in self.training.batches(state.step, self.steps, rank, workers):
+                if self._stopped():
+                    break
+                self._step(batch.to(accelerator.device))
+                advance(items, _memory(accelerator.device))
+                if state.step % self.every == 0 or state.step == self.steps:
+                    state.note(self._validation_loss(), save=accelerator.is_main_process)
+                    if live:
+                        _log(live, state.history[-1])
+        if live:
+            live.end()
+        accelerator.wait_for_everyone()
+        return state if accelerator.is_main_process else None
+
+    def _stopped(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.stale >= patience
+
+    def _step(self, batch: Batch) -> None:
+        state, settings = self.state, self.settings
+        # What a step draws (augmentation, dropout) depends on the step and the process alone.
+        torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1009 + self.accelerator.process_index)
+        self.objective.train()
+        if settings.mode != "full":
+            rest(self.network)
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.accelerator.autocast():
+            loss = self.objective(batch.images, batch.masks)
+        if not torch.isfinite(loss):
+            self._give_up(batch)
+        self.accelerator.backward(loss)
+        self.optimiser.step()
+        state.schedule.step()
+        state.losses.append(float(loss.detach()))
+        state.step += 1
+
+    def _give_up(self, batch: Batch) -> None:
+        path = self.run / "not_a_number.json"
+        write_json({"model": self.model, "step": self.state.step, "items": batch.names}, path)
+        raise WorkError(
+            f"The loss is not a number at step {self.state.step}: lower train.{self.model}.learning_rate in "
+            f"params.yaml; the batch's tiles are listed in {path}."
+        )
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Mean loss over validation items spread evenly; NaN without a validation split."""
+        if self.validation is None:
+            return float("nan")
+        source, accelerator = self.validation, self.accelerator
+        self.objective.eval()
+        # From here on every process and every rerun draws the same.
+        torch.manual_seed(self.settings.seed)
+        most = self.settings.validation_items or len(source)
+        chosen = np.unique(np.linspace(0, len(source) - 1, most).round().astype(int))
+        mine = chosen[accelerator.process_index :: accelerator.num_processes]
+        total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+        for start in range(0, len(mine), self.settings.batch):
+            batch = source.read(mine[start : start + self.settings.batch], None).to(accelerator.device)
+            with accelerator.autocast():
+                # Not through DDP: a process may have one batch more than another.
+                loss = accelerator.unwrap_model(self.objective)(batch.images, batch.masks)
+            total += torch.stack([loss.double() * len(batch.names), torch.tensor(float(len(batch.names)))
+                                  .to(total)])  # fmt: skip
+        total = accelerator.reduce(total, "sum")
+        return float(total[0] / total[1])
+
+
+def _check(training: Source, benchmark_dir: Path, settings: Settings, kind: type[Model]) -> None:
+    if not training.positive.any():
+        what = "change" if training.task == "change" else "footprint"
+        raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
+    if kind.context and settings.crop:
+        raise InputError("A tile and its neighbourhood cannot be cropped alike: leave `crop` out.")
+    if kind.context and settings.series:
+        raise InputError("The model looks at the neighbourhoods of a pair: leave `series` out.")
+    if kind.classical and settings.series:
+        raise InputError("The model's threshold is chosen on single pairs: leave `series` out.")
+    check_series(training)
+
+
+def _validation(benchmark_dir: Path, task: str, training: Source, context: bool) -> Source | None:
+    try:
+        return Source(benchmark_dir, task, "val", training.settings, training.scale, context=context)
+    except InputError:
+        log.warning("no validation split: the last weights are kept")
+        return None
+
+
+def _accelerator(settings: Settings) -> Accelerator:
+    # A process may train several models after one another, each with its own precision.
+    AcceleratorState._reset_state()
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+    return Accelerator(mixed_precision=settings.precision, kwargs_handlers=handlers)
+
+
+def _live(run: Path, state: Checkpoint) -> Live:
+    """A log that begins with what a resumed run has behind it, so that nothing is there twice."""
+    live = Live(str(run / "live"), **LIVE)
+    for row in state.history:
+        _log(live, row)
+    return live
+
+
+def _log(live: Live, row: dict[str, float]) -> None:
+    live.step = int(row["step"])
+    live.log_metric("loss", row["loss"])
+    if row["val_loss"] == row["val_loss"]:
+        live.log_metric("val_loss", row["val_loss"])
+    live.make_summary()
+
+
+def _memory(device: torch.device) -> str:
+    if device.type != "cuda":
+        return ""
+    return f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB"
+
+
+@contextmanager
+def _sentences(settings: Settings, training: Source) -> Iterator[None]:
+    """One sentence where memory runs out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(settings, training) from error
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("out of memory", "allocate memory", "enough memory")):
+            raise
+        raise _out_of_memory(settings, training) from error
+
+
+def _out_of_memory(settings: Settings, training: Source) -> WorkError:
+    height, width = (settings.crop or side for side in training.shape)
+    lower = "batch, dates, pairs or crop" if settings.series else "batch or crop"
+    return WorkError(
+        f"Memory ran out with a batch of {settings.batch} items of {height} x {width} pixels: lower {lower} "
+        "under train in params.yaml."
+    )

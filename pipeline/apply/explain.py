@@ -1,0 +1,154 @@
+"""Command `explain`: what a model sees, where it is right and wrong, and at which interval.
+
+    runs/<run>/explain/index.html    one self-contained page
+    runs/<run>/explain/*.png         its pictures
+
+Panels show hits green, correct background light, false alarms red, misses blue, unknown grey.
+"""
+
+import base64
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.base import Model
+from models.data import datasets
+from models.data.cube_windows import Cubes
+from models.data.datasets import Scale
+from models.evaluation.gradcam import gradcam
+from models.training.checkpoint import load_run, run_folder
+from models.training.objective import Standardise
+from pipeline import __version__
+from pipeline.core.errors import WorkError
+from pipeline.core.files import replacing
+from pipeline.core.layout import Benchmark
+from pipeline.recipe import Recipe
+from pipeline.report import pictures
+
+SHOWN = 4
+ENLARGED = 256
+
+
+def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = None) -> Path:
+    """Write the page of an evaluated model. WorkError where it was not evaluated."""
+    run = run_folder(benchmark.data, model, fold)
+    network, scale, _ = load_run(benchmark.data, model, fold)
+    if not (run / "metrics.json").is_file():
+        raise WorkError(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
+    metrics = json.loads((run / "metrics.json").read_text())
+    with replacing(run / "explain") as folder:
+        folder.mkdir()
+        rows = _examples(benchmark, recipe, network, scale, run, folder, metrics["threshold"])
+        _curves(run, metrics["task"], folder / "curves.png")
+        page = _template().render(
+            rows=rows,
+            metrics=metrics,
+            recipe=recipe,
+            version=__version__,
+            curves=_inlined(folder / "curves.png"),
+            synthetic=recipe.source.name == "synthetic",
+            parts=() if network.classical else network.explained,
+        )
+        (folder / "index.html").write_text(page, encoding="utf-8")
+    return run / "explain" / "index.html"
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(
+        files("pipeline.apply").joinpath("explain.html").read_text(encoding="utf-8")
+    )
+
+
+def _examples(
+    benchmark: Benchmark, recipe: Recipe, network: Model, scale: Scale, run: Path, folder: Path,
+    threshold: float,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The pairs (or tiles) that the evaluation kept, with their maps."""
+    tiles = {tile.tile_id: tile for tile in datasets.read_table(benchmark.data, "tiles").itertuples()}
+    cubes, look = Cubes(benchmark.data), pictures.Looks(benchmark, recipe)
+    beyond = datasets.beyond_of(benchmark.data) if network.context else None
+    with np.load(run / "examples.npz") as archive:
+        names = archive.files[:SHOWN]
+    rows = []
+    for number, name in enumerate(names):
+        tile_id, *dates = name.split("|")
+        tile = tiles[tile_id]
+        periods = cubes.periods(tile.site_id)
+        places = [periods.index(date) for date in dates] or [len(periods) - 1]
+        images, label = _inputs(cubes, tile, places, periods, scale, beyond)
+        with torch.no_grad():
+            probability = torch.sigmoid(network(*images))[0, 0].numpy()
+        window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
+        frames = {periods[place]: look.image(tile.site_id, place)[window] for place in places}
+        frames["found"] = pictures.coloured(probability > threshold, label)
+        frames["probability"] = _heat(probability)
+        if not network.classical:
+            maps = gradcam(network, images)[:, 0].numpy()
+            frames |= {f"GradCAM {i + 1}": _heat(m) for i, m in enumerate(maps)}
+        shown = {
+            title: _saved(picture, folder / f"{number}-{i}.png")
+            for i, (title, picture) in enumerate(frames.items())
+        }
+        rows.append({"title": f"{tile_id} {' to '.join(dates)}".strip(), "frames": shown})
+    return rows
+
+
+def _inputs(
+    cubes: Cubes, tile: Any, places: list[int], periods: list[str], scale: Scale, beyond: str | None
+) -> tuple[list[torch.Tensor], NDArray[np.uint8]]:
+    """Standardised images (1, C, H, W), and the label (H, W)."""
+    standardise = Standardise(scale)
+    pixels, masks = cubes.read(tile, places)
+    images = [standardise(torch.from_numpy(image)[None]) for image in pixels]
+    if beyond:
+        images += [
+            standardise(torch.from_numpy(cubes.neighbourhood(tile, place, beyond))[None]) for place in places
+        ]
+    if len(places) == 1:
+        return images, masks[0]
+    return images, cubes.label(tile, periods[places[0]], periods[places[1]])
+
+
+def _heat(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values in 0..1 as colours (H, W, 3)."""
+    return np.asarray(mpl.colormaps["inferno"](np.clip(values, 0, 1))[..., :3] * 255).astype(np.uint8)
+
+
+def _saved(picture: NDArray[np.uint8], path: Path) -> str:
+    factor = max(1, ENLARGED // picture.shape[1])
+    Image.fromarray(picture).resize(
+        (picture.shape[1] * factor, picture.shape[0] * factor), Image.Resampling.NEAREST
+    ).save(path)
+    return _inlined(path)
+
+
+def _inlined(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _curves(run: Path, task: str, path: Path) -> None:
+    """F1, precision and recall by interval (or period), and the precision-recall curve."""
+    table, curve = pd.read_csv(run / "scores.csv"), pd.read_csv(run / "curve.csv")
+    column = "interval" if task == "change" else "period"
+    figure = Figure(figsize=(8.5, 3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, style in (("f1", "-o"), ("precision", "--"), ("recall", ":")):
+        left.plot(table[column].astype(str), table[name], style, label=name, markersize=3)
+    left.set(xlabel=column, ylim=(0, 1.02))
+    left.legend(frameon=False)
+    right.plot(curve.recall, curve.precision, color="#3b6fb6")
+    right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,169 @@
+"""The files of an item: pictures and masks that GIS people open, and checksums of everything."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from PIL import Image
+from rasterio.features import shapes
+
+from pipeline.core.files import sha256, write_json
+from pipeline.geo import cog
+from pipeline.recipe import Recipe
+from pipeline.sites.lay_out import to_lonlat
+
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+ZARR = "application/vnd+zarr; version=3"
+THUMBNAIL = 256
+COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255)}
+CLASSES = [
+    {"value": 0, "name": "background", "description": "No mine", "color_hint": "3C3C3C"},
+    {"value": 1, "name": "mine", "description": "Mine footprint", "color_hint": "E4572E"},
+    {
+        "value": 255,
+        "name": "unknown",
+        "description": "Not annotated",
+        "color_hint": "AAAAAA",
+        "nodata": True,
+    },
+]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Lowest and highest number of each shown band, the same for all dates of a site."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    def apply(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        """(3, y, x) numbers to 1..255, nodata 0."""
+        low, high = self.low.reshape(3, 1, 1), self.high.reshape(3, 1, 1)
+        shown = np.clip((pixels - low) / (high - low), 0, 1) ** 0.8 * 254 + 1
+        shown[:, (pixels == 0).all(axis=0)] = 0
+        return np.rint(shown).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A folder's checksums: SHA-256 of each file by path, and of the list itself, which is what
+    `find . -type f | sort | xargs sha256sum | sha256sum` prints in the folder."""
+
+    sums: dict[str, str]
+    size: int
+
+    def fields(self) -> dict[str, Any]:
+        """The file extension's fields for the folder as one asset."""
+        listing = "".join(f"{digest}  ./{name}\n" for name, digest in self.sums.items())
+        return {
+            "file:size": self.size,
+            "file:checksum": "1220" + hashlib.sha256(listing.encode()).hexdigest(),
+        }
+
+
+def tree(folder: Path) -> Tree:
+    """Checksums of all files of a folder, in C order of their paths."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
+    return Tree({name: sha256(path) for name, path in names}, sum(path.stat().st_size for path in paths))
+
+
+def stretch(images: NDArray[Any], recipe: Recipe) -> Stretch:
+    """2nd to 98th percentile of each shown band over all dates (date, band, y, x)."""
+    if recipe.sensor.dtype == "uint8":
+        return Stretch(np.ones(3, np.float32), np.full(3, 255, np.float32))
+    ends = []
+    for band in recipe.sensor.rgb:
+        values = images[:, recipe.sensor.bands.index(band)]
+        values = values[values > 0]
+        low, high = np.percentile(values, [1, 99]) if values.size else (0, 1)
+        ends.append((low, max(high, low + 1)))
+    low, high = np.array(ends, np.float32).T
+    # One range for all three keeps the colours' balance.
+    return Stretch(np.full(3, low.min() * 0.8, np.float32), np.full(3, high.max(), np.float32))
+
+
+def shown(pixels: NDArray[Any], recipe: Recipe, look: Stretch) -> NDArray[np.uint8]:
+    """An image (band, y, x) as 8-bit red, green and blue (3, y, x), nodata 0."""
+    rgb = pixels[[recipe.sensor.bands.index(band) for band in recipe.sensor.rgb]]
+    return rgb.astype(np.uint8) if recipe.sensor.dtype == "uint8" else look.apply(rgb)
+
+
+def write(
+    folder: Path, recipe: Recipe, site: Any, box: GeoBox, pixels: NDArray[Any], mask: NDArray[np.uint8],
+    look: Stretch, label: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Write an item's own files and describe them as assets."""
+    rgb = shown(pixels, recipe, look)
+    cog.write(folder / "visual.tif", rgb, box, 0)
+    cog.write(folder / "mine.tif", mask[np.newaxis], box, 255, COLOURS)
+    _write_thumbnail(folder / "thumbnail.png", rgb)
+    _write_footprint(folder / "footprint.geojson", site, box, mask, label)
+    raster = {
+        "proj:shape": list(box.shape),
+        "proj:transform": list(box.transform)[:6],
+        "data_type": "uint8",
+    }
+    return {
+        "visual": {
+            **_asset(
+                folder / "visual.tif",
+                "True colour, 8 bit, one stretch for all dates",
+                COG,
+                ["visual"],
+            ),
+            "bands": [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")],
+            "nodata": 0,
+            **raster,
+        },
+        "mine-cog": {
+            **_asset(folder / "mine.tif", "Mine footprint mask", COG, ["data", "labels"]),
+            "bands": [{"name": "mine"}],
+            "nodata": 255,
+            "classification:classes": CLASSES,
+            **raster,
+        },
+        "footprint": _asset(
+            folder / "footprint.geojson", "Mine footprint", "application/geo+json", ["labels"]
+        ),
+        "thumbnail": _asset(folder / "thumbnail.png", "Thumbnail", "image/png", ["thumbnail"]),
+    }
+
+
+def _asset(path: Path, title: str, media_type: str, roles: list[str]) -> dict[str, Any]:
+    return {
+        "href": f"./{path.name}",
+        "title": title,
+        "type": media_type,
+        "roles": roles,
+        "file:size": path.stat().st_size,
+        "file:checksum": "1220" + sha256(path),
+    }
+
+
+def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:
+    picture = Image.fromarray(np.moveaxis(rgb, 0, -1))
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    picture.save(path)
+
+
+def _write_footprint(path: Path, site: Any, box: GeoBox, mask: NDArray[np.uint8], label: str) -> None:
+    """The mask's outline in EPSG:4326; no feature where the period is unknown."""
+    found = [
+        shapely.geometry.shape(polygon) for polygon, _ in shapes(mask, mask == 1, transform=box.transform)
+    ]
+    known = bool((mask != 255).any())
+    area = round(float((mask == 1).sum()) * box.resolution.x**2 / 1e6, 6)
+    outline = to_lonlat(shapely.union_all(found), int(site.epsg)) if found and site.epsg else None
+    feature = {
+        "type": "Feature",
+        "properties": {"site_id": site.site_id, "period": label, "area_km2": area},
+        "geometry": json.loads(shapely.to_geojson(outline)) if outline is not None else None,
+    }
+    write_json({"type": "FeatureCollection", "features": [feature] if known else []}, path)

@@ -1,0 +1,266 @@
+"""HTTP as the pipeline speaks it: retried, bounded, counted, and silent about secrets.
+
+Every request of every source goes through `request` here: provider limits, patience and what is
+never followed are decided in one place.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import tenacity
+
+from pipeline import __version__
+from pipeline.core.errors import WorkError
+
+ATTEMPTS = 7
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 30.0
+"""Waits double from the first and carry up to a second of jitter, so that many threads which were
+refused together do not come back together."""
+CONNECT_S, SILENCE_S, WHOLE_S = 10, 60, 300
+"""Longest time to connect, between two parts of an answer, and for the whole of it."""
+LARGEST_ANSWER = 64 * 2**20
+LARGEST_LISTING = 16 * 2**20
+REDIRECTS = 5
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that pass by themselves; all others stand."""
+
+
+class Refused(WorkError):
+    """An answer that stands and cannot be used: an error status, another host, too large, no JSON."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Gone(Refused):
+    """404 or 410: it is not there (any more)."""
+
+
+class _Passing(WorkError):
+    """A failure worth another try: a dropped or half answer, a timeout, a busy server."""
+
+
+@dataclass
+class Traffic:
+    """What went over the wire: requests sent (retries among them) and bytes of bodies received."""
+
+    requests: int = 0
+    retries: int = 0
+    received: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, requests: int = 0, retries: int = 0, received: int = 0) -> None:
+        with self.lock:
+            self.requests += requests
+            self.retries += retries
+            self.received += received
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer, of any status that stands. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+_traffic: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
+
+
+@contextmanager
+def counting(traffic: Traffic) -> Iterator[None]:
+    """Count this thread's requests into `traffic`."""
+    token = _traffic.set(traffic)
+    try:
+        yield
+    finally:
+        _traffic.reset(token)
+
+
+def request(
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    limit: int = LARGEST_ANSWER,
+    parallel: int = 20,
+    signed: Callable[[str], str] = lambda url: url,
+) -> Answer:
+    """Send a request until an answer stands; at most `parallel` to one host at a time.
+
+    `signed` adds a credential to the address just before each try. Refused for an answer over
+    `limit` bytes or a redirect to another host; WorkError when every try failed.
+    """
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_exponential_jitter(FIRST_WAIT_S, LONGEST_WAIT_S, jitter=1),
+        retry=tenacity.retry_if_exception_type(_Passing),
+        before_sleep=lambda _: _count(retries=1),
+        reraise=True,
+    )
+    try:
+        return retrying(_try, url, method, dict(headers or {}), body, limit, parallel, signed)
+    except _Passing as error:
+        raise WorkError(f"{host(url)} failed {ATTEMPTS} times: {error}") from None
+
+
+def get(url: str, **options: Any) -> Answer:
+    """`request` for an answer of status 2xx; Gone or Refused otherwise."""
+    answer = request(url, **options)
+    if answer.status in (404, 410):
+        raise Gone(f"{redacted(url)} is not there (HTTP {answer.status}).", answer.status)
+    if not 200 <= answer.status < 300:
+        raise Refused(f"{redacted(url)} was refused with HTTP {answer.status}.", answer.status)
+    return answer
+
+
+def get_json(url: str, **options: Any) -> Any:
+    """A JSON answer, decoded; Refused where it is something else, such as a login page."""
+    answer = get(url, **{"limit": LARGEST_LISTING, **options})
+    return decoded(answer, url)
+
+
+def decoded(answer: Answer, url: str) -> Any:
+    """The JSON in an answer; Refused where there is none."""
+    try:
+        return json.loads(answer.content)
+    except (ValueError, RecursionError):
+        kind = answer.headers.get("content-type", "").split(";")[0] or "something else"
+        raise Refused(f"{redacted(url)} answers with {kind} where JSON was expected.") from None
+
+
+def get_range(url: str, start: int, size: int, **options: Any) -> tuple[bytes, int]:
+    """Bytes `start` to before `start + size`, fewer at the file's end, and the file's length."""
+    span = f"bytes={start}-{start + size - 1}"
+    answer = get(url, **{**options, "headers": {"Range": span}, "limit": size})
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("content-range", ""))
+    if answer.status != 206 or not match:
+        raise Refused(f"{redacted(url)} does not serve byte ranges, which reading a part needs.")
+    first, last, length = map(int, match.groups())
+    if first != start or last != min(start + size, length) - 1 or len(answer.content) != last - first + 1:
+        raise Refused(f"{redacted(url)} sent other bytes than asked for.")
+    return answer.content, length
+
+
+def host(url: str) -> str:
+    """Host and port, for messages."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def redacted(text: str) -> str:
+    """Text without what may be secret: queries and users in addresses, tokens and signatures."""
+    text = re.sub(r"(\w+://)[^\s/@\"']+@", r"\1", text)
+    text = re.sub(r"(\w+://[^\s?\"'<>]+)\?[^\s\"'<>)]*", r"\1", text)
+    text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}", r"\1 ***", text)
+    return re.sub(r"(?i)\b(sig|token|key|api_key|access_token|password|secret)=[^\s&\"']+", r"\1=***", text)
+
+
+def _try(
+    url: str,
+    method: str,
+    headers: dict[str, str],
+    body: Any,
+    limit: int,
+    parallel: int,
+    signed: Callable[[str], str],
+) -> Answer:
+    """One try, following redirects on the same host."""
+    for _ in range(REDIRECTS):
+        with _gate(host(url), parallel):
+            answer = _send(signed(url), method, headers, body, limit)
+        if answer.status not in (301, 302, 303, 307, 308):
+            break
+        target = urljoin(url, answer.headers.get("location", ""))
+        if urlsplit(target)[:2] != urlsplit(url)[:2]:
+            raise Refused(f"{host(url)} redirects to another host, {host(target)}, which is not followed.")
+        url = target
+    if answer.status in PASSING:
+        raise _Passing(f"HTTP {answer.status}.")
+    return answer
+
+
+def _send(url: str, method: str, headers: dict[str, str], body: Any, limit: int) -> Answer:
+    _count(requests=1)
+    try:
+        with _session().request(
+            method,
+            url,
+            data=body,
+            headers=headers,
+            stream=True,
+            timeout=(CONNECT_S, SILENCE_S),
+            allow_redirects=False,
+        ) as response:
+            content = _body(response, limit)
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, lower, content)
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        raise _Passing(f"{_plainly(error)}.") from None
+    except requests.RequestException as error:
+        raise Refused(f"{redacted(url)} cannot be asked: {redacted(str(error)).rstrip('.')}.") from None
+
+
+def _body(response: requests.Response, limit: int) -> bytes:
+    """The whole body; never more than `limit` bytes of it in memory."""
+    promised = response.headers.get("Content-Length", "")
+    if promised.isdigit() and int(promised) > limit:
+        raise Refused(f"{host(response.url)} wants to send {promised} bytes where {limit} are the most.")
+    began, parts, size = time.monotonic(), [], 0
+    for part in response.iter_content(2**16):
+        parts.append(part)
+        size += len(part)
+        _count(received=len(part))
+        if size > limit:
+            raise Refused(f"{host(response.url)} sends more than the {limit} bytes that are the most.")
+        if time.monotonic() - began > WHOLE_S:
+            raise _Passing(f"the answer took longer than {WHOLE_S} s.")
+    encoded = response.headers.get("Content-Encoding")
+    if promised.isdigit() and not encoded and response.request.method != "HEAD" and size != int(promised):
+        raise _Passing(f"the answer broke off after {size} of {promised} bytes.")
+    return b"".join(parts)
+
+
+def _plainly(error: Exception) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the answer broke off"
+    return "the connection was refused or dropped"
+
+
+def _count(**amounts: int) -> None:
+    if traffic := _traffic.get():
+        traffic.add(**amounts)
+
+
+_local = threading.local()
+
+
+def _session() -> requests.Session:
+    """A session a thread, so that connections are kept open and never shared."""
+    if not hasattr(_local, "session"):
+        session = requests.Session()
+        # Keeps .netrc out: a password in it must not go to a host that some catalog names.
+        session.auth = lambda prepared: prepared
+        session.headers["User-Agent"] = f"minebench/{__version__}"
+        session.headers["Accept-Encoding"] = "gzip"
+        _local.session = session
+    return _local.session
+
+
+@lru_cache(maxsize=64)
+def _gate(_host: str, parallel: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(parallel)

@@ -1,0 +1,223 @@
+"""Stage `annotate`: dated footprint polygons become `mine` in the cubes.
+
+Annotations are vector files in the benchmark's annotations/ folder with a column `year` (2019) or
+`date` (2019-07 or 2019-07-14), or the synthetic archive's published footprints. A row counts for
+a period when its date lies in the period, and a year's row for every period that starts in that
+year. A row with empty geometry says that there was no mine. A column `site_id`, where present,
+limits a row to that site. A site's period without any row is 255, unknown, not 0.
+
+With `labels: {kind: change}` the polygons outline change, and a row has the columns `t1` and `t2` with
+the labels of the two periods. They become `change` (pair, y, x) in the cubes, `mine` is unknown
+throughout, and pairs are those that have a row.
+"""
+
+import logging
+import shutil
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+
+from pipeline.core import periods, tables
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.layout import Benchmark
+from pipeline.core.masks import UNKNOWN, change_label
+from pipeline.core.periods import Period
+from pipeline.core.runner import each_site
+from pipeline.cubes import cube
+from pipeline.geo import geodesy, grid
+from pipeline.index import pairs
+from pipeline.recipe import Recipe, Spans
+from pipeline.sites.mines import SUFFIXES
+from pipeline.sources.import_ import imported
+
+log = logging.getLogger(__name__)
+CODE = (sys.modules[__name__], pairs)
+
+
+def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
+    """Write the masks that are missing or of other inputs. Returns how many cubes changed."""
+    sites = tables.read_geo(benchmark.table("sites"), "sites")
+    composites = tables.read(benchmark.table("composites"), "compose")
+    labels = read_labels(benchmark, recipe)
+    images = composites.drop_duplicates("site_id").set_index("site_id").images
+    tasks = []
+    for row in sites.itertuples():
+        own = labels[labels.intersects(row.geometry) | labels.is_empty] if len(labels) else labels
+        if "site_id" in own:
+            own = own[own.site_id.isna() | (own.site_id == row.site_id)]
+        tasks.append((benchmark, recipe, row, own, images.get(row.site_id)))
+    return sum(each_site("annotate", tasks, _annotate_site, workers, scheduler))
+
+
+def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
+    """All annotations with geometry (EPSG:4326) and `when` (a Period's label), and `site_id`
+    where given. InputError names the file and the row that has no usable date."""
+    if recipe.labels.source in {"none", "import"}:
+        return gpd.GeoDataFrame({"when": []}, geometry=[], crs=4326)
+    if recipe.labels.source == "archive":
+        path = benchmark.archive / "footprints.parquet"
+        return _dated(tables.read_geo(path, "archive"), "year", path)
+    files = sorted(path for path in benchmark.annotations.glob("*") if path.suffix in SUFFIXES)
+    if not files:
+        kinds = ", ".join(SUFFIXES)
+        raise InputError(
+            f"{benchmark.annotations} holds no annotations ({kinds}): add them, or set labels.source to none."
+        )
+    dated = [
+        _paired(_read(path), recipe, path)
+        if recipe.labels.kind == "change"
+        else _dated(_read(path), recipe.labels.column, path)
+        for path in files
+    ]
+    return gpd.GeoDataFrame(pd.concat(dated), crs=4326)
+
+
+def _read(path: Path) -> gpd.GeoDataFrame:
+    try:
+        table = gpd.read_parquet(path) if path.suffix.endswith("parquet") else gpd.read_file(path)
+    except Exception as error:
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
+    if table.crs is None:
+        raise InputError(f"{path} does not say its CRS: save it again with one, such as EPSG:4326.")
+    table = table.to_crs(4326)
+    return table.set_geometry(shapely.make_valid(table.geometry.to_numpy()), crs=4326)
+
+
+def _dated(table: gpd.GeoDataFrame, column: str, path: Path) -> gpd.GeoDataFrame:
+    if column not in table:
+        raise InputError(f"{path} has no column '{column}': name it in labels.column.")
+    when = [_label(value) for value in table[column]]
+    for row, label in enumerate(when, 1):
+        try:
+            periods.parse(label)
+        except ValueError as error:
+            raise InputError(f"{path} row {row}, {column}: {error}.") from None
+    return _kept(table, when)
+
+
+def _paired(table: gpd.GeoDataFrame, recipe: Recipe, path: Path) -> gpd.GeoDataFrame:
+    """Outlines of change; `when` is the two periods' labels with a bar between."""
+    if missing := [column for column in ("t1", "t2") if column not in table]:
+        raise InputError(f"{path} has no column '{missing[0]}': change is drawn between two periods.")
+    order = {period.label: place for place, period in enumerate(recipe.periods.periods())}
+    when = []
+    for row, given in enumerate(zip(table.t1, table.t2, strict=True), 1):
+        pair = [str(value) if str(value) in order else _label(value) for value in given]
+        if strange := [label for label in pair if label not in order]:
+            raise InputError(f"{path} row {row}: '{strange[0]}' is no period of the recipe.")
+        if pair[0] == pair[1]:
+            raise InputError(f"{path} row {row}: t1 and t2 are both '{pair[0]}'; change needs two periods.")
+        when.append("|".join(sorted(pair, key=lambda label: order[label])))
+    return _kept(table, when)
+
+
+def _kept(table: gpd.GeoDataFrame, when: list[str]) -> gpd.GeoDataFrame:
+    kept = ["geometry", *(["site_id"] if "site_id" in table else [])]
+    # A missing geometry says, like an empty one, that there was nothing.
+    geometry = [shapely.Polygon() if shape is None else shape for shape in table.geometry]
+    return table[kept].set_geometry(geometry, crs=4326).assign(when=when)
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()[:10]
+
+
+def covers(label: str, period: Period) -> bool:
+    """Whether an annotation dated `label` speaks of a period."""
+    dated = periods.parse(label)
+    if len(label) == 4 and (period.end - period.start).days <= 366:
+        return period.start.year == dated.start.year
+    return period.start <= dated.start < period.end
+
+
+def _annotate_site(task: tuple[Benchmark, Recipe, Any, gpd.GeoDataFrame, str | None]) -> bool:
+    benchmark, recipe, site, labels, images = task
+    path = benchmark.cube(site.site_id)
+    attributes = cube.attributes_of(path)
+    if not attributes or attributes["minebench:images"] != images:
+        raise WorkError(f"{path} does not fit index/composites.parquet: run `minebench compose`.")
+    if not attributes["periods"]:
+        return False
+    inputs: list[Any] = [
+        images,
+        recipe.labels.model_dump(exclude={"meaning"}),
+        list(labels.when),
+        [g.wkt for g in labels.geometry],
+    ]
+    if recipe.labels.kind == "change":
+        inputs.append(recipe.pairs)
+    fingerprint = tables.fingerprint(inputs, CODE)
+    if cube.attributes_of(path / "mine").get("minebench:labels") == fingerprint:
+        return False
+    # Older labels must not outlive their source, should writing the new ones fail.
+    for name in ("mine", "change"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    seen = [_period(name, recipe, attributes) for name in attributes["periods"]]
+    masks, change = labels_of(benchmark, recipe, site, labels, seen)
+    side = cube.chunk_side(recipe)
+    if change:
+        cube.add_change(path, change, side)
+    cube.add_mask(path, masks, {"minebench:labels": fingerprint}, side)
+    return True
+
+
+Change = dict[tuple[str, str], NDArray[np.uint8]]
+
+
+def labels_of(
+    benchmark: Benchmark, recipe: Recipe, site: Any, labels: gpd.GeoDataFrame, seen: list[Period]
+) -> tuple[NDArray[np.uint8], Change]:
+    """A site's footprint masks (period, y, x), and its change masks (y, x) by pair where change
+    itself is what was labelled."""
+    names = [period.label for period in seen]
+    if recipe.labels.source == "import":
+        return imported.labels(benchmark, recipe, site, names)
+    unknown = np.full((len(names), int(site.height), int(site.width)), UNKNOWN, np.uint8)
+    wanted = pairs.wanted(names, recipe)
+    if recipe.labels.kind == "footprint" or recipe.labels.source == "archive":
+        masks = np.stack([mask(site, recipe, labels, period) for period in seen])
+        if recipe.labels.kind == "footprint":
+            return masks, {}
+        return unknown, {(names[i], names[j]): change_label(masks[i], masks[j]) for i, j in wanted}
+    drawn = {(names[i], names[j]): labels[labels.when == f"{names[i]}|{names[j]}"] for i, j in wanted}
+    return unknown, {pair: burnt(rows, site, recipe) for pair, rows in drawn.items() if len(rows)}
+
+
+def mask(site: Any, recipe: Recipe, labels: gpd.GeoDataFrame, period: Period) -> NDArray[np.uint8]:
+    """A period's footprint mask (y, x): 0, 1, or all 255 where nothing was annotated."""
+    return burnt(labels[[covers(label, period) for label in labels.when]], site, recipe)
+
+
+def burnt(drawn: gpd.GeoDataFrame, site: Any, recipe: Recipe) -> NDArray[np.uint8]:
+    """Polygons as a mask (y, x): 0, 1, or all 255 where there is no row."""
+    box = grid.of_site(site, recipe.sensor.resolution)
+    if drawn.empty:
+        return np.full(box.shape, UNKNOWN, np.uint8)
+    outlines = [geodesy.project(g, 4326, int(site.epsg)) for g in drawn.geometry if not g.is_empty]
+    if not outlines:
+        return np.zeros(box.shape, np.uint8)
+    return rasterize(outlines, out_shape=box.shape, transform=box.transform, dtype="uint8")
+
+
+def _period(name: str, recipe: Recipe, attributes: dict[str, Any]) -> Period:
+    """The recipe's period of that name; where labels are dated to the day, or periods are spans of
+    years, just the days that were seen."""
+    period = next(p for p in recipe.periods.periods() if p.label == name)
+    days = attributes.get("acquired", {}).get(name)
+    daily = recipe.labels.source == "archive" and recipe.sensor.dtype == "uint8"
+    if not days or not (daily or isinstance(recipe.periods, Spans)):
+        return period
+    first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
+    return Period(name, first, last + timedelta(days=1))

@@ -1,0 +1,83 @@
+"""A site's labels in memory: what is mine, what was clear, and the label of any pair of periods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from pipeline.core.errors import WorkError
+from pipeline.core.masks import UNKNOWN, change_label
+from pipeline.cubes import cube
+from pipeline.index import pairs
+
+WHOLE = np.s_[:, :]
+Mask = NDArray[np.uint8]
+
+
+class Count(NamedTuple):
+    """Pixels of a pair. `expanded` and `reduced` are None where change itself was labelled."""
+
+    changed: int
+    expanded: int | None
+    reduced: int | None
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Masks:
+    """`mine` and `clear` (period, y, x) and, where change itself was labelled, `change` (pair, y, x) with
+    the place of each pair in it. A window is a pair of slices (y, x)."""
+
+    periods: list[str]
+    mine: Mask
+    clear: Mask
+    change: Mask | None
+    drawn: dict[tuple[str, str], int]
+
+    @classmethod
+    def read(cls, path: Path) -> "Masks":
+        """A cube's masks. WorkError where it has none."""
+        try:
+            group = zarr.open_group(path, mode="r")
+            mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
+            change = np.asarray(group["change"][:]) if "change" in group else None
+        except (KeyError, FileNotFoundError):
+            raise WorkError(f"{path} has no masks: run `minebench annotate` first.") from None
+        return cls(cube.periods_of(path), mine, clear, change, cube.change_of(path))
+
+    def known(self, window: Any = WHOLE) -> NDArray[np.bool_]:
+        """Where footprints are known: annotated, and with a clear pixel behind (period, y, x)."""
+        inside = (slice(None), *window)
+        return (self.mine[inside] != UNKNOWN) & (self.clear[inside] > 0)
+
+    def label(self, t1: str, t2: str, window: Any = WHOLE) -> Mask:
+        """A pair's change label (y, x) in {0, 1, 255}: as drawn, or from the two footprints; unknown
+        where either image shows nothing clear."""
+        i, j = self.periods.index(t1), self.periods.index(t2)
+        if self.change is None:
+            label = change_label(self.mine[i][window], self.mine[j][window])
+        else:
+            label = self.change[self.drawn[t1, t2]][window].copy()
+        label[(self.clear[i][window] == 0) | (self.clear[j][window] == 0)] = UNKNOWN
+        return label
+
+    def counts(self, window: Any = WHOLE) -> dict[tuple[str, str], Count]:
+        """Pixels of every labelled pair, (earlier, later); all pairs of footprints in one pass."""
+        if self.change is not None:
+            found = {pair: self.label(*pair, window) for pair in self.drawn}
+            return {
+                pair: Count(int((label == 1).sum()), None, None, int((label == UNKNOWN).sum()))
+                for pair, label in found.items()
+            }
+        mine = self.mine[(slice(None), *window)]
+        counted = pairs.changes(mine, self.known(window))
+        changed, unknown = counted.changed, mine[0].size - counted.known
+        return {
+            (a, b): Count(*(int(t[i, j]) for t in (changed, counted.expanded, counted.reduced, unknown)))
+            for i, a in enumerate(self.periods)
+            for j, b in enumerate(self.periods)
+            if i < j
+        }

@@ -1,0 +1,140 @@
+"""Reading one band of a raster file onto a grid, and resampling an array onto one."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from pipeline.core.errors import WorkError
+from pipeline.geo import gdal
+from pipeline.geo import grid as grids
+from pipeline.geo.remote import Opener, Signer, Unsigned
+
+GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64}
+EXACT = 1e-3
+"""Pixels: how far a place may be off its own projection. GDAL's default is 1/8, and 0 fails."""
+
+
+def read(
+    href: str,
+    index: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    signed: Signer | None = None,
+    parallel: int = 20,
+) -> NDArray[Any]:
+    """(y, x) in the file's dtype, nodata 0. A valid 0 becomes 1, so that 0 says one thing only.
+
+    `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
+    where the file cannot be read, whole and as it is.
+    """
+    with opened(href, signed, parallel) as file:
+        if index > file.count:
+            raise WorkError(f"{href} has {file.count} bands, and band {index} was asked for.")
+        missing = file.nodata if nodata is None else nodata
+        if grids.aligned(grid, grid_of(file)):
+            return _copied(file, index, grid, missing)
+        return _warped(file, index, grid, resampling, missing)
+
+
+@contextmanager
+def opened(href: str, signed: Signer | None = None, parallel: int = 20) -> Iterator[DatasetReader]:
+    """A raster file, local or remote; whatever fails while it is open is one WorkError."""
+    opener = Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
+    try:
+        if opener is not None:
+            opener.start()
+        with rasterio.Env(**GDAL), gdal.opened(href, driver=_driver(href), opener=opener) as file:
+            yield file
+    except (RasterioError, OSError) as error:
+        if opener is None or opener.error is None:
+            raise WorkError(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
+    # GDAL may go on after a failed read; what it then gives is not to be used.
+    if opener is not None and opener.error is not None:
+        raise opener.error
+
+
+def _driver(href: str) -> str:
+    """The one format a file is read as: others, such as VRT, are texts that make GDAL open what
+    they name."""
+    return "JP2OpenJPEG" if href.lower().endswith(".jp2") else "GTiff"
+
+
+def is_remote(href: str) -> bool:
+    """Whether `href` is an address of the web."""
+    return href.startswith(("http://", "https://"))
+
+
+def grid_of(file: DatasetReader) -> GeoBox:
+    """An open file's grid."""
+    return GeoBox(file.shape, file.transform, file.crs.to_wkt() if file.crs else None)
+
+
+def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Resampling) -> NDArray[Any]:
+    """(band, y, x) pixels of `source` on `grid`, each band as `read` would have it; nodata 0."""
+    result = np.zeros((len(pixels), *grid.shape), pixels.dtype)
+    for band, target in zip(pixels, result, strict=True):
+        reproject(
+            band,
+            target,
+            src_transform=source.transform,
+            src_crs=str(source.crs),
+            src_nodata=0,
+            dst_transform=grid.transform,
+            dst_crs=str(grid.crs),
+            dst_nodata=0,
+            resampling=resampling,
+            tolerance=EXACT,
+        )
+    return result
+
+
+def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None) -> NDArray[Any]:
+    """Pixels that lie on the grid already; 0 beyond the file's edge."""
+    column, row = (round(value) for value in ~file.transform @ (grid.transform.c, grid.transform.f))
+    top, left = max(0, row), max(0, column)
+    bottom, right = min(file.height, row + grid.height), min(file.width, column + grid.width)
+    if bottom <= top or right <= left:
+        return np.zeros(grid.shape, file.dtypes[index - 1])
+    found = file.read(index, window=Window(left, top, right - left, bottom - top))
+    if nodata is None:
+        found[found == 0] = 1
+    elif nodata != 0 and not math.isnan(nodata):
+        found = np.where(found == nodata, 0, np.maximum(found, 1)).astype(found.dtype)
+    if found.shape == grid.shape:
+        return found
+    pixels = np.zeros(grid.shape, found.dtype)
+    pixels[top - row : bottom - row, left - column : right - column] = found
+    return pixels
+
+
+def _warped(
+    file: DatasetReader, index: int, grid: GeoBox, resampling: Resampling, nodata: float | None
+) -> NDArray[Any]:
+    """Resampled once by GDAL, which leaves nodata out of the weights and widens its kernel when
+    going coarser."""
+    with WarpedVRT(
+        file,
+        crs=str(grid.crs),
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        resampling=resampling,
+        src_nodata=nodata,
+        nodata=0,
+        add_alpha=False,
+        tolerance=EXACT,
+    ) as view:
+        return view.read(index)

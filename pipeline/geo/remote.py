@@ -1,0 +1,168 @@
+"""Reading a part of a GeoTIFF over HTTP: one request for its head, few for its blocks.
+
+GDAL reads through a Python file of ours, not through its own HTTP client, so that retries, limits,
+redirects, signing and counting are those of `pipeline.core.web`.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, NoReturn, Protocol
+
+from rasterio.abc import MultiByteRangeResourceContainer
+
+from pipeline.core import web
+from pipeline.core.errors import WorkError
+
+HEAD_BYTES = 2**16
+"""Read at opening; holds the directories of a cloud-optimised GeoTIFF."""
+GAP_BYTES = 2**19
+"""Ranges closer than this are read as one: the bytes between cost less than a request."""
+LARGEST_BYTES = 16 * 2**20
+"""Most that one request asks for."""
+
+
+class Signer(Protocol):
+    """Adds a credential to an address when it is asked, and not before."""
+
+    def __call__(self, url: str) -> str: ...
+
+    def renew(self) -> None:
+        """Forget the credential: a server has refused it."""
+        ...
+
+
+class Unsigned:
+    """Addresses as they are."""
+
+    def __call__(self, url: str) -> str:
+        return url
+
+    def renew(self) -> None:
+        pass
+
+
+class RangeFile:
+    """A remote file as GDAL reads it. The first failure stays in `opener.error`: GDAL would
+    report it as a damaged file."""
+
+    def __init__(self, url: str, opener: "Opener") -> None:
+        self.url, self.opener, self.position = url, opener, 0
+        self.head, self.size = opener.start()
+
+    def read(self, size: int = -1) -> bytes:
+        left = self.size - self.position
+        content = self._bytes(self.position, left if size < 0 else min(size, left))
+        self.position += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.position = offset + (0, self.position, self.size)[whence]
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> "RangeFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """Many ranges at once, neighbours merged."""
+        found: dict[tuple[int, int], bytes] = {}
+        for group in merged(sorted(zip(offsets, sizes, strict=True))):
+            start, end = group[0][0], max(offset + size for offset, size in group)
+            content = self._bytes(start, end - start)
+            found |= {(o, s): content[o - start : o - start + s] for o, s in group}
+        return [found[part] for part in zip(offsets, sizes, strict=True)]
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        if size <= 0:
+            return b""
+        if start + size <= len(self.head):
+            return self.head[start : start + size]
+        parts = []
+        for offset in range(start, start + size, LARGEST_BYTES):
+            part, length = self.opener.fetch(self.url, offset, min(LARGEST_BYTES, start + size - offset))
+            if length != self.size:
+                self.opener.fail(WorkError(f"{self.url} changed while it was read."))
+            parts.append(part)
+        return b"".join(parts)
+
+
+def merged(ranges: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Sorted (offset, size) ranges in groups that one request reads."""
+    groups: list[list[tuple[int, int]]] = []
+    for offset, size in ranges:
+        if groups:
+            start, end = groups[-1][0][0], max(o + s for o, s in groups[-1])
+            if offset - end <= GAP_BYTES and offset + size - start <= LARGEST_BYTES:
+                groups[-1].append((offset, size))
+                continue
+        groups.append([(offset, size)])
+    return groups
+
+
+class Opener(MultiByteRangeResourceContainer):
+    """What `rasterio.open(url, opener=...)` asks for files. Only `url` itself is ever opened: no
+    side file is looked for."""
+
+    def __init__(self, url: str, signed: Signer, parallel: int) -> None:
+        self.url, self.signed, self.parallel = url, signed, parallel
+        self.error: WorkError | None = None
+        self.lock = threading.Lock()
+        self.head: tuple[bytes, int] | None = None
+
+    def start(self) -> tuple[bytes, int]:
+        """The file's first bytes and its size, asked for once. Done before GDAL opens the file, it
+        keeps the network out of the time in which no other file can be opened."""
+        if self.head is None:
+            self.head = self.fetch(self.url, 0, HEAD_BYTES)
+        return self.head
+
+    def fetch(self, url: str, start: int, size: int) -> tuple[bytes, int]:
+        options: dict[str, Any] = {"signed": self.signed, "parallel": self.parallel}
+        try:
+            try:
+                return web.get_range(url, start, size, **options)
+            except web.Refused as error:
+                if error.status not in (401, 403):
+                    raise
+                # A signature may run out sooner than it says.
+                self.signed.renew()
+                return web.get_range(url, start, size, **options)
+        except WorkError as error:
+            self.fail(error)
+
+    def fail(self, error: WorkError) -> NoReturn:
+        with self.lock:
+            self.error = self.error or error
+        raise OSError(str(error))
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> RangeFile:
+        if path != self.url:
+            raise FileNotFoundError(path)
+        return RangeFile(path, self)
+
+    def isfile(self, path: str) -> bool:
+        return path == self.url
+
+    def isdir(self, path: str) -> bool:
+        return False
+
+    def ls(self, path: str) -> list[str]:
+        return []
+
+    def mtime(self, path: str) -> int:
+        return 0
+
+    def rm(self, path: str) -> None:
+        raise PermissionError(path)
+
+    def size(self, path: str) -> int:
+        # rasterio tries an opener out on a path of its own before it uses it.
+        return 0

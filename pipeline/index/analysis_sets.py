@@ -1,0 +1,168 @@
+"""Sets that take a model's test scores apart, as index tables over the same cubes (INSINet, Xie et al. 2024).
+
+    neighbourhood     one region an eighth of a tile wide, seen at 16 places of a window: outer, middle,
+                      inner ring and core, four corners each; only its own pixels count
+    scale             pairs brought down to 1/2, 1/4, 1/8, 1/16 and up again
+    object_size       pairs by the mean size of their changed objects: small, medium, large
+    misregistration   pairs whose second image is moved by 1, 2, 4, 8 pixels
+
+No pixel is copied: `models.data.datasets.open(..., analysis="scale", level="4")` reads them. All are of the
+test split. Where the paper is silent: a tile's region is the eighth with most change between its first
+and last period for which all 16 windows lie within the site; sizes are split at their terciles; each
+pair is moved in one of eight directions, drawn by its ids.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.core import tables
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import each_site
+from pipeline.cubes.labels import Masks
+from pipeline.recipe import Recipe
+
+RINGS = ("outer", "middle", "inner", "core")
+CELLS = 8
+SCALES = (2, 4, 8, 16)
+SHIFTS = (1, 2, 4, 8)
+SIZES = ("small", "medium", "large")
+LEVELS = (*RINGS, *SIZES, "1", "2", "4", "8", "16")
+"""All levels, in the order in which they are shown."""
+DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
+WINDOW = ["tile_id", "site_id", "level", "t1", "t2", "y0", "x0", "height", "width", "pad_y", "pad_x"]
+COLUMNS = {
+    "neighbourhood": [*WINDOW, "corner", "region_y", "region_x", "region_size"],
+    "scale": [*WINDOW, "scale"],
+    "object_size": [*WINDOW, "objects", "mean_object_px"],
+    "misregistration": [*WINDOW, "dy", "dx"],
+}
+Row = dict[str, Any]
+
+
+def build(
+    benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame, tiles: pd.DataFrame,
+    pair_rows: pd.DataFrame, workers: int, scheduler: str | None,
+) -> None:  # fmt: skip
+    """Write index/analysis/<set>.parquet for the test split."""
+    tested = tiles[tiles.split == "test"]
+    by_tile = dict(tuple(pair_rows[pair_rows.split == "test"].groupby("tile_id")))
+    groups = dict(tuple(tested.groupby("site_id")))
+    tasks = [
+        (
+            benchmark,
+            site,
+            groups[site.site_id],
+            {t: by_tile[t] for t in groups[site.site_id].tile_id if t in by_tile},
+        )
+        for site in sites.itertuples()
+        if site.site_id in groups
+    ]
+    found = each_site("analysis", tasks, _of_site, workers, scheduler)
+    rows: dict[str, list[Row]] = {name: [row for part in found for row in part[name]] for name in COLUMNS}
+    for name, columns in COLUMNS.items():
+        table = pd.DataFrame(rows[name], columns=columns)
+        tables.write(by_terciles(table) if name == "object_size" else table, path(benchmark, name))
+
+
+def path(benchmark: Benchmark, name: str) -> Any:
+    return benchmark.table(f"analysis/{name}")
+
+
+def _of_site(task: tuple[Benchmark, Any, pd.DataFrame, dict[str, pd.DataFrame]]) -> dict[str, list[Row]]:
+    benchmark, site, tiles, by_tile = task
+    masks = Masks.read(benchmark.cube(site.site_id))
+
+    def label(tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
+        return masks.label(t1, t2, np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width])
+
+    shape = int(site.height), int(site.width)
+    rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+    for tile in tiles.itertuples():
+        own = by_tile.get(tile.tile_id)
+        if own is None:
+            continue
+        longest = own.loc[own.interval.idxmax()]
+        if not tile.pad_y and not tile.pad_x and site.epsg:
+            region = region_of(label(tile, longest.t1, longest.t2), tile, shape)
+            rows["neighbourhood"] += _around(tile, longest, region)
+        for pair in own.itertuples():
+            window = _window(tile, pair)
+            rows["scale"] += [{**window, "level": str(scale), "scale": scale} for scale in SCALES]
+            rows["misregistration"] += list(_moved(window))
+            if pair.changed:
+                rows["object_size"].append({**window, **objects(label(tile, pair.t1, pair.t2))})
+    return rows
+
+
+def _window(tile: Any, pair: Any) -> Row:
+    own = {name: getattr(tile, name) for name in WINDOW if name not in {"level", "t1", "t2"}}
+    return {**own, "level": "", "t1": pair.t1, "t2": pair.t2}
+
+
+def region_of(label: NDArray[np.uint8], tile: Any, shape: tuple[int, int]) -> tuple[int, int, int] | None:
+    """The tile's eighth with most change, of those that fit: (y, x) in the site and its side, pixels; None
+    without."""
+    size = tile.height // CELLS
+    changed = (label[: size * CELLS, : size * CELLS] == 1).reshape(CELLS, size, CELLS, size).sum(axis=(1, 3))
+    reach = tile.height - size
+    best = None
+    for i, j in np.ndindex(CELLS, CELLS):
+        y, x = tile.y0 + i * size, tile.x0 + j * size
+        inside = min(y, x) >= reach and y + tile.height <= shape[0] and x + tile.width <= shape[1]
+        if inside and changed[i, j] and (best is None or changed[i, j] > best[0]):
+            best = (changed[i, j], y, x)
+    return None if best is None else (best[1], best[2], size)
+
+
+def _around(tile: Any, pair: Any, region: tuple[int, int, int] | None) -> Iterator[Row]:
+    """Sixteen windows that show one region in their corners, from the outer ring to the core."""
+    if region is None:
+        return
+    y, x, size = region
+    for ring, level in enumerate(RINGS):
+        near, far = ring, CELLS - 1 - ring
+        for corner, (i, j) in {
+            "nw": (near, near),
+            "ne": (near, far),
+            "sw": (far, near),
+            "se": (far, far),
+        }.items():
+            window = {**_window(tile, pair), "level": level, "y0": y - i * size, "x0": x - j * size}
+            yield {
+                **window,
+                "corner": corner,
+                "region_y": i * size,
+                "region_x": j * size,
+                "region_size": size,
+            }
+
+
+def _moved(window: Row) -> Iterator[Row]:
+    name = f"{window['tile_id']}/{window['t1']}/{window['t2']}"
+    down, right = DIRECTIONS[zlib.crc32(name.encode()) % len(DIRECTIONS)]
+    for shift in SHIFTS:
+        yield {**window, "level": str(shift), "dy": down * shift, "dx": right * shift}
+
+
+def objects(label: NDArray[np.uint8]) -> Row:
+    """Changed objects (8-connected) of a label: how many, and their mean size in pixels."""
+    _, count = ndimage.label(label == 1, structure=np.ones((3, 3)))
+    return {"objects": count, "mean_object_px": float((label == 1).sum() / count) if count else 0.0}
+
+
+def by_terciles(table: pd.DataFrame) -> pd.DataFrame:
+    """Pairs named small, medium or large by thirds of the table; the limits go with the table."""
+    if table.empty:
+        return table
+    limits = [float(value) for value in np.quantile(table.mean_object_px, [1 / 3, 2 / 3])]
+    place = np.searchsorted(limits, table.mean_object_px, side="left")
+    named = table.assign(level=[SIZES[i] for i in place])
+    named.attrs = {"limits_px": limits}
+    return named

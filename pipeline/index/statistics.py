@@ -1,0 +1,261 @@
+"""What a benchmark holds, counted once a pixel from the cubes (tiles may overlap; cubes do not).
+
+Tables under index/statistics/, areas in km², shares of the known area in 0..1:
+
+    site_pairs     every pair of periods of every site: known, expanded, reduced, changed
+    sites          a site's first and last footprint, change between them, days of acquisition
+    by_country     country and production type: sites, first and last footprint, change
+    by_period      period: area, footprint, share, expanded, reduced, total since the period before
+    by_interval    interval: scenes (pairs of images), expanded, reduced, accumulated, share changed
+    acquisitions   site and period: first and last day, missing where only a range is known
+    spectra        band: histograms before and after, in changed and in unchanged pixels
+    balance        split: tiles, pairs, pixels of each class
+    leakage        split: share of pixels within one tile of training; see `pipeline.index.leakage`
+
+Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.index.pairs`).
+`expanded` and `reduced` are NaN where change itself was labelled, which does not tell them apart.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+
+from pipeline.core import periods, tables
+from pipeline.core.layout import Benchmark
+from pipeline.core.progress import progress
+from pipeline.cubes import cube
+from pipeline.cubes.labels import Count, Masks
+from pipeline.geo import grid
+from pipeline.index import leakage
+from pipeline.recipe import Recipe
+
+log = logging.getLogger(__name__)
+TABLES = ("site_pairs", "sites", "by_country", "by_period", "by_interval", "acquisitions", "spectra",
+          "balance", "leakage")  # fmt: skip
+BINS = 64
+FULL_SCALE = {"uint16": 10240, "uint8": 256}
+"""Upper end of the histograms, digital numbers; what is brighter counts in the last bin."""
+MONTH_DAYS = 30.436875
+SITE_PAIR = ["site_id", "t1", "t2", "interval", "known_km2", "expanded_km2", "reduced_km2", "changed_km2"]
+SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2", "reduced_km2"]
+
+
+def build(
+    benchmark: Benchmark,
+    recipe: Recipe,
+    sites: gpd.GeoDataFrame,
+    tiles: pd.DataFrame,
+    pair_rows: pd.DataFrame,
+) -> None:
+    """Count everything and write the tables."""
+    gathered = Gathered(recipe)
+    with progress("statistics", len(sites), "sites") as advance:
+        for site in sites.itertuples():
+            if cube.periods_of(benchmark.cube(site.site_id)):
+                gathered.add(benchmark, site)
+            advance()
+    found = gathered.tables(sites)
+    found["balance"] = balance(tiles, pair_rows, tables.read(benchmark.table("tile_periods"), "tile"))
+    found["leakage"] = leakage.measure(sites, tiles, recipe)
+    for name in TABLES:
+        tables.write(found[name], table_path(benchmark, name))
+
+
+def table_path(benchmark: Benchmark, name: str) -> Any:
+    return benchmark.table(f"statistics/{name}")
+
+
+def read(benchmark: Benchmark) -> dict[str, pd.DataFrame]:
+    """All tables by name."""
+    return {name: tables.read(table_path(benchmark, name), "tile") for name in TABLES}
+
+
+@dataclass
+class Gathered:
+    """Rows of all sites so far, and the sums over them."""
+
+    recipe: Recipe
+    pair_rows: list[tuple[Any, ...]] = field(default_factory=list)
+    period_rows: list[tuple[Any, ...]] = field(default_factory=list)
+    days: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
+    histograms: NDArray[np.int64] | None = None
+
+    def add(self, benchmark: Benchmark, site: Any) -> None:
+        """Count one site."""
+        path = benchmark.cube(site.site_id)
+        attributes = cube.attributes_of(path)
+        labels = list(attributes["periods"])
+        acquired = attributes.get("acquired", {})
+        ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
+        self.days += [(site.site_id, p, *ends.get(p, (None, None))) for p in labels]
+        masks = Masks.read(path)
+        pixel = grid.pixel_km2(site, self.recipe.sensor.resolution)
+        counts = masks.counts()
+        for (t1, t2), count in counts.items():
+            known = masks.mine[0].size - count.unknown
+            sizes = [np.nan if n is None else n * pixel for n in (known, *count[1:3], count.changed)]
+            self.pair_rows.append((site.site_id, t1, t2, periods.interval(t1, t2), *sizes))
+        if masks.change is None:
+            self._periods(site.site_id, masks, counts, pixel)
+        if counts:
+            self._spectra(
+                path, masks, list(counts)[-1] if masks.change is not None else (labels[0], labels[-1])
+            )
+
+    def _periods(
+        self, site_id: str, masks: Masks, counts: dict[tuple[str, str], Count], pixel: float
+    ) -> None:
+        known = masks.known()
+        for i, label in enumerate(masks.periods):
+            since = counts[masks.periods[i - 1], label][1:3] if i else (np.nan, np.nan)
+            sizes = (known[i].sum(), ((masks.mine[i] == 1) & known[i]).sum(), *since)
+            self.period_rows.append((site_id, label, *(float(n) * pixel for n in sizes)))
+
+    def _spectra(self, path: Any, masks: Masks, pair: tuple[str, str]) -> None:
+        """Histograms of the first and last image of the site's longest pair."""
+        changed = masks.label(*pair)
+        pixels = zarr.open_group(path, mode="r")[cube.image_name(self.recipe)]
+        dates = [masks.periods.index(period) for period in pair]
+        counted = np.stack([_histograms(np.asarray(pixels[date]), changed, self.recipe) for date in dates])
+        self.histograms = counted if self.histograms is None else self.histograms + counted
+
+    def tables(self, sites: gpd.GeoDataFrame) -> dict[str, pd.DataFrame]:
+        site_pairs = pd.DataFrame(self.pair_rows, columns=SITE_PAIR)
+        by_site = pd.DataFrame(self.period_rows, columns=SITE_PERIOD)
+        days = pd.DataFrame(self.days, columns=["site_id", "period", "first_day", "last_day"])
+        each = per_site(sites, site_pairs, by_site, days)
+        return {
+            "site_pairs": site_pairs,
+            "sites": each,
+            "by_country": by_country(each),
+            "by_period": by_period(by_site),
+            "by_interval": by_interval(site_pairs),
+            "acquisitions": days,
+            "spectra": self._spectra_table(),
+        }
+
+    def _spectra_table(self) -> pd.DataFrame:
+        bands = self.recipe.sensor.bands
+        counts = np.zeros((2, len(bands), 2, BINS), np.int64) if self.histograms is None else self.histograms
+        step = FULL_SCALE[self.recipe.sensor.dtype] // BINS
+        rows = [
+            (band, area, k * step, (k + 1) * step, int(counts[0, b, c, k]), int(counts[1, b, c, k]))
+            for b, band in enumerate(bands)
+            for c, area in enumerate(("unchanged", "changed"))
+            for k in range(BINS)
+        ]
+        return pd.DataFrame(rows, columns=["band", "area", "low", "high", "before", "after"])
+
+
+def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.int64]:
+    """(band, [unchanged, changed], bin) counts of an image's pixels."""
+    step = FULL_SCALE[recipe.sensor.dtype] // BINS
+    counts = np.zeros((len(image), 2, BINS), np.int64)
+    for value in (0, 1):
+        inside = changed == value
+        for band, pixels in enumerate(image):
+            places = np.minimum(pixels[inside] // step, BINS - 1)
+            counts[band, value] = np.bincount(places, minlength=BINS)
+    return counts
+
+
+def per_site(
+    sites: gpd.GeoDataFrame, site_pairs: pd.DataFrame, by_site: pd.DataFrame, days: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a site with images. `changed_km2` is of its longest labelled pair."""
+    rows = []
+    footprints, changes = dict(tuple(by_site.groupby("site_id"))), dict(tuple(site_pairs.groupby("site_id")))
+    dates = dict(tuple(days.groupby("site_id")))
+    for site in sites.itertuples():
+        seen = dates.get(site.site_id)
+        if seen is None:
+            continue
+        first, last = seen.iloc[0], seen.iloc[-1]
+        row = {"site_id": site.site_id, "country": site.country, "production": site.production,
+               "first_period": first.period, "last_period": last.period,
+               "first_day": first.first_day, "last_day": last.last_day,
+               "months": _months(first.first_day, last.last_day)}  # fmt: skip
+        rows.append({**row, **_areas(footprints.get(site.site_id), changes.get(site.site_id))})
+    columns = ["site_id", "country", "production", "first_period", "last_period", "first_day", "last_day",
+               "months", "known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _months(first: Any, last: Any) -> float:
+    """Months between two days; NaN where one is not known."""
+    if pd.isna(first) or pd.isna(last):
+        return float("nan")
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days / MONTH_DAYS
+
+
+def _areas(footprints: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, float]:
+    found = dict.fromkeys(("known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"), np.nan)
+    if changes is not None and (known := changes[changes.known_km2 > 0]).size:
+        longest = known.loc[known.interval.idxmax()]
+        found |= {"known_km2": longest.known_km2, "changed_km2": longest.changed_km2}
+    if footprints is not None and (known := footprints[footprints.known_km2 > 0]).size:
+        found |= {"known_km2": known.known_km2.max(), "footprint_first_km2": known.footprint_km2.iloc[0],
+                  "footprint_last_km2": known.footprint_km2.iloc[-1]}  # fmt: skip
+    return found
+
+
+def by_country(each: pd.DataFrame) -> pd.DataFrame:
+    """Sums by country and production type. A sum over sites that are all unknown is NaN."""
+    table = each.assign(country=each.country.fillna("unknown"), production=each.production.fillna("unknown"))
+    columns = ["known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"]
+    grouped = table.groupby(["country", "production"])
+    sums = grouped[columns].sum(min_count=1)
+    sums.insert(0, "sites", grouped.size())
+    sums["months"] = grouped.months.mean()
+    return sums.reset_index()
+
+
+def by_period(by_site: pd.DataFrame) -> pd.DataFrame:
+    """Sums by period over the sites that are known in it. What changed is since a site's period before,
+    so the first has none."""
+    known = by_site[by_site.known_km2 > 0].groupby("period")
+    table = known.agg(sites=("site_id", "nunique"), known_km2=("known_km2", "sum"),
+                      footprint_km2=("footprint_km2", "sum"))  # fmt: skip
+    for column in ("expanded_km2", "reduced_km2"):
+        table[column] = known[column].sum(min_count=1)
+    table = table.reset_index()
+    table.insert(4, "share", table.footprint_km2 / table.known_km2)
+    return table.assign(total_km2=table.expanded_km2 + table.reduced_km2)
+
+
+def by_interval(site_pairs: pd.DataFrame) -> pd.DataFrame:
+    """Sums by interval. `scenes` are pairs of images, `accumulated_km2` all change in them."""
+    known = site_pairs[site_pairs.known_km2 > 0].groupby("interval")
+    table = known.agg(scenes=("site_id", "size"), known_km2=("known_km2", "sum"))
+    for column in ("expanded_km2", "reduced_km2", "changed_km2"):
+        table[column] = known[column].sum(min_count=1)
+    table = table.rename(columns={"changed_km2": "accumulated_km2"}).reset_index()
+    return table.assign(share=table.accumulated_km2 / table.known_km2)
+
+
+def balance(tiles: pd.DataFrame, pair_rows: pd.DataFrame, tile_periods: pd.DataFrame) -> pd.DataFrame:
+    """Classes of each split as its models see them: pixels count once a tile and pair (or period)."""
+    size = (tiles.height * tiles.width).set_axis(tiles.tile_id)
+    rows = []
+    for name in ("train", "val", "test"):
+        own = tiles[tiles.split == name]
+        of_pairs = pair_rows[pair_rows.split == name]
+        pixels = int(size.reindex(of_pairs.tile_id).sum())
+        changed, unknown = int(of_pairs.changed.sum()), int(of_pairs.unknown.sum())
+        masks = tile_periods[tile_periods.tile_id.isin(own.tile_id)]
+        seen = size.reindex(masks.tile_id).to_numpy() * (1 - masks.unknown_fraction.to_numpy())
+        rows.append({
+            "split": name, "sites": own.site_id.nunique(), "tiles": len(own), "pairs": len(of_pairs),
+            "pairs_with_change": int((of_pairs.changed > 0).sum()), "changed": changed,
+            "unchanged": pixels - changed - unknown, "unknown": unknown,
+            "images": len(masks), "mine": round(float(np.nansum(seen * masks.mine_fraction.to_numpy()))),
+            "background": round(float(np.nansum(seen * (1 - masks.mine_fraction.to_numpy())))),
+        })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,118 @@
+"""Command `ingest`: published files become a benchmark, by the stages that make any other.
+
+Writes catalogs/<name>/ (recipe.yaml, mines/split.csv) and runs `sites` to `catalog`; `dvc repro` can take
+over from there. Nothing is resampled and nothing tiled that is already: see `pipeline.sources.import_.imported`.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from pipeline import recipe
+from pipeline.catalog import root as catalog
+from pipeline.core import tables
+from pipeline.core.errors import InputError
+from pipeline.core.files import replacing
+from pipeline.core.layout import Benchmark
+from pipeline.cubes import annotate, compose
+from pipeline.index import tile
+from pipeline.recipe import Recipe
+from pipeline.scenes import fetch
+from pipeline.sites import lay_out as sites
+from pipeline.sources.import_ import imported
+from pipeline.sources.import_.imported import Facts, Layout
+
+LAYOUTS = ("minenetcd256", "oms2cd", "euromine")
+ABOUT_MINES = "The sites of this benchmark come from published files; see source in ../recipe.yaml.\n"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What was made. `left_out` says what of the files was not taken in, and why."""
+
+    sites: int
+    tiles: int
+    left_out: tuple[str, ...]
+
+
+def prepare(name: str, layout: str, path: Path, root: Path = Path()) -> tuple[Benchmark, Recipe]:
+    """The benchmark's folder and recipe, made unless they are there from a run before. InputError, and
+    nothing written, where the files do not fit the layout."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise InputError(f"'{name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
+    if layout not in LAYOUTS:
+        raise InputError(f"'{layout}' is not a layout; choose one of {', '.join(LAYOUTS)}.")
+    benchmark = Benchmark(name, root)
+    if not benchmark.folder.exists():
+        _scaffold(benchmark, layout, path.resolve())
+    loaded = recipe.load(benchmark.recipe)
+    source = loaded.source
+    if not isinstance(source, recipe.Import) or (source.layout, source.path) != (layout, path.resolve()):
+        raise InputError(f"{benchmark.folder} exists and is another benchmark: choose another name.")
+    return benchmark, loaded
+
+
+def run(benchmark: Benchmark, loaded: Recipe, workers: int) -> Ingested:
+    """The stages up to `catalog`. A run that was interrupted goes on when it is started again."""
+    table = sites.build(benchmark, loaded)
+    files = imported.open(benchmark, loaded)
+    fetch.build(benchmark, loaded, workers, None)
+    compose.build(benchmark, loaded, workers, None)
+    annotate.build(benchmark, loaded, workers, None)
+    tiles = tile.build(benchmark, loaded, workers, None)
+    tables.write(imported.published_names(benchmark, loaded), benchmark.table("imported"))
+    catalog.build(benchmark, loaded, workers, None)
+    return Ingested(len(table), tiles, files.facts().left_out)
+
+
+def _scaffold(benchmark: Benchmark, layout: str, path: Path) -> None:
+    files = imported.opened(layout, path)
+    facts = files.facts()
+    with replacing(benchmark.folder) as temporary:
+        draft = Benchmark(temporary.name, benchmark.root)
+        for folder, text in ((draft.mines, ABOUT_MINES), (draft.annotations, "Labels are imported.\n")):
+            folder.mkdir(parents=True)
+            (folder / "README.md").write_text(text)
+        splits = _splits(files)
+        if splits is not None:
+            splits.to_csv(draft.mines / "split.csv", index=False)
+        _write(draft.recipe, _content(benchmark.name, layout, path, facts, splits is not None))
+        recipe.load(draft.recipe)
+
+
+def _splits(files: Layout) -> pd.DataFrame | None:
+    """The published split by site; None where the files say nothing of it."""
+    rows = [(site.name, site.split) for site in files.sites()]
+    if not any(split for _, split in rows):
+        return None
+    return pd.DataFrame(rows, columns=["site_id", "split"])
+
+
+def _content(name: str, layout: str, path: Path, facts: Facts, has_splits: bool) -> dict[str, Any]:
+    split: dict[str, Any] = {"by": "list", "list": "split.csv"} if has_splits else {"stratify": ["country"]}
+    return {
+        "title": f"{facts.title} ({name})",
+        "sensor": dict(facts.sensor),
+        "source": {"name": "import", "layout": layout, "path": str(path)},
+        "periods": dict(facts.periods),
+        "selection": {"policy": "least_cloudy"},
+        "sites": {"mines": "README.md"},
+        "labels": dict(facts.labels),
+        "tiling": dict(facts.tiling),
+        "pairs": facts.pairs,
+        "split": split,
+        "citation": facts.citation,
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    # Through JSON, so that no part refers to another: aliases are lawful YAML and puzzle readers.
+    plain = json.loads(json.dumps(content))
+    with path.open("w", encoding="utf-8") as file:
+        file.write("# Made by `minebench ingest`: the published files, as they are.\n")
+        yaml.safe_dump(plain, file, sort_keys=False, width=100, allow_unicode=True, default_flow_style=None)

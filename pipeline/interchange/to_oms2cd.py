@@ -1,0 +1,104 @@
+"""OMS2CD's layout (Dibble 2023): whole scenes of sites, masks of their pairs, splits by site.
+
+    s2_<site_id>_<lat>_<lon>_<YYYY-MM-DD>.tif   RGB, reflectance 0 to 1 as 0 to 255 (bytes as they are)
+    area_mask/<facility>.tif                    0 and 255
+    mask/<facility>_<id>.tif                    0 and 255
+    mapping.csv                                 id, imageA, imageB, mask (<facility>.tif)
+    train.csv, val.csv, test.csv                facilities
+
+The day is the first one behind a period's image.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import zarr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from pipeline.core.errors import InputError
+from pipeline.core.masks import UNKNOWN
+from pipeline.core.progress import progress
+from pipeline.cubes import cube
+from pipeline.cubes.labels import Masks
+from pipeline.geo import geodesy, grid
+from pipeline.interchange.export import SPLITS, Job, binary, eight_bit
+
+FULL = 10000
+HEAD = ("id", "imageA", "imageB", "mask")
+
+
+def write(job: Job) -> None:
+    """Write every site. InputError where sites have no place, or no split of their own."""
+    if grid.placeless(job.sites):
+        raise InputError("OMS2CD keeps scenes with a place: this benchmark's tiles came without.")
+    if job.tiles.groupby("site_id").split.nunique().max() > 1:
+        raise InputError("OMS2CD splits by site, this benchmark by tile: set split.by to site.")
+    for name in ("area_mask", "mask"):
+        (job.folder / name).mkdir()
+    splits = dict(zip(job.tiles.site_id, job.tiles.split, strict=True))
+    rows: list[dict[str, str]] = []
+    facilities: dict[str, list[str]] = {split: [] for split in SPLITS}
+    with progress("export", len(splits), "sites") as advance:
+        for site in job.sites.itertuples():
+            if site.site_id in splits:
+                facilities[splits[site.site_id]].append(_name(site))
+                rows += _site(job, site, splits[site.site_id])
+                advance()
+    _csv(job.folder / "mapping.csv", HEAD, [tuple(row[column] for column in HEAD) for row in rows])
+    for split, names in facilities.items():
+        _csv(job.folder / f"{split}.csv", ("facility",), [(name,) for name in names])
+
+
+def _name(site: Any) -> str:
+    longitude, latitude = geodesy.centre(site.geometry)
+    return f"s2_{site.site_id}_{latitude:.4f}_{longitude:.4f}"
+
+
+def _site(job: Job, site: Any, split: str) -> list[dict[str, str]]:
+    """Write a site's images and masks; returns its lines of mapping.csv."""
+    facility, path = _name(site), job.benchmark.cube(site.site_id)
+    box = grid.of_site(site, job.recipe.sensor.resolution)
+    group, attributes = zarr.open_group(path, mode="r"), cube.attributes_of(path)
+    masks = Masks.read(path)
+    _tif(job.folder / "area_mask" / f"{facility}.tif", np.asarray(group["aoi"][:])[np.newaxis] * 255, box)
+    tiles = set(job.tiles.tile_id[job.tiles.site_id == site.site_id])
+    own = job.pairs[job.pairs.tile_id.isin(tiles)][["t1", "t2"]].drop_duplicates()
+    rows: list[dict[str, str]] = []
+    files: dict[str, str] = {}
+    for number, (t1, t2) in enumerate(own.itertuples(index=False)):
+        label = masks.label(t1, t2)
+        if (unknown := int((label == UNKNOWN).sum())) > job.max_unknown * label.size:
+            job.left_out += 1
+            continue
+        job.made_known += unknown
+        for period in (t1, t2):
+            files.setdefault(period, f"{facility}_{min(attributes['acquired'][period])}.tif")
+        _tif(job.folder / "mask" / f"{facility}_{number}.tif", binary(label)[np.newaxis], box)
+        names = {"imageA": files[t1], "imageB": files[t2], "mask": f"{facility}.tif"}
+        rows.append({"id": str(number), **names})
+        job.count(split)
+    shown = [job.recipe.sensor.bands.index(band) for band in job.recipe.sensor.rgb]
+    for period, name in files.items():
+        pixels = np.asarray(group[cube.image_name(job.recipe)][masks.periods.index(period)])[shown]
+        _tif(job.folder / name, eight_bit(pixels, FULL), box)
+    return rows
+
+
+def _tif(path: Path, pixels: NDArray[np.uint8], box: GeoBox) -> None:
+    profile = {
+        "driver": "GTiff", "count": len(pixels), "height": box.height, "width": box.width, "dtype": "uint8",
+        "crs": str(box.crs), "transform": box.transform, "compress": "deflate",
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(pixels)
+
+
+def _csv(path: Path, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)

@@ -1,0 +1,94 @@
+"""Stage `compare`: all evaluated models side by side.
+
+leaderboard/models.parquet     a row a run: size, speed, scores with intervals
+leaderboard/tests.parquet      whether two runs differ
+leaderboard/cards/<run>.md     a model card each
+"""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from models.evaluation import ranking
+from pipeline import __version__
+from pipeline.catalog import attribution
+from pipeline.core import tables
+from pipeline.core.files import replacing
+from pipeline.core.layout import Benchmark
+from pipeline.recipe import Recipe
+
+SCORES = {
+    "f1": "F1",
+    "of1": "F1, mean over sites by pixels (OF1)",
+    "of1_plain": "F1, plain mean over sites",
+    "aoi_f1": "F1 within the AOI",
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "oa": "overall accuracy",
+    "ap": "average precision",
+    "boundary_f1": "boundary F1 (2 pixels)",
+    "lca": "LCA-TIoU",
+    "gca": "GCA-TIoU",
+    "change_f1": "F1 of the change between its masks",
+}
+
+
+def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
+    """Write the leaderboard; returns models.parquet's rows."""
+    table = ranking.leaderboard(benchmark.data)
+    folder = benchmark.leaderboard
+    with replacing(folder) as temporary:
+        (temporary / "cards").mkdir(parents=True)
+        table.to_parquet(temporary / "models.parquet", index=False)
+        ranking.tests(benchmark.data, table).to_parquet(temporary / "tests.parquet", index=False)
+        for row in table.itertuples():
+            (temporary / "cards" / f"{row.run}.md").write_text(
+                _card(benchmark, recipe, row), encoding="utf-8"
+            )
+    return table
+
+
+def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
+    folder = benchmark.run(row.run)
+    saved = ranking.weights_of(folder)
+    run = json.loads((folder / "run.json").read_text()) if (folder / "run.json").is_file() else {}
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    text = files("pipeline.leaderboard").joinpath("MODEL.md").read_text(encoding="utf-8")
+    sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
+    return environment.from_string(text).render(
+        benchmark=benchmark.name,
+        recipe=recipe,
+        version=__version__,
+        synthetic=recipe.source.name == "synthetic",
+        licence=attribution.licence(sources),
+        row=row,
+        saved=saved,
+        run=run,
+        weights=(folder / "model.pt").as_posix(),
+        scores=list(_shown(row)),
+        settings=[(name, value) for name, value in saved["settings"].items() if value not in (None, {}, "")],
+    )
+
+
+def _shown(row: Any) -> Any:
+    for name, title in SCORES.items():
+        value = getattr(row, name)
+        if value == value:
+            interval = (
+                f" ({row.f1_low:.3f} to {row.f1_high:.3f})"
+                if name == "f1" and row.f1_low == row.f1_low
+                else ""
+            )
+            yield title, f"{value:.3f}{interval}"
+
+
+def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """models and tests; None where nothing was compared yet."""
+    folder = benchmark.leaderboard
+    if not (folder / "models.parquet").is_file():
+        return None
+    return pd.read_parquet(folder / "models.parquet"), pd.read_parquet(folder / "tests.parquet")

@@ -1,0 +1,229 @@
+"""Stage `report`: one self-contained HTML page of what was made and how well it can be learnt."""
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import geopandas as gpd
+import jinja2
+import numpy as np
+import pandas as pd
+
+from pipeline import __version__
+from pipeline.core import tables
+from pipeline.core.files import replacing
+from pipeline.core.layout import Benchmark
+from pipeline.index import analysis_sets, statistics
+from pipeline.leaderboard import compare
+from pipeline.recipe import Recipe
+from pipeline.report import drawings, pictures
+from pipeline.scenes import coregister
+
+log = logging.getLogger(__name__)
+METRICS = {
+    "f1": "F1", "of1": "OF1", "iou": "IoU", "precision": "precision", "recall": "recall", "oa": "OA",
+    "ap": "AP", "boundary_f1": "boundary F1", "lca": "LCA", "gca": "GCA", "change_f1": "F1 of change",
+}  # fmt: skip
+
+
+def build(benchmark: Benchmark, recipe: Recipe) -> str:
+    """Write report/index.html from the tables, the cubes and whatever has been trained."""
+    sites = tables.read_geo(benchmark.table("sites"), "sites")
+    scenes = tables.read(benchmark.table("scenes"), "fetch")
+    composites = tables.read(benchmark.table("composites"), "compose")
+    tiles = tables.read(benchmark.table("tiles"), "tile")
+    pairs = tables.read(benchmark.table("pairs"), "tile")
+    sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
+    counted = statistics.read(benchmark)
+    runs = _runs(benchmark)
+    compared = compare.read(benchmark)
+    look = pictures.Looks(benchmark, recipe)
+    page = _template().render(
+        recipe=recipe,
+        version=__version__,
+        benchmark=benchmark.name,
+        synthetic=recipe.source.name == "synthetic",
+        map=drawings.world(sites),
+        facts=_facts(sites, composites, tiles, pairs),
+        sites=sites.drop(columns=["geometry", "footprint"]).to_dict("records"),
+        availability=_availability(composites, recipe),
+        reasons=_reasons(scenes),
+        shifts=_shifts(scenes),
+        shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,
+        dated_by=sorted(set(scenes.dated_by[scenes.selected]) - {"acquisition"}),
+        by_period=counted["by_period"].to_dict("records"),
+        by_interval=counted["by_interval"].to_dict("records"),
+        by_country=_by_country(counted["by_country"]),
+        changes=_largest(counted["sites"]),
+        mean_months=counted["sites"].months.mean(),
+        balance=[_balanced(row) for row in counted["balance"].to_dict("records")],
+        leakage=counted["leakage"].to_dict("records"),
+        area_chart=drawings.footprints(counted["by_period"]) if len(counted["by_period"]) else None,
+        days_chart=drawings.acquisitions(counted["acquisitions"]),
+        spectra_chart=drawings.spectra(counted["spectra"], recipe.sensor.bands),
+        analysis=_analysis(benchmark),
+        series=pictures.series(look, sites),
+        scores=_scores(runs, compared[0] if compared else None),
+        tests=_tests(compared[1]) if compared else [],
+        interval_chart=drawings.by_interval(runs),
+        examples=[pictures.examples(look, run, tiles) for run in runs],
+    )
+    with replacing(benchmark.report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return str(benchmark.report)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
+    environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
+    environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
+    return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
+
+
+def _runs(benchmark: Benchmark) -> list[pictures.Run]:
+    """Every evaluated model, by name."""
+    runs = []
+    for path in sorted(benchmark.data.glob("runs/*/metrics.json")):
+        folder = path.parent
+        with np.load(folder / "examples.npz") as archive:
+            examples = {name: archive[name] for name in archive.files}
+        metrics = json.loads(path.read_text())
+        runs.append(pictures.Run(folder.name, metrics, pd.read_csv(folder / "scores.csv"), examples))
+    return runs
+
+
+def _facts(
+    sites: gpd.GeoDataFrame, composites: pd.DataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame
+) -> list[tuple[str, str]]:
+    return [
+        (f"{len(sites):,}", "sites"),
+        (f"{sites.country.nunique():,}", "countries"),
+        (f"{composites.period.nunique():,}", "periods"),
+        (f"{int(composites.kept.sum()):,}", "images"),
+        (f"{len(tiles):,}", "tiles"),
+        (f"{len(pairs):,}", "pairs"),
+    ]
+
+
+def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
+    """Site by period: clear share of the AOI, and why a period was left out."""
+    rows = []
+    for site_id, group in composites.groupby("site_id", sort=True):
+        cells = {
+            row.period: {
+                "share": row.clear,
+                "kept": row.kept,
+                "days": row.days,
+                "reason": row.reason,
+            }
+            for row in group.itertuples()
+        }
+        rows.append((site_id, cells))
+    known = set(composites.period)
+    labels = [period.label for period in recipe.periods.periods() if period.label in known]
+    return {"periods": labels, "rows": rows}
+
+
+def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
+    """How many candidate scenes met which fate; numbers in the reasons are folded together."""
+    fate = scenes.reason.where(~scenes.selected, "selected")
+    folded = fate.str.replace(r"\d[\d.,-]*", "…", regex=True)
+    return [(str(name), int(count)) for name, count in folded.value_counts().items()]
+
+
+def _shifts(scenes: pd.DataFrame) -> dict[str, Any]:
+    """How far the dates lie off their sites' references, metres: as provided, and as used."""
+    before, after = drawings.shift_lengths(scenes)
+    return {
+        "measured": len(before),
+        "unsure": int((scenes.selected & ~scenes.confidence.ge(coregister.TRUSTED)).sum()),
+        "corrected": int(scenes.corrected.sum()),
+        "before": (before.median(), before.quantile(0.9)),
+        "after": (after.median(), after.quantile(0.9)),
+    }
+
+
+def _split_of_sites(tiles: pd.DataFrame) -> pd.Series:
+    """The split of each site's tiles; `mixed` where they are of several."""
+    return tiles.groupby("site_id").split.agg(lambda own: own.iloc[0] if len(set(own)) == 1 else "mixed")
+
+
+def _balanced(row: dict[str, Any]) -> dict[str, Any]:
+    """A split's classes as shares of what is known."""
+    known, pixels = row["changed"] + row["unchanged"], row["mine"] + row["background"]
+    return {
+        **row,
+        "changed_share": row["changed"] / known if known else None,
+        "unknown_share": row["unknown"] / (known + row["unknown"]) if known + row["unknown"] else None,
+        "mine_share": row["mine"] / pixels if pixels else None,
+    }
+
+
+def _by_country(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows by country and production type, and their sum."""
+    if table.empty:
+        return []
+    sums = table.select_dtypes("number").sum(min_count=1).to_dict()
+    total = {**sums, "country": "total", "production": "", "months": None}
+    return [*table.to_dict("records"), total]
+
+
+def _largest(each: pd.DataFrame, most: int = 12) -> list[dict[str, Any]]:
+    """The sites with most change."""
+    shown = each.sort_values("changed_km2", ascending=False).head(most)
+    return shown.assign(**{day: shown[day].astype(object).where(shown[day].notna(), None)
+                           for day in ("first_day", "last_day")}).to_dict("records")  # fmt: skip
+
+
+def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Rows of each analysis set by level."""
+    found = []
+    for name in analysis_sets.COLUMNS:
+        counts = tables.read(analysis_sets.path(benchmark, name), "tile").level.value_counts()
+        levels = [level for level in analysis_sets.LEVELS if level in counts.index]
+        found.append((name.replace("_", " "), [(level, int(counts[level])) for level in levels]))
+    return found
+
+
+def _scores(runs: list[pictures.Run], board: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """One table a task: the models by F1, then the trivial rules, which are the same for all of them."""
+    sizes = {} if board is None else {row["run"]: row for row in board.to_dict("records")}
+    tasks: list[dict[str, Any]] = []
+    for task, title in (("change", "Change detection"), ("segmentation", "Footprint segmentation")):
+        own = [run for run in runs if run.metrics["task"] == task]
+        if own:
+            own.sort(key=lambda run: -(run.metrics["f1"] or 0))
+            trivial: Mapping[str, Any] = own[0].metrics["trivial"]
+            rows = [_row(run, sizes.get(run.model)) for run in own]
+            rows += [
+                {
+                    "name": name.replace("_", " "),
+                    "kind": "trivial",
+                    "scores": scores,
+                    "size": None,
+                    "interval": None,
+                }
+                for name, scores in trivial.items()
+            ]
+            unit = "pairs" if task == "change" else "images"
+            shown = {
+                m: name for m, name in METRICS.items() if any(r["scores"].get(m) is not None for r in rows)
+            }
+            split = own[0].metrics["split"]
+            tasks.append({"title": title, "split": split, "rows": rows, "unit": unit, "metrics": shown})
+    return tasks
+
+
+def _row(run: pictures.Run, size: dict[str, Any] | None) -> dict[str, Any]:
+    scores = {**run.metrics, "change_f1": (run.metrics.get("post_classification") or {}).get("f1")}
+    interval = run.metrics.get("f1_interval", [None])
+    known = interval if None not in interval else None
+    return {"name": run.model, "kind": "model", "scores": scores, "size": size, "interval": known}
+
+
+def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pairs of runs, those that differ most surely first."""
+    return table.sort_values(["task", "p", "first", "second"]).head(40).to_dict("records")

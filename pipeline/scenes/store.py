@@ -1,0 +1,191 @@
+"""A site's folder of fetched pixels: one GeoTIFF a scene and pixel size, each with its checksum."""
+
+import hashlib
+import json
+import re
+import shutil
+import threading
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import rasterio.crs
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from pipeline.core.files import replacing, sha256
+from pipeline.geo import gdal
+
+SUMS = "SHA256SUMS"
+OWN = {SUMS, "ORIGIN", "scenes.parquet"}
+"""Files of the folder that are no pixels."""
+Shift = tuple[float, float]
+"""Metres east and north by which a scene was read elsewhere, because its content lies there."""
+MASK = "SCL"
+
+
+def name_of(scene_id: str, part: str, shift: Shift = (0.0, 0.0)) -> str:
+    """File name of a scene's mask (`SCL`) or of its bands at a pixel size (`10m`).
+
+    The id comes from a provider: nothing in it may lead out of the folder.
+    """
+    moved = f"_{shift[0]:+.2f}{shift[1]:+.2f}" if any(shift) else ""
+    return f"{quote(scene_id, safe='')[:200]}_{part}{moved}.tif"
+
+
+class Kept:
+    """A site's folder. A file counts only with a matching line in SHA256SUMS, which is appended
+    after the file has its final name; so a kill leaves at most a file that is fetched again.
+
+    May be used by several threads at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.used: set[str] = set()
+        self.sums = read_sums(folder)
+        self.lock = threading.Lock()
+        self.digests: dict[str, str] = {}
+
+    @classmethod
+    def prepared(cls, folder: Path, pixels_print: str) -> "Kept":
+        """The folder for these pixels; files of another source, grid or set of bands go."""
+        origin = folder / "ORIGIN"
+        if not origin.is_file() or origin.read_text() != pixels_print:
+            # The list of scenes stays: it says which to fetch again.
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.name != "scenes.parquet":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(origin) as temporary:
+                temporary.write_text(pixels_print)
+        return cls(folder)
+
+    def rows(self, print_name: str, print_value: str) -> pd.DataFrame | None:
+        """The site's table of scenes where it was made from the inputs of this fingerprint."""
+        path = self.folder / "scenes.parquet"
+        try:
+            written = json.loads(pq.read_schema(path).metadata[b"PANDAS_ATTRS"])
+        except (OSError, KeyError, ValueError):
+            return None
+        if written.get(print_name) != print_value:
+            return None
+        table = pd.read_parquet(path)
+        table.attrs = written
+        return table
+
+    def is_whole(self, whole_print: str) -> bool:
+        """Whether the site's table is of these inputs and all its files are there and sound."""
+        table = self.rows("fingerprint", whole_print)
+        if table is None:
+            return False
+        return table.attrs["files"] == sorted(self.sums) and all(map(self._is_sound, self.sums))
+
+    def has(self, name: str) -> bool:
+        """Whether a file is kept already; also notes that this choice needs it."""
+        self.used.add(name)
+        return self._is_sound(name)
+
+    def _is_sound(self, name: str) -> bool:
+        path = self.folder / name
+        return name in self.sums and path.is_file() and sha256(path) == self.sums[name]
+
+    def names(self, scene_id: str, part: str) -> list[str]:
+        """Kept files of a scene whose part fits the regular expression `part`: of those that this
+        run has asked for, if any. A killed run may have left the scene in another shift as well."""
+        stem = re.escape(name_of(scene_id, "").removesuffix(".tif"))
+        return [
+            n
+            for n in sorted(self.used & set(self.sums) or self.sums)
+            if re.fullmatch(rf"{stem}{part}(_[+-].*)?\.tif", n)
+        ]
+
+    def bands(self, scene_id: str) -> list[str]:
+        """The files with a scene's bands."""
+        return self.names(scene_id, r"[\d.]+m")
+
+    def mask(self, scene_id: str) -> str | None:
+        """The file with a scene's classes; None for sources without."""
+        return next(iter(self.names(scene_id, MASK)), None)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget files that turned out not to be wanted."""
+        for name in names:
+            self.used.discard(name)
+            self.sums.pop(name, None)
+            (self.folder / name).unlink(missing_ok=True)
+
+    def read(self, name: str) -> NDArray[Any]:
+        with gdal.opened(self.folder / name) as file:
+            return file.read()
+
+    def described(self, name: str) -> tuple[list[str], NDArray[Any]]:
+        """Band names and (band, y, x) pixels."""
+        with gdal.opened(self.folder / name) as file:
+            return list(file.descriptions), file.read()
+
+    def write(self, name: str, pixels: NDArray[Any], area: GeoBox, bands: Sequence[str]) -> None:
+        """Keep (band, y, x) pixels as a GeoTIFF."""
+        path = self.folder / name
+        profile = {
+            "driver": "GTiff", "count": len(pixels), "dtype": pixels.dtype, "nodata": 0,
+            "height": area.height, "width": area.width, "crs": _crs(str(area.crs)),
+            "transform": area.transform, "interleave": "band", "compress": "zstd",
+            "zstd_level": 1, "predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256,
+        }  # fmt: skip
+        with replacing(path) as temporary:
+            with gdal.opened(temporary, "w", **profile) as file:
+                file.write(pixels)
+                file.descriptions = tuple(bands)
+            digest = sha256(temporary)
+        self.digests[name] = digest_of(bands, pixels)
+        with self.lock:
+            with (self.folder / SUMS).open("a") as sums:
+                sums.write(f"{digest}  {name}\n")
+            self.sums[name] = digest
+
+    def checksum(self, scene_id: str) -> str:
+        """SHA-256 of a scene's kept pixels, whatever the file format makes of them."""
+        mask = self.mask(scene_id)
+        names = [*([mask] if mask else []), *self.bands(scene_id)]
+        return hashlib.sha256("".join(map(self._digest, names)).encode()).hexdigest()
+
+    def _digest(self, name: str) -> str:
+        if name not in self.digests:
+            self.digests[name] = digest_of(*self.described(name))
+        return self.digests[name]
+
+    def forget_others(self) -> None:
+        """Remove files of an earlier choice, and write the sums in order of name."""
+        self.sums = {name: self.sums[name] for name in sorted(self.used)}
+        for path in self.folder.iterdir():
+            if path.name not in {*self.sums, *OWN}:
+                path.unlink()
+        with replacing(self.folder / SUMS) as temporary:
+            temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in self.sums.items()))
+
+
+@lru_cache(maxsize=64)
+def _crs(text: str) -> Any:
+    """PROJ takes a millisecond to look a CRS up, and a site's files all have the same."""
+    return rasterio.crs.CRS.from_user_input(text)
+
+
+def digest_of(bands: Sequence[str], pixels: NDArray[Any]) -> str:
+    """SHA-256 of (band, y, x) pixels with their bands' names, type and shape."""
+    digest = hashlib.sha256(f"{list(bands)} {pixels.dtype.str} {pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """File name to SHA-256; the last line of a file wins and a torn last line is no line."""
+    path = folder / SUMS
+    lines = path.read_text().splitlines() if path.is_file() else []
+    pairs = (line.split("  ", 1) for line in lines)
+    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2 and len(pair[0]) == 64}

@@ -1,0 +1,222 @@
+"""Mine lists as users bring them: any vector format or CSV, read into one set of columns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.recipe import Join, Sites
+from pipeline.sites import countries, gadm, published
+
+COLUMNS = ("name", "country", "commodity", "production", "status", "equipment", "production_start")
+"""What a mine list may say of a mine; every list ends up with all of these, empty where silent."""
+
+KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
+    # In order of preference: Maus et al. v1/v2, Jasansky et al., then common names.
+    "name": ("facility_name", "name", "mine_name", "site_name", "tile_id"),
+    "country": ("ISO3_CODE", "GID_0", "iso_a3", "iso3", "COUNTRY_NAME", "country"),
+    "commodity": ("primary_commodity", "commodity", "commodities_products"),
+    "production": ("production", "production_type", "minetype1"),
+    "status": ("activity_status", "status"),
+    "equipment": ("facility_equipment", "equipment"),
+    "production_start": ("production_start",),
+}
+LON = ("lon", "longitude", "x")
+LAT = ("lat", "latitude", "y")
+SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".parquet", ".geoparquet", ".csv")
+
+
+@dataclass(frozen=True)
+class MineList:
+    """Mines in EPSG:4326 with `COLUMNS`, and the rows (1-based) whose geometry was repaired."""
+
+    mines: gpd.GeoDataFrame
+    repaired: tuple[int, ...]
+
+
+def read(benchmark: Benchmark, sites: Sites) -> MineList:
+    """The recipe's mine list, joined with its second list where it names one."""
+    found = _read_named(benchmark, sites.mines, sites.layer, sites.columns, sites.gadm)
+    if sites.join is None:
+        return found
+    second = sites.join
+    facilities = _read_named(benchmark, second.file, second.layer, second.columns, sites.gadm)
+    return MineList(join_nearest(found.mines, facilities.mines, sites.join), found.repaired)
+
+
+def _read_named(
+    benchmark: Benchmark, name: str, layer: str | None, columns: dict[str, str], with_gadm: bool
+) -> MineList:
+    """A published list by its name, or a file."""
+    areas = benchmark.mines / "gadm" if with_gadm else None
+    if name not in published.LISTS:
+        return read_file(_find(benchmark, name), layer, columns, areas)
+    entry = published.LISTS[name]
+    path = published.find(name, benchmark.mines)
+    known = {ours: theirs for ours, theirs in entry.columns.items() if ours not in columns}
+    return read_file(path, layer or _if_there(path, entry.layer), {**known, **columns}, areas)
+
+
+def _if_there(path: Path, layer: str | None) -> str | None:
+    """A list's usual layer; none where the file has another one only, or lets the reader ask."""
+    names = [str(name) for name, _ in pyogrio.list_layers(path)] if layer else []
+    return layer if layer in names else None
+
+
+def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Path | None = None) -> MineList:
+    """One mine list. InputError names the file and the row or column, and the mend. `areas` is a
+    folder of GADM files, for rows that have no geometry."""
+    if unknown := set(columns) - {*COLUMNS, "lon", "lat"}:
+        raise InputError(
+            f"sites.columns: '{sorted(unknown)[0]}' is not one of {', '.join(COLUMNS)}, lon, lat."
+        )
+    table = _open(path, layer, columns)
+    if table.empty:
+        raise InputError(f"{path} lists no mines: it has columns but no rows.")
+    if table.crs is None:
+        raise InputError(f"{path} does not say its CRS: save it again with one, such as EPSG:4326.")
+    if areas is not None:
+        table = gadm.fill(table, areas, path)
+    _check_geometry(table, path)
+    repaired = tuple(int(row) + 1 for row in np.flatnonzero(~table.geometry.is_valid.to_numpy()))
+    table = table.set_geometry(shapely.make_valid(table.geometry.to_numpy())).set_crs(
+        table.crs, allow_override=True
+    )
+    table = table.to_crs(4326)
+    _check_range(table, path)
+    mines = _rename(table, columns, path)
+    mines["country"] = countries.complete(mines["country"], mines.geometry)
+    return MineList(mines, repaired)
+
+
+def join_nearest(mines: gpd.GeoDataFrame, facilities: gpd.GeoDataFrame, join: Join) -> gpd.GeoDataFrame:
+    """Fill a mine's empty attributes from the nearest facility within the join's distance."""
+    from pipeline.geo.geodesy import distance_m, near_pairs
+
+    everything = [*mines.geometry, *facilities.geometry]
+    nearest: dict[int, tuple[float, int]] = {}
+    for i, j in near_pairs(everything, join.max_distance_m):
+        if i < len(mines) <= j:
+            candidate = (distance_m(everything[i], everything[j]), j - len(mines))
+            nearest[i] = min(nearest.get(i, candidate), candidate)
+    joined = mines.copy()
+    for i, (_, facility) in nearest.items():
+        for column in COLUMNS:
+            # A facility's own name says more of a mine than a polygon's number does.
+            if column == "name" or pd.isna(joined[column].iloc[i]):
+                value = facilities[column].iloc[facility]
+                if not pd.isna(value):
+                    joined.iloc[i, joined.columns.get_loc(column)] = value
+    return joined
+
+
+def choose_layer(path: Path, layer: str | None) -> str | None:
+    """The layer to read; InputError names the layers where a choice is needed or wrong."""
+    if path.suffix.lower() in {".csv", ".parquet", ".geoparquet"}:
+        return None
+    try:
+        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
+    except Exception:
+        raise InputError(f"{path} cannot be read as a mine list: is it {path.suffix} at all?") from None
+    if layer is None and len(layers) > 1:
+        raise InputError(f"{path} has several layers; name one with layer: {', '.join(layers)}.")
+    if layer is not None and layer not in layers:
+        raise InputError(f"{path} has no layer '{layer}'; it has {', '.join(layers)}.")
+    return layer or layers[0]
+
+
+def _find(benchmark: Benchmark, name: str) -> Path:
+    for path in (benchmark.mines / name, benchmark.root / name):
+        if path.is_file():
+            return path
+    names = ", ".join(published.LISTS)
+    raise InputError(
+        f"{benchmark.recipe}: there is no mine list {benchmark.mines / name} or {name}; lists known by "
+        f"name are {names}."
+    )
+
+
+def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoDataFrame:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: mine lists may be {', '.join(SUFFIXES)}, not '{suffix}'.")
+    layer = choose_layer(path, layer)
+    try:
+        if suffix == ".csv":
+            return _points(pd.read_csv(path), path, columns)
+        if suffix.endswith("parquet"):
+            return gpd.read_parquet(path)
+        return gpd.read_file(path, layer=layer)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as a mine list: {reason.rstrip('.')}.") from None
+
+
+def _points(table: pd.DataFrame, path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
+    lon, lat = _column(table, "lon", LON, columns, path), _column(table, "lat", LAT, columns, path)
+    if lon is None or lat is None:
+        raise InputError(f"{path} has no columns lon and lat: name them in sites.columns.")
+    numbers = table[[lon, lat]].apply(pd.to_numeric, errors="coerce")
+    if (bad := numbers.isna().any(axis=1)).any():
+        row = int(np.flatnonzero(bad.to_numpy())[0])
+        raise InputError(f"{path} row {row + 1}: {lon} and {lat} must both be numbers.")
+    points = gpd.points_from_xy(numbers[lon], numbers[lat])
+    return gpd.GeoDataFrame(table.drop(columns=[lon, lat]), geometry=points, crs=4326)
+
+
+def _column(
+    table: pd.DataFrame, ours: str, known: tuple[str, ...], columns: dict[str, str], path: Path
+) -> str | None:
+    """The list's own name of our column: by the recipe's mapping, else by the names we know."""
+    if ours in columns:
+        if columns[ours] not in table.columns:
+            raise InputError(f"{path} has no column '{columns[ours]}' (sites.columns.{ours}).")
+        return columns[ours]
+    by_lower = {str(column).lower(): str(column) for column in table.columns}
+    return next((by_lower[name.lower()] for name in known if name.lower() in by_lower), None)
+
+
+def _rename(table: gpd.GeoDataFrame, columns: dict[str, str], path: Path) -> gpd.GeoDataFrame:
+    mines = gpd.GeoDataFrame(geometry=table.geometry.to_numpy(), crs=table.crs)
+    for ours in COLUMNS:
+        theirs = _column(table, ours, KNOWN_COLUMNS[ours], columns, path)
+        values = table[theirs] if theirs else pd.Series([None] * len(table))
+        if ours == "production_start":
+            mines[ours] = pd.to_numeric(values, errors="coerce").astype("Float64").to_numpy()
+        else:
+            mines[ours] = [None if pd.isna(value) else str(value) for value in values]
+    return mines
+
+
+def _check_geometry(table: gpd.GeoDataFrame, path: Path) -> None:
+    empty = np.flatnonzero((table.geometry.isna() | table.geometry.is_empty).to_numpy())
+    if len(empty):
+        raise InputError(f"{path} row {empty[0] + 1} has no geometry: give it one or remove the row.")
+
+
+def _check_range(table: gpd.GeoDataFrame, path: Path) -> None:
+    """Refuse coordinates off the globe. Longitudes to 360 pass: lists may count on past 180."""
+    bounds = table.geometry.bounds
+    swapped = bounds["maxy"].gt(90) | bounds["miny"].lt(-90)
+    if (bad := np.flatnonzero((swapped & bounds["maxx"].le(90) & bounds["minx"].ge(-90)).to_numpy())).size:
+        raise InputError(
+            f"{path} row {bad[0] + 1}: latitude {bounds['maxy'].iloc[bad[0]]:g} is out of range; "
+            "longitude and latitude look swapped."
+        )
+    outside = swapped | bounds["maxx"].gt(360) | bounds["minx"].lt(-180) | ~np.isfinite(bounds).all(axis=1)
+    if (bad := np.flatnonzero(outside.to_numpy())).size:
+        raise InputError(
+            f"{path} row {bad[0] + 1}: coordinates are out of range; they must be degrees of "
+            "longitude and latitude once in EPSG:4326."
+        )
+    beyond = bounds["maxy"].gt(84) | bounds["miny"].lt(-80)
+    if (bad := np.flatnonzero(beyond.to_numpy())).size:
+        raise InputError(f"{path} row {bad[0] + 1}: UTM ends at 84°N and 80°S; remove the row.")

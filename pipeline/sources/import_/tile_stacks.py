@@ -1,0 +1,44 @@
+"""Tiles without a place, one below the other: how they share a cube."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.core.errors import InputError
+
+TILES = 64
+"""Tiles of one stack: 25 MB of RGB pairs of 256 x 256."""
+
+
+def chunked(names: Sequence[str], size: int = TILES) -> list[tuple[str, ...]]:
+    """Names in groups of at most `size`."""
+    return [tuple(names[start : start + size]) for start in range(0, len(names), size)]
+
+
+def picture(content: bytes | Path, name: str, mode: str) -> NDArray[np.uint8]:
+    """A picture file as (band, y, x), or (y, x) with mode L. InputError names it."""
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
+            pixels = np.asarray(opened.convert(mode))
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise InputError(f"{name} is not a picture that can be read: {str(error).splitlines()[0]}.") from None
+    return pixels if mode == "L" else np.moveaxis(pixels, -1, 0)
+
+
+def stacked(tiles: Iterable[NDArray[np.uint8]], names: Sequence[str], side: int) -> NDArray[np.uint8]:
+    """Tiles (..., y, x) one below the other. InputError names one of another size."""
+    found = []
+    for tile, name in zip(tiles, names, strict=True):
+        if tile.shape[-2:] != (side, side):
+            raise InputError(f"{name} is {tile.shape[-2]} x {tile.shape[-1]} pixels, not {side} x {side}.")
+        found.append(tile)
+    return np.concatenate(found, axis=-2)
+
+
+def binary(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A mask with any number for the class as 0 and 1."""
+    return (mask > 0).astype(np.uint8)

@@ -1,0 +1,261 @@
+"""Sentinel-2 L2A from a STAC API, or from a static catalog such as the synthetic archive."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import numpy as np
+import pystac
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pystac_client import Client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from rasterio.enums import Resampling
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.core import web
+from pipeline.core.errors import InputError, MinebenchError, WorkError
+from pipeline.geo import raster
+from pipeline.geo.remote import Signer
+from pipeline.recipe import Stac
+from pipeline.sensors import sentinel2
+from pipeline.sources.protocol import Asset, Scene, Source
+from pipeline.sources.stac import signing
+
+PAGE = 250
+"""Items asked for at a time."""
+
+
+class StacSource:
+    """See `pipeline.sources.protocol.Source`."""
+
+    mask_band: str | None = "SCL"
+
+    def __init__(self, options: Stac, label: str) -> None:
+        self.options = options
+        self.label = label
+        self.keys = {**sentinel2.ASSETS, **options.assets, "SCL": options.mask}
+        self.is_remote = raster.is_remote(options.href)
+        self.parallel = options.parallel if self.is_remote else 1
+        self.signers: dict[str, Signer] = {}
+
+    def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+        items = self._api(area, start, end) if self.is_remote else _static(self.options.href)
+        scenes = [
+            self._scene(item, area)
+            for item in items
+            if item.datetime is not None
+            and start <= item.datetime.date() < end
+            and (not self.options.collections or item.collection_id in self.options.collections)
+            and (item.geometry is None or shapely.geometry.shape(item.geometry).intersects(area))
+        ]
+        return sorted(scenes, key=lambda scene: (scene.time, scene.id))
+
+    def find(self, href: str) -> Scene:
+        if self.is_remote:
+            content = web.get_json(href, parallel=self.parallel)
+            return self._scene(_item(content, href))
+        path = Path(self.options.href).parent / href
+        try:
+            return self._scene(pystac.Item.from_file(str(path)))
+        except (OSError, ValueError, KeyError, pystac.STACError) as error:
+            raise WorkError(f"{path} cannot be read: {error}.") from None
+
+    def native(self, scene: Scene, band: str) -> GeoBox:
+        asset = self._asset(scene, band)
+        return asset.grid or self._grid_of(scene, asset)
+
+    def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        if len(bands) == 1:
+            return self._read(scene, bands[0], grid)[np.newaxis]
+        return np.stack([self._read(scene, band, grid) for band in bands])
+
+    def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
+        # A request for a file's head, and about one for each 16 MiB or row of blocks beyond it.
+        blocks = -(-grid.height // 1024)
+        return len(bands) * (1 + blocks) if self.is_remote else 0
+
+    def _read(self, scene: Scene, band: str, grid: GeoBox) -> NDArray[Any]:
+        is_mask = band == self.mask_band
+        asset = self._asset(scene, band)
+        resampling = Resampling.nearest if is_mask else Resampling.bilinear
+        signer = self._signer(scene)
+        pixels = raster.read(asset.href, asset.index, grid, resampling, 0, signer, self.parallel)
+        return pixels if is_mask else sentinel2.without_offset(pixels, scene.offset)
+
+    def _asset(self, scene: Scene, band: str) -> Asset:
+        if band not in scene.assets:
+            raise InputError(
+                f"sensor.bands: scene {scene.id} has no band {band}; name its asset in source.assets."
+            )
+        return scene.assets[band]
+
+    def _grid_of(self, scene: Scene, asset: Asset) -> GeoBox:
+        """The grid of a file that its item does not describe."""
+        with raster.opened(asset.href, self._signer(scene), self.parallel) as file:
+            return raster.grid_of(file)
+
+    def _signer(self, scene: Scene) -> Signer:
+        return self.signers.setdefault(scene.collection, signing.signer(self.options, scene.collection))
+
+    def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
+        properties = item.properties
+        # Planetary Computer names assets by band, Earth Search by colour.
+        found = {band: item.assets.get(key) or item.assets.get(band) for band, key in self.keys.items()}
+        try:
+            assets = {band: _described(item, asset) for band, asset in found.items() if asset}
+        except (TypeError, ValueError, KeyError, IndexError):
+            raise WorkError(f"Item {item.id} describes its grid wrongly (proj:transform).") from None
+        if item.datetime is None:
+            raise WorkError(f"Item {item.id} has no datetime.")
+        cover = properties.get("eo:cloud_cover")
+        return Scene(
+            id=item.id,
+            time=item.datetime,
+            assets=assets,
+            source=self.label,
+            level="L1C" if "l1c" in (item.collection_id or "") else "L2A",
+            cloud_cover=float(cover) if isinstance(cover, int | float) else None,
+            baseline=str(properties.get("s2:processing_baseline", "")),
+            offset=sentinel2.offset(properties),
+            href=self._href(item),
+            collection=item.collection_id or "",
+            flaw=self._flaw(item, assets, area),
+        )
+
+    def _href(self, item: pystac.Item) -> str:
+        """Where the item is: its address, or its path from the static catalog."""
+        href = item.get_self_href() or ""
+        if self.is_remote:
+            return urlsplit(href)._replace(query="", fragment="").geturl()
+        return Path(os.path.relpath(href, Path(self.options.href).parent)).as_posix()
+
+    def _flaw(self, item: pystac.Item, assets: dict[str, Asset], area: BaseGeometry | None) -> str:
+        """Why the scene must not be used: what it says of itself contradicts itself or leads away."""
+        if item.geometry is None:
+            return "the item has no geometry"
+        for band, asset in assets.items():
+            if reason := self._leads_away(asset.href):
+                return f"the address of {band} {reason}"
+        grids = {asset.grid for asset in assets.values()} - {None}
+        if area is not None and not all(_touches(grid, area) for grid in grids):
+            return "its geometry touches the site and its pixels' grid does not"
+        return ""
+
+    def _leads_away(self, href: str) -> str:
+        """Why an asset's address is not followed; empty where it is."""
+        if ".." in PurePosixPath(urlsplit(href).path).parts:
+            return "has '..' in its path"
+        if self.is_remote:
+            return "" if raster.is_remote(href) else f"is no web address ({href.split('://')[0][:20]})"
+        inside = Path(href).resolve().is_relative_to(Path(self.options.href).resolve().parent)
+        return "" if inside else "leads out of the catalog's folder"
+
+    def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
+        try:
+            search = _client(self.options.href, self.parallel).search(
+                collections=list(self.options.collections) or None,
+                intersects=shapely.geometry.mapping(area),
+                datetime=f"{start}T00:00:00Z/{end}T00:00:00Z",
+                limit=PAGE,
+            )
+            seen: set[str] = set()
+            for page in search.pages_as_dicts():
+                found = {str(feature.get("id")) for feature in page["features"]}
+                if found & seen:
+                    raise WorkError(f"{self.options.href} sends the same page of items again.")
+                seen |= found
+                for feature in page["features"]:
+                    yield _item(feature, self.options.href)
+        except MinebenchError:
+            raise
+        except (APIError, KeyError, TypeError, AttributeError, ValueError, pystac.STACError) as error:
+            text = web.redacted(str(error))[:200].rstrip(".")
+            raise WorkError(f"{self.options.href} does not answer as a STAC API: {text}.") from None
+
+
+class _Wire(StacApiIO):
+    """pystac-client's requests, sent the pipeline's way."""
+
+    def __init__(self, parallel: int) -> None:
+        super().__init__(max_retries=None)
+        self.parallel = parallel
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        body, method = None, method or "GET"
+        headers = {"Accept": "application/geo+json, application/json", **(headers or {})}
+        if method == "POST":
+            body, headers["Content-Type"] = json.dumps(parameters), "application/json"
+        elif parameters:
+            href = f"{href}{'&' if '?' in href else '?'}{urlencode(parameters)}"
+        options: dict[str, Any] = {"method": method, "headers": headers, "body": body}
+        answer = web.get(href, limit=web.LARGEST_LISTING, parallel=self.parallel, **options)
+        web.decoded(answer, href)
+        return answer.content.decode()
+
+
+@lru_cache(maxsize=4)
+def _client(href: str, parallel: int) -> Client:
+    return Client.open(href, stac_io=_Wire(parallel))
+
+
+def _item(content: Any, href: str) -> pystac.Item:
+    try:
+        return pystac.Item.from_dict(content)
+    except Exception as error:
+        name = content.get("id") if isinstance(content, dict) else None
+        raise WorkError(f"{href}: item {name} is not a STAC item ({type(error).__name__}).") from None
+
+
+@lru_cache(maxsize=4)
+def _static(href: str) -> tuple[pystac.Item, ...]:
+    """All items of a static catalog, read once in a process; stages are separate processes."""
+    if not Path(href).is_file():
+        raise WorkError(f"There is no catalog at {href}: run `minebench archive`, or mend source.href.")
+    try:
+        catalog = pystac.Catalog.from_file(href)
+        return tuple(catalog.get_items(recursive=True))
+    except Exception as error:
+        raise WorkError(f"{href} cannot be read as a STAC catalog: {str(error)[:200].rstrip('.')}.") from None
+
+
+def _described(item: pystac.Item, asset: pystac.Asset) -> Asset:
+    """An asset with its grid by the projection extension, its own fields before the item's."""
+    fields = {**item.properties, **asset.extra_fields}
+    code = fields.get("proj:code") or (f"EPSG:{fields['proj:epsg']}" if fields.get("proj:epsg") else None)
+    shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
+    grid = GeoBox(tuple(shape), Affine(*transform[:6]), code) if code and shape and transform else None
+    # As written where it climbs: making it absolute would hide the climbing.
+    climbs = ".." in PurePosixPath(urlsplit(asset.href).path).parts
+    return Asset(asset.href if climbs else asset.get_absolute_href() or asset.href, grid)
+
+
+def _touches(grid: GeoBox, area: BaseGeometry) -> bool:
+    """Whether a grid's outline touches an area (EPSG:4326), by their boxes with some play."""
+    try:
+        left, bottom, right, top = grid.geographic_extent.boundingbox.bbox
+    except Exception:
+        return False
+    if right - left > 180:
+        return True
+    return shapely.box(left, bottom, right, top).buffer(0.01).intersects(shapely.envelope(area)) or any(
+        shapely.box(left + turn, bottom, right + turn, top).buffer(0.01).intersects(area)
+        for turn in (-360, 360)
+    )
+
+
+_conforms: type[Source] = StacSource
