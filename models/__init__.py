@@ -1,10 +1,9 @@
 """Models, training and evaluation on a minebench benchmark.
 
-This package reads only what a benchmark publishes (Parquet indices and Zarr cubes) and never
-imports `pipeline`, so a machine that only trains needs no geospatial stack.
+This package reads only what a benchmark publishes (Parquet indices and Zarr cubes). Of `pipeline` it
+imports `pipeline.core` alone, so a machine that only trains needs no geospatial library.
 
-The registry is imported when it is first asked for: the pipeline takes its errors and files from
-here, and a stage that trains nothing need not wait for torch.
+The registry is imported when it is first asked for: what trains nothing need not wait for torch.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -19,6 +19,8 @@ class Model(nn.Module):
     """A network from images (N, C, H, W) to logits (N, 1, H, W)."""
 
     in_channels: int
+    version: ClassVar[int] = 1
+    """Of the architecture: raised when the same settings and data train other weights."""
     smallest: ClassVar[int] = 16
     """Shortest side of an image, pixels."""
     multiple: ClassVar[int] = 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.masks import UNKNOWN
+from pipeline.core.masks import UNKNOWN, bits
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def consistency_counts(
     if pred.shape != true.shape:
         raise ValueError(f"pred is {pred.shape} and true is {true.shape}")
     dates = len(pred)
-    p, g = (_packed(masks.reshape(dates, -1)) for masks in (pred, true))
+    p, g = (bits(masks.reshape(dates, -1).astype(bool, copy=False)) for masks in (pred, true))
     shared, union = np.zeros((2, dates, dates), np.int64)
     for start in range(0, p.shape[1], BLOCK):
         own, drawn = p[:, start : start + BLOCK], g[:, start : start + BLOCK]
@@ -104,12 +104,6 @@ def consistency_counts(
 
 BLOCK = 8192
 """Words of 64 pixels of a date that are counted at a time."""
-
-
-def _packed(masks: NDArray[Any]) -> NDArray[np.uint64]:
-    """Boolean masks (T, N) as words (T, N / 64); what fills up the last one is 0."""
-    packed = np.packbits(masks.astype(bool, copy=False), axis=1)
-    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -1,23 +1,20 @@
-"""The `minebench` command: one command a stage, thin over the module of the same name."""
+"""The `minebench` command: one command a stage, thin over what `pipeline.stages` names."""
 
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from pipeline.core import layout
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.layout import Benchmark
-from pipeline.core.web import redacted
+from pipeline.core.redaction import redacted
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="From a list of mines to a change-detection benchmark, and to measured baselines.",
@@ -94,6 +91,8 @@ def _log_to(log: Path) -> None:
 
 def _params() -> dict[str, Any]:
     """params.yaml of the folder we run in."""
+    import yaml
+
     path = Path("params.yaml")
     if not path.is_file():
         raise InputError("There is no params.yaml here: run minebench from the repository root.")
@@ -106,25 +105,36 @@ def _params() -> dict[str, Any]:
     return params
 
 
-def _by_site(
-    stage: str, name: str | None, scheduler: str | None, build: Callable[..., int], done: str
-) -> None:
-    """Run a stage that works site by site, and say in a line what it did."""
+def _spread(scheduler: str | None) -> Any:
+    """How params.yaml and the command's words want the work to be spread."""
+    from pipeline.core.runner import Spread
+
+    return Spread(int(_params().get("workers", 2)), scheduler)
+
+
+def _by_site(stage: str, name: str | None, scheduler: str | None, **options: Any) -> Any:
+    """Run a stage that works site by site; returns what it says of the run."""
+    from pipeline import stages
+
     benchmark, loaded = _begin(stage, name)
-    count = build(benchmark, loaded, int(_params().get("workers", 2)), scheduler)
-    print(f"{stage}: {done.format(count)}")
+    return stages.named(stage).load()(benchmark, loaded, _spread(scheduler), **options)
+
+
+def _whole(stage: str, name: str | None) -> Any:
+    """Run a stage over the benchmark as a whole; returns what it gives."""
+    from pipeline import stages
+
+    benchmark, loaded = _begin(stage, name)
+    return stages.named(stage).load()(benchmark, loaded)
 
 
 @app.command()
 def sites(
     benchmark: Name = None,
-    plan: Annotated[bool, typer.Option(help="Also say what fetching would take.")] = False,
+    plan: Annotated[bool, typer.Option(help="Also print what fetching would take.")] = False,
 ) -> None:
     """Read the mine list and lay out the sites."""
-    from pipeline.sites import lay_out as stage
-
-    where, loaded = _begin("sites", benchmark)
-    table = stage.build(where, loaded)
+    table = _whole("sites", benchmark)
     repaired = table.site_id[table.repaired].tolist()
     print(
         f"sites: {len(table)} sites from {table.mines.sum()} listed shapes of {table.area_km2.sum():.1f} km²"
@@ -133,16 +143,17 @@ def sites(
         print(f"sites: repaired invalid geometry in {', '.join(repaired)}")
     if plan:
         from pipeline.scenes.plan import make
+        from pipeline.sites import site
 
-        print(f"plan: {make(where, loaded, table) or 'the source is synthetic: nothing is fetched'}")
+        where, loaded = _begin("sites", benchmark)
+        found = make(where, loaded, site.listed(table, loaded))
+        print(f"plan: {found or 'the source is synthetic: nothing is fetched'}")
 
 
 @app.command()
 def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make the synthetic archive, where the recipe's source is synthetic."""
-    from pipeline.archive import make as stage
-
-    _by_site("archive", benchmark, scheduler, stage.build, "made {} sites anew")
+    print(f"archive: {_by_site('archive', benchmark, scheduler)} sites to make")
 
 
 @app.command()
@@ -152,43 +163,34 @@ def fetch(
     refresh: Annotated[bool, typer.Option(help="Choose scenes anew, not those listed before.")] = False,
 ) -> None:
     """Find scenes, choose among them, and keep their pixels."""
-    from pipeline.scenes import fetch as stage
-
-    where, loaded = _begin("fetch", benchmark)
-    done = stage.build(where, loaded, int(_params().get("workers", 2)), scheduler, refresh)
-    print(f"fetch: {done}")
+    print(f"fetch: {_by_site('fetch', benchmark, scheduler, refresh=refresh)}")
 
 
 @app.command()
 def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make one image a period, and the sites' cubes."""
-    from pipeline.cubes import compose as stage
-
-    _by_site("compose", benchmark, scheduler, stage.build, "composed {} sites anew")
+    print(f"compose: {_by_site('compose', benchmark, scheduler)} sites to compose")
 
 
 @app.command()
 def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Rasterise dated footprints into the cubes."""
-    from pipeline.cubes import annotate as stage
-
-    _by_site("annotate", benchmark, scheduler, stage.build, "annotated {} sites anew")
+    print(f"annotate: {_by_site('annotate', benchmark, scheduler)} sites to annotate")
 
 
 @app.command()
 def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Index tiles, pairs and splits."""
-    from pipeline.index import tile as stage
-
-    _by_site("tile", benchmark, scheduler, stage.build, "{} tiles")
+    done = _by_site("tile", benchmark, scheduler)
+    print(f"tile: {done.tiles} tiles")
+    if str(done.splits):
+        print(f"tile: {done.splits}")
 
 
 @app.command()
 def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Publish the benchmark as a static STAC catalog."""
-    from pipeline.catalog import root as stage
-
-    _by_site("catalog", benchmark, scheduler, stage.build, "wrote {} sites anew")
+    print(f"catalog: {_by_site('catalog', benchmark, scheduler)} sites to write")
 
 
 @app.command()
@@ -240,10 +242,7 @@ def _score(value: float) -> str:
 @app.command()
 def compare(benchmark: Name = None) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
-    from pipeline.leaderboard import compare as stage
-
-    where, loaded = _begin("compare", benchmark)
-    table = stage.build(where, loaded)
+    table = _whole("compare", benchmark)
     for task, own in table.groupby("task"):
         print(f"compare: {task}: {', '.join(f'{row.run} {_score(row.f1)}' for row in own.itertuples())}")
 
@@ -263,7 +262,7 @@ def predict(
 
     where, loaded = _begin(f"predict-{model}", benchmark)
     folder, done = stage.build(where, loaded, model, split, pairs, fold)
-    print(f"predict: {done} site(s) anew in {folder}")
+    print(f"predict: {done} sites to predict; {folder}")
 
 
 @app.command()
@@ -278,10 +277,7 @@ def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
 @app.command()
 def report(benchmark: Name = None) -> None:
     """Write the report: one HTML file."""
-    from pipeline.report import page as stage
-
-    where, loaded = _begin("report", benchmark)
-    print(f"report: {stage.build(where, loaded)}")
+    print(f"report: {_whole('report', benchmark)}")
 
 
 @app.command()

@@ -5,164 +5,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
-from pipeline.core import periods
+from pipeline import sources
+from pipeline.core import periods, tiles
 from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.core.pair_rules import Rule
+from pipeline.core.parts import Fraction, Month, Part
 from pipeline.core.periods import Period
-
-Month = Annotated[int, Field(ge=1, le=12)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Part(BaseModel):
-    """A part of the recipe: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sensor(Part):
-    """What a pixel holds. `resolution` in metres; `dtype` uint8 makes the cube's array `image`."""
-
-    bands: tuple[str, ...] = Field(min_length=1)
-    resolution: float = Field(gt=0)
-    dtype: Literal["uint16", "uint8"] = "uint16"
-    rgb: tuple[str, str, str]
-    """Bands shown as red, green and blue."""
-    snap: float | None = None
-    """AOI corners lie on multiples of this, metres; the sensor's coarsest band. Default: resolution."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Sensor":
-        if missing := set(self.rgb) - set(self.bands):
-            raise ValueError(f"rgb names {', '.join(sorted(missing))}, which bands does not list")
-        if len(set(self.bands)) != len(self.bands):
-            raise ValueError("bands lists a band twice")
-        if self.snap is not None and (self.snap / self.resolution) % 1:
-            raise ValueError("snap must be a multiple of resolution")
-        return self
-
-
-class Synthetic(Part):
-    """The synthetic archive, made by `minebench archive` for the recipe's sites."""
-
-    name: Literal["synthetic"]
-    seed: int = 0
-    scenes_per_period: int = Field(default=6, ge=1, le=73)
-
-
-class Remote(Part):
-    """What all sources on the web have."""
-
-    parallel: int = Field(default=20, ge=1, le=100)
-    """Requests to one host at a time."""
-
-
-class Stac(Remote):
-    """A STAC API or a static catalog of Sentinel-2 like items."""
-
-    name: Literal["stac"]
-    href: str
-    collections: tuple[str, ...] = ()
-    assets: dict[str, str] = {}
-    """Band name to asset key, where they differ."""
-    mask: str = "scl"
-    """Asset with the scene classification."""
-    sign: str | None = None
-    """Token service that signs the assets' addresses; Planetary Computer's own is known."""
-
-
-class EarthEngine(Remote):
-    """A Google Earth Engine image collection: Sentinel-2, or any other with a band mapping."""
-
-    name: Literal["earthengine"]
-    collection: str = "COPERNICUS/S2_SR_HARMONIZED"
-    bands: dict[str, str] = {}
-    """Band name to the collection's own; Sentinel-2's are known (B02 is B2 there)."""
-    cloud: Literal["scl", "cloud_score_plus", "none"] = "scl"
-    """What tells clear from cloudy; `none`: every pixel with data is clear, as in aerial images."""
-    cloud_score: Fraction = 0.6
-    """Cloud Score+ (cs_cdf) from which a pixel is clear."""
-    level1c: Literal["never", "where_no_l2a", "always"] = "never"
-    """Whether a period without any Level-2A scene takes Level-1C ones (top of atmosphere)."""
-    composite: Literal["here", "server"] = "here"
-    """`server` asks for finished medians (fewer bytes, near but not equal numbers)."""
-    project: str | None = None
-    """Cloud project; default: EARTHENGINE_PROJECT, GOOGLE_CLOUD_PROJECT, or the credentials' own."""
-    service_account_key: Path | None = None
-    """JSON key file; default: what `earthengine authenticate` or gcloud stored."""
-    url: str = "https://earthengine-highvolume.googleapis.com"
-    parallel: int = Field(default=40, ge=1, le=100)
-
-    @model_validator(mode="after")
-    def _check(self) -> "EarthEngine":
-        if self.level1c != "never" and self.cloud != "cloud_score_plus":
-            raise ValueError("level1c needs cloud: cloud_score_plus, because Level-1C has no scene classes")
-        if self.level1c != "never" and self.composite == "server":
-            raise ValueError("level1c and composite: server do not go together")
-        return self
-
-
-class Xyz(Remote):
-    """Web-mercator tiles in dated releases, RGB. A release's date is not the day of its images."""
-
-    name: Literal["xyz"]
-    template: str
-    """Address with {z}, {x}, {y}, {release} and, for a key from the environment, {key}."""
-    releases: dict[str, str] = Field(min_length=1)
-    """Date (YYYY-MM-DD) to the release's name in the address."""
-    zoom: int = Field(ge=0, le=23)
-    attribution: str
-    terms: str
-    """Address of the terms of use."""
-    key_from: str | None = None
-    """Environment variable with the key."""
-    per_second: float = Field(default=10, gt=0)
-    """Most requests a second."""
-    parallel: int = Field(default=4, ge=1, le=16)
-
-    @model_validator(mode="after")
-    def _check(self) -> "Xyz":
-        for place in ("{z}", "{x}", "{y}"):
-            if place not in self.template:
-                raise ValueError(f"template lacks {place}")
-        if ("{key}" in self.template) != (self.key_from is not None):
-            raise ValueError("key_from and {key} in template go together")
-        if not self.template.startswith(("https://", "http://")):
-            raise ValueError("template must be an http(s) address")
-        for day in self.releases:
-            date.fromisoformat(day)
-        return self
-
-
-class Local(Part):
-    """A folder of dated GeoTIFFs. Dates come from `pattern`, a regular expression on the file name
-    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`."""
-
-    name: Literal["local"]
-    path: Path
-    pattern: str | None = None
-    dates: Path | None = None
-    """CSV with columns file and date, and if need be nodata, a line a file."""
-    bands: dict[str, Annotated[int, Field(ge=1)]]
-    """Band name to 1-based band number in the file."""
-    nodata: float | None = None
-    """Overrides the files' own nodata value."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Local":
-        if (self.pattern is None) == (self.dates is None):
-            raise ValueError("give either pattern or dates")
-        return self
-
-
-class Import(Part):
-    """Files that somebody published, as `minebench ingest` found them. Their pixels are taken as they
-    are: nothing is searched, chosen or resampled."""
-
-    name: Literal["import"]
-    layout: Literal["minenetcd256", "oms2cd", "euromine"]
-    path: Path
+from pipeline.sensors import classes, known
+from pipeline.sensors.classes import ClearRule
+from pipeline.sensors.profile import Profile, Sensor
+from pipeline.sources.protocol import Options, Setting
 
 
 class Every(Part):
@@ -238,8 +93,9 @@ class Selection(Part):
     """Of the AOI with at least one clear pixel, for a period to be kept."""
     max_days: int = Field(default=12, ge=1, le=64)
     """Clearest days a composite takes."""
-    clear_classes: tuple[int, ...] = (4, 5, 6, 7)
-    """Scene classes (SCL) taken as clear: vegetation, bare, water, unclassified."""
+    clear_classes: tuple[int | str, ...] = classes.USUALLY_CLEAR
+    """Classes of pixels taken as clear (`pipeline.sensors.classes` has their names); what a sensor calls
+    just clear always is. For Sentinel-2 the numbers of its scene classes (SCL) may stand instead."""
     cloud_margin: int = Field(default=2, ge=0, le=50)
     """Pixels of the mask grown around every unclear one."""
     exclude: tuple[str, ...] = ()
@@ -249,13 +105,28 @@ class Selection(Part):
     min_months_apart: int = Field(default=0, ge=0)
     """Pairs whose images were acquired nearer in time than this are not made."""
 
+    @model_validator(mode="after")
+    def _check(self) -> "Selection":
+        classes.numbers(self.clear_classes)
+        return self
+
+    @property
+    def most_days(self) -> int:
+        """Days that may go into a period's image."""
+        return 1 if self.policy == "least_cloudy" else self.max_days
+
+    @property
+    def clear(self) -> ClearRule:
+        """Which pixels are clear."""
+        return ClearRule(classes.numbers(self.clear_classes), self.cloud_margin)
+
 
 class Join(Part):
     """A second list whose attributes go to the nearest polygon."""
 
     file: str
     layer: str | None = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     max_distance_m: float = Field(default=5000, gt=0)
 
 
@@ -279,7 +150,7 @@ class Sites(Part):
     """File in the benchmark's mines/ folder, a path, or the name of a published list: maus-v1,
     maus-v2, jasansky-2023, jasansky-2024, tang-2023."""
     layer: str | None = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     """Our column (name, country, commodity, ...; for CSV also lon, lat) to the list's own."""
     geometry: Literal["footprint", "extent"] = "footprint"
     """Whether the list's polygons outline mines, or only say where to look."""
@@ -288,10 +159,10 @@ class Sites(Part):
     gadm: bool = False
     """Whether a mine without a geometry becomes its GADM unit, from mines/gadm/gadm41_<ISO3>.gpkg."""
     join: Join | None = None
-    production: dict[str, tuple[str, ...]] = {}
+    production: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Production type to the commodities that count as it, for mines whose list names none."""
     filters: Filters = Filters()
-    per_country: dict[str, Annotated[int, Field(ge=1)]] = {}
+    per_country: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """Country (ISO3) to how many sites, those of the largest footprints; other countries are left out."""
     group_m: float = Field(default=0, ge=0)
     """Mines closer than this become one site."""
@@ -332,6 +203,13 @@ class Tiling(Part):
     beyond: Literal["mirror", "nodata"] = "mirror"
     """What neighbours hold beyond the site's edge: its mirror image, or 0."""
 
+    def corners(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
+        """Upper left corners (y, x) of a site's tiles, row by row."""
+        rows, columns = (
+            tiles.starts(side, self.size, self.stride or self.size, self.edge, self.pad) for side in shape
+        )
+        return [(y0, x0) for y0 in rows for x0 in columns]
+
 
 class Split(Part):
     """Fractions of the sites; close sites stay together.
@@ -351,6 +229,9 @@ class Split(Part):
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the k-fold cross-validation by site in index/folds.parquet."""
     seed: int = 0
+    keep: bool | None = None
+    """Whether sites of the published release stay in their splits, and new ones fill up what is lacking.
+    Without a word: as long as the rule is the one that drew them."""
 
     @model_validator(mode="after")
     def _check(self) -> "Split":
@@ -361,28 +242,65 @@ class Split(Part):
         return self
 
 
+def _source(given: Any) -> Any:
+    """The options of the source that is named. Only its module is imported."""
+    if isinstance(given, Options):
+        return given
+    if not isinstance(given, dict) or "name" not in given:
+        raise ValueError(f"name is missing; choose one of {', '.join(sources.names())}")
+    if given["name"] not in sources.names():
+        raise ValueError(
+            f"name: there is no source '{given['name']}'; choose one of {', '.join(sources.names())}"
+        )
+    try:
+        return sources.options_of(given["name"]).model_validate(given)
+    except ValidationError as error:
+        raise ValueError(_first(error).rstrip(".")) from None
+
+
 class Recipe(Part):
     """A benchmark's recipe. Every part must be there: dvc.yaml names each as a parameter."""
 
     title: str
     sensor: Sensor
-    source: Annotated[Synthetic | Stac | EarthEngine | Xyz | Local | Import, Field(discriminator="name")]
+    source: Annotated[SerializeAsAny[Options], BeforeValidator(_source)]
     periods: Every | Dates | Spans
     selection: Selection
     sites: Sites
     labels: Labels
     tiling: Tiling
-    pairs: Literal["all", "consecutive", "first_last"] | tuple[tuple[str, str], ...]
+    pairs: Rule
     split: Split
     citation: str
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
-        if self.labels.source == "archive" and self.source.name != "synthetic":
+        if self.labels.source == "archive" and not self.source.is_synthetic:
             raise ValueError("labels: source archive needs source: name: synthetic")
-        if (self.labels.source == "import") != (self.source.name == "import"):
+        if (self.labels.source == "import") != self.source.is_published:
             raise ValueError("labels: source import and source: name: import go together")
+        try:
+            profile = self.profile
+        except ValueError as error:
+            raise ValueError(f"sensor.profile: {error}") from None
+        by_number = [c for c in self.selection.clear_classes if isinstance(c, int)]
+        if by_number and not profile.name.startswith("sentinel-2"):
+            raise ValueError(
+                f"selection.clear_classes: {by_number[0]} is a scene class of Sentinel-2, and the sensor is "
+                f"{profile.name}; name the classes, such as water"
+            )
+        self.source.check(self.sensor, profile, self.selection.clear)
         return self
+
+    @property
+    def profile(self) -> Profile:
+        """The sensor: as the recipe names it, or as the source has it."""
+        own = self.sensor.profile
+        return known.named(own) if own else self.source.profile(self.sensor)
+
+    def setting(self, benchmark: Benchmark) -> Setting:
+        """What the source is opened with."""
+        return Setting(benchmark.root, benchmark.data, self.sensor, self.profile, self.selection.clear)
 
 
 def load(path: Path) -> Recipe:

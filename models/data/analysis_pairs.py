@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from models.data.datasets import Pairs, names, read_table
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
+from pipeline.core.tiles import Tile
 
 SETS = ("neighbourhood", "scale", "object_size", "misregistration")
 
@@ -26,22 +27,27 @@ class AnalysisPairs(Pairs):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row: Any = self.pairs.iloc[index]
-        dates = self.dates(row, row)
-        pixels, _ = self.cubes.read(row, dates)
-        if getattr(row, "dy", 0) or getattr(row, "dx", 0):
-            pixels = np.stack([pixels[0], self._moved(row, dates[1])])
+        window = Tile(
+            row.tile_id, row.site_id, "", row.y0, row.x0, row.height, row.width, row.pad_y, row.pad_x
+        )
+        dates = self.dates(window, row)
+        pixels, _ = self.cubes.read(window, dates)
+        shift = getattr(row, "dy", 0), getattr(row, "dx", 0)
+        if any(shift):
+            pixels = np.stack([pixels[0], self._moved(window, dates[1], *shift)])
         scale = int(getattr(row, "scale", 1))
         item = {key: rescaled(image, scale) for key, image in self.scaled(pixels).items()}
-        label = only_region(self.cubes.label(row, row.t1, row.t2), row)
-        around = self.context(row, dates)
+        label = only_region(self.cubes.label(window, row.t1, row.t2), row)
+        around = self.context(window, dates)
         return {**item, "label": torch.from_numpy(label), **around, **names(row), "level": row.level}
 
-    def _moved(self, row: Any, date: int) -> NDArray[Any]:
-        shape = row.height + row.pad_y, row.width + row.pad_x
-        if row.pad_y or row.pad_x:
-            pixels, _ = self.cubes.read(row, [date])
-            return np.roll(pixels[0], (row.dy, row.dx), axis=(1, 2))
-        return self.cubes.window(row.site_id, date, row.y0 - row.dy, row.x0 - row.dx, *shape, "mirror")
+    def _moved(self, window: Tile, date: int, dy: int, dx: int) -> NDArray[Any]:
+        """The image with its content moved by so many pixels down and right."""
+        if window.pad_y or window.pad_x:
+            pixels, _ = self.cubes.read(window, [date])
+            return np.roll(pixels[0], (dy, dx), axis=(1, 2))
+        corner = window.y0 - dy, window.x0 - dx
+        return self.cubes.window(window.site_id, date, *corner, *window.shape, "mirror")
 
 
 def rescaled(image: Tensor, scale: int) -> Tensor:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from models.data.cube_windows import Cubes
 from pipeline.core.files import replacing
 from pipeline.core.progress import progress
+from pipeline.core.tiles import Tile, tiles_of
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +23,9 @@ class CachedCubes(Cubes):
     """Cubes whose tiles of one split are read from data/<benchmark>/cache/<key>/: images.npy (date of a
     tile, band, y, x) and masks.npy (date of a tile, y, x)."""
 
-    def __init__(self, benchmark_dir: Path, tiles: pd.DataFrame) -> None:
+    def __init__(self, benchmark_dir: Path, listed: pd.DataFrame) -> None:
         super().__init__(benchmark_dir)
-        rows: list[Any] = list(tiles.itertuples())
+        rows = tiles_of(listed)
         ends = np.cumsum([0, *(len(self.periods(tile.site_id)) for tile in rows)])
         self.start = {tile.tile_id: int(end) for tile, end in zip(rows, ends[:-1], strict=True)}
         self.count = int(ends[-1])
@@ -33,23 +35,23 @@ class CachedCubes(Cubes):
         self.images = np.load(folder / "images.npy", mmap_mode="r")
         self.masks = np.load(folder / "masks.npy", mmap_mode="r")
 
-    def image_into(self, image: NDArray[Any], tile: Any, date: int) -> None:
+    def image_into(self, image: NDArray[Any], tile: Tile, date: int) -> None:
         image[:] = self.images[self.start[tile.tile_id] + date]
 
-    def mask_into(self, mask: NDArray[np.uint8], tile: Any, date: int) -> None:
+    def mask_into(self, mask: NDArray[np.uint8], tile: Tile, date: int) -> None:
         mask[:] = self.masks[self.start[tile.tile_id] + date]
 
-    def _key(self, rows: list[Any]) -> str:
+    def _key(self, rows: list[Tile]) -> str:
         """Changes with the tiles and with every file of their cubes."""
-        digest = hashlib.sha256(json.dumps([list(row[1:]) for row in rows], default=str).encode())
+        digest = hashlib.sha256(json.dumps([astuple(row) for row in rows], default=str).encode())
         for site in sorted({row.site_id for row in rows}):
             for file in sorted((self.folder / f"{site}.zarr").rglob("*")):
                 held = file.stat()
                 digest.update(f"{file.name} {held.st_size} {held.st_mtime_ns}".encode())
         return digest.hexdigest()[:16]
 
-    def _fill(self, folder: Path, rows: list[Any]) -> None:
-        height, width = shape_of(rows)
+    def _fill(self, folder: Path, rows: list[Tile]) -> None:
+        height, width = rows[0].shape
         pixels = self.cube(rows[0].site_id).pixels
         with replacing(folder) as temporary:
             temporary.mkdir()
@@ -69,19 +71,14 @@ class CachedCubes(Cubes):
         log.info("cached %d tiles in %s", len(rows), folder)
 
 
-def shape_of(rows: list[Any]) -> tuple[int, int]:
-    """Height and width of the tiles with their padding."""
-    return rows[0].height + rows[0].pad_y, rows[0].width + rows[0].pad_x
-
-
 def _array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     return np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
-def size_gb(cubes: Cubes, tiles: pd.DataFrame) -> float:
+def size_gb(cubes: Cubes, listed: pd.DataFrame) -> float:
     """What a cache of these tiles takes."""
-    rows: list[Any] = list(tiles.itertuples())
-    height, width = shape_of(rows)
+    rows = tiles_of(listed)
+    height, width = rows[0].shape
     pixels = cubes.cube(rows[0].site_id).pixels
     each = height * width * (int(np.prod(pixels.shape[1:-2])) * pixels.dtype.itemsize + 1)
     return each * sum(len(cubes.periods(row.site_id)) for row in rows) / 1e9

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.data.shards import Shard
 from pipeline.core.errors import WorkError
 from pipeline.core.masks import UNKNOWN, change_label
+from pipeline.core.tiles import Tile
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Cubes:
     def bands(self, site_id: str) -> list[str]:
         return self.cube(site_id).bands
 
-    def read(self, tile: Any, dates: Sequence[int] | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    def read(self, tile: Tile, dates: Sequence[int] | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Pixels (date, band, y, x) and masks (date, y, x) of a tile, padded by repetition; all
         dates without `dates`.
 
@@ -61,7 +62,7 @@ class Cubes:
         """
         cube = self.cube(tile.site_id)
         dates = range(len(cube.periods)) if dates is None else dates
-        height, width = tile.height + tile.pad_y, tile.width + tile.pad_x
+        height, width = tile.shape
         pixels = np.empty((len(dates), *cube.pixels.shape[1:-2], height, width), cube.pixels.dtype)
         masks = np.empty((len(dates), height, width), np.uint8)
         for date, image, mask in zip(dates, pixels, masks, strict=True):
@@ -69,14 +70,14 @@ class Cubes:
             self.mask_into(mask, tile, date)
         return pixels, masks
 
-    def image_into(self, image: NDArray[Any], tile: Any, date: int) -> None:
+    def image_into(self, image: NDArray[Any], tile: Tile, date: int) -> None:
         """Fill `image` (band, y, x) with a tile's pixels of one date, padded by repetition."""
         whole = image[:, : tile.height, : tile.width]
         self.cube(tile.site_id).pixels.into(whole, date, tile.y0, tile.x0)
         if tile.pad_y or tile.pad_x:
             image[:] = np.pad(whole, ((0, 0), (0, tile.pad_y), (0, tile.pad_x)), mode="wrap")
 
-    def mask_into(self, mask: NDArray[np.uint8], tile: Any, date: int) -> None:
+    def mask_into(self, mask: NDArray[np.uint8], tile: Tile, date: int) -> None:
         """Fill `mask` (y, x) with a tile's mask of one date; see `read`."""
         cube = self.cube(tile.site_id)
         mask[:] = UNKNOWN
@@ -84,23 +85,22 @@ class Cubes:
         cube.mine.into(whole, date, tile.y0, tile.x0)
         whole[cube.clear.window(date, tile.y0, tile.x0, tile.height, tile.width) == 0] = UNKNOWN
 
-    def aoi(self, tile: Any) -> NDArray[np.bool_]:
+    def aoi(self, tile: Tile) -> NDArray[np.bool_]:
         """Which pixels (y, x) of a tile are inside the site's AOI."""
-        y, x = slice(tile.y0, tile.y0 + tile.height), slice(tile.x0, tile.x0 + tile.width)
-        return np.pad(self.cube(tile.site_id).aoi[y, x] == 1, ((0, tile.pad_y), (0, tile.pad_x)))
+        return np.pad(self.cube(tile.site_id).aoi[tile.window] == 1, ((0, tile.pad_y), (0, tile.pad_x)))
 
-    def label(self, tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
+    def label(self, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
         """Change label (y, x) of a pair in {0, 1, 255}: as drawn, or where exactly one of the two
         footprint masks is set; 255 also where either date shows nothing clear, and in the padding."""
         cube = self.cube(tile.site_id)
         if cube.change is not None:
             return self._drawn(cube, cube.change, tile, t1, t2)
-        first, second = np.empty((2, tile.height + tile.pad_y, tile.width + tile.pad_x), np.uint8)
+        first, second = np.empty((2, *tile.shape), np.uint8)
         self.mask_into(first, tile, cube.periods.index(t1))
         self.mask_into(second, tile, cube.periods.index(t2))
         return change_label(first, second)
 
-    def _drawn(self, cube: Cube, change: Shard, tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
+    def _drawn(self, cube: Cube, change: Shard, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
         """A label of change that was drawn itself; `mine` is unknown throughout such a cube."""
         if (t1, t2) not in cube.pairs:
             raise WorkError(f"{tile.site_id} has no label for {t1} to {t2}: run `minebench annotate`.")
@@ -124,10 +124,10 @@ class Cubes:
             return np.pad(inside, margin)
         return np.pad(inside, margin, mode="symmetric")
 
-    def neighbourhood(self, tile: Any, date: int, beyond: str) -> NDArray[np.float32]:
+    def neighbourhood(self, tile: Tile, date: int, beyond: str) -> NDArray[np.float32]:
         """The 3x3 tiles around and with a tile, reduced to its size by block means of the pixels with
         data: (band, y, x) in stored numbers, 0 where there is none."""
-        height, width = tile.height + tile.pad_y, tile.width + tile.pad_x
+        height, width = tile.shape
         corner = tile.y0 - height, tile.x0 - width
         wide = self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
         blocks = wide.reshape(len(wide), height, 3, width, 3).astype(np.float32)

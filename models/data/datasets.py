@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.data.cube_windows import Cubes
+from pipeline.core import receipts
 from pipeline.core.errors import InputError, WorkError
-
-TASKS = ("pairs", "series")
+from pipeline.core.files import sha256
+from pipeline.core.tiles import Tile, tiles_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Pairs(Dataset[dict[str, Any]]):
     def __init__(
         self,
         cubes: Cubes,
-        tiles: pd.DataFrame,
+        listed: pd.DataFrame,
         pairs: pd.DataFrame,
         scale: Scale,
         neighbours: str | None = None,
@@ -54,7 +55,7 @@ class Pairs(Dataset[dict[str, Any]]):
         self.cubes, self.pairs, self.scale = cubes, pairs.reset_index(drop=True), scale
         self.rows: list[Any] = list(self.pairs.itertuples())
         self.neighbours = neighbours
-        self.tiles = {tile.tile_id: tile for tile in tiles.itertuples()}
+        self.tiles = {tile.tile_id: tile for tile in tiles_of(listed)}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -72,7 +73,7 @@ class Pairs(Dataset[dict[str, Any]]):
             **names(pair),
         }
 
-    def dates(self, tile: Any, pair: Any) -> list[int]:
+    def dates(self, tile: Tile, pair: Any) -> list[int]:
         periods = self.cubes.periods(tile.site_id)
         return [periods.index(pair.t1), periods.index(pair.t2)]
 
@@ -81,7 +82,7 @@ class Pairs(Dataset[dict[str, Any]]):
         a, b = torch.from_numpy(self.scale.apply(pixels))
         return {"a": a, "b": b}
 
-    def context(self, tile: Any, dates: list[int]) -> dict[str, Tensor]:
+    def context(self, tile: Tile, dates: list[int]) -> dict[str, Tensor]:
         if self.neighbours is None:
             return {}
         around = np.stack([self.cubes.neighbourhood(tile, date, self.neighbours) for date in dates])
@@ -97,14 +98,15 @@ class Series(Dataset[dict[str, Any]]):
     """Whole series of tiles: `images` (T, C, H, W) float32, `masks` (T, H, W) uint8 in {0, 1,
     255}, `tile_id`, `periods`. T differs between sites."""
 
-    def __init__(self, cubes: Cubes, tiles: pd.DataFrame, scale: Scale) -> None:
-        self.cubes, self.tiles, self.scale = cubes, list(tiles.itertuples()), scale
+    def __init__(self, cubes: Cubes, listed: pd.DataFrame, scale: Scale) -> None:
+        self.cubes, self.scale = cubes, scale
+        self.tiles = tiles_of(listed)
 
     def __len__(self) -> int:
         return len(self.tiles)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        tile: Any = self.tiles[index]
+        tile = self.tiles[index]
         pixels, masks = self.cubes.read(tile)
         images = torch.from_numpy(self.scale.apply(pixels))
         periods = self.cubes.periods(tile.site_id)
@@ -115,93 +117,41 @@ class Series(Dataset[dict[str, Any]]):
             "periods": periods,
         }
 
-    def one_date(self, index: int, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Image (C, H, W) and mask (H, W) of a random date of a tile, or of its last."""
-        tile: Any = self.tiles[index]
-        count = len(self.cubes.periods(tile.site_id))
-        date = int(rng.integers(count)) if rng else count - 1
-        pixels, masks = self.cubes.read(tile, [date])
-        return torch.from_numpy(self.scale.apply(pixels)[0]), torch.from_numpy(masks[0])
-
-
-def open(
-    benchmark_dir: Path | str,
-    task: str = "pairs",
-    split: str = "train",
-    scale: Scale | None = None,
-    *,
-    neighbours: bool | None = None,
-    fold: str | None = None,
-    analysis: str | None = None,
-    level: str | None = None,
-) -> Pairs | Series:
-    """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
-    "series". Without `scale` images are standardised by the training split's statistics.
-
-    `neighbours` adds the 3x3 neighbourhood to pairs; without a word the recipe decides. `fold` takes
-    another split by site from index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of
-    index/analysis over the test split instead, and `level` one of its levels. InputError where a word
-    is unknown or nothing is left.
-    """
-    benchmark_dir = Path(benchmark_dir)
-    if task not in TASKS:
-        raise InputError(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
-    tiles = read_table(benchmark_dir, "tiles")
-    wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
-    beyond = beyond_of(benchmark_dir, tiles) if wanted else None
-    if fold is not None:
-        tiles = folded(benchmark_dir, tiles, fold)
-    chosen = tiles[tiles.split == split]
-    if chosen.empty:
-        raise InputError(
-            f"{benchmark_dir} has no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}."
-        )
-    cubes = Cubes(benchmark_dir)
-    scale = scale or training_scale(cubes, tiles)
-    if analysis is not None:
-        from models.data.analysis_pairs import AnalysisPairs, rows_of
-
-        return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond)
-    if task == "series":
-        return Series(cubes, chosen, scale)
-    pairs = read_table(benchmark_dir, "pairs")
-    return Pairs(cubes, chosen, pairs[pairs.tile_id.isin(chosen.tile_id)], scale, beyond)
-
 
 def bands_of(benchmark_dir: Path) -> list[str]:
     """The bands of the benchmark's images."""
     return Cubes(benchmark_dir).bands(read_table(benchmark_dir, "tiles").site_id.iloc[0])
 
 
-def beyond_of(benchmark_dir: Path, tiles: pd.DataFrame | None = None) -> str:
+def beyond_of(benchmark_dir: Path, listed: pd.DataFrame | None = None) -> str:
     """How the recipe continues a site beyond its edge. InputError where tiles have no neighbours."""
-    tiles = read_table(benchmark_dir, "tiles") if tiles is None else tiles
-    beyond = str(tiles.attrs.get("beyond", "none"))
+    listed = read_table(benchmark_dir, "tiles") if listed is None else listed
+    beyond = str(listed.attrs.get("beyond", "none"))
     if beyond == "none":
         raise InputError(f"The tiles of {benchmark_dir} came without a place: they have no neighbours.")
     return beyond
 
 
-def folded(benchmark_dir: Path, tiles: pd.DataFrame, fold: str) -> pd.DataFrame:
+def folded(benchmark_dir: Path, listed: pd.DataFrame, fold: str) -> pd.DataFrame:
     """The tiles with the splits of a fold, "scheme/fold". InputError names the folds there are."""
     folds = read_table(benchmark_dir, "folds")
     known = folds.scheme + "/" + folds.fold
     own = folds[known == fold]
     if own.empty:
-        listed = ", ".join(known.unique()[:12]) or "none"
-        raise InputError(f"{benchmark_dir} has no fold '{fold}'; folds: {listed}.")
-    return tiles.assign(split=tiles.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
+        names = ", ".join(known.unique()[:12]) or "none"
+        raise InputError(f"{benchmark_dir} has no fold '{fold}'; folds: {names}.")
+    return listed.assign(split=listed.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
 
 
-def training_scale(cubes: Cubes, tiles: pd.DataFrame, most: int = 64) -> Scale:
+def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
     """Mean and deviation of each band over clear pixels of up to `most` training tiles, evenly
     taken from the table, all their dates."""
-    train = tiles[tiles.split == "train"]
+    train = listed[listed.split == "train"]
     if train.empty:
         raise InputError("The benchmark has no training tiles: mend split.train in its recipe.")
     chosen = train.iloc[np.unique(np.linspace(0, len(train) - 1, most).round().astype(int))]
     count, total, squares = 0, np.zeros(1), np.zeros(1)
-    for tile in chosen.itertuples():
+    for tile in tiles_of(chosen):
         pixels, _ = cubes.read(tile)
         values = np.moveaxis(pixels, 1, 0).reshape(pixels.shape[1], -1).astype(np.float64)
         values = values[:, (values > 0).all(axis=0)]
@@ -212,6 +162,12 @@ def training_scale(cubes: Cubes, tiles: pd.DataFrame, most: int = 64) -> Scale:
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
     return Scale(mean.astype(np.float32), std.astype(np.float32))
+
+
+def key_of(benchmark_dir: Path) -> str:
+    """The key of the benchmark's index: of its cubes' images and masks, its tiles, pairs and splits."""
+    path = Path(benchmark_dir) / "index" / "tiles.parquet"
+    return receipts.key_in(path) or sha256(path.with_name("pairs.parquet"))
 
 
 def read_table(benchmark_dir: Path, name: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from models import registry
-from models.data import datasets
+from models.data import opening
 from models.data.analysis_pairs import AnalysisPairs
 from models.histogram import Histogram
 from models.metrics import scores
@@ -27,7 +27,7 @@ def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = run_folder(benchmark_dir, model, fold)
     network, scale, _ = load_run(benchmark_dir, model, fold, device)
-    pairs = datasets.open(
+    pairs = opening.open(
         benchmark_dir, "pairs", "test", scale, neighbours=network.context, fold=fold, analysis=name
     )
     assert isinstance(pairs, AnalysisPairs)

@@ -12,6 +12,7 @@ Scope of every score: all known pixels of all tiles of the split, whole tiles, o
 summed before dividing. Average precision is that of probabilities in 1024 steps.
 """
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -21,13 +22,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from models.data import datasets
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
 from models.histogram import Histogram
 from models.training.checkpoint import environment, load_run, run_folder
+from pipeline.core import receipts
 from pipeline.core.errors import InputError
-from pipeline.core.files import replacing, write_json
+from pipeline.core.files import replacing, sha256, write_json
+
+VERSION = 1
+"""Of the scores: raise it when the same weights and data give others."""
+FILES = ("metrics.json", "scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 
 
 def evaluate(
@@ -37,14 +44,18 @@ def evaluate(
     fold: str | None = None,
     threshold: float | str = 0.5,
 ) -> dict[str, Any]:
-    """Evaluate a run's model.pt on a split, of the fold it was trained on; writes the files above beside
-    it and returns the metrics.
+    """Evaluate a run's model.pt on a split, of the fold it was trained on, unless that was done already;
+    writes the files above beside it and returns the metrics.
 
     `threshold` is a probability, or "validation" for the one of highest F1 on the validation split.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = run_folder(benchmark_dir, model, fold)
     network, scale, saved = load_run(benchmark_dir, model, fold, device)
+    weights = sha256(run / "model.pt")
+    key = receipts.fingerprint([VERSION, weights, datasets.key_of(benchmark_dir), split, fold, threshold])
+    if is_scored(run, key):
+        return dict(json.loads((run / "metrics.json").read_text()))
 
     def opened(split: str) -> Stacks:
         return Stacks(benchmark_dir, network, split, scale, device, fold)
@@ -54,7 +65,7 @@ def evaluate(
     scored = score(benchmark_dir, network, opened(split), chosen).run()
     head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen}
     result = {**head, **scored.result()}
-    _write(run, result, scored)
+    _write(run, result, scored, key)
     return result
 
 
@@ -73,7 +84,12 @@ def _threshold(given: float | str, histogram: Callable[[], Histogram]) -> float:
     return found
 
 
-def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation) -> None:
+def is_scored(run: Path, key: str) -> bool:
+    """Whether a run's scores are there, and of these weights, data and threshold."""
+    return receipts.key_in(run / "timing.json") == key and all((run / name).is_file() for name in FILES)
+
+
+def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation, key: str) -> None:
     tables = {
         "scores": scored.by_time(),
         "sites": scored.by_site(),
@@ -88,5 +104,5 @@ def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation) -> 
         scored.counts.to_parquet(temporary, index=False)
     seconds, done = scored.seconds, scored.done
     timing = {scored.unit: done / seconds if seconds else None, "threads": torch.get_num_threads()}
-    write_json({**timing, "device": environment()["device"]}, run / "timing.json")
     write_json(result, run / "metrics.json")
+    write_json({**timing, "device": environment()["device"], receipts.KEY: key}, run / "timing.json")

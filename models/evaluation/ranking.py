@@ -13,11 +13,10 @@ import pandas as pd
 import torch
 
 from models.evaluation import bootstrap, sizes
+from models.evaluation.score_names import MEASURED
 from models.evaluation.scores import COUNTS
 from models.training.checkpoint import load
 from pipeline.core.errors import WorkError
-
-SCORES = ("f1", "of1", "of1_plain", "iou", "precision", "recall", "oa", "ap", "boundary_f1", "lca", "gca")
 
 
 def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
@@ -51,7 +50,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "items_per_second": _number(rates[0]),
         "device": timing["device"],
         "threshold": metrics["threshold"],
-        **{name: _number(metrics.get(name)) for name in SCORES},
+        **{name: _number(metrics.get(name)) for name in MEASURED},
         "f1_low": _number(low),
         "f1_high": _number(high),
         "aoi_f1": _number(metrics["aoi"]["f1"]),

@@ -3,9 +3,7 @@
 A window's weight falls from its middle to its edge. Memory is that of one site's maps.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise, product
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,47 +15,20 @@ from models.base import Model
 from models.data.cube_windows import Cubes
 from models.evaluation.inference import mask_logits, pair_logits
 from models.training.objective import Standardise
+from pipeline.core.tiles import Tile, starts
 
 OVERLAP = 0.5
 """Share of a window's side that the next one begins earlier."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """A window of a site, named as a tile's columns are."""
-
-    site_id: str
-    y0: int
-    x0: int
-    height: int
-    width: int
-    pad_y: int
-    pad_x: int
-
-
-def windows(site_id: str, shape: tuple[int, int], side: int) -> list[Window]:
-    """Windows of `side` pixels that cover a site, the last ones shifted back to end at its edge; one
-    that is larger than the site is padded."""
-    starts = [_starts(length, side) for length in shape]
-    height, width = (min(length, side) for length in shape)
-    return [Window(site_id, y, x, height, width, side - height, side - width) for y, x in product(*starts)]
-
-
-def _starts(length: int, side: int) -> list[int]:
-    if length <= side:
-        return [0]
+def windows(site_id: str, shape: tuple[int, int], side: int) -> list[Tile]:
+    """Windows of `side` pixels that cover a site and overlap, the last ones shifted back to end at its
+    edge; one that is larger than the site is padded."""
     step = max(1, int(side * (1 - OVERLAP)))
-    return [*range(0, length - side, step), length - side]
-
-
-def dates_of(periods: Sequence[str], which: str) -> list[tuple[int, int]]:
-    """Pairs of a site's dates: "all", "consecutive" or "first_last"."""
-    places = range(len(periods))
-    if which == "consecutive":
-        return list(pairwise(places))
-    if which == "first_last":
-        return [(0, len(periods) - 1)] if len(periods) > 1 else []
-    return [(i, j) for i in places for j in places if i < j]
+    rows, columns = (starts(length, side, step) for length in shape)
+    height, width = (min(length, side) for length in shape)
+    corners = [(y0, x0) for y0 in rows for x0 in columns]
+    return [Tile("", site_id, "", y0, x0, height, width, side - height, side - width) for y0, x0 in corners]
 
 
 @torch.no_grad()
@@ -89,7 +60,7 @@ def probability(
 
 
 def _of_window(
-    network: Model, cubes: Cubes, window: Window, standardise: Standardise, device: torch.device,
+    network: Model, cubes: Cubes, window: Tile, standardise: Standardise, device: torch.device,
     pairs: list[tuple[int, int]] | None, beyond: str | None,
 ) -> Tensor:  # fmt: skip
     pixels, _ = cubes.read(window)

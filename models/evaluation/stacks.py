@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from models.base import Model
-from models.data import datasets
+from models.data import datasets, opening
 from models.data.datasets import Scale, Series
 from models.evaluation.tally import Key
 from models.training.batches import change_of
 from models.training.objective import Standardise
 from pipeline.core.errors import InputError
+from pipeline.core.tiles import Tile
 
 AHEAD = 3
 
@@ -28,7 +29,7 @@ class Stack:
     """`images` (T, C, H, W) standardised, `masks` (T, H, W) in {0, 1, 255}, `aoi` (H, W) boolean, and the
     dates' neighbourhoods where the model takes them; all on the device."""
 
-    tile: Any
+    tile: Tile
     periods: list[str]
     images: Tensor
     masks: Tensor
@@ -43,7 +44,7 @@ class Stacks:
         self, benchmark_dir: Path, network: Model, split: str, scale: Scale, device: torch.device,
         fold: str | None = None,
     ) -> None:  # fmt: skip
-        series = datasets.open(benchmark_dir, "series", split, scale, fold=fold)
+        series = opening.open(benchmark_dir, "series", split, scale, fold=fold)
         assert isinstance(series, Series)
         self.cubes, self.tiles = series.cubes, series.tiles
         self.device, self.scale = device, scale

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.data import datasets
-from models.data.cache import CachedCubes, shape_of, size_gb
+from models.data import datasets, opening
+from models.data.cache import CachedCubes, size_gb
 from models.data.datasets import Pairs, Scale, Series
 from models.training.settings import Settings
 from pipeline.core.errors import InputError
@@ -53,14 +53,12 @@ class Source:
     ) -> None:  # fmt: skip
         self.task, self.settings = task, settings
         self.kind = "pairs" if task == "change" and not settings.series else "series"
-        dataset = datasets.open(
-            benchmark_dir, self.kind, split, scale, neighbours=context, fold=settings.fold
-        )
+        dataset = opening.open(benchmark_dir, self.kind, split, scale, neighbours=context, fold=settings.fold)
         assert isinstance(dataset, Pairs | Series)
         self.dataset: Pairs | Series = dataset
         self.scale = dataset.scale
-        self.tiles: list[Any] = list(dataset.tiles if isinstance(dataset, Series) else dataset.tiles.values())
-        self.shape = shape_of(self.tiles)
+        self.tiles = list(dataset.tiles if isinstance(dataset, Series) else dataset.tiles.values())
+        self.shape = self.tiles[0].shape
         self.bands = dataset.cubes.bands(self.tiles[0].site_id)
         self._cached(benchmark_dir)
         self.items = self._items()

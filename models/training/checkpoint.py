@@ -1,7 +1,5 @@
 """The state of a training run on disk: what it goes on from, and what it ends in."""
 
-import hashlib
-import json
 import logging
 import platform
 import subprocess
@@ -18,8 +16,9 @@ from models.base import Model
 from models.data import datasets
 from models.data.datasets import Scale
 from models.training.settings import Settings
+from pipeline.core import receipts
 from pipeline.core.errors import InputError, WorkError
-from pipeline.core.files import replacing, write_json
+from pipeline.core.files import replacing, sha256, write_json
 
 log = logging.getLogger(__name__)
 
@@ -82,16 +81,30 @@ class Checkpoint:
         log.info("resumed at step %d", self.step)
 
 
+VERSION = 1
+"""Of training itself: raise it when the same settings and data train other weights. Every architecture
+has a version of its own (`models.base.Model`)."""
+
+
 def key_of(benchmark_dir: Path, model: str, settings: Settings) -> str:
-    """Changes with the data's index, the model and the settings."""
-    digest = hashlib.sha256(json.dumps([model, asdict(settings)], sort_keys=True).encode())
-    digest.update((Path(benchmark_dir) / "index" / "pairs.parquet").read_bytes())
-    return digest.hexdigest()
+    """What a training depends on: data, model and settings."""
+    weights = Path(settings.weights or "")
+    start = sha256(weights) if weights.is_file() else ""
+    versions = [VERSION, registry.class_of(model).version]
+    return receipts.fingerprint([versions, model, asdict(settings), start, datasets.key_of(benchmark_dir)])
+
+
+def is_trained(run: Path, key: str) -> bool:
+    """Whether a run's weights are there, whole, and of these inputs."""
+    told = receipts.read(run / "run.json")
+    path = run / "model.pt"
+    return told.get(receipts.KEY) == key and path.is_file() and sha256(path) == told.get("weights_sha256")
 
 
 def finish(
-    run: Path, model: str, weights: dict[str, Tensor], scale: Scale, bands: list[str], settings: Settings
-) -> None:
+    run: Path, key: str, model: str, weights: dict[str, Tensor], scale: Scale, bands: list[str],
+    settings: Settings,
+) -> None:  # fmt: skip
     """Write model.pt and run.json, and let the checkpoint go."""
     saved = {
         "model": model,
@@ -107,7 +120,8 @@ def finish(
     }
     with replacing(run / "model.pt") as temporary:
         torch.save(saved, temporary)
-    write_json({"model": model, "settings": asdict(settings), **environment()}, run / "run.json")
+    told = {receipts.KEY: key, "weights_sha256": sha256(run / "model.pt")}
+    write_json({"model": model, "settings": asdict(settings), **environment(), **told}, run / "run.json")
     (run / "checkpoint.pt").unlink(missing_ok=True)
 
 

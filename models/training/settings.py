@@ -75,7 +75,7 @@ class Settings:
     """Decoded tiles are kept in a memory-mapped file where a split takes no more than this."""
     seed: int = 0
     fold: str | None = None
-    """Another split by site, "kfold/0" or "country/DEU"; see `models.data.datasets.open`."""
+    """Another split by site, "kfold/0" or "country/DEU"; see `models.data.open`."""
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

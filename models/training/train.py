@@ -25,7 +25,7 @@ from models import registry
 from models.base import Model
 from models.training import classical, weights
 from models.training.batches import Batch, Source, check_series
-from models.training.checkpoint import Checkpoint, finish, key_of, run_folder
+from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, run_folder
 from models.training.objective import Objective
 from models.training.optimiser import choose_parameters, optimiser_of, rest, schedule_of
 from models.training.settings import Settings
@@ -39,7 +39,8 @@ LIVE: dict[str, Any] = {"save_dvc_exp": False, "dvcyaml": None, "report": None, 
 
 
 def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
-    """Train `model` on the training split; returns the path of its weights.
+    """Train `model` on the training split, unless the run there is of the same data and settings;
+    returns the path of its weights.
 
     The weights with the lowest validation loss are kept. Goes on from a checkpoint of the same
     settings. InputError where the split has nothing to learn, WorkError where the loss is not a number
@@ -50,6 +51,9 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     context = registry.class_of(model).context
     training = Source(benchmark_dir, task, "train", settings, context=context)
     _check(training, benchmark_dir, settings, registry.class_of(model))
+    key = key_of(benchmark_dir, model, settings)
+    if is_trained(run, key):
+        return run / "model.pt"
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = registry.create(model, in_channels=len(training.bands), **settings.options)
@@ -58,7 +62,7 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
             for name, value in classical.fit(network, training).items():
                 live.log_metric(name, value)
             live.next_step()
-        finish(run, model, network.state_dict(), training.scale, training.bands, settings)
+        finish(run, key, model, network.state_dict(), training.scale, training.bands, settings)
         return run / "model.pt"
     validation = _validation(benchmark_dir, task, training, context)
     if settings.weights:
@@ -66,7 +70,7 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     with _sentences(settings, training):
         state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
     if state is not None:
-        finish(run, model, state.best, training.scale, training.bands, settings)
+        finish(run, key, model, state.best, training.scale, training.bands, settings)
     return run / "model.pt"
 
 
@@ -92,8 +96,9 @@ class Loop:
         schedule = schedule_of(optimiser, settings, self.steps, epoch)
         objective: nn.Module = Objective(network, training.task, training.scale, settings)
         objective.to(self.accelerator.device)
-        key = key_of(benchmark_dir, model, settings)
-        self.state = Checkpoint(run / "checkpoint.pt", key, network, optimiser, schedule)
+        self.state = Checkpoint(
+            run / "checkpoint.pt", key_of(benchmark_dir, model, settings), network, optimiser, schedule
+        )
         self.state.resume(self.accelerator.device)
         self.network = network
         if settings.compile:

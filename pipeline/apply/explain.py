@@ -32,6 +32,7 @@ from pipeline import __version__
 from pipeline.core.errors import WorkError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.core.tiles import Tile, tiles_of
 from pipeline.recipe import Recipe
 from pipeline.report import pictures
 
@@ -75,7 +76,7 @@ def _examples(
     threshold: float,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The pairs (or tiles) that the evaluation kept, with their maps."""
-    tiles = {tile.tile_id: tile for tile in datasets.read_table(benchmark.data, "tiles").itertuples()}
+    tiles = {tile.tile_id: tile for tile in tiles_of(datasets.read_table(benchmark.data, "tiles"))}
     cubes, look = Cubes(benchmark.data), pictures.Looks(benchmark, recipe)
     beyond = datasets.beyond_of(benchmark.data) if network.context else None
     with np.load(run / "examples.npz") as archive:
@@ -89,7 +90,7 @@ def _examples(
         images, label = _inputs(cubes, tile, places, periods, scale, beyond)
         with torch.no_grad():
             probability = torch.sigmoid(network(*images))[0, 0].numpy()
-        window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
+        window = tile.window
         frames = {periods[place]: look.image(tile.site_id, place)[window] for place in places}
         frames["found"] = pictures.coloured(probability > threshold, label)
         frames["probability"] = _heat(probability)
@@ -105,7 +106,7 @@ def _examples(
 
 
 def _inputs(
-    cubes: Cubes, tile: Any, places: list[int], periods: list[str], scale: Scale, beyond: str | None
+    cubes: Cubes, tile: Tile, places: list[int], periods: list[str], scale: Scale, beyond: str | None
 ) -> tuple[list[torch.Tensor], NDArray[np.uint8]]:
     """Standardised images (1, C, H, W), and the label (H, W)."""
     standardise = Standardise(scale)

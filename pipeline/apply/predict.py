@@ -9,9 +9,9 @@ as long as model and cube are the same.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pystac
 import torch
 from numpy.typing import NDArray
 
@@ -21,18 +21,21 @@ from models.evaluation import sitewide
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
-from pipeline.catalog import assets, collection, item
-from pipeline.core import tables
+from pipeline.catalog import stac
+from pipeline.core import pair_rules, receipts
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.cubes import cube
-from pipeline.geo import cog, grid
+from pipeline.geo import cog
 from pipeline.recipe import Recipe
+from pipeline.sites import site as sites
+from pipeline.sites.site import Site
 
 NODATA = 255
-WHICH = ("consecutive", "first_last", "all")
+VERSION = 1
+"""Of the blended windows (`models.evaluation.sitewide`): raise it when they come out otherwise."""
 
 
 def build(
@@ -40,8 +43,7 @@ def build(
 ) -> tuple[Path, int]:
     """Predict every site of a split ("all" for all); returns the folder and how many sites were done
     anew. InputError on an unknown split or choice of pairs."""
-    if which not in WHICH:
-        raise InputError(f"'{which}' is no choice of pairs; choose one of {', '.join(WHICH)}.")
+    pair_rules.named(which)
     tiles = datasets.read_table(benchmark.data, "tiles")
     chosen = tiles if split == "all" else tiles[tiles.split == split]
     if chosen.empty:
@@ -49,13 +51,13 @@ def build(
             f"There are no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}, all."
         )
     run = run_folder(benchmark.data, model, fold)
-    sites = tables.read_geo(benchmark.table("sites"), "sites")
-    sites = sites[sites.site_id.isin(chosen.site_id)]
+    wanted = set(chosen.site_id)
+    listed = [site for site in sites.load(benchmark, recipe) if site.site_id in wanted]
     predictor = _Predictor(benchmark, recipe, run, model, which, fold)
     folder, done = run / "predictions", 0
-    with progress(f"predict {model}", len(sites), "sites") as advance:
-        for site in sites.itertuples():
-            done += predictor.write(site, folder / str(site.site_id))
+    with progress(f"predict {model}", len(listed), "sites") as advance:
+        for site in listed:
+            done += predictor.write(site, folder / site.site_id)
             advance()
     _write_collection(benchmark, recipe, model, folder)
     return folder, done
@@ -75,15 +77,14 @@ class _Predictor:
         self.cubes = Cubes(benchmark.data)
         self.beyond = datasets.beyond_of(benchmark.data) if self.network.context else None
 
-    def write(self, site: Any, folder: Path) -> bool:
+    def write(self, site: Site, folder: Path) -> bool:
         """Write a site's predictions, unless they are there already."""
-        images = cube.attributes_of(self.benchmark.cube(site.site_id)).get("minebench:images")
-        print_ = tables.fingerprint([self.sum, images, self.which, self.recipe.tiling.size], (sitewide,))
-        marker = folder / "fingerprint"
-        if marker.is_file() and marker.read_text() == print_:
+        images = receipts.key_in(cube.receipt(self.benchmark.cube(site.site_id)))
+        key = receipts.fingerprint([VERSION, self.sum, images, self.which, self.recipe.tiling.size])
+        if receipts.key_in(folder / receipts.RECEIPT) == key:
             return False
         periods = self.cubes.periods(site.site_id)
-        pairs = sitewide.dates_of(periods, self.which) if self.task == "change" else None
+        pairs = pair_rules.wanted(periods, pair_rules.named(self.which)) if self.task == "change" else None
         found = sitewide.probability(
             self.network, self.cubes, site.site_id, self.recipe.tiling.size, self.standardise, self.device,
             pairs, self.beyond,
@@ -94,84 +95,53 @@ class _Predictor:
             temporary.mkdir()
             for name, (first, last), probability in zip(names, spans, found, strict=True):
                 self._write_one(site, temporary, name, periods[first], periods[last], probability)
-            (temporary / "fingerprint").write_text(print_)
+            write_json({receipts.KEY: key}, temporary / receipts.RECEIPT)
         return True
 
     def _write_one(
-        self, site: Any, folder: Path, name: str, first: str, last: str, probability: NDArray[np.float32]
+        self, site: Site, folder: Path, name: str, first: str, last: str, probability: NDArray[np.float32]
     ) -> None:
         percent = np.where(np.isnan(probability), NODATA, np.rint(probability * 100)).astype(np.uint8)
         path = folder / f"{name}.tif"
-        cog.write(path, percent[None], grid.of_site(site, self.recipe.sensor.resolution), NODATA)
-        write_json(self._item(site, name, first, last, path), folder / f"{name}.json")
+        cog.write(path, percent[None], site.grid, NODATA)
+        item = self._item(site, name, first, last, path)
+        links = (stac.link(rel, "../collection.json") for rel in ("root", "parent", "collection"))
+        stac.write(item, links, folder / f"{name}.json")
 
-    def _item(self, site: Any, name: str, first: str, last: str, path: Path) -> dict[str, Any]:
+    def _item(self, site: Site, name: str, first: str, last: str, path: Path) -> pystac.Item:
         known = {period.label: period for period in self.recipe.periods.periods()}
         subject = "change between two dates" if self.task == "change" else "mine footprint"
-        return {
-            "type": "Feature",
-            "stac_version": "1.1.0",
-            "stac_extensions": [collection.EXTENSION.format("file/v2.1.0")],
-            "id": f"{site.site_id}-{name}",
-            "collection": f"{self.benchmark.name}-{self.model}",
-            **item.outline(site),
-            "properties": {
-                "title": f"{site.name or site.site_id}, {name.replace('_', ' to ')}",
-                "datetime": None,
-                "start_datetime": f"{known[first].start}T00:00:00Z",
-                "end_datetime": f"{known[last].end}T00:00:00Z",
+        title = f"Probability of {subject}, per cent; 255 without a clear observation"
+        return pystac.Item(
+            id=f"{site.site_id}-{name}",
+            **stac.place_of(site),
+            datetime=None,
+            start_datetime=stac.midnight(known[first].start),
+            end_datetime=stac.midnight(known[last].end),
+            stac_extensions=[stac.extension("file/v2.1.0")],
+            collection=f"{self.benchmark.name}-{self.model}",
+            properties={
+                "title": f"{site.label}, {name.replace('_', ' to ')}",
                 "minebench:model": self.model,
                 "minebench:weights": self.sum,
                 "minebench:version": __version__,
             },
-            "links": [
-                {"rel": "root", "href": "../collection.json", "type": "application/json"},
-                {"rel": "parent", "href": "../collection.json", "type": "application/json"},
-                {"rel": "collection", "href": "../collection.json", "type": "application/json"},
-            ],
-            "assets": {
-                "probability": {
-                    "href": f"./{name}.tif",
-                    "title": f"Probability of {subject}, per cent; 255 without a clear observation",
-                    "type": assets.COG,
-                    "roles": ["data"],
-                    "file:size": path.stat().st_size,
-                    "file:checksum": "1220" + sha256(path),
-                }
-            },
-        }
+            assets={"probability": stac.asset(path, path.parent, title, stac.COG, ["data"])},
+        )
 
 
 def _write_collection(benchmark: Benchmark, recipe: Recipe, model: str, folder: Path) -> None:
     """The collection of every site that is there."""
-    items = sorted(folder.glob("*/*.json"))
+    items = sorted(path for path in folder.glob("*/*.json") if path.name != receipts.RECEIPT)
     periods = recipe.periods.periods()
-    start, end = f"{periods[0].start}T00:00:00Z", f"{periods[-1].end}T00:00:00Z"
-    write_json(
-        {
-            "type": "Collection",
-            "stac_version": "1.1.0",
-            "stac_extensions": [],
-            "id": f"{benchmark.name}-{model}",
-            "title": f"Predictions of {model} on {recipe.title}",
-            "description": f"Whole-site predictions of {model}, made by minebench {__version__}."
-            + (" The images are synthetic." if recipe.source.name == "synthetic" else ""),
-            "license": collection.LICENCES.get(recipe.source.name, "other"),
-            "extent": {
-                "spatial": {"bbox": [[-180.0, -90.0, 180.0, 90.0]]},
-                "temporal": {"interval": [[start, end]]},
-            },
-            "links": [
-                {"rel": "root", "href": "./collection.json", "type": "application/json"},
-                *(
-                    {
-                        "rel": "item",
-                        "href": "./" + path.relative_to(folder).as_posix(),
-                        "type": "application/geo+json",
-                    }
-                    for path in items
-                ),
-            ],
-        },
-        folder / "collection.json",
+    collection = pystac.Collection(
+        id=f"{benchmark.name}-{model}",
+        title=f"Predictions of {model} on {recipe.title}",
+        description=f"Whole-site predictions of {model}, made by minebench {__version__}."
+        + (" The images are synthetic." if recipe.source.is_synthetic else ""),
+        license=recipe.source.licence(),
+        extent=stac.extent(None, periods[0].start, periods[-1].end),
     )
+    hrefs = ("./" + path.relative_to(folder).as_posix() for path in items)
+    links = [stac.link("root", "./collection.json"), *(stac.link("item", h, stac.ITEM) for h in hrefs)]
+    stac.write(collection, links, folder / "collection.json")

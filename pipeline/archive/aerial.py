@@ -6,7 +6,6 @@ and lies a metre or two beside the others.
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -19,8 +18,9 @@ from pipeline.archive.ground import Land, SurfaceMap
 from pipeline.archive.growth import Mine
 from pipeline.core.files import replacing
 from pipeline.core.periods import Period
-from pipeline.geo import cog, geodesy, grid
-from pipeline.recipe import Recipe, Synthetic
+from pipeline.geo import cog
+from pipeline.sites.site import Site
+from pipeline.sources.synthetic import Options
 
 SHOWN = tuple(spectra.BANDS.index(band) for band in ("B04", "B03", "B02"))
 MARGIN_PX = 16
@@ -28,21 +28,20 @@ WHITE = 0.38
 """Reflectance that an image of mean light shows as full white."""
 
 
-def grid_of(site: Any, recipe: Recipe) -> GeoBox:
+def grid_of(site: Site) -> GeoBox:
     """The site's grid with a margin."""
-    return grid.of_site(site, recipe.sensor.resolution).pad(MARGIN_PX)
+    return site.grid.pad(MARGIN_PX)
 
 
 def write_images(
-    folder: Path, site: Any, recipe: Recipe, mines: list[Mine], windows: list[tuple[Period, date, date]]
+    folder: Path, site: Site, source: Options, mines: list[Mine], windows: list[tuple[Period, date, date]]
 ) -> list[tuple[float, int | str]]:
     """Write a site's images of all periods; returns the times of their mines, dated to the day."""
-    assert isinstance(recipe.source, Synthetic)
-    area, seed = grid_of(site, recipe), recipe.source.seed
-    days = sorted({day for window in windows for day in days_of(site, recipe.source, window)})
+    area, seed = grid_of(site), source.seed
+    days = sorted({day for window in windows for day in days_of(site, source, window)})
     times = [(overpass.moment(day, monthly=True), day) for day in days]
     place = ground.land(area, seed)
-    latitude = geodesy.centre(site.geometry)[1]
+    latitude = site.place[1]
     grown = [(m, growth.states(m, area, sorted({when for when, _ in times}))) for m in mines]
     for when, day in times:
         now = [(m, states[when]) for m, states in grown]
@@ -52,7 +51,7 @@ def write_images(
     return [(when, day.isoformat()) for when, day in times]
 
 
-def days_of(site: Any, source: Synthetic, window: tuple[Period, date, date]) -> list[date]:
+def days_of(site: Site, source: Options, window: tuple[Period, date, date]) -> list[date]:
     """The days of a period's images: spread over its search window."""
     _, first, last = window
     count, span = source.scenes_per_period, (last - first).days

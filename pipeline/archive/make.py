@@ -13,8 +13,8 @@ archive/<site_id>/<site_id>_<date>.tif    one image
 
 import json
 import logging
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,23 +29,28 @@ from rasterio.features import shapes
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import __version__
-from pipeline.archive import aerial, ground, growth, noise, overpass, spectra, weather
+from pipeline.archive import aerial, ground, growth, noise, overpass, spectra
 from pipeline.archive.growth import Mine
-from pipeline.core import tables
+from pipeline.core import receipts, tables
+from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
-from pipeline.core.layout import Benchmark, prune
+from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
-from pipeline.core.runner import each_site
+from pipeline.core.runner import Spread, Step, each_site, prune
 from pipeline.geo import cog, geodesy, grid
-from pipeline.recipe import Recipe, Synthetic
-from pipeline.sensors.sentinel2 import ASSETS, COMMON_NAMES
-from pipeline.sites.lay_out import to_lonlat
+from pipeline.recipe import Recipe
+from pipeline.sensors.sentinel2 import ASSETS, COMMON
+from pipeline.sites import site as sites
+from pipeline.sites.site import Site
+from pipeline.sources import synthetic
 
 log = logging.getLogger(__name__)
 MARGIN_M = 300
 """Granules reach this far beyond the AOI."""
 COLLECTION = "sentinel-2-l2a"
-CODE = (sys.modules[__name__], aerial, ground, growth, noise, overpass, spectra, weather)
+VERSION = 1
+"""Of the synthetic world (all of `pipeline.archive`): raise it when the same sites look otherwise."""
+Window = tuple[Period, date, date]
 Moment = tuple[float, int | str]
 EXTENSIONS = [
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
@@ -55,112 +60,150 @@ EXTENSIONS = [
 ]
 
 
-def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
+@dataclass(frozen=True)
+class Task:
+    """One site's work; `mines` reach into its granules, its own first, outlines in its UTM zone."""
+
+    benchmark: Benchmark
+    recipe: Recipe
+    site: Site
+    mines: list[Mine]
+
+    @property
+    def source(self) -> synthetic.Options:
+        return options_of(self.recipe)
+
+    @property
+    def folder(self) -> Path:
+        return self.benchmark.archive / self.site.site_id
+
+    @property
+    def windows(self) -> list[Window]:
+        periods = self.recipe.periods.periods()
+        return [(period, *self.site.search_window(period, self.recipe)) for period in periods]
+
+
+def options_of(recipe: Recipe) -> synthetic.Options:
+    """The synthetic source's options. InputError where the source is another."""
+    if not isinstance(recipe.source, synthetic.Options):
+        raise InputError("Only a recipe with source: name: synthetic has a synthetic archive.")
+    return recipe.source
+
+
+def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     """Make the archive for the recipe's sites; sites whose inputs did not change stay as they
     are. Returns how many were made."""
     benchmark.archive.mkdir(parents=True, exist_ok=True)
-    if not isinstance(recipe.source, Synthetic):
+    if not recipe.source.is_synthetic:
         write_json(
-            {"source": json.loads(recipe.source.model_dump_json())},
+            {"source": json.loads(recipe.source.model_dump_json(by_alias=True))},
             benchmark.archive / "source.json",
         )
         return 0
-    sites = tables.read_geo(benchmark.table("sites"), "sites")
-    prune(benchmark.archive, set(sites.site_id))
-    made = each_site(
-        "archive",
-        [(benchmark, recipe, row, _mines_near(row, sites, recipe)) for row in sites.itertuples()],
-        _make_site,
-        workers,
-        scheduler,
-    )
+    listed = sites.load(benchmark, recipe)
+    ids = [site.site_id for site in listed]
+    prune(benchmark.archive, set(ids))
+    tasks = [
+        Task(benchmark, recipe, site, mines)
+        for site, mines in zip(listed, mines_near(listed, recipe), strict=True)
+    ]
+    results = each_site("archive", tasks, STEP, spread)
     if recipe.sensor.dtype == "uint8":
-        aerial.write_list(benchmark.archive, list(sites.site_id))
+        aerial.write_list(benchmark.archive, ids)
     else:
-        _write_root(benchmark, recipe, list(sites.site_id))
-    footprints = pd.concat(
-        [gpd.read_parquet(benchmark.archive / s / "footprints.parquet") for s in sites.site_id]
-    )
+        _write_root(benchmark, recipe, ids)
+    footprints = pd.concat([gpd.read_parquet(benchmark.archive / s / "footprints.parquet") for s in ids])
     tables.write(gpd.GeoDataFrame(footprints, crs=4326), benchmark.archive / "footprints.parquet")
-    return sum(made)
+    return sum(made for _, made in results)
 
 
-def _mines_near(site: Any, sites: gpd.GeoDataFrame, recipe: Recipe) -> list[Mine]:
-    """The mines that reach into a site's granule, its own first; outlines in the site's UTM."""
-    assert isinstance(recipe.source, Synthetic)
-    around = _granule_grid(site, recipe).boundingbox
-    area = shapely.box(*around.bbox).buffer(growth.REACH_M)
-    first = _windows(site, recipe)[0][1].year
+def mines_near(listed: list[Site], recipe: Recipe) -> list[list[Mine]]:
+    """For each site the mines that reach into its granule, its own first; found through an index."""
+    seed = options_of(recipe).seed
+    outlines = [_outline(site) for site in listed]
+    seeds = [int(noise.mix(seed, *s.site_id.encode()) & np.uint64(0x7FFFFFFF)) for s in listed]
+    areas = [
+        shapely.box(*_granule_grid(site, recipe).boundingbox.bbox).buffer(growth.REACH_M) for site in listed
+    ]
+    near: list[set[int]] = [{i} for i in range(len(listed))]
+    reach = 2 * (growth.REACH_M + MARGIN_M) + SLACK_M
+    for i, j in geodesy.near_pairs([site.geometry for site in listed], reach):
+        near[i].add(j)
+        near[j].add(i)
     found = []
-    for row in sorted(sites.itertuples(), key=lambda row: row.site_id != site.site_id):
-        outline = _outline(row, recipe)
-        if row.site_id != site.site_id:
-            if abs(geodesy.centre(row.geometry)[1] - geodesy.centre(site.geometry)[1]) > 1:
-                continue
-            outline = geodesy.project(geodesy.project(outline, row.epsg, 4326), 4326, site.epsg)
-            if not outline.intersects(area):
-                continue
-        seed = int(noise.mix(recipe.source.seed, *row.site_id.encode()) & np.uint64(0x7FFFFFFF))
-        found.append(Mine(outline, seed, first))
+    for i, site in enumerate(listed):
+        first = site.search_window(recipe.periods.periods()[0], recipe)[0].year
+        own = [Mine(outlines[i], seeds[i], first)]
+        for j in sorted(near[i] - {i}):
+            outline = geodesy.project(geodesy.project(outlines[j], listed[j].epsg, 4326), 4326, site.epsg)
+            if outline.intersects(areas[i]):
+                own.append(Mine(outline, seeds[j], first))
+        found.append(own)
     return found
 
 
-def _outline(site: Any, recipe: Recipe) -> BaseGeometry:
+SLACK_M = 1000
+"""Of the search for mines nearby: grids are snapped, and distances on the globe differ from UTM's."""
+
+
+def _outline(site: Site) -> BaseGeometry:
     """A site's footprint in its UTM zone; where none is known, a round one in the AOI's middle."""
     if site.footprint is not None and not site.footprint.is_empty:
         return geodesy.project(site.footprint, 4326, site.epsg)
-    box = grid.of_site(site, recipe.sensor.resolution).boundingbox
+    box = site.grid.boundingbox
     middle = shapely.Point((box.left + box.right) / 2, (box.bottom + box.top) / 2)
     return middle.buffer(0.18 * min(box.span_x, box.span_y))
 
 
-def _granule_grid(site: Any, recipe: Recipe) -> GeoBox:
+def _granule_grid(site: Site, recipe: Recipe) -> GeoBox:
     """10 m grid of the site's surroundings, on the 20 m raster."""
-    left, bottom, right, top = grid.of_site(site, recipe.sensor.resolution).boundingbox.bbox
+    left, bottom, right, top = site.grid.boundingbox.bbox
     bounds = (left - MARGIN_M, bottom - MARGIN_M, right + MARGIN_M, top + MARGIN_M)
-    sensor = recipe.sensor.model_copy(update={"resolution": 10.0, "snap": 20.0})
-    return grid.snapped(bounds, int(site.epsg), sensor)
+    return grid.snapped(bounds, site.epsg, 10.0, 20.0)
 
 
-def _windows(site: Any, recipe: Recipe) -> list[tuple[Period, date, date]]:
-    latitude = geodesy.centre(site.geometry)[1]
-    season = recipe.selection.season.at(latitude) if recipe.selection.season else None
-    return [(period, *period.search_window(season)) for period in recipe.periods.periods()]
+def _world(task: Task) -> str:
+    """What a site's scenes are made of, whatever the periods."""
+    outlines = [(m.outline.wkt, m.seed, m.first_year) for m in task.mines]
+    area = str(_granule_grid(task.site, task.recipe))
+    inputs = [VERSION, task.source.seed, area, outlines, task.recipe.sensor.resolution]
+    return receipts.fingerprint([*inputs, task.recipe.sensor.dtype])
 
 
-def _make_site(task: tuple[Benchmark, Recipe, Any, list[Mine]]) -> bool:
-    """Make one site's collection unless the one there has the same fingerprint."""
-    benchmark, recipe, site, mines = task
-    assert isinstance(recipe.source, Synthetic)
-    folder = benchmark.archive / site.site_id
-    area, windows = _granule_grid(site, recipe), _windows(site, recipe)
-    outlines = [(m.outline.wkt, m.seed, m.first_year) for m in mines]
-    inputs = [
-        recipe.source.model_dump(),
-        str(area),
-        [(str(a), str(b)) for _, a, b in windows],
-        outlines,
-        recipe.sensor.resolution,
-    ]
-    fingerprint = tables.fingerprint(inputs, CODE)
-    if tables.fingerprint_of(folder / "collection.json") == fingerprint:
-        return False
+def _key(task: Task) -> str:
+    windows = [(str(first), str(last)) for _, first, last in task.windows]
+    return receipts.fingerprint([_world(task), task.source.model_dump(), windows])
+
+
+def _receipt(task: Task) -> Path:
+    return task.folder / "collection.json"
+
+
+def _nothing(task: Task) -> None:
+    """An archive needs no word about it."""
+
+
+def _make(task: Task, key: str) -> None:
+    """Make one site's collection."""
+    recipe, site, source = task.recipe, task.site, task.source
+    told = {receipts.KEY: key, synthetic.WORLD: _world(task)}
     if recipe.sensor.dtype == "uint8":
-        with replacing(folder) as temporary:
+        with replacing(task.folder) as temporary:
             temporary.mkdir()
-            times = aerial.write_images(temporary, site, recipe, mines, windows)
-            area = aerial.grid_of(site, recipe)
-            _write_truth(temporary, site.site_id, area, mines, times)
-            write_json({"minebench:fingerprint": fingerprint}, temporary / "collection.json")
-        return True
-    place = geodesy.centre(site.geometry)
-    plan = list(overpass.granules(area, place, windows, recipe.source.scenes_per_period, recipe.source.seed))
-    with replacing(folder) as temporary:
+            times = aerial.write_images(temporary, site, source, task.mines, task.windows)
+            _write_truth(temporary, site.site_id, aerial.grid_of(site), task.mines, times)
+            write_json(told, temporary / "collection.json")
+        return
+    area = _granule_grid(site, recipe)
+    plan = list(overpass.granules(area, site.place, task.windows, source.scenes_per_period, source.seed))
+    with replacing(task.folder) as temporary:
         temporary.mkdir()
-        items = _write_scenes(temporary, plan, mines, recipe.source)
-        _write_truth(temporary, site.site_id, area, mines, _times(plan))
-        _write_collection(temporary, site, items, fingerprint)
-    return True
+        items = _write_scenes(temporary, plan, task.mines, source)
+        _write_truth(temporary, site.site_id, area, task.mines, _times(plan))
+        _write_collection(temporary, site, items, told)
+
+
+STEP = Step("archive", _key, _receipt, _make, _nothing)
 
 
 def _times(plan: Sequence[overpass.Granule]) -> list[Moment]:
@@ -172,7 +215,7 @@ def _times(plan: Sequence[overpass.Granule]) -> list[Moment]:
 
 
 def _write_scenes(
-    folder: Path, plan: Sequence[overpass.Granule], mines: list[Mine], source: Synthetic
+    folder: Path, plan: Sequence[overpass.Granule], mines: list[Mine], source: synthetic.Options
 ) -> list[dict[str, Any]]:
     """Render and write every granule; the land is made once for each granule's grid."""
     items = []
@@ -194,7 +237,7 @@ def _write_scene(folder: Path, granule: overpass.Granule, image: overpass.Pictur
     scene = folder / granule.id
     scene.mkdir()
     assets = {}
-    coarse = grid.coarsened(granule.grid, 20)
+    coarse = granule.grid.zoom_out(2)
     for band, numbers in image.bands.items():
         fine = band in spectra.FINE_BANDS
         assets[ASSETS[band]] = _asset(
@@ -220,7 +263,7 @@ def _band_field(band: str, granule: overpass.Granule) -> dict[str, Any]:
     offset = -0.1 if granule.offset else 0
     return {
         "name": band,
-        "eo:common_name": COMMON_NAMES[band],
+        "eo:common_name": COMMON[band],
         "raster:scale": 0.0001,
         "raster:offset": offset,
     }
@@ -248,7 +291,7 @@ def _asset(
 
 def _item(granule: overpass.Granule, cloud_cover: float, assets: dict[str, Any]) -> dict[str, Any]:
     outline = shapely.box(*granule.grid.boundingbox.bbox)
-    geometry = to_lonlat(outline, int(granule.grid.crs.epsg))
+    geometry = geodesy.to_lonlat(outline, int(granule.grid.crs.epsg))
     light = granule.sun
     return {
         "type": "Feature",
@@ -295,11 +338,13 @@ def _write_truth(
             footprint[states[when].reclaimed] = 0
         found = shapes(footprint, mask=footprint.astype(bool), transform=area.transform)
         outline = shapely.union_all([shapely.geometry.shape(polygon) for polygon, _ in found])
-        rows.append({"site_id": site_id, "year": dated, "geometry": to_lonlat(outline, int(area.crs.epsg))})
+        rows.append(
+            {"site_id": site_id, "year": dated, "geometry": geodesy.to_lonlat(outline, int(area.crs.epsg))}
+        )
     tables.write(gpd.GeoDataFrame(rows, geometry="geometry", crs=4326), folder / "footprints.parquet")
 
 
-def _write_collection(folder: Path, site: Any, items: list[dict[str, Any]], fingerprint: str) -> None:
+def _write_collection(folder: Path, site: Site, items: list[dict[str, Any]], told: dict[str, str]) -> None:
     boxes = np.array([item["bbox"] for item in items])
     times = sorted(item["properties"]["datetime"] for item in items)
     collection = {
@@ -313,7 +358,7 @@ def _write_collection(folder: Path, site: Any, items: list[dict[str, Any]], fing
             "spatial": {"bbox": [[*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]]},
             "temporal": {"interval": [[times[0], times[-1]]]},
         },
-        "minebench:fingerprint": fingerprint,
+        **told,
         "minebench:version": __version__,
         "links": [
             {"rel": "root", "href": "../catalog.json", "type": "application/json"},

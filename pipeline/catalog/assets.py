@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import shapely
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 from PIL import Image
 from rasterio.features import shapes
 
+from pipeline.catalog import stac
 from pipeline.core.files import sha256, write_json
-from pipeline.geo import cog
+from pipeline.core.masks import UNKNOWN
+from pipeline.geo import cog, geodesy
 from pipeline.recipe import Recipe
-from pipeline.sites.lay_out import to_lonlat
+from pipeline.sites.site import Site
 
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
-ZARR = "application/vnd+zarr; version=3"
 THUMBNAIL = 256
 COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255)}
 CLASSES = [
@@ -63,7 +63,7 @@ class Tree:
         listing = "".join(f"{digest}  ./{name}\n" for name, digest in self.sums.items())
         return {
             "file:size": self.size,
-            "file:checksum": "1220" + hashlib.sha256(listing.encode()).hexdigest(),
+            "file:checksum": stac.SHA256 + hashlib.sha256(listing.encode()).hexdigest(),
         }
 
 
@@ -75,16 +75,18 @@ def tree(folder: Path) -> Tree:
 
 
 def stretch(images: NDArray[Any], recipe: Recipe) -> Stretch:
-    """2nd to 98th percentile of each shown band over all dates (date, band, y, x)."""
-    if recipe.sensor.dtype == "uint8":
+    """The sensor's percentiles of each shown band over all dates (date, band, y, x); none for 8-bit
+    images, which are shown as they are."""
+    ends = recipe.profile.stretch
+    if recipe.sensor.dtype == "uint8" or ends is None:
         return Stretch(np.ones(3, np.float32), np.full(3, 255, np.float32))
-    ends = []
+    found = []
     for band in recipe.sensor.rgb:
         values = images[:, recipe.sensor.bands.index(band)]
         values = values[values > 0]
-        low, high = np.percentile(values, [1, 99]) if values.size else (0, 1)
-        ends.append((low, max(high, low + 1)))
-    low, high = np.array(ends, np.float32).T
+        low, high = np.percentile(values, ends) if values.size else (0, 1)
+        found.append((low, max(high, low + 1)))
+    low, high = np.array(found, np.float32).T
     # One range for all three keeps the colours' balance.
     return Stretch(np.full(3, low.min() * 0.8, np.float32), np.full(3, high.max(), np.float32))
 
@@ -96,55 +98,33 @@ def shown(pixels: NDArray[Any], recipe: Recipe, look: Stretch) -> NDArray[np.uin
 
 
 def write(
-    folder: Path, recipe: Recipe, site: Any, box: GeoBox, pixels: NDArray[Any], mask: NDArray[np.uint8],
+    folder: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], mask: NDArray[np.uint8],
     look: Stretch, label: str,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, pystac.Asset]:  # fmt: skip
     """Write an item's own files and describe them as assets."""
-    rgb = shown(pixels, recipe, look)
-    cog.write(folder / "visual.tif", rgb, box, 0)
-    cog.write(folder / "mine.tif", mask[np.newaxis], box, 255, COLOURS)
-    _write_thumbnail(folder / "thumbnail.png", rgb)
-    _write_footprint(folder / "footprint.geojson", site, box, mask, label)
-    raster = {
-        "proj:shape": list(box.shape),
-        "proj:transform": list(box.transform)[:6],
-        "data_type": "uint8",
-    }
+    rgb, box = shown(pixels, recipe, look), site.grid
+    visual, mine = folder / "visual.tif", folder / "mine.tif"
+    thumbnail, footprint = folder / "thumbnail.png", folder / "footprint.geojson"
+    cog.write(visual, rgb, box, 0)
+    cog.write(mine, mask[np.newaxis], box, UNKNOWN, COLOURS)
+    _write_thumbnail(thumbnail, rgb)
+    _write_footprint(footprint, site, mask, label)
+    raster: dict[str, Any] = {
+        "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
+    }  # fmt: skip
+    colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
-        "visual": {
-            **_asset(
-                folder / "visual.tif",
-                "True colour, 8 bit, one stretch for all dates",
-                COG,
-                ["visual"],
-            ),
-            "bands": [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")],
-            "nodata": 0,
-            **raster,
-        },
-        "mine-cog": {
-            **_asset(folder / "mine.tif", "Mine footprint mask", COG, ["data", "labels"]),
-            "bands": [{"name": "mine"}],
-            "nodata": 255,
-            "classification:classes": CLASSES,
-            **raster,
-        },
-        "footprint": _asset(
-            folder / "footprint.geojson", "Mine footprint", "application/geo+json", ["labels"]
+        "visual": stac.asset(
+            visual, folder, "True colour, 8 bit, one stretch for all dates", stac.COG, ["visual"],
+            bands=colours, nodata=0, **raster,
         ),
-        "thumbnail": _asset(folder / "thumbnail.png", "Thumbnail", "image/png", ["thumbnail"]),
-    }
-
-
-def _asset(path: Path, title: str, media_type: str, roles: list[str]) -> dict[str, Any]:
-    return {
-        "href": f"./{path.name}",
-        "title": title,
-        "type": media_type,
-        "roles": roles,
-        "file:size": path.stat().st_size,
-        "file:checksum": "1220" + sha256(path),
-    }
+        "mine-cog": stac.asset(
+            mine, folder, "Mine footprint mask", stac.COG, ["data", "labels"], bands=[{"name": "mine"}],
+            nodata=UNKNOWN, **{"classification:classes": CLASSES}, **raster,
+        ),
+        "footprint": stac.asset(footprint, folder, "Mine footprint", stac.ITEM, ["labels"]),
+        "thumbnail": stac.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),
+    }  # fmt: skip
 
 
 def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:
@@ -153,14 +133,13 @@ def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:
     picture.save(path)
 
 
-def _write_footprint(path: Path, site: Any, box: GeoBox, mask: NDArray[np.uint8], label: str) -> None:
+def _write_footprint(path: Path, site: Site, mask: NDArray[np.uint8], label: str) -> None:
     """The mask's outline in EPSG:4326; no feature where the period is unknown."""
-    found = [
-        shapely.geometry.shape(polygon) for polygon, _ in shapes(mask, mask == 1, transform=box.transform)
-    ]
-    known = bool((mask != 255).any())
-    area = round(float((mask == 1).sum()) * box.resolution.x**2 / 1e6, 6)
-    outline = to_lonlat(shapely.union_all(found), int(site.epsg)) if found and site.epsg else None
+    traced = shapes(mask, mask == 1, transform=site.grid.transform)
+    found = [shapely.geometry.shape(polygon) for polygon, _ in traced]
+    known = bool((mask != UNKNOWN).any())
+    area = round(float((mask == 1).sum()) * site.pixel_km2, 6)
+    outline = geodesy.to_lonlat(shapely.union_all(found), site.epsg) if found and site.epsg else None
     feature = {
         "type": "Feature",
         "properties": {"site_id": site.site_id, "period": label, "area_km2": area},

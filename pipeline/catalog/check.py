@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pystac
 from pystac.validation import validate_dict
@@ -17,8 +16,9 @@ from pipeline.core import tables
 from pipeline.core.errors import WorkError
 from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
+from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Count, Masks
+from pipeline.cubes.labels import Count, Labels
 
 Node = tuple[Path, dict[str, Any]]
 
@@ -109,9 +109,9 @@ def _stale(benchmark: Benchmark) -> Iterator[str]:
         if not cube.periods_of(path):
             yield f"{benchmark.table('tiles')}: {site_id} has no cube"
             continue
-        masks = Masks.read(path)
+        masks = Labels.read(path)
         shape = masks.mine.shape[1:]
-        for tile in own.itertuples():
+        for tile in tiles_of(own):
             rows = pairs.get(tile.tile_id)
             if tile.y0 + tile.height > shape[0] or tile.x0 + tile.width > shape[1]:
                 yield f"{benchmark.table('tiles')}: {tile.tile_id} reaches beyond its cube"
@@ -119,8 +119,8 @@ def _stale(benchmark: Benchmark) -> Iterator[str]:
                 yield from _stale_pairs(benchmark, tile, rows, masks)
 
 
-def _stale_pairs(benchmark: Benchmark, tile: Any, rows: pd.DataFrame, masks: Masks) -> Iterator[str]:
-    counted = masks.counts(np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width])
+def _stale_pairs(benchmark: Benchmark, tile: Tile, rows: pd.DataFrame, masks: Labels) -> Iterator[str]:
+    counted = masks.counts(tile.window)
     for row in rows.itertuples():
         stated = Count(row.changed, _given(row.expanded), _given(row.reduced), row.unknown)
         if (row.t1, row.t2) not in counted:

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import __version__
-from pipeline.catalog import attribution
 from pipeline.core import tables
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.index import statistics
 from pipeline.index.split import NAMES
 from pipeline.recipe import Recipe
+from pipeline.scenes import attribution
 
 TABLES = ("sites", "scenes", "composites", "tiles", "tile_periods", "pairs")
 TYPES = ((pa.types.is_boolean, "sc:Boolean"), (pa.types.is_integer, "sc:Integer"),
@@ -59,12 +59,12 @@ def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
     counted = statistics.read(benchmark)
     parts = {
         "recipe": recipe, "benchmark": benchmark.name, "version": __version__, "sources": sources,
-        "licence": attribution.licence(sources), "balance": counted["balance"].to_dict("records"),
+        "licence": attribution.shared_under(sources), "balance": counted["balance"].to_dict("records"),
         "leakage": counted["leakage"].set_index("split").share.to_dict(),
         "sites": counted["sites"], "countries": sorted(counted["sites"].country.dropna().unique()),
         "periods": [period.label for period in recipe.periods.periods()],
         "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
-        "synthetic": recipe.source.name == "synthetic",
+        "synthetic": recipe.source.is_synthetic,
     }  # fmt: skip
     for name in ("README.md", "LICENCES.md"):
         with replacing(folder / name) as temporary:
@@ -89,7 +89,7 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
         "name": benchmark.name,
         "description": f"{recipe.title}. {recipe.labels.meaning} Pixels are in one Zarr cube a site, data/"
         f"{benchmark.name}/cubes/<site_id>.zarr; a tile is a window of it, a pair a row of pairs.",
-        "license": _licence_url(attribution.licence(sources)),
+        "license": _licence_url(attribution.shared_under(sources)),
         "url": "./catalog.json",
         "version": __version__,
         "citeAs": recipe.citation or recipe.title,

@@ -3,28 +3,30 @@
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
+import pystac
 import shapely
 
 from models.evaluation import ranking
+from models.evaluation.score_names import SCORES
 from pipeline import __version__
-from pipeline.catalog import collection
-from pipeline.core.files import replacing, sha256, write_json
+from pipeline.catalog import stac
+from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.leaderboard import compare
 from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
 
-MLM = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
-EO = collection.EXTENSION.format("eo/v1.1.0")
-FILE = collection.EXTENSION.format("file/v2.1.0")
-VERSION = collection.EXTENSION.format("version/v1.2.0")
+MLM = stac.extension("mlm/v1.5.2")
+EO = stac.extension("eo/v1.1.0")
+FILE = stac.extension("file/v2.1.0")
+VERSION = stac.extension("version/v1.2.0")
 TASKS = {"change": "segmentation", "segmentation": "semantic-segmentation"}
 """MLM has no word for change detection; segmentation of a pair comes nearest."""
 FOLDER = "models"
 
 
-def write(benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame) -> bool:
+def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
     """Write the collection from the leaderboard; False, and none, where nothing was compared."""
     compared = compare.read(benchmark)
     if compared is None:
@@ -33,93 +35,72 @@ def write(benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame) -> bool
     with replacing(final) as temporary:
         temporary.mkdir()
         for row in compared[0].itertuples():
-            (temporary / str(row.run)).mkdir()
+            folder = temporary / str(row.run)
+            folder.mkdir()
             item = _item(benchmark, recipe, sites, row, final / str(row.run))
-            write_json(item, temporary / str(row.run) / f"{row.run}.json")
-        runs = [str(run) for run in compared[0].run]
-        write_json(_collection(benchmark, recipe, sites, runs, final), temporary / "collection.json")
+            stac.write(item, stac.to_root(2, collection=True), folder / f"{row.run}.json")
+        items = (stac.link("item", f"./{run}/{run}.json", stac.ITEM) for run in compared[0].run)
+        described = _collection(benchmark, recipe, sites, final)
+        stac.write(described, [*stac.to_root(1), *items], temporary / "collection.json")
     return True
 
 
-def _collection(
-    benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame, runs: list[str], folder: Path
-) -> dict[str, Any]:
-    start, end = _span(recipe)
-    return {
-        "type": "Collection",
-        "stac_version": "1.1.0",
-        "stac_extensions": [FILE, VERSION],
-        "id": f"{benchmark.name}-models",
-        "title": f"Models trained on {recipe.title}",
-        "description": f"Baselines with their scores on the test split of {recipe.title}."
-        + (" The images are synthetic." if recipe.source.name == "synthetic" else ""),
-        "license": collection.LICENCES.get(recipe.source.name, "other"),
-        "version": __version__,
-        "extent": {"spatial": {"bbox": [_box(sites)]}, "temporal": {"interval": [[start, end]]}},
-        "links": [
-            {"rel": "root", "href": "../catalog.json", "type": "application/json"},
-            {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
-            *({"rel": "item", "href": f"./{run}/{run}.json", "type": "application/geo+json"} for run in runs),
-        ],
-        "assets": {
-            name: _asset(
-                benchmark.leaderboard / f"{name}.parquet",
-                folder,
-                title,
-                "application/vnd.apache.parquet",
-                ["metadata"],
+def _collection(benchmark: Benchmark, recipe: Recipe, sites: list[Site], folder: Path) -> pystac.Collection:
+    periods = recipe.periods.periods()
+    return pystac.Collection(
+        id=f"{benchmark.name}-models",
+        title=f"Models trained on {recipe.title}",
+        description=f"Baselines with their scores on the test split of {recipe.title}."
+        + (" The images are synthetic." if recipe.source.is_synthetic else ""),
+        license=recipe.source.licence(),
+        extent=stac.extent(_box(sites), periods[0].start, periods[-1].end),
+        stac_extensions=[FILE, VERSION],
+        extra_fields={"version": __version__},
+        assets={
+            name: stac.asset(
+                benchmark.leaderboard / f"{name}.parquet", folder, title, stac.PARQUET, ["metadata"]
             )
             for name, title in (("models", "Leaderboard"), ("tests", "Whether two models differ"))
         },
-    }
+    )
 
 
-def _item(
-    benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame, row: Any, folder: Path
-) -> dict[str, Any]:
+def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
     saved = ranking.weights_of(benchmark.run(row.run))
-    start, end = _span(recipe)
-    box = west, south, east, north = _box(sites)
-    link = {"type": "application/json"}
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [MLM, EO, FILE, VERSION],
-        "id": row.run,
-        "collection": f"{benchmark.name}-models",
-        "geometry": shapely.geometry.mapping(shapely.box(west, south, east, north)),
-        "bbox": box,
-        "properties": {
+    periods = recipe.periods.periods()
+    west, south, east, north = box = _box(sites)
+    return pystac.Item(
+        id=row.run,
+        geometry=shapely.geometry.mapping(shapely.box(west, south, east, north)),
+        bbox=box,
+        datetime=None,
+        start_datetime=stac.midnight(periods[0].start),
+        end_datetime=stac.midnight(periods[-1].end),
+        stac_extensions=[MLM, EO, FILE, VERSION],
+        collection=f"{benchmark.name}-models",
+        properties={
             "title": f"{row.run} on {recipe.title}",
-            "datetime": None,
-            "start_datetime": start,
-            "end_datetime": end,
             "version": __version__,
             **_mlm(row, saved),
             "minebench:task": row.task,
             "minebench:scores": _scores(row),
         },
-        "links": [
-            {"rel": "root", "href": "../../catalog.json", **link},
-            {"rel": "parent", "href": "../collection.json", **link},
-            {"rel": "collection", "href": "../collection.json", **link},
-        ],
-        "assets": _files(benchmark, row.run, folder, saved["bands"]),
-    }
+        assets=_files(benchmark, row.run, folder, saved["bands"]),
+    )
 
 
-def _files(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> dict[str, Any]:
+def _files(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> dict[str, pystac.Asset]:
     """Weights and card of a run as assets."""
     weights, card = benchmark.run(run) / "model.pt", benchmark.leaderboard / "cards" / f"{run}.md"
-    roles = ["mlm:model", "mlm:weights", "data"]
+    fields = {
+        "mlm:artifact_type": "torch.save",
+        # The MLM schema looks for bands here, or where STAC 1.1 itself does not allow them.
+        "eo:bands": [{"name": band} for band in bands],
+    }
+    kind, roles = "application/octet-stream; application=pytorch", ["mlm:model", "mlm:weights", "data"]
     return {
-        "weights": {
-            **_asset(weights, folder, "Weights", "application/octet-stream; application=pytorch", roles),
-            "mlm:artifact_type": "torch.save",
-            # The MLM schema looks for bands here, or where STAC 1.1 itself does not allow them.
-            "eo:bands": [{"name": band} for band in bands],
-        },
-        "card": _asset(card, folder, "Model card", "text/markdown", ["metadata"]),
+        "weights": stac.asset(weights, folder, "Weights", kind, roles, **fields),
+        "card": stac.asset(card, folder, "Model card", "text/markdown", ["metadata"]),
     }
 
 
@@ -179,27 +160,11 @@ def _mlm(row: Any, saved: dict[str, Any]) -> dict[str, Any]:
 
 def _scores(row: Any) -> dict[str, float]:
     """Scores to six digits; what is undefined is left out."""
-    found = {name: getattr(row, name) for name in (*compare.SCORES, "f1_low", "f1_high")}
+    found = {name: getattr(row, name) for name in (*SCORES, "f1_low", "f1_high")}
     return {name: round(float(value), 6) for name, value in found.items() if not np.isnan(value)}
 
 
-def _asset(path: Path, folder: Path, title: str, media_type: str, roles: list[str]) -> dict[str, Any]:
-    return {
-        "href": collection.relative(path, folder),
-        "title": title,
-        "type": media_type,
-        "roles": roles,
-        "file:size": path.stat().st_size,
-        "file:checksum": "1220" + sha256(path),
-    }
-
-
-def _span(recipe: Recipe) -> tuple[str, str]:
-    periods = recipe.periods.periods()
-    return f"{periods[0].start}T00:00:00Z", f"{periods[-1].end}T00:00:00Z"
-
-
-def _box(sites: gpd.GeoDataFrame) -> list[float]:
+def _box(sites: list[Site]) -> list[float]:
     """West, south, east, north of all sites; the world where none has a place."""
-    placed = sites[sites.epsg > 0]
-    return [float(value) for value in placed.total_bounds] if len(placed) else [-180.0, -90.0, 180.0, 90.0]
+    placed = [site.geometry for site in sites if site.epsg]
+    return [float(value) for value in shapely.total_bounds(placed)] if placed else stac.WORLD

@@ -15,76 +15,92 @@ import json
 import shutil
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pystac
 import stac_geoparquet.arrow
 from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from pipeline import __version__
-from pipeline.catalog import collection, dataset_card, model_items
+from pipeline.catalog import collection, dataset_card, model_items, stac
 from pipeline.core import tables
 from pipeline.core.errors import WorkError
-from pipeline.core.files import replacing, sha256, write_json
-from pipeline.core.layout import Benchmark, prune
-from pipeline.core.runner import each_site
+from pipeline.core.files import replacing
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread, each_site, prune
+from pipeline.index import split
 from pipeline.recipe import Recipe
+from pipeline.scenes import scene_table
+from pipeline.sites import site as sites
 
 BESIDE = (
-    ("items", "items.parquet", "application/vnd.apache.parquet"),
+    ("items", "items.parquet", stac.PARQUET),
     ("describedby", "README.md", "text/markdown"),
     ("license", "LICENCES.md", "text/markdown"),
     ("alternate", "croissant.json", "application/ld+json"),
+    ("related", "splits.parquet", stac.PARQUET),
 )
 """Files beside the catalog's root: relation, name, media type."""
 
 
-def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
+def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     """Write the catalog; sites whose cube and recipe did not change keep their files. Returns how
-    many sites were written anew."""
-    sites = tables.read_geo(benchmark.table("sites"), "sites")
+    many sites were written."""
+    table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")
+    chosen = scene_table.by_site(scenes[scenes.selected])
     index = collection.index_assets(benchmark)
-    prune(benchmark.stac, {*sites.site_id, model_items.FOLDER})
+    prune(benchmark.stac, {*table.site_id, model_items.FOLDER})
+    listed = sites.listed(table, recipe)
     tasks = [
-        (benchmark, recipe, row, scenes[scenes.site_id == row.site_id], index) for row in sites.itertuples()
+        collection.Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), index)
+        for site in listed
     ]
-    made = each_site("catalog", tasks, collection.write_site, workers, scheduler)
-    present = [site for site in sites.site_id if (benchmark.stac / site / "collection.json").is_file()]
+    results = each_site("catalog", tasks, collection.STEP, spread)
+    present = [site for site in listed if (benchmark.stac / site.site_id / "collection.json").is_file()]
     if not present:
         raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
     _write_items(benchmark)
+    _write_splits(benchmark, recipe)
     dataset_card.publish(benchmark, recipe)
-    trained = model_items.write(benchmark, recipe, sites[sites.site_id.isin(present)])
+    trained = model_items.write(benchmark, recipe, present)
     if not trained:
         shutil.rmtree(benchmark.stac / model_items.FOLDER, ignore_errors=True)
-    _write_root(benchmark, recipe, [*present, *([model_items.FOLDER] if trained else [])])
-    return sum(made)
+    children = {site.site_id: site.label for site in present}
+    _write_root(benchmark, recipe, {**children, **({model_items.FOLDER: "Models"} if trained else {})})
+    return sum(made for _, made in results)
 
 
-def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[str]) -> None:
-    root = {
-        "type": "Catalog",
-        "stac_version": "1.1.0",
-        "stac_extensions": [collection.EXTENSION.format("file/v2.1.0")],
-        "id": benchmark.name,
-        "title": recipe.title,
-        "description": f"{recipe.title}. Made by minebench {__version__}. {recipe.citation}".strip(),
-        "links": [
-            {"rel": "root", "href": "./catalog.json", "type": "application/json"},
-            *(
-                {"rel": "child", "href": f"./{child}/collection.json", "type": "application/json"}
-                for child in children
-            ),
-            *(_link(benchmark, *beside) for beside in BESIDE if (benchmark.stac / beside[1]).is_file()),
-        ],
-    }
-    write_json(root, benchmark.stac / "catalog.json")
+def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str]) -> None:
+    root = pystac.Catalog(
+        id=benchmark.name,
+        title=recipe.title,
+        description=f"{recipe.title}. Made by minebench {__version__}. {recipe.citation}".strip(),
+        stac_extensions=[stac.extension("file/v2.1.0")],
+    )
+    links = [
+        stac.link("root", "./catalog.json"),
+        *(stac.link("child", f"./{name}/collection.json", title=title) for name, title in children.items()),
+        *(
+            stac.link(rel, f"./{name}", kind, **stac.checked(benchmark.stac / name))
+            for rel, name, kind in BESIDE
+            if (benchmark.stac / name).is_file()
+        ),
+    ]
+    stac.write(root, links, benchmark.stac / "catalog.json")
 
 
-def _link(benchmark: Benchmark, rel: str, name: str, media_type: str) -> dict[str, Any]:
-    """A file beside the root, with size and checksum as assets have them."""
-    path = benchmark.stac / name
-    sums = {"file:size": path.stat().st_size, "file:checksum": "1220" + sha256(path)}
-    return {"rel": rel, "href": f"./{name}", "type": media_type, **sums}
+def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
+    """The split of each site, from which the next release goes on (`pipeline.index.split`)."""
+    path = benchmark.stac / "splits.parquet"
+    if recipe.split.by != "site":
+        path.unlink(missing_ok=True)
+        return
+    tiles = tables.read(benchmark.table("tiles"), "tile")
+    splits = tiles[["site_id", "split"]].drop_duplicates().sort_values("site_id", ignore_index=True)
+    released = pd.DataFrame(splits)
+    released.attrs = {split.RULE: split.rule_key(recipe.split)}
+    tables.write(released, path)
 
 
 def _write_items(benchmark: Benchmark) -> None:
@@ -108,8 +124,7 @@ def _write_items(benchmark: Benchmark) -> None:
 
 def _relocated(item: dict[str, Any], folder: str) -> dict[str, Any]:
     assets = {
-        key: {**asset, "href": collection.joined(folder, asset["href"])}
-        for key, asset in item["assets"].items()
+        key: {**asset, "href": stac.joined(folder, asset["href"])} for key, asset in item["assets"].items()
     }
-    links = [{**link, "href": collection.joined(folder, link["href"])} for link in item["links"]]
+    links = [{**link, "href": stac.joined(folder, link["href"])} for link in item["links"]]
     return {**item, "assets": assets, "links": links}

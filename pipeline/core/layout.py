@@ -1,6 +1,5 @@
 """Where a benchmark keeps its files: the only place that builds such a path."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,14 +69,6 @@ class Benchmark:
 
     def log(self, stage: str) -> Path:
         return self.data / "logs" / f"{stage}.log"
-
-
-def prune(folder: Path, keep: set[str]) -> None:
-    """Make a stage's folder, and remove the subfolders in it that are of no site any more."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir() and path.name not in keep:
-            shutil.rmtree(path)
 
 
 def find(name: str, root: Path = Path()) -> Benchmark:

@@ -1,5 +1,7 @@
 """Masks in {0, 1, 255} and what is derived from them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,3 +13,10 @@ def change_label(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray
     label = (first != second).astype(np.uint8)
     label[(first == UNKNOWN) | (second == UNKNOWN)] = UNKNOWN
     return label
+
+
+def bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Boolean (..., pixel) as 64 to a word, for `np.bitwise_count`; padded with zeros."""
+    packed = np.packbits(flags, axis=-1)
+    padding: Any = [(0, 0)] * (flags.ndim - 1) + [(0, -packed.shape[-1] % 8)]
+    return np.pad(packed, padding).view(np.uint64)

@@ -1,18 +1,18 @@
 """Index tables: Parquet, written whole, the same bytes for the same content."""
 
-import hashlib
-import json
-from collections.abc import Iterable
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from __future__ import annotations
 
-import geopandas as gpd
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import pandas as pd
 
 from pipeline import __version__
 from pipeline.core.errors import WorkError
 from pipeline.core.files import replacing
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -30,6 +30,9 @@ def read(path: Path, made_by: str) -> pd.DataFrame:
 
 def read_geo(path: Path, made_by: str) -> gpd.GeoDataFrame:
     """Read a GeoParquet table, like `read`."""
+    # Here and not above, so that a machine that only trains needs no geospatial library.
+    import geopandas as gpd
+
     return _read(gpd.read_parquet, path, made_by)
 
 
@@ -42,22 +45,3 @@ def _read(reader: Any, path: Path, made_by: str) -> Any:
         raise WorkError(
             f"{path} cannot be read ({type(error).__name__}): delete it and run `minebench {made_by}`."
         ) from None
-
-
-def fingerprint(parts: Iterable[Any], code: Iterable[ModuleType] = ()) -> str:
-    """Sixteen hex digits that change when an input or the code that uses it changes.
-
-    Stages keep it with each site's output, and redo a site only when it differs.
-    """
-    digest = hashlib.sha256(json.dumps(list(parts), sort_keys=True, default=str).encode())
-    for module in code:
-        digest.update(Path(str(module.__file__)).read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def fingerprint_of(collection: Path) -> str | None:
-    """The fingerprint kept in a collection.json; None where there is no sound one."""
-    try:
-        return str(json.loads(collection.read_text())["minebench:fingerprint"])
-    except (OSError, ValueError, KeyError):
-        return None

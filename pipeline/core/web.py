@@ -21,6 +21,7 @@ import tenacity
 
 from pipeline import __version__
 from pipeline.core.errors import WorkError
+from pipeline.core.redaction import redacted
 
 ATTEMPTS = 7
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 30.0
@@ -158,14 +159,6 @@ def get_range(url: str, start: int, size: int, **options: Any) -> tuple[bytes, i
 def host(url: str) -> str:
     """Host and port, for messages."""
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def redacted(text: str) -> str:
-    """Text without what may be secret: queries and users in addresses, tokens and signatures."""
-    text = re.sub(r"(\w+://)[^\s/@\"']+@", r"\1", text)
-    text = re.sub(r"(\w+://[^\s?\"'<>]+)\?[^\s\"'<>)]*", r"\1", text)
-    text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}", r"\1 ***", text)
-    return re.sub(r"(?i)\b(sig|token|key|api_key|access_token|password|secret)=[^\s&\"']+", r"\1=***", text)
 
 
 def _try(

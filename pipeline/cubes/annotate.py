@@ -13,7 +13,7 @@ throughout, and pairs are those that have a row.
 
 import logging
 import shutil
-import sys
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,36 +25,70 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from pipeline.core import periods, tables
+from pipeline.core import pair_rules, periods, receipts, tables
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.periods import Period
-from pipeline.core.runner import each_site
-from pipeline.cubes import cube
-from pipeline.geo import geodesy, grid
-from pipeline.index import pairs
+from pipeline.core.runner import Spread, Step, each_site
+from pipeline.cubes import cube, imported_cubes
+from pipeline.geo import geodesy
 from pipeline.recipe import Recipe, Spans
+from pipeline.sites import site as sites
 from pipeline.sites.mines import SUFFIXES
-from pipeline.sources.import_ import imported
+from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
-CODE = (sys.modules[__name__], pairs)
+VERSION = 1
+"""Of the masks: raise it when the same annotations give others."""
 
 
-def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
+@dataclass(frozen=True)
+class Task:
+    """One site's work: the annotations that may reach it, and the key of its images."""
+
+    benchmark: Benchmark
+    recipe: Recipe
+    site: Site
+    labels: gpd.GeoDataFrame
+    images: str
+
+    @property
+    def path(self) -> Path:
+        return self.benchmark.cube(self.site.site_id)
+
+
+def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     """Write the masks that are missing or of other inputs. Returns how many cubes changed."""
-    sites = tables.read_geo(benchmark.table("sites"), "sites")
     composites = tables.read(benchmark.table("composites"), "compose")
+    listed = sites.load(benchmark, recipe)
     labels = read_labels(benchmark, recipe)
-    images = composites.drop_duplicates("site_id").set_index("site_id").images
-    tasks = []
-    for row in sites.itertuples():
-        own = labels[labels.intersects(row.geometry) | labels.is_empty] if len(labels) else labels
-        if "site_id" in own:
-            own = own[own.site_id.isna() | (own.site_id == row.site_id)]
-        tasks.append((benchmark, recipe, row, own, images.get(row.site_id)))
-    return sum(each_site("annotate", tasks, _annotate_site, workers, scheduler))
+    near = labels_near(labels, listed)
+    images = {str(site_id): rows.images.tolist() for site_id, rows in composites.groupby("site_id")}
+    tasks = [
+        Task(benchmark, recipe, site, own, receipts.fingerprint(images.get(site.site_id, [])))
+        for site, own in zip(listed, near, strict=True)
+    ]
+    return sum(made for _, made in each_site("annotate", tasks, STEP, spread))
+
+
+def labels_near(labels: gpd.GeoDataFrame, listed: list[Site]) -> list[gpd.GeoDataFrame]:
+    """For each site the annotations that touch its AOI, and the empty ones, which speak of no place."""
+    if labels.empty:
+        return [labels for _ in listed]
+    shapes, outlines = labels.geometry.to_numpy(), [site.geometry for site in listed]
+    tree = shapely.STRtree(shapes)
+    empty = np.flatnonzero(shapely.is_empty(shapes))
+    found: list[set[int]] = [set(empty.tolist()) for _ in listed]
+    for place, row in tree.query(outlines, predicate="intersects").T.tolist():
+        found[place].add(row)
+    return [_of_site(labels.iloc[sorted(rows)], site) for rows, site in zip(found, listed, strict=True)]
+
+
+def _of_site(labels: gpd.GeoDataFrame, site: Site) -> gpd.GeoDataFrame:
+    if "site_id" not in labels:
+        return labels
+    return labels[labels.site_id.isna() | (labels.site_id == site.site_id)]
 
 
 def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
@@ -142,70 +176,82 @@ def covers(label: str, period: Period) -> bool:
     return period.start <= dated.start < period.end
 
 
-def _annotate_site(task: tuple[Benchmark, Recipe, Any, gpd.GeoDataFrame, str | None]) -> bool:
-    benchmark, recipe, site, labels, images = task
-    path = benchmark.cube(site.site_id)
-    attributes = cube.attributes_of(path)
-    if not attributes or attributes["minebench:images"] != images:
-        raise WorkError(f"{path} does not fit index/composites.parquet: run `minebench compose`.")
-    if not attributes["periods"]:
-        return False
+def _key(task: Task) -> str:
+    """What a site's masks are made of. WorkError where its cube does not fit the composites."""
+    attributes = cube.attributes_of(task.path)
+    held = [row["images"] for row in attributes.get("minebench:composites", [])]
+    if not attributes or receipts.fingerprint(held) != task.images:
+        raise WorkError(f"{task.path} does not fit index/composites.parquet: run `minebench compose`.")
+    labels, recipe = task.labels, task.recipe
     inputs: list[Any] = [
-        images,
+        VERSION,
+        attributes[receipts.KEY],
         recipe.labels.model_dump(exclude={"meaning"}),
         list(labels.when),
         [g.wkt for g in labels.geometry],
     ]
     if recipe.labels.kind == "change":
         inputs.append(recipe.pairs)
-    fingerprint = tables.fingerprint(inputs, CODE)
-    if cube.attributes_of(path / "mine").get("minebench:labels") == fingerprint:
-        return False
+    return receipts.fingerprint(inputs)
+
+
+def _receipt(task: Task) -> Path:
+    return cube.receipt(task.path / "mine")
+
+
+def _nothing(task: Task) -> None:
+    """A cube's masks need no word about them."""
+
+
+def _make(task: Task, key: str) -> None:
+    attributes = cube.attributes_of(task.path)
+    if not attributes["periods"]:
+        return
     # Older labels must not outlive their source, should writing the new ones fail.
     for name in ("mine", "change"):
-        shutil.rmtree(path / name, ignore_errors=True)
-    seen = [_period(name, recipe, attributes) for name in attributes["periods"]]
-    masks, change = labels_of(benchmark, recipe, site, labels, seen)
-    side = cube.chunk_side(recipe)
+        shutil.rmtree(task.path / name, ignore_errors=True)
+    seen = [_period(name, task.recipe, attributes) for name in attributes["periods"]]
+    masks, change = labels_of(task.benchmark, task.recipe, task.site, task.labels, seen)
+    side = cube.chunk_side(task.recipe)
     if change:
-        cube.add_change(path, change, side)
-    cube.add_mask(path, masks, {"minebench:labels": fingerprint}, side)
-    return True
+        cube.add_change(task.path, change, side)
+    cube.add_mask(task.path, masks, {receipts.KEY: key}, side)
 
 
+STEP = Step("annotate", _key, _receipt, _make, _nothing)
 Change = dict[tuple[str, str], NDArray[np.uint8]]
 
 
 def labels_of(
-    benchmark: Benchmark, recipe: Recipe, site: Any, labels: gpd.GeoDataFrame, seen: list[Period]
+    benchmark: Benchmark, recipe: Recipe, site: Site, labels: gpd.GeoDataFrame, seen: list[Period]
 ) -> tuple[NDArray[np.uint8], Change]:
     """A site's footprint masks (period, y, x), and its change masks (y, x) by pair where change
     itself is what was labelled."""
     names = [period.label for period in seen]
     if recipe.labels.source == "import":
-        return imported.labels(benchmark, recipe, site, names)
-    unknown = np.full((len(names), int(site.height), int(site.width)), UNKNOWN, np.uint8)
-    wanted = pairs.wanted(names, recipe)
+        return imported_cubes.labels(recipe, benchmark.root, site, names)
+    unknown = np.full((len(names), *site.shape), UNKNOWN, np.uint8)
+    wanted = pair_rules.wanted(names, recipe.pairs)
     if recipe.labels.kind == "footprint" or recipe.labels.source == "archive":
-        masks = np.stack([mask(site, recipe, labels, period) for period in seen])
+        masks = np.stack([mask(site, labels, period) for period in seen])
         if recipe.labels.kind == "footprint":
             return masks, {}
         return unknown, {(names[i], names[j]): change_label(masks[i], masks[j]) for i, j in wanted}
     drawn = {(names[i], names[j]): labels[labels.when == f"{names[i]}|{names[j]}"] for i, j in wanted}
-    return unknown, {pair: burnt(rows, site, recipe) for pair, rows in drawn.items() if len(rows)}
+    return unknown, {pair: rasterized(rows, site) for pair, rows in drawn.items() if len(rows)}
 
 
-def mask(site: Any, recipe: Recipe, labels: gpd.GeoDataFrame, period: Period) -> NDArray[np.uint8]:
+def mask(site: Site, labels: gpd.GeoDataFrame, period: Period) -> NDArray[np.uint8]:
     """A period's footprint mask (y, x): 0, 1, or all 255 where nothing was annotated."""
-    return burnt(labels[[covers(label, period) for label in labels.when]], site, recipe)
+    return rasterized(labels[[covers(label, period) for label in labels.when]], site)
 
 
-def burnt(drawn: gpd.GeoDataFrame, site: Any, recipe: Recipe) -> NDArray[np.uint8]:
+def rasterized(drawn: gpd.GeoDataFrame, site: Site) -> NDArray[np.uint8]:
     """Polygons as a mask (y, x): 0, 1, or all 255 where there is no row."""
-    box = grid.of_site(site, recipe.sensor.resolution)
+    box = site.grid
     if drawn.empty:
         return np.full(box.shape, UNKNOWN, np.uint8)
-    outlines = [geodesy.project(g, 4326, int(site.epsg)) for g in drawn.geometry if not g.is_empty]
+    outlines = [geodesy.project(g, 4326, site.epsg) for g in drawn.geometry if not g.is_empty]
     if not outlines:
         return np.zeros(box.shape, np.uint8)
     return rasterize(outlines, out_shape=box.shape, transform=box.transform, dtype="uint8")

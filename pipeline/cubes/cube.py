@@ -24,13 +24,16 @@ from odc.geo.xr import xr_coords
 from zarr.codecs import BloscCodec
 
 from pipeline import __version__
+from pipeline.core import receipts
 from pipeline.core.files import replacing, write_json
 from pipeline.core.periods import Period
-from pipeline.geo import grid
 from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
 
 WORK = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
 LARGEST_CHUNK = 512
+VERSION = 1
+"""Of the store: raise it when the same images are written otherwise."""
 # Chunks are decoded so many at a time, not one by one: whole arrays are read 1.6 times as fast.
 zarr.config.set({"codec_pipeline.batch_size": 64})
 
@@ -48,17 +51,17 @@ class Image:
 
 
 def write(
-    path: Path, site: Any, recipe: Recipe, images: list[Image], aoi: NDArray[np.bool_], fingerprint: str,
+    path: Path, site: Site, recipe: Recipe, images: list[Image], aoi: NDArray[np.bool_], key: str,
     rows: list[dict[str, Any]],
 ) -> None:  # fmt: skip
     """Write a site's cube, whole or not at all. `rows` are its lines of `composites`."""
     attributes = {
-        "title": f"{recipe.title}: {site.name or site.site_id}",
+        "title": f"{recipe.title}: {site.label}",
         "site_id": site.site_id,
         "source": recipe.source.name,
         "Conventions": "CF-1.11",
         "minebench:version": __version__,
-        "minebench:images": fingerprint,
+        receipts.KEY: key,
         "minebench:composites": rows,
         "periods": [image.period.label for image in images],
         "scenes": {image.period.label: image.scenes for image in images},
@@ -78,17 +81,39 @@ def write(
             zarr.open_group(temporary, mode="w", zarr_format=3, attributes=attributes)
 
 
-def rows_of(path: Path, fingerprint: str) -> list[dict[str, Any]] | None:
-    """The cube's lines of `composites`, if it is there and was made from the same inputs."""
-    attributes = attributes_of(path)
-    return attributes["minebench:composites"] if attributes.get("minebench:images") == fingerprint else None
+def receipt(path: Path) -> Path:
+    """The file of a cube, or of an array in it, that carries its key."""
+    return path / "zarr.json"
 
 
 def attributes_of(path: Path) -> dict[str, Any]:
-    """The cube's attributes; empty where there is no sound cube."""
+    """The attributes of a cube, or of an array in it; empty where there is no sound one."""
+    return receipts.read(receipt(path))
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The cube's lines of `composites`."""
+    return list(attributes_of(path).get("minebench:composites", []))
+
+
+def images_of(path: Path, recipe: Recipe) -> dict[str, Image]:
+    """The images that a cube holds, by their key in `composites`. Empty where there is no sound cube, or
+    one of other bands."""
+    attributes = attributes_of(path)
+    keys = {row["period"]: row["images"] for row in attributes.get("minebench:composites", [])}
+    known = {period.label: period for period in recipe.periods.periods()}
     try:
-        return json.loads((path / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError):
+        group = zarr.open_group(path, mode="r")
+        pixels, clear = group[image_name(recipe)], group["clear"]
+        return {
+            keys[label]: Image(
+                known[label], np.asarray(pixels[i]), np.asarray(clear[i]),
+                attributes["scenes"][label], attributes["acquired"][label],
+            )
+            for i, label in enumerate(attributes["periods"])
+            if label in known and label in keys
+        }  # fmt: skip
+    except (OSError, ValueError, KeyError, IndexError):
         return {}
 
 
@@ -167,13 +192,13 @@ def chunk_side(recipe: Recipe) -> int:
 
 
 def _dataset(
-    site: Any,
+    site: Site,
     recipe: Recipe,
     images: list[Image],
     aoi: NDArray[np.bool_],
     attributes: dict[str, Any],
 ) -> xr.Dataset:
-    box = grid.of_site(site, recipe.sensor.resolution)
+    box = site.grid
     name = image_name(recipe)
     coords = {
         **xr_coords(box, always_yx=True),

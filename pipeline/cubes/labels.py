@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import WorkError
 from pipeline.core.masks import UNKNOWN, change_label
-from pipeline.cubes import cube
-from pipeline.index import pairs
+from pipeline.cubes import change_counts, cube
 
 WHOLE = np.s_[:, :]
 Mask = NDArray[np.uint8]
@@ -27,7 +26,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Masks:
+class Labels:
     """`mine` and `clear` (period, y, x) and, where change itself was labelled, `change` (pair, y, x) with
     the place of each pair in it. A window is a pair of slices (y, x)."""
 
@@ -38,7 +37,7 @@ class Masks:
     drawn: dict[tuple[str, str], int]
 
     @classmethod
-    def read(cls, path: Path) -> "Masks":
+    def read(cls, path: Path) -> "Labels":
         """A cube's masks. WorkError where it has none."""
         try:
             group = zarr.open_group(path, mode="r")
@@ -73,7 +72,7 @@ class Masks:
                 for pair, label in found.items()
             }
         mine = self.mine[(slice(None), *window)]
-        counted = pairs.changes(mine, self.known(window))
+        counted = change_counts.changes(mine, self.known(window))
         changed, unknown = counted.changed, mine[0].size - counted.known
         return {
             (a, b): Count(*(int(t[i, j]) for t in (changed, counted.expanded, counted.reduced, unknown)))

@@ -2,10 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
+import antimeridian
 import numpy as np
 import shapely
 from pyproj import Geod, Transformer
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 WGS84 = Geod(ellps="WGS84")
@@ -37,9 +41,15 @@ def utm_epsg(lon: float, lat: float) -> int:
     return (32600 if lat >= 0 else 32700) + zone
 
 
+@lru_cache(maxsize=512)
+def _transformer(source: str | int, target: str | int) -> Transformer:
+    """PROJ takes milliseconds to build one; pyproj gives each thread a copy of its own."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
 def project(geometry: BaseGeometry, source: str | int, target: str | int) -> BaseGeometry:
     """A geometry in another CRS, vertex by vertex."""
-    transformer = Transformer.from_crs(source, target, always_xy=True)
+    transformer = _transformer(source, target)
     return shapely.transform(geometry, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
 
 
@@ -85,18 +95,26 @@ def _box(geometry: BaseGeometry, margin_m: float) -> tuple[float, float, float, 
 
 def groups(count: int, pairs: Iterator[tuple[int, int]]) -> list[list[int]]:
     """Connected components of 0..count-1 under `pairs`, each sorted, in order of first member."""
-    parent = list(range(count))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for i, j in pairs:
-        a, b = root(i), root(j)
-        parent[max(a, b)] = min(a, b)
+    linked = np.array(list(pairs), int).reshape(-1, 2)
+    ones = np.ones(len(linked), bool)
+    graph = coo_array((ones, (linked[:, 0], linked[:, 1])), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
     members: dict[int, list[int]] = {}
-    for i in range(count):
-        members.setdefault(root(i), []).append(i)
+    for i, label in enumerate(labels.tolist()):
+        members.setdefault(label, []).append(i)
     return list(members.values())
+
+
+def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
+    """A UTM polygon in EPSG:4326, split at the antimeridian where it crosses it."""
+    lonlat = project(geometry, epsg, 4326)
+    left, _, right, _ = lonlat.bounds
+    if right - left < 180:
+        return lonlat
+    parts = getattr(lonlat, "geoms", [lonlat])
+    return shapely.union_all([antimeridian.fix_polygon(part, fix_winding=True) for part in parts])
+
+
+def area_km2(geometry: BaseGeometry) -> float:
+    """Area of a geometry in EPSG:4326 on the ellipsoid."""
+    return abs(WGS84.geometry_area_perimeter(shapely.force_2d(geometry))[0]) / 1e6

@@ -1,41 +1,45 @@
-"""One grid per site: a GeoBox in UTM, corners on multiples of the sensor's coarsest pixel."""
+"""One grid per site: a GeoBox in UTM, corners on multiples of the sensor's coarsest pixel.
+
+GeoBoxes carry all affine arithmetic; here is only where a site's corners go.
+"""
 
 import math
 from typing import Any
 
 from affine import Affine
-from odc.geo.geobox import GeoBox
+from odc.geo.geobox import GeoBox, pixel_translation
 
-from pipeline.recipe import Sensor
+TOUCHING = 1e-6
+"""Pixels: how far two grids may lie beside one another and still be the same."""
 
 
-def snapped(bounds: tuple[float, float, float, float], epsg: int, sensor: Sensor) -> GeoBox:
-    """The smallest GeoBox around `bounds` (left, bottom, right, top, metres) on the sensor's grid."""
-    step, res = sensor.snap or sensor.resolution, sensor.resolution
-    left, bottom = (math.floor(value / step) * step for value in bounds[:2])
-    right, top = (math.ceil(value / step) * step for value in bounds[2:])
-    return geobox(epsg, left, top, round((top - bottom) / res), round((right - left) / res), res)
+def snapped(bounds: tuple[float, float, float, float], epsg: int, resolution: float, step: float) -> GeoBox:
+    """The smallest GeoBox around `bounds` (left, bottom, right, top, metres) with corners on multiples
+    of `step`."""
+    coarse = GeoBox.from_bbox(bounds, f"EPSG:{epsg}", resolution=step, anchor="edge", tol=TOUCHING)
+    return coarse.zoom_out(resolution / step)
 
 
 def around(
-    middle: tuple[float, float], width: float, height: float, epsg: int, sensor: Sensor, exact: bool
-) -> GeoBox:
-    """A GeoBox of a given size about a place, its corners on the sensor's grid.
+    middle: tuple[float, float], width: float, height: float, epsg: int, resolution: float, step: float,
+    corner: float, exact: bool,
+) -> GeoBox:  # fmt: skip
+    """A GeoBox of a given size about a place, its corners on multiples of `step`, moved by `corner`.
 
     The number of pixels depends on the size alone, not on where the place falls on the grid; the
     edges may so move by half a step of the grid. With `exact` a step is added, so that nothing of
     the size is lost.
     """
-    step, res = sensor.snap or sensor.resolution, sensor.resolution
     columns, rows = (math.ceil(size / step - 1e-6) + exact for size in (width, height))
-    left = round((middle[0] - columns * step / 2) / step) * step
-    top = round((middle[1] + rows * step / 2) / step) * step
-    return geobox(epsg, left, top, round(rows * step / res), round(columns * step / res), res)
+    left = round((middle[0] - columns * step / 2 - corner) / step) * step + corner
+    top = round((middle[1] + rows * step / 2 - corner) / step) * step + corner
+    shape = round(rows * step / resolution), round(columns * step / resolution)
+    return geobox(epsg, left, top, *shape, resolution)
 
 
-def geobox(epsg: int, left: float, top: float, height: int, width: int, res: float) -> GeoBox:
-    """North-up GeoBox from its upper left corner (metres) and its shape in pixels of `res` metres."""
-    return GeoBox((height, width), Affine(res, 0, left, 0, -res, top), f"EPSG:{epsg}")
+def geobox(epsg: int, left: float, top: float, height: int, width: int, resolution: float) -> GeoBox:
+    """North-up GeoBox from its upper left corner (metres) and its shape in pixels."""
+    return GeoBox((height, width), Affine(resolution, 0, left, 0, -resolution, top), f"EPSG:{epsg}")
 
 
 def of_site(site: Any, resolution: float) -> GeoBox:
@@ -48,33 +52,32 @@ def of_site(site: Any, resolution: float) -> GeoBox:
     return GeoBox(shape, transform, f"EPSG:{int(site.epsg)}" if site.epsg else None)
 
 
-def placeless(sites: Any) -> bool:
+def ungeoreferenced(sites: Any) -> bool:
     """Whether a benchmark's tiles came as files without a place, so that nothing is near anything."""
     return bool((sites.epsg == 0).any())
 
 
-def pixel_km2(site: Any, resolution: float) -> float:
-    """Area of a site's pixel: nominal in metres, by latitude where pixels are degrees."""
-    box = of_site(site, resolution)
+def pixel_m2(box: GeoBox, resolution: float) -> float:
+    """Area of a pixel: nominal in metres, by latitude where pixels are degrees."""
     if box.crs is None or not box.crs.geographic:
-        return resolution**2 / 1e6
-    latitude = box.transform.f + box.transform.e * box.height / 2
-    return abs(box.transform.a * box.transform.e) * 111.195**2 * math.cos(math.radians(latitude))
+        return resolution**2
+    middle = math.radians(sum(box.boundingbox.range_y) / 2)
+    metres = abs(box.resolution.x) * M_A_DEGREE * math.cos(middle), abs(box.resolution.y) * M_A_DEGREE
+    return metres[0] * metres[1]
 
 
-def coarsened(grid: GeoBox, resolution: float) -> GeoBox:
-    """The same area in pixels of `resolution` metres, which must divide it."""
-    factor = resolution / grid.resolution.x
-    return GeoBox(
-        (round(grid.height / factor), round(grid.width / factor)),
-        grid.transform @ Affine.scale(factor),
-        grid.crs,
-    )
+M_A_DEGREE = 111_195.0
 
 
 def aligned(grid: GeoBox, other: GeoBox) -> bool:
     """Whether pixels of `grid` are pixels of `other`: same CRS, size and a whole-pixel offset."""
     if grid.crs != other.crs or grid.resolution != other.resolution:
         return False
-    column, row = ~other.transform @ (grid.transform.c, grid.transform.f)
-    return abs(column - round(column)) < 1e-6 and abs(row - round(row)) < 1e-6
+    offset = pixel_translation(grid, other)
+    return offset is not None and all(abs(v - round(v)) < TOUCHING for v in offset.xy)
+
+
+def tile_outline(box: GeoBox, y0: int, x0: int, height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of a window of a grid, in its CRS."""
+    left, bottom, right, top = box[y0 : y0 + height, x0 : x0 + width].boundingbox.bbox
+    return left, bottom, right, top

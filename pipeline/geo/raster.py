@@ -103,12 +103,11 @@ def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Re
 
 def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None) -> NDArray[Any]:
     """Pixels that lie on the grid already; 0 beyond the file's edge."""
-    column, row = (round(value) for value in ~file.transform @ (grid.transform.c, grid.transform.f))
-    top, left = max(0, row), max(0, column)
-    bottom, right = min(file.height, row + grid.height), min(file.width, column + grid.width)
-    if bottom <= top or right <= left:
+    whole = grid_of(file)
+    rows, columns = whole.overlap_roi(grid, tol=grids.TOUCHING)
+    if rows.stop <= rows.start or columns.stop <= columns.start:
         return np.zeros(grid.shape, file.dtypes[index - 1])
-    found = file.read(index, window=Window(left, top, right - left, bottom - top))
+    found = file.read(index, window=Window.from_slices(rows, columns))
     if nodata is None:
         found[found == 0] = 1
     elif nodata != 0 and not math.isnan(nodata):
@@ -116,7 +115,7 @@ def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None)
     if found.shape == grid.shape:
         return found
     pixels = np.zeros(grid.shape, found.dtype)
-    pixels[top - row : bottom - row, left - column : right - column] = found
+    pixels[grid.overlap_roi(whole[rows, columns], tol=grids.TOUCHING)] = found
     return pixels
 
 

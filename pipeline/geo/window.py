@@ -16,18 +16,17 @@ def covering(native: GeoBox, grid: GeoBox) -> GeoBox | None:
     """The part of an image's own grid that reading `grid` needs: just it where the pixels are the
     same, else with a margin for the interpolation. None where the image does not reach it."""
     if grids.aligned(grid, native):
-        column, row = (round(v) for v in ~native.transform @ (grid.transform.c, grid.transform.f))
-        box = (row, column, row + grid.height, column + grid.width)
+        part = native.overlap_roi(grid, tol=grids.TOUCHING)
     else:
         outline = grid.extent.to_crs(native.crs, resolution=grid.resolution.x * 16).boundingbox
-        corners = [~native.transform @ (x, y) for x in outline.range_x for y in outline.range_y]
+        corners = [native.wld2pix(x, y) for x in outline.range_x for y in outline.range_y]
         columns, rows = zip(*corners, strict=True)
         margin = 3 + 2 * math.ceil(max((max(columns) - min(columns)) / grid.width, 1))
-        box = (math.floor(min(rows)) - margin, math.floor(min(columns)) - margin,
-               math.ceil(max(rows)) + margin, math.ceil(max(columns)) + margin)  # fmt: skip
-    top, left = max(0, box[0]), max(0, box[1])
-    bottom, right = min(native.height, box[2]), min(native.width, box[3])
-    return native[top:bottom, left:right] if bottom > top and right > left else None
+        part = tuple(
+            slice(max(0, math.floor(min(places)) - margin), min(size, math.ceil(max(places)) + margin))
+            for places, size in ((rows, native.height), (columns, native.width))
+        )
+    return native[part] if all(side.stop > side.start for side in part) else None
 
 
 def placed(found: NDArray[Any], area: GeoBox, grid: GeoBox, resampling: Resampling) -> NDArray[Any]:
@@ -35,7 +34,6 @@ def placed(found: NDArray[Any], area: GeoBox, grid: GeoBox, resampling: Resampli
     else resampled once."""
     if not grids.aligned(grid, area):
         return raster.resampled(found, area, grid, resampling)
-    column, row = (round(v) for v in ~grid.transform @ (area.transform.c, area.transform.f))
     result = np.zeros((len(found), *grid.shape), found.dtype)
-    result[:, row : row + area.height, column : column + area.width] = found
+    result[:, *grid.overlap_roi(area, tol=grids.TOUCHING)] = found
     return result

@@ -6,7 +6,7 @@
     object_size       pairs by the mean size of their changed objects: small, medium, large
     misregistration   pairs whose second image is moved by 1, 2, 4, 8 pixels
 
-No pixel is copied: `models.data.datasets.open(..., analysis="scale", level="4")` reads them. All are of the
+No pixel is copied: `models.data.open(..., analysis="scale", level="4")` reads them. All are of the
 test split. Where the paper is silent: a tile's region is the eighth with most change between its first
 and last period for which all 16 windows lie within the site; sizes are split at their terciles; each
 pair is moved in one of eight directions, drawn by its ids.
@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -24,10 +23,13 @@ from scipy import ndimage
 
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import each_site
-from pipeline.cubes.labels import Masks
-from pipeline.recipe import Recipe
+from pipeline.core.runner import Spread, each_site
+from pipeline.core.tiles import Tile, tiles_of
+from pipeline.cubes.labels import Labels
+from pipeline.sites.site import Site
 
+VERSION = 1
+"""Of the sets: raise it when the same cubes give others."""
 RINGS = ("outer", "middle", "inner", "core")
 CELLS = 8
 SCALES = (2, 4, 8, 16)
@@ -47,9 +49,8 @@ Row = dict[str, Any]
 
 
 def build(
-    benchmark: Benchmark, recipe: Recipe, sites: gpd.GeoDataFrame, tiles: pd.DataFrame,
-    pair_rows: pd.DataFrame, workers: int, scheduler: str | None,
-) -> None:  # fmt: skip
+    benchmark: Benchmark, sites: list[Site], tiles: pd.DataFrame, pair_rows: pd.DataFrame, spread: Spread
+) -> None:
     """Write index/analysis/<set>.parquet for the test split."""
     tested = tiles[tiles.split == "test"]
     by_tile = dict(tuple(pair_rows[pair_rows.split == "test"].groupby("tile_id")))
@@ -61,10 +62,10 @@ def build(
             groups[site.site_id],
             {t: by_tile[t] for t in groups[site.site_id].tile_id if t in by_tile},
         )
-        for site in sites.itertuples()
+        for site in sites
         if site.site_id in groups
     ]
-    found = each_site("analysis", tasks, _of_site, workers, scheduler)
+    found = each_site("analysis", tasks, _of_site, spread)
     rows: dict[str, list[Row]] = {name: [row for part in found for row in part[name]] for name in COLUMNS}
     for name, columns in COLUMNS.items():
         table = pd.DataFrame(rows[name], columns=columns)
@@ -75,16 +76,16 @@ def path(benchmark: Benchmark, name: str) -> Any:
     return benchmark.table(f"analysis/{name}")
 
 
-def _of_site(task: tuple[Benchmark, Any, pd.DataFrame, dict[str, pd.DataFrame]]) -> dict[str, list[Row]]:
+def _of_site(task: tuple[Benchmark, Site, pd.DataFrame, dict[str, pd.DataFrame]]) -> dict[str, list[Row]]:
     benchmark, site, tiles, by_tile = task
-    masks = Masks.read(benchmark.cube(site.site_id))
+    masks = Labels.read(benchmark.cube(site.site_id))
 
-    def label(tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
-        return masks.label(t1, t2, np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width])
+    def label(tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
+        return masks.label(t1, t2, tile.window)
 
-    shape = int(site.height), int(site.width)
+    shape = site.shape
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
-    for tile in tiles.itertuples():
+    for tile in tiles_of(tiles):
         own = by_tile.get(tile.tile_id)
         if own is None:
             continue
@@ -101,12 +102,12 @@ def _of_site(task: tuple[Benchmark, Any, pd.DataFrame, dict[str, pd.DataFrame]])
     return rows
 
 
-def _window(tile: Any, pair: Any) -> Row:
+def _window(tile: Tile, pair: Any) -> Row:
     own = {name: getattr(tile, name) for name in WINDOW if name not in {"level", "t1", "t2"}}
     return {**own, "level": "", "t1": pair.t1, "t2": pair.t2}
 
 
-def region_of(label: NDArray[np.uint8], tile: Any, shape: tuple[int, int]) -> tuple[int, int, int] | None:
+def region_of(label: NDArray[np.uint8], tile: Tile, shape: tuple[int, int]) -> tuple[int, int, int] | None:
     """The tile's eighth with most change, of those that fit: (y, x) in the site and its side, pixels; None
     without."""
     size = tile.height // CELLS
@@ -121,7 +122,7 @@ def region_of(label: NDArray[np.uint8], tile: Any, shape: tuple[int, int]) -> tu
     return None if best is None else (best[1], best[2], size)
 
 
-def _around(tile: Any, pair: Any, region: tuple[int, int, int] | None) -> Iterator[Row]:
+def _around(tile: Tile, pair: Any, region: tuple[int, int, int] | None) -> Iterator[Row]:
     """Sixteen windows that show one region in their corners, from the outer ring to the core."""
     if region is None:
         return

@@ -3,9 +3,6 @@
 A model sees the surroundings of what it is tested on wherever that share is not 0.
 """
 
-from typing import Any
-
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -13,44 +10,46 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
 
 COLUMNS = ["split", "pixels", "near", "share"]
 
 
-def measure(sites: gpd.GeoDataFrame, tiles: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+def measure(sites: list[Site], tiles: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """For `val` and `test`: pixels (each counted once), those at most one tile's side from a training
     tile (edge to edge, along rows and columns), and their share; NaN where tiles have no place."""
     rows: list[tuple[str, int, int | None, float]] = []
+    train = dict(tuple(tiles[tiles.split == "train"].groupby("site_id")))
+    trained = [site for site in sites if site.site_id in train]
+    tree = shapely.STRtree([site.geometry for site in trained])
     for name in ("val", "test"):
-        if grid.placeless(sites):
-            rows.append((name, int((tiles.height * tiles.width)[tiles.split == name].sum()), None, np.nan))
+        own = tiles[tiles.split == name]
+        if any(site.epsg == 0 for site in sites):
+            rows.append((name, int((own.height * own.width).sum()), None, np.nan))
             continue
         whole = near = 0.0
-        for site, own in _by_site(sites, tiles[tiles.split == name]):
-            area, close = _of_site(site, own, sites, tiles[tiles.split == "train"], recipe)
-            whole, near = whole + area, near + close
+        groups = dict(tuple(own.groupby("site_id")))
+        for site in sites:
+            if site.site_id in groups:
+                others = [trained[i] for i in _within(tree, site, recipe)]
+                area, close = _of_site(site, groups[site.site_id], others, train, recipe)
+                whole, near = whole + area, near + close
         rows.append((name, round(whole), round(near), near / whole if whole else np.nan))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"pixels": "int64", "near": "Int64"})
 
 
-def _by_site(sites: gpd.GeoDataFrame, tiles: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
-    groups = dict(tuple(tiles.groupby("site_id")))
-    return [(row, groups[row.site_id]) for row in sites.itertuples() if row.site_id in groups]
-
-
 def _of_site(
-    site: Any, own: pd.DataFrame, sites: gpd.GeoDataFrame, train: pd.DataFrame, recipe: Recipe
+    site: Site, own: pd.DataFrame, others: list[Site], train: dict[str, pd.DataFrame], recipe: Recipe
 ) -> tuple[float, float]:
-    """Pixels of a site's tiles, and how many of them are near a training tile."""
-    box = grid.of_site(site, recipe.sensor.resolution)
-    across, down = abs(box.transform.a), abs(box.transform.e)
-    tested = shapely.union_all(boxes(site, own, recipe))
+    """Pixels of a site's tiles, and how many of them are near a training tile of the others."""
+    across, down = abs(site.grid.resolution.x), abs(site.grid.resolution.y)
+    tested = shapely.union_all(boxes(site, own))
     reach = recipe.tiling.size * max(across, down)
     around = []
-    for other, group in _by_site(sites[_within(sites, site, recipe)], train):
-        shapes = boxes(other, group, recipe)
+    for other in others:
+        shapes = boxes(other, train[other.site_id])
         if other.epsg != site.epsg:
-            shapes = [geodesy.project(shape, int(other.epsg), int(site.epsg)) for shape in shapes]
+            shapes = [geodesy.project(shape, other.epsg, site.epsg) for shape in shapes]
         bounds = shapely.bounds(np.array(shapes))
         around += [shapely.box(*box) for box in np.add(bounds, (-reach, -reach, reach, reach))]
     pixel = across * down
@@ -58,22 +57,18 @@ def _of_site(
     return tested.area / pixel, near / pixel
 
 
-def boxes(site: Any, tiles: pd.DataFrame, recipe: Recipe) -> list[BaseGeometry]:
+def boxes(site: Site, tiles: pd.DataFrame) -> list[BaseGeometry]:
     """Outlines of a site's tiles in its CRS."""
-    transform = grid.of_site(site, recipe.sensor.resolution).transform
-    left = transform.c + transform.a * tiles.x0
-    top = transform.f + transform.e * tiles.y0
-    return list(shapely.box(left, top + transform.e * tiles.height, left + transform.a * tiles.width, top))
+    outlines = [grid.tile_outline(site.grid, t.y0, t.x0, t.height, t.width) for t in tiles.itertuples()]
+    return list(shapely.box(*np.array(outlines).T))
 
 
-def _within(sites: gpd.GeoDataFrame, site: Any, recipe: Recipe) -> np.ndarray:
-    """Sites whose AOI lies within a few tiles of a site's, itself among them."""
+def _within(tree: shapely.STRtree, site: Site, recipe: Recipe) -> list[int]:
+    """Places of the sites whose AOI lies within a few tiles of a site's, also across the antimeridian."""
     reach = 2 * recipe.tiling.size * recipe.sensor.resolution
-    west, south, east, north = site.geometry.buffer(0).bounds
+    west, south, east, north = site.geometry.bounds
     up = reach / 1000 / geodesy.KM_A_DEGREE
-    side = up / max(0.05, np.cos(np.radians(min(85.0, abs(north) + up))))
-    bounds = sites.geometry.bounds
-    apart = np.abs((bounds.minx + bounds.maxx) / 2 - (west + east) / 2)
-    apart = np.minimum(apart, 360 - apart) - (bounds.maxx - bounds.minx) / 2 - (east - west) / 2
-    tall = (bounds.miny <= north + up) & (bounds.maxy >= south - up)
-    return ((apart <= side) & tall | (sites.site_id == site.site_id)).to_numpy()
+    side = up / max(0.05, np.cos(np.radians(min(85.0, max(abs(north), abs(south)) + up))))
+    windows = [shapely.box(west - side + turn, south - up, east + side + turn, north + up)
+               for turn in (-360, 0, 360)]  # fmt: skip
+    return sorted({int(place) for window in windows for place in tree.query(window)})

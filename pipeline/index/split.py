@@ -1,33 +1,111 @@
-"""Splits by site: fractions kept, strata spread, near sites together, the same every time.
+"""Splits by site: fractions kept, strata spread, near sites together, and the same from release to release.
 
 Papers also draw single tiles, or list sites by hand. Both are here, and both can leak: how much is
 measured in `pipeline.index.leakage`.
 """
 
 import hashlib
+import logging
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
 
+from pipeline.core import receipts
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Split
 
+log = logging.getLogger(__name__)
 NAMES = ("train", "val", "test")
 UNUSED = "none"
-"""Split of a site that a fold leaves out: it lies too near to the country under test."""
+"""Split of a site that none may have: it lies too near to sites of two splits, or to a fold's country."""
+VERSION = 2
+"""Of what is drawn: raise it when the same sites fall into other splits."""
 
 
-def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
-    """The split of each site_id by the recipe. With `by: tile` it is the tiles' own; here empty."""
+@dataclass(frozen=True)
+class Splits:
+    """The split of each site_id. `moved` are sites of the release before that are in another split now
+    (before, now), `unused` new sites that would leak between two splits of it."""
+
+    of: dict[str, str]
+    kept: int = 0
+    moved: dict[str, tuple[str, str]] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not (self.kept or self.moved or self.unused):
+            return ""
+        parts = [f"{self.kept} sites keep the split of the published release"]
+        if self.moved:
+            parts.append(f"moved: {', '.join(f'{s} ({a} to {b})' for s, (a, b) in self.moved.items())}")
+        if self.unused:
+            parts.append(f"in no split, because they lie near two: {', '.join(self.unused)}")
+        return "; ".join(parts)
+
+
+def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> Splits:
+    """The split of each site by the recipe. With `by: tile` it is the tiles' own; here empty."""
     match rule.by:
         case "site":
-            return assign(sites, rule)
+            released = read_released(benchmark, rule)
+            drawn = assign(sites, rule, released if keeps(released, rule) else None)
+            return _compared(drawn, released)
         case "list":
-            return listed(benchmark, sites, rule)
+            return Splits(listed(benchmark, sites, rule))
         case _:
-            return {site_id: "" for site_id in sites.site_id}
+            return Splits({site_id: "" for site_id in sites.site_id})
+
+
+@dataclass(frozen=True)
+class Released:
+    """Splits of the sites of the published release, and the key of the rule that drew them."""
+
+    of: dict[str, str]
+    rule: str | None
+
+
+def read_released(benchmark: Benchmark, rule: Split) -> Released | None:
+    """What the published catalog's table of tiles says. InputError where the recipe wants to keep a
+    release's splits and there is none."""
+    path: Path = benchmark.stac / "splits.parquet"
+    if not path.is_file():
+        if rule.keep:
+            raise InputError(
+                f"split.keep: there is no published release at {path}: remove keep, or publish one."
+            )
+        return None
+    table = pd.read_parquet(path)
+    told = receipts.read(path).get(RULE)
+    return Released(dict(zip(table.site_id, table.split, strict=True)), told)
+
+
+RULE = "rule"
+
+
+def rule_key(rule: Split) -> str:
+    """What decides the splits, besides the sites."""
+    return receipts.fingerprint([VERSION, rule.model_dump(exclude={"keep", "folds"})])
+
+
+def keeps(released: Released | None, rule: Split) -> bool:
+    """Whether sites stay in the release's splits: if the recipe says so, and without a word as long as
+    it draws by the same rule."""
+    if released is None:
+        return False
+    return rule.keep if rule.keep is not None else released.rule == rule_key(rule)
+
+
+def _compared(drawn: dict[str, str], released: Released | None) -> Splits:
+    before = released.of if released else {}
+    both = [site_id for site_id in drawn if site_id in before]
+    moved = {s: (before[s], drawn[s]) for s in both if drawn[s] != before[s]}
+    unused = tuple(s for s, name in drawn.items() if name == UNUSED)
+    return Splits(drawn, len(both) - len(moved), moved, unused)
 
 
 def listed(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
@@ -67,111 +145,190 @@ def folds(sites: gpd.GeoDataFrame, rule: Split) -> pd.DataFrame:
     far as units allow. `country`: one country is tested on, and a tenth of the others' units is for
     validation; sites of another country that are linked with one of its own are left out (`none`).
     """
-    if grid.placeless(sites):
+    if grid.ungeoreferenced(sites):
         return pd.DataFrame(columns=["scheme", "fold", "site_id", "split"])
-    near = max(rule.min_distance_m, 1.0)
-    units = geodesy.groups(len(sites), geodesy.near_pairs(list(sites.geometry), near))
-    order = sorted(units, key=lambda unit: (_stratum(sites, unit, rule), _hash(sites, unit, rule.seed)))
-    rows = [*_k_folds(order, min(rule.folds, len(units))), *_countries(sites, order)]
+    units = units_of(sites, rule)
+    rows = [*_k_folds(units, min(rule.folds, len(units))), *_countries(sites, units)]
     return pd.DataFrame(
         [(scheme, fold, sites.site_id.iloc[i], name) for scheme, fold, i, name in rows],
         columns=["scheme", "fold", "site_id", "split"],
     )
 
 
-def _k_folds(order: list[list[int]], count: int) -> list[tuple[str, str, int, str]]:
-    """Units dealt in turn, so that each stratum is spread over the parts."""
+@dataclass(frozen=True)
+class Unit:
+    """Sites that must share a split, by their places in the table. `draw` is the unit's own number in
+    0..1, which no other site changes; `stratum` is that of its first member by site_id."""
+
+    members: tuple[int, ...]
+    stratum: str
+    draw: float
+
+
+def units_of(sites: gpd.GeoDataFrame, rule: Split) -> list[Unit]:
+    """Sites whose AOIs touch, or are nearer than `min_distance_m`, form one unit; units in order of
+    stratum and draw."""
+    # AOIs in EPSG:4326 have lost a hair of their UTM corners: a metre keeps touching ones together.
+    near = max(rule.min_distance_m, 1.0)
+    groups = geodesy.groups(len(sites), geodesy.near_pairs(list(sites.geometry), near))
+    ids = sites.site_id.tolist()
+    found = []
+    for members in groups:
+        draws = {ids[i]: _draw(ids[i], rule.seed) for i in members}
+        # A new neighbour seldom moves its unit: only where it draws lower than all members before.
+        first = min(members, key=lambda i: ids[i])
+        found.append(Unit(tuple(members), _stratum(sites, first, rule), min(draws.values())))
+    return sorted(found, key=lambda unit: (unit.stratum, unit.draw))
+
+
+def _draw(name: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _stratum(sites: gpd.GeoDataFrame, place: int, rule: Split) -> str:
+    first = sites.iloc[place]
+    return "/".join(str(first[column]) for column in rule.stratify)
+
+
+def _k_folds(units: list[Unit], count: int) -> list[tuple[str, str, int, str]]:
+    """Each part is a run of units by their draw, stratum by stratum, so that a new site moves others
+    only at the runs' ends."""
     if count < 3:
         return []
+    shares = {str(k): 1 / count for k in range(count)}
+    part = {unit: int(name) for unit, name in _runs(units, shares).items()}
     rows = []
     for fold in range(count):
         names = {fold: "test", (fold + 1) % count: "val"}
-        for rank, unit in enumerate(order):
-            rows += [("kfold", str(fold), i, names.get(rank % count, "train")) for i in unit]
+        for unit in units:
+            rows += [("kfold", str(fold), i, names.get(part[unit], "train")) for i in unit.members]
     return rows
 
 
-def _countries(sites: gpd.GeoDataFrame, order: list[list[int]]) -> list[tuple[str, str, int, str]]:
+def _countries(sites: gpd.GeoDataFrame, units: list[Unit]) -> list[tuple[str, str, int, str]]:
     codes = sites.country.fillna("").tolist()
     rows = []
     for country in sorted(set(codes) - {""}):
-        rest = [unit for unit in order if not any(codes[i] == country for i in unit)]
+        rest = [unit for unit in units if not any(codes[i] == country for i in unit.members)]
         if len(rest) < 2:
             continue
-        every = max(2, min(10, len(rest)))
-        names = {i: "val" if rank % every == 0 else "train" for rank, unit in enumerate(rest) for i in unit}
+        val = max(1, round(len(rest) / 10))
+        lowest = sorted(rest, key=lambda unit: unit.draw)[:val]
+        names = {i: "val" if unit in lowest else "train" for unit in rest for i in unit.members}
         for i, code in enumerate(codes):
             rows.append(("country", country, i, "test" if code == country else names.get(i, UNUSED)))
     return rows
 
 
-def assign(sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
+def assign(sites: gpd.GeoDataFrame, rule: Split, released: Released | None = None) -> dict[str, str]:
     """The split of each site_id.
 
-    Sites whose AOIs touch, or are nearer than `min_distance_m`, form one unit. Within a stratum
-    units come in order of a hash of the seed and their site_ids, and each goes where it leaves the
-    stratum's and the whole's shares closest to the fractions. WorkError if the result leaks.
+    A unit's place among the others of its stratum, by a number drawn from its own site_ids and the seed,
+    decides (`_runs`). So adding or removing a site moves others only where they stand at the end of a
+    split's run. Sites of `released` stay as they are, and new ones fill up what is lacking. WorkError if
+    the result leaks.
     """
-    fractions = {name: getattr(rule, name) for name in NAMES}
-    wanted = [name for name in NAMES if fractions[name] > 0]
-    # AOIs in EPSG:4326 have lost a hair of their UTM corners: a metre keeps touching ones together.
-    near = max(rule.min_distance_m, 1.0)
-    units = geodesy.groups(len(sites), geodesy.near_pairs(list(sites.geometry), near))
-    if len(units) < len(wanted):
+    fractions = {name: float(getattr(rule, name)) for name in NAMES if getattr(rule, name) > 0}
+    units = units_of(sites, rule)
+    if len(units) < len(fractions):
         raise InputError(
             f"split: {len(sites)} sites make {len(units)} separate units, too few for "
-            f"{', '.join(wanted)}: add mines, lower split.min_distance_m or set a fraction to 0."
+            f"{', '.join(fractions)}: add mines, lower split.min_distance_m or set a fraction to 0."
         )
-    order = sorted(units, key=lambda unit: (_stratum(sites, unit, rule), _hash(sites, unit, rule.seed)))
-    chosen = _distribute(sites, order, fractions, wanted, rule)
-    splits = {sites.site_id.iloc[i]: name for unit, name in chosen for i in unit}
+    ids = sites.site_id.tolist()
+    if released is None:
+        chosen = _runs(units, fractions)
+        splits = {ids[i]: name for unit, name in chosen.items() for i in unit.members}
+    else:
+        splits = _extended(units, ids, released.of, fractions)
     _check(sites, splits, rule)
     return splits
 
 
-def _distribute(
-    sites: gpd.GeoDataFrame,
-    order: list[list[int]],
+def _runs(units: list[Unit], fractions: dict[str, float]) -> dict[Unit, str]:
+    """Units to splits by their places among the sites of their stratum, a number in 0..1: the first 70 %
+    train, and so on. Each stratum begins at an offset drawn from its own name, so that small ones do not
+    all round off the same way."""
+    places: dict[Unit, float] = {}
+    for stratum in dict.fromkeys(unit.stratum for unit in units):
+        own = [unit for unit in units if unit.stratum == stratum]
+        total, before = sum(len(unit.members) for unit in own), _draw(stratum, 0)
+        for unit in own:
+            places[unit] = (before + (len(unit.members) - 1) / 2) / total
+            before += len(unit.members)
+    ends = list(accumulate(fractions.values()))
+    spans = {name: (end - fractions[name], end) for name, end in zip(fractions, ends, strict=True)}
+    last = list(fractions)[-1]
+    chosen = {
+        unit: next((name for name, (_, end) in spans.items() if place < end), last)
+        for unit, place in places.items()
+    }
+    return _levelled(chosen, places, spans, fractions)
+
+
+TOLERATED = 1 / 3
+"""How far a split may miss its fraction, relative to it, before units are moved."""
+
+
+def _levelled(
+    chosen: dict[Unit, str], places: dict[Unit, float], spans: dict[str, tuple[float, float]],
     fractions: dict[str, float],
-    wanted: list[str],
-    rule: Split,
-) -> list[tuple[list[int], str]]:
-    """Each unit to the split that lacks most, first in its stratum, then over all."""
-    total = {name: 0.0 for name in wanted}
-    strata: dict[str, dict[str, float]] = {}
-    chosen = []
-    for left, unit in zip(range(len(order), 0, -1), order, strict=True):
-        own = strata.setdefault(_stratum(sites, unit, rule), {name: 0.0 for name in wanted})
-        size = len(unit)
-        # The last units fill splits that would stay empty.
-        empty = [name for name in wanted if total[name] == 0]
-        open_to = empty if left <= len(empty) else wanted
+) -> dict[Unit, str]:  # fmt: skip
+    """The same with units moved, those nearest to where another split begins first, as long as a split
+    misses its fraction by more than what is tolerated and a move brings the whole nearer."""
+    total = sum(len(unit.members) for unit in chosen)
+    sizes = {name: sum(len(u.members) for u, own in chosen.items() if own == name) for name in fractions}
+    while True:
+        lack = {name: fractions[name] - sizes[name] / total for name in fractions}
+        name = max(lack, key=lambda n: (lack[n] / fractions[n], fractions[n]))
+        if lack[name] <= TOLERATED * fractions[name] and sizes[name]:
+            return chosen
+        # A unit that is larger than what is lacking would only move the fault.
+        movable = [
+            unit for unit, own in chosen.items()
+            if own != name and lack[own] < 0 and sizes[own] > len(unit.members)
+            and len(unit.members) / total < lack[name] - lack[own]
+        ] or [u for u, own in chosen.items() if not sizes[name] and sizes[own] > len(u.members)]  # fmt: skip
+        if not movable:
+            return chosen
+        low, high = spans[name]
+        unit = min(movable, key=lambda u: (max(low - places[u], places[u] - high), places[u]))
+        sizes[chosen[unit]] -= len(unit.members)
+        sizes[name] += len(unit.members)
+        chosen[unit] = name
 
-        def lack(name: str, own: dict[str, float] = own, size: int = size) -> tuple[float, float, float]:
-            in_stratum = fractions[name] * (sum(own.values()) + size) - own[name]
-            overall = fractions[name] * (sum(total.values()) + size) - total[name]
-            return (round(in_stratum + overall, 9), fractions[name], -wanted.index(name))
 
-        best = max(open_to, key=lack)
-        own[best] += size
-        total[best] += size
-        chosen.append((unit, best))
-    return chosen
+def _extended(
+    units: list[Unit], ids: list[str], before: dict[str, str], fractions: dict[str, float]
+) -> dict[str, str]:
+    """Released sites as they were; a new site goes with its unit's split, or with none where its unit
+    now reaches into two; new units go where most is lacking."""
+    splits: dict[str, str] = {}
+    fresh = []
+    for unit in units:
+        names = {before[ids[i]] for i in unit.members if before.get(ids[i], UNUSED) != UNUSED}
+        if not names:
+            fresh.append(unit)
+        for i in unit.members if names else ():
+            joined = next(iter(names)) if len(names) == 1 else UNUSED
+            splits[ids[i]] = before[ids[i]] if before.get(ids[i], UNUSED) != UNUSED else joined
+    sizes = {name: sum(own == name for own in splits.values()) for name in fractions}
+    for unit in sorted(fresh, key=lambda unit: unit.draw):
+        total = sum(sizes.values()) + len(unit.members)
+        name = max(fractions, key=lambda n: (round(fractions[n] * total - sizes[n], 9), fractions[n]))
+        sizes[name] += len(unit.members)
+        splits |= {ids[i]: name for i in unit.members}
+    return splits
 
 
 def _check(sites: gpd.GeoDataFrame, splits: dict[str, str], rule: Split) -> None:
     """Fail rather than publish a leaking split: AOIs of two splits keep their distance."""
     geometries, ids = list(sites.geometry), list(sites.site_id)
     for i, j in geodesy.near_pairs(geometries, max(rule.min_distance_m, 0.0)):
-        if splits[ids[i]] != splits[ids[j]]:
-            raise WorkError(f"Sites {ids[i]} and {ids[j]} are too close for two splits; this is a defect.")
-
-
-def _stratum(sites: gpd.GeoDataFrame, unit: list[int], rule: Split) -> str:
-    first = sites.iloc[unit[0]]
-    return "/".join(str(first[column]) for column in rule.stratify)
-
-
-def _hash(sites: gpd.GeoDataFrame, unit: list[int], seed: int) -> str:
-    ids = ",".join(sorted(sites.site_id.iloc[i] for i in unit))
-    return hashlib.sha256(f"{seed}/{ids}".encode()).hexdigest()
+        a, b = splits[ids[i]], splits[ids[j]]
+        if a != b and UNUSED not in (a, b):
+            raise WorkError(
+                f"Sites {ids[i]} ({a}) and {ids[j]} ({b}) are too close for two splits: set split.keep to "
+                "false to draw anew."
+            )

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import zarr
@@ -31,14 +30,16 @@ from pipeline.core import periods, tables
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Count, Masks
-from pipeline.geo import grid
+from pipeline.cubes.labels import Count, Labels
 from pipeline.index import leakage
 from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
 TABLES = ("site_pairs", "sites", "by_country", "by_period", "by_interval", "acquisitions", "spectra",
           "balance", "leakage")  # fmt: skip
+VERSION = 1
+"""Of the tables: raise it when the same cubes give others."""
 BINS = 64
 FULL_SCALE = {"uint16": 10240, "uint8": 256}
 """Upper end of the histograms, digital numbers; what is brighter counts in the last bin."""
@@ -50,14 +51,14 @@ SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2"
 def build(
     benchmark: Benchmark,
     recipe: Recipe,
-    sites: gpd.GeoDataFrame,
+    sites: list[Site],
     tiles: pd.DataFrame,
     pair_rows: pd.DataFrame,
 ) -> None:
     """Count everything and write the tables."""
     gathered = Gathered(recipe)
     with progress("statistics", len(sites), "sites") as advance:
-        for site in sites.itertuples():
+        for site in sites:
             if cube.periods_of(benchmark.cube(site.site_id)):
                 gathered.add(benchmark, site)
             advance()
@@ -87,7 +88,7 @@ class Gathered:
     days: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
     histograms: NDArray[np.int64] | None = None
 
-    def add(self, benchmark: Benchmark, site: Any) -> None:
+    def add(self, benchmark: Benchmark, site: Site) -> None:
         """Count one site."""
         path = benchmark.cube(site.site_id)
         attributes = cube.attributes_of(path)
@@ -95,8 +96,8 @@ class Gathered:
         acquired = attributes.get("acquired", {})
         ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
         self.days += [(site.site_id, p, *ends.get(p, (None, None))) for p in labels]
-        masks = Masks.read(path)
-        pixel = grid.pixel_km2(site, self.recipe.sensor.resolution)
+        masks = Labels.read(path)
+        pixel = site.pixel_km2
         counts = masks.counts()
         for (t1, t2), count in counts.items():
             known = masks.mine[0].size - count.unknown
@@ -110,7 +111,7 @@ class Gathered:
             )
 
     def _periods(
-        self, site_id: str, masks: Masks, counts: dict[tuple[str, str], Count], pixel: float
+        self, site_id: str, masks: Labels, counts: dict[tuple[str, str], Count], pixel: float
     ) -> None:
         known = masks.known()
         for i, label in enumerate(masks.periods):
@@ -118,7 +119,7 @@ class Gathered:
             sizes = (known[i].sum(), ((masks.mine[i] == 1) & known[i]).sum(), *since)
             self.period_rows.append((site_id, label, *(float(n) * pixel for n in sizes)))
 
-    def _spectra(self, path: Any, masks: Masks, pair: tuple[str, str]) -> None:
+    def _spectra(self, path: Any, masks: Labels, pair: tuple[str, str]) -> None:
         """Histograms of the first and last image of the site's longest pair."""
         changed = masks.label(*pair)
         pixels = zarr.open_group(path, mode="r")[cube.image_name(self.recipe)]
@@ -126,7 +127,7 @@ class Gathered:
         counted = np.stack([_histograms(np.asarray(pixels[date]), changed, self.recipe) for date in dates])
         self.histograms = counted if self.histograms is None else self.histograms + counted
 
-    def tables(self, sites: gpd.GeoDataFrame) -> dict[str, pd.DataFrame]:
+    def tables(self, sites: list[Site]) -> dict[str, pd.DataFrame]:
         site_pairs = pd.DataFrame(self.pair_rows, columns=SITE_PAIR)
         by_site = pd.DataFrame(self.period_rows, columns=SITE_PERIOD)
         days = pd.DataFrame(self.days, columns=["site_id", "period", "first_day", "last_day"])
@@ -167,13 +168,13 @@ def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe)
 
 
 def per_site(
-    sites: gpd.GeoDataFrame, site_pairs: pd.DataFrame, by_site: pd.DataFrame, days: pd.DataFrame
+    sites: list[Site], site_pairs: pd.DataFrame, by_site: pd.DataFrame, days: pd.DataFrame
 ) -> pd.DataFrame:
     """One row a site with images. `changed_km2` is of its longest labelled pair."""
     rows = []
     footprints, changes = dict(tuple(by_site.groupby("site_id"))), dict(tuple(site_pairs.groupby("site_id")))
     dates = dict(tuple(days.groupby("site_id")))
-    for site in sites.itertuples():
+    for site in sites:
         seen = dates.get(site.site_id)
         if seen is None:
             continue

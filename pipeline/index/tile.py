@@ -9,27 +9,34 @@ index/analysis/              sets to take a model's test scores apart; see `pipe
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pipeline.core import periods, tables
+from pipeline.core import pair_rules, periods, receipts, tables
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import each_site
+from pipeline.core.runner import Spread, each_site
+from pipeline.core.tiles import FIELDS, Tile
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Count, Masks
+from pipeline.cubes.labels import Count, Labels
 from pipeline.geo import grid
-from pipeline.index import analysis_sets, pairs, split, statistics
-from pipeline.recipe import Recipe, Tiling
+from pipeline.index import analysis_sets, split, statistics
+from pipeline.index.split import Splits
+from pipeline.recipe import Recipe
+from pipeline.sites import site as sites
+from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
-TILE = ["tile_id", "site_id", "split", "y0", "x0", "height", "width", "pad_y", "pad_x"]
+TILE = list(FIELDS)
 TILE_PERIOD = ["tile_id", "period", "mine_fraction", "unknown_fraction", "clear_fraction"]
 PAIR = ["tile_id", "t1", "t2", "interval", "changed", "expanded", "reduced", "unknown", "split"]
+VERSION = 1
+"""Of the tables of tiles and pairs: raise it when the same cubes give others."""
 
 
 @dataclass(frozen=True)
@@ -38,72 +45,99 @@ class Task:
 
     benchmark: Benchmark
     recipe: Recipe
-    site: Any
+    site: Site
     split: str
 
 
-def build(benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None) -> int:
-    """Write the tables; returns the number of tiles. InputError where nothing fits."""
-    sites = tables.read_geo(benchmark.table("sites"), "sites")
-    splits = split.of_sites(benchmark, sites, recipe.split)
-    tasks = [Task(benchmark, recipe, row, splits[row.site_id]) for row in sites.itertuples()]
-    found = each_site("tile", tasks, _tile_site, workers, scheduler)
+@dataclass(frozen=True)
+class Done:
+    """What a run of the stage did; `splits` says what became of the release's."""
+
+    tiles: int
+    splits: Splits
+
+
+def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
+    """Write the tables, unless they are of the same cubes and rules. InputError where nothing fits."""
+    table = sites.read(benchmark)
+    listed = sites.listed(table, recipe)
+    splits = split.of_sites(benchmark, table, recipe.split)
+    key = _key(benchmark, recipe, listed, splits)
+    path = benchmark.table("tiles")
+    if receipts.key_in(path) == key and all(other.is_file() for other in _others(benchmark)):
+        return Done(len(tables.read(path, "tile")), splits)
+    tasks = [Task(benchmark, recipe, site, splits.of[site.site_id]) for site in listed]
+    found = each_site("tile", tasks, _tile_site, spread)
     tiles, tile_periods, pair_rows = (
-        pd.DataFrame([row for part in found for row in part[table]]) for table in range(3)
+        pd.DataFrame([row for part in found for row in part[kind]]) for kind in range(3)
     )
+    _check(benchmark, recipe, tiles, pair_rows)
+    if recipe.split.by == "tile":
+        drawn = split.of_tiles(list(tiles.tile_id), recipe.split)
+        tiles["split"], pair_rows["split"] = tiles.tile_id.map(drawn), pair_rows.tile_id.map(drawn)
+    tiles, pair_rows = tiles[TILE], pair_rows[PAIR].astype({"expanded": "Int64", "reduced": "Int64"})
+    for name, rows in (("tile_periods", tile_periods[TILE_PERIOD]), ("pairs", pair_rows)):
+        tables.write(rows, benchmark.table(name))
+    tables.write(split.folds(table, recipe.split), benchmark.table("folds"))
+    statistics.build(benchmark, recipe, listed, tiles, pair_rows)
+    analysis_sets.build(benchmark, listed, tiles, pair_rows, spread)
+    beyond = "none" if grid.ungeoreferenced(table) else recipe.tiling.beyond
+    tiles.attrs = {"beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key}
+    tables.write(tiles, path)
+    return Done(len(tiles), splits)
+
+
+def _others(benchmark: Benchmark) -> Iterator[Path]:
+    """The stage's tables but that of tiles, which is written last."""
+    yield from (benchmark.table(name) for name in ("tile_periods", "pairs", "folds"))
+    yield from (statistics.table_path(benchmark, name) for name in statistics.TABLES)
+    yield from (analysis_sets.path(benchmark, name) for name in analysis_sets.COLUMNS)
+
+
+def _key(benchmark: Benchmark, recipe: Recipe, listed: list[Site], splits: Splits) -> str:
+    """What the tables are made of: every cube's images and masks, the sites, and the rules."""
+    cubes = [
+        [site.site_id, site.layout(), site.country, site.production, splits.of[site.site_id],
+         *(receipts.key_in(cube.receipt(path)) for path in (cube_path, cube_path / "mine"))]
+        for site in listed for cube_path in [benchmark.cube(site.site_id)]
+    ]  # fmt: skip
+    rules = recipe.model_dump(include={"tiling", "pairs", "split", "sensor"}, mode="json")
+    versions = [VERSION, split.VERSION, statistics.VERSION, analysis_sets.VERSION]
+    return receipts.fingerprint([versions, cubes, rules, recipe.selection.min_months_apart])
+
+
+def _check(benchmark: Benchmark, recipe: Recipe, tiles: pd.DataFrame, pair_rows: pd.DataFrame) -> None:
     if tiles.empty:
         raise InputError(
             f"{benchmark.recipe}: tiling.size {recipe.tiling.size} fits no site; lower it or set tiling.pad."
         )
     if pair_rows.empty:
         raise InputError(f"{benchmark.recipe}: no site has two periods that make one of the pairs.")
-    if recipe.split.by == "tile":
-        drawn = split.of_tiles(list(tiles.tile_id), recipe.split)
-        tiles["split"], pair_rows["split"] = tiles.tile_id.map(drawn), pair_rows.tile_id.map(drawn)
-    tiles, pair_rows = tiles[TILE], pair_rows[PAIR].astype({"expanded": "Int64", "reduced": "Int64"})
-    beyond = "none" if grid.placeless(sites) else recipe.tiling.beyond
-    tiles.attrs = {"beyond": beyond, "neighbours": recipe.tiling.neighbours}
-    for name, table in (("tiles", tiles), ("tile_periods", tile_periods[TILE_PERIOD]), ("pairs", pair_rows)):
-        tables.write(table, benchmark.table(name))
-    tables.write(split.folds(sites, recipe.split), benchmark.table("folds"))
-    statistics.build(benchmark, recipe, sites, tiles, pair_rows)
-    analysis_sets.build(benchmark, recipe, sites, tiles, pair_rows, workers, scheduler)
-    return len(tiles)
-
-
-def starts(length: int, tiling: Tiling) -> list[int]:
-    """Where windows start along a side of `length` pixels.
-
-    With edge `shift` the last window is moved back to end at the edge; with `drop` it is left
-    out. A side shorter than a window gives one window to be padded, or none.
-    """
-    if length < tiling.size:
-        return [0] if tiling.pad else []
-    step = tiling.stride or tiling.size
-    found = list(range(0, length - tiling.size + 1, step))
-    if tiling.edge == "shift" and found[-1] + tiling.size < length:
-        found.append(length - tiling.size)
-    return found
 
 
 def _tile_site(task: Task) -> tuple[list[dict[str, Any]], ...]:
     """A site's rows of the three tables. Pixels that padding repeats are not counted twice."""
     recipe, site = task.recipe, task.site
     path = task.benchmark.cube(site.site_id)
-    labels = cube.periods_of(path)
-    if not labels:
+    names = cube.periods_of(path)
+    if not names:
         return [], [], []
-    masks = Masks.read(path)
-    wanted = far_enough(pairs.wanted(labels, recipe), cube.attributes_of(path), labels, recipe)
+    labels = Labels.read(path)
+    wanted = far_enough(pair_rules.wanted(names, recipe.pairs), cube.attributes_of(path), names, recipe)
     tiles, tile_periods, pair_rows = [], [], []
-    for y0 in starts(int(site.height), recipe.tiling):
-        for x0 in starts(int(site.width), recipe.tiling):
-            tile = _tile(site, y0, x0, recipe.tiling.size, task.split)
-            window = np.s_[y0 : y0 + tile["height"], x0 : x0 + tile["width"]]
-            tiles.append(tile)
-            tile_periods += _period_rows(tile, masks, window)
-            pair_rows += _pair_rows(tile, masks.counts(window), [(labels[i], labels[j]) for i, j in wanted])
+    for y0, x0 in recipe.tiling.corners(site.shape):
+        tile = tile_at(site, y0, x0, recipe.tiling.size, task.split)
+        tiles.append(vars(tile))
+        tile_periods += _period_rows(tile, labels)
+        pair_rows += _pair_rows(tile, labels.counts(tile.window), [(names[i], names[j]) for i, j in wanted])
     return tiles, tile_periods, pair_rows
+
+
+def tile_at(site: Site, y0: int, x0: int, size: int, part: str) -> Tile:
+    """The tile whose upper left corner is there, as far as it lies in the site."""
+    height, width = (min(size, side) for side in site.shape)
+    name = f"{site.site_id}_{y0:05d}_{x0:05d}"
+    return Tile(name, site.site_id, part, y0, x0, height, width, size - height, size - width)
 
 
 def far_enough(
@@ -119,7 +153,12 @@ def far_enough(
     for i, j in wanted:
         enough = not (days[i] and days[j]) or months_between(max(days[i]), min(days[j])) >= least
         if not enough:
-            log.info("%s: %s to %s lie too near", attributes["site_id"], labels[i], labels[j])
+            log.info(
+                "%s: %s to %s are less than selection.min_months_apart apart",
+                attributes["site_id"],
+                labels[i],
+                labels[j],
+            )
         kept += [(i, j)] if enough else []
     return kept
 
@@ -129,29 +168,14 @@ def months_between(first: date, last: date) -> float:
     return (last - first).days / statistics.MONTH_DAYS
 
 
-def _tile(site: Any, y0: int, x0: int, size: int, part: str) -> dict[str, Any]:
-    height, width = min(size, int(site.height)), min(size, int(site.width))
-    return {
-        "tile_id": f"{site.site_id}_{y0:05d}_{x0:05d}",
-        "site_id": site.site_id,
-        "split": part,
-        "y0": y0,
-        "x0": x0,
-        "height": height,
-        "width": width,
-        "pad_y": size - height,
-        "pad_x": size - width,
-    }
-
-
-def _period_rows(tile: dict[str, Any], masks: Masks, window: Any) -> list[dict[str, Any]]:
+def _period_rows(tile: Tile, labels: Labels) -> list[dict[str, Any]]:
     """Fractions of the tile's pixels; `mine_fraction` is of the known ones, NaN without any."""
     rows = []
-    for i, (period, known) in enumerate(zip(masks.periods, masks.known(window), strict=True)):
-        mine, clear = masks.mine[i][window], masks.clear[i][window]
+    for i, (period, known) in enumerate(zip(labels.periods, labels.known(tile.window), strict=True)):
+        mine, clear = labels.mine[i][tile.window], labels.clear[i][tile.window]
         rows.append(
             {
-                "tile_id": tile["tile_id"],
+                "tile_id": tile.tile_id,
                 "period": period,
                 "mine_fraction": float((mine[known] == 1).mean()) if known.any() else float("nan"),
                 "unknown_fraction": float(1 - known.mean()),
@@ -162,16 +186,16 @@ def _period_rows(tile: dict[str, Any], masks: Masks, window: Any) -> list[dict[s
 
 
 def _pair_rows(
-    tile: dict[str, Any], counts: dict[tuple[str, str], Count], wanted: list[tuple[str, str]]
+    tile: Tile, counts: dict[tuple[str, str], Count], wanted: list[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Rows of the wanted pairs; of those without a label, where change was drawn, none."""
+    """Rows of the wanted pairs; of those without a label, where change itself was drawn, none."""
     return [
         {
-            "tile_id": tile["tile_id"],
+            "tile_id": tile.tile_id,
             "t1": t1,
             "t2": t2,
             "interval": periods.interval(t1, t2),
-            "split": tile["split"],
+            "split": tile.split,
             **counts[t1, t2]._asdict(),
         }
         for t1, t2 in wanted

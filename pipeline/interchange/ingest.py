@@ -1,7 +1,8 @@
 """Command `ingest`: published files become a benchmark, by the stages that make any other.
 
 Writes catalogs/<name>/ (recipe.yaml, mines/split.csv) and runs `sites` to `catalog`; `dvc repro` can take
-over from there. Nothing is resampled and nothing tiled that is already: see `pipeline.sources.import_.imported`.
+over from there. Nothing is resampled and nothing tiled that is already: see
+`pipeline.sources.import_`.
 """
 
 import json
@@ -19,15 +20,16 @@ from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread
 from pipeline.cubes import annotate, compose
 from pipeline.index import tile
 from pipeline.recipe import Recipe
 from pipeline.scenes import fetch
-from pipeline.sites import lay_out as sites
-from pipeline.sources.import_ import imported
-from pipeline.sources.import_.imported import Facts, Layout
+from pipeline.sites import lay_out
+from pipeline.sources import import_
+from pipeline.sources.import_.layouts import Facts, Layout
+from pipeline.sources.import_.readers import READERS, opened
 
-LAYOUTS = ("minenetcd256", "oms2cd", "euromine")
 ABOUT_MINES = "The sites of this benchmark come from published files; see source in ../recipe.yaml.\n"
 
 
@@ -45,33 +47,41 @@ def prepare(name: str, layout: str, path: Path, root: Path = Path()) -> tuple[Be
     nothing written, where the files do not fit the layout."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise InputError(f"'{name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
-    if layout not in LAYOUTS:
-        raise InputError(f"'{layout}' is not a layout; choose one of {', '.join(LAYOUTS)}.")
+    if layout not in READERS:
+        raise InputError(f"'{layout}' is not a layout; choose one of {', '.join(READERS)}.")
     benchmark = Benchmark(name, root)
     if not benchmark.folder.exists():
         _scaffold(benchmark, layout, path.resolve())
     loaded = recipe.load(benchmark.recipe)
     source = loaded.source
-    if not isinstance(source, recipe.Import) or (source.layout, source.path) != (layout, path.resolve()):
+    if not isinstance(source, import_.Options) or (source.layout, source.path) != (layout, path.resolve()):
         raise InputError(f"{benchmark.folder} exists and is another benchmark: choose another name.")
     return benchmark, loaded
 
 
 def run(benchmark: Benchmark, loaded: Recipe, workers: int) -> Ingested:
     """The stages up to `catalog`. A run that was interrupted goes on when it is started again."""
-    table = sites.build(benchmark, loaded)
-    files = imported.open(benchmark, loaded)
-    fetch.build(benchmark, loaded, workers, None)
-    compose.build(benchmark, loaded, workers, None)
-    annotate.build(benchmark, loaded, workers, None)
-    tiles = tile.build(benchmark, loaded, workers, None)
-    tables.write(imported.published_names(benchmark, loaded), benchmark.table("imported"))
-    catalog.build(benchmark, loaded, workers, None)
+    if not isinstance(loaded.source, import_.Options):
+        raise InputError(f"{benchmark.recipe} is not a recipe of published files.")
+    files, spread = loaded.source.read(benchmark.root), Spread(workers)
+    table = lay_out.build(benchmark, loaded)
+    fetch.build(benchmark, loaded, spread)
+    compose.build(benchmark, loaded, spread)
+    annotate.build(benchmark, loaded, spread)
+    tiles = tile.build(benchmark, loaded, spread).tiles
+    tables.write(_published_names(files, loaded.tiling.size), benchmark.table("imported"))
+    catalog.build(benchmark, loaded, spread)
     return Ingested(len(table), tiles, files.facts().left_out)
 
 
+def _published_names(files: Layout, size: int) -> pd.DataFrame:
+    """Which file each tile of a stack was: site_id, y0, file. Empty where sites are scenes."""
+    rows = [(site.name, k * size, name) for site in files.sites() for k, name in enumerate(site.tiles)]
+    return pd.DataFrame(rows, columns=["site_id", "y0", "file"])
+
+
 def _scaffold(benchmark: Benchmark, layout: str, path: Path) -> None:
-    files = imported.opened(layout, path)
+    files = opened(layout, path)
     facts = files.facts()
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, benchmark.root)

@@ -13,7 +13,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.scenes.plan import Estimate, estimate
-from pipeline.sites import lay_out, mines, published
+from pipeline.sites import lay_out, mines, published, site
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 ABOUT_PUBLISHED = "{} is fetched from its publisher, or taken from this folder where the file is put here.\n"
@@ -67,7 +67,9 @@ def scaffold(
             # The draft's folder is about to vanish: speak of the user's own file.
             message = str(error).replace(str(draft.mines / path.name), str(path))
             raise InputError(message.replace(str(draft.recipe), str(model.recipe))) from None
-    return Made(benchmark, table.site_id[table.repaired].tolist(), estimate(loaded, table))
+    return Made(
+        benchmark, table.site_id[table.repaired].tolist(), estimate(loaded, site.listed(table, loaded))
+    )
 
 
 def _copy_list(mine_list: Path, folder: Path) -> None:

@@ -21,7 +21,8 @@ from pipeline import __version__
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
-from pipeline.interchange.export import SPLITS, Job
+from pipeline.core.tiles import tiles_of
+from pipeline.interchange.jobs import SPLITS, Job
 
 CATEGORY = {"id": 1, "name": "mine", "supercategory": "land use"}
 
@@ -36,7 +37,7 @@ def write(job: Job) -> None:
         for split in SPLITS:
             images: list[dict[str, Any]] = []
             annotations: list[dict[str, Any]] = []
-            for tile in job.tiles[job.tiles.split == split].itertuples():
+            for tile in tiles_of(job.tiles[job.tiles.split == split]):
                 _tile(job, tile, split, images, annotations)
                 advance()
             content = {

@@ -13,8 +13,7 @@ import numpy as np
 import rasterio
 from PIL import Image
 
-from pipeline.geo import grid
-from pipeline.interchange.export import SPLITS, Job, Pair, binary, shown
+from pipeline.interchange.jobs import SPLITS, Job, Pair, binary, shown
 
 
 def write(job: Job) -> None:
@@ -38,9 +37,8 @@ def pictures(job: Job, pair: Pair, folder: Path) -> None:
 
 
 def _geotiffs(job: Job, pair: Pair, folder: Path) -> None:
-    site = next(row for row in job.sites.itertuples() if row.site_id == pair.tile.site_id)
-    box = grid.of_site(site, job.recipe.sensor.resolution)
-    corner = box.transform @ type(box.transform).translation(pair.tile.x0, pair.tile.y0)
+    box = job.site(pair.tile.site_id).grid
+    corner = box.translate_pix(pair.tile.x0, pair.tile.y0).transform
     for name, pixels in (("A", pair.a), ("B", pair.b), ("label", pair.label[np.newaxis])):
         profile = {
             "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],

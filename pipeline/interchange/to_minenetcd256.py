@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.core.progress import progress
-from pipeline.interchange.export import SPLITS, Job, Pair, binary
+from pipeline.interchange.jobs import SPLITS, Job, Pair, binary
 
 ROWS = 1000
 """Pairs of one Parquet file."""

@@ -11,7 +11,6 @@ The day is the first one behind a period's image.
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -23,9 +22,9 @@ from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Masks
-from pipeline.geo import geodesy, grid
-from pipeline.interchange.export import SPLITS, Job, binary, eight_bit
+from pipeline.cubes.labels import Labels
+from pipeline.interchange.jobs import SPLITS, Job, binary, eight_bit
+from pipeline.sites.site import Site
 
 FULL = 10000
 HEAD = ("id", "imageA", "imageB", "mask")
@@ -33,7 +32,7 @@ HEAD = ("id", "imageA", "imageB", "mask")
 
 def write(job: Job) -> None:
     """Write every site. InputError where sites have no place, or no split of their own."""
-    if grid.placeless(job.sites):
+    if any(site.epsg == 0 for site in job.sites):
         raise InputError("OMS2CD keeps scenes with a place: this benchmark's tiles came without.")
     if job.tiles.groupby("site_id").split.nunique().max() > 1:
         raise InputError("OMS2CD splits by site, this benchmark by tile: set split.by to site.")
@@ -43,7 +42,7 @@ def write(job: Job) -> None:
     rows: list[dict[str, str]] = []
     facilities: dict[str, list[str]] = {split: [] for split in SPLITS}
     with progress("export", len(splits), "sites") as advance:
-        for site in job.sites.itertuples():
+        for site in job.sites:
             if site.site_id in splits:
                 facilities[splits[site.site_id]].append(_name(site))
                 rows += _site(job, site, splits[site.site_id])
@@ -53,17 +52,17 @@ def write(job: Job) -> None:
         _csv(job.folder / f"{split}.csv", ("facility",), [(name,) for name in names])
 
 
-def _name(site: Any) -> str:
-    longitude, latitude = geodesy.centre(site.geometry)
+def _name(site: Site) -> str:
+    longitude, latitude = site.place
     return f"s2_{site.site_id}_{latitude:.4f}_{longitude:.4f}"
 
 
-def _site(job: Job, site: Any, split: str) -> list[dict[str, str]]:
+def _site(job: Job, site: Site, split: str) -> list[dict[str, str]]:
     """Write a site's images and masks; returns its lines of mapping.csv."""
     facility, path = _name(site), job.benchmark.cube(site.site_id)
-    box = grid.of_site(site, job.recipe.sensor.resolution)
+    box = site.grid
     group, attributes = zarr.open_group(path, mode="r"), cube.attributes_of(path)
-    masks = Masks.read(path)
+    masks = Labels.read(path)
     _tif(job.folder / "area_mask" / f"{facility}.tif", np.asarray(group["aoi"][:])[np.newaxis] * 255, box)
     tiles = set(job.tiles.tile_id[job.tiles.site_id == site.site_id])
     own = job.pairs[job.pairs.tile_id.isin(tiles)][["t1", "t2"]].drop_duplicates()

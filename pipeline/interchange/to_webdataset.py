@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.progress import progress
-from pipeline.interchange.export import SPLITS, Job, Pair
+from pipeline.interchange.jobs import SPLITS, Job, Pair
 
 MOST_BYTES = 256_000_000
 """About how large a shard becomes."""

@@ -13,28 +13,13 @@ import jinja2
 import pandas as pd
 
 from models.evaluation import ranking
+from models.evaluation.score_names import SCORES
 from pipeline import __version__
-from pipeline.catalog import attribution
 from pipeline.core import tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.recipe import Recipe
-
-SCORES = {
-    "f1": "F1",
-    "of1": "F1, mean over sites by pixels (OF1)",
-    "of1_plain": "F1, plain mean over sites",
-    "aoi_f1": "F1 within the AOI",
-    "iou": "IoU",
-    "precision": "precision",
-    "recall": "recall",
-    "oa": "overall accuracy",
-    "ap": "average precision",
-    "boundary_f1": "boundary F1 (2 pixels)",
-    "lca": "LCA-TIoU",
-    "gca": "GCA-TIoU",
-    "change_f1": "F1 of the change between its masks",
-}
+from pipeline.scenes import attribution
 
 
 def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
@@ -63,8 +48,8 @@ def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
         benchmark=benchmark.name,
         recipe=recipe,
         version=__version__,
-        synthetic=recipe.source.name == "synthetic",
-        licence=attribution.licence(sources),
+        synthetic=recipe.source.is_synthetic,
+        licence=attribution.shared_under(sources),
         row=row,
         saved=saved,
         run=run,
@@ -75,7 +60,7 @@ def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
 
 
 def _shown(row: Any) -> Any:
-    for name, title in SCORES.items():
+    for name, score in SCORES.items():
         value = getattr(row, name)
         if value == value:
             interval = (
@@ -83,7 +68,7 @@ def _shown(row: Any) -> Any:
                 if name == "f1" and row.f1_low == row.f1_low
                 else ""
             )
-            yield title, f"{value:.3f}{interval}"
+            yield score.title, f"{value:.3f}{interval}"
 
 
 def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:

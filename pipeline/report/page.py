@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from models.evaluation.score_names import HEADS
 from pipeline import __version__
 from pipeline.core import tables
 from pipeline.core.files import replacing
@@ -20,12 +21,9 @@ from pipeline.leaderboard import compare
 from pipeline.recipe import Recipe
 from pipeline.report import drawings, pictures
 from pipeline.scenes import coregister
+from pipeline.scenes.status import TITLES, Status
 
 log = logging.getLogger(__name__)
-METRICS = {
-    "f1": "F1", "of1": "OF1", "iou": "IoU", "precision": "precision", "recall": "recall", "oa": "OA",
-    "ap": "AP", "boundary_f1": "boundary F1", "lca": "LCA", "gca": "GCA", "change_f1": "F1 of change",
-}  # fmt: skip
 
 
 def build(benchmark: Benchmark, recipe: Recipe) -> str:
@@ -44,7 +42,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         recipe=recipe,
         version=__version__,
         benchmark=benchmark.name,
-        synthetic=recipe.source.name == "synthetic",
+        synthetic=recipe.source.is_synthetic,
         map=drawings.world(sites),
         facts=_facts(sites, composites, tiles, pairs),
         sites=sites.drop(columns=["geometry", "footprint"]).to_dict("records"),
@@ -128,10 +126,9 @@ def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
 
 
 def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
-    """How many candidate scenes met which fate; numbers in the reasons are folded together."""
-    fate = scenes.reason.where(~scenes.selected, "selected")
-    folded = fate.str.replace(r"\d[\d.,-]*", "…", regex=True)
-    return [(str(name), int(count)) for name, count in folded.value_counts().items()]
+    """How many candidate scenes met which fate."""
+    counts = scenes.status.value_counts()
+    return [(TITLES[Status(name)], int(count)) for name, count in counts.items()]
 
 
 def _shifts(scenes: pd.DataFrame) -> dict[str, Any]:
@@ -210,7 +207,7 @@ def _scores(runs: list[pictures.Run], board: pd.DataFrame | None) -> list[dict[s
             ]
             unit = "pairs" if task == "change" else "images"
             shown = {
-                m: name for m, name in METRICS.items() if any(r["scores"].get(m) is not None for r in rows)
+                m: name for m, name in HEADS.items() if any(r["scores"].get(m) is not None for r in rows)
             }
             split = own[0].metrics["split"]
             tasks.append({"title": title, "split": split, "rows": rows, "unit": unit, "metrics": shown})

@@ -14,8 +14,9 @@ from PIL import Image
 
 from pipeline.catalog import assets
 from pipeline.core.layout import Benchmark
+from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Masks
+from pipeline.cubes.labels import Labels
 from pipeline.recipe import Recipe
 
 SITES_SHOWN = 5
@@ -55,10 +56,9 @@ class Looks:
     def clear(self, site_id: str, date: int) -> NDArray[np.uint8]:
         return np.asarray(self._group(site_id)["clear"][date])
 
-    def change(self, tile: Any, t1: str, t2: str) -> NDArray[np.uint8]:
+    def change(self, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
         """A tile's change label."""
-        window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
-        return Masks.read(self.benchmark.cube(tile.site_id)).label(t1, t2, window)
+        return Labels.read(self.benchmark.cube(tile.site_id)).label(t1, t2, tile.window)
 
     def image(self, site_id: str, date: int) -> Picture:
         """True colour (y, x, 3)."""
@@ -99,7 +99,7 @@ def series(look: Looks, sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
 
 def examples(look: Looks, run: Run, tiles: pd.DataFrame) -> dict[str, Any]:
     """A model's kept predictions beside images and truth."""
-    by_id = {tile.tile_id: tile for tile in tiles.itertuples()}
+    by_id = {tile.tile_id: tile for tile in tiles_of(tiles)}
     change = run.metrics["task"] == "change"
     rows = []
     for name, packed in list(run.examples.items())[:EXAMPLES_SHOWN]:
@@ -156,9 +156,9 @@ def png(picture: Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _window(look: Looks, tile: Any, date: int) -> tuple[Picture, NDArray[np.uint8]]:
+def _window(look: Looks, tile: Tile, date: int) -> tuple[Picture, NDArray[np.uint8]]:
     """A tile's image and mask, unknown where nothing clear was seen."""
-    window = np.s_[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width]
+    window = tile.window
     mask = look.mask(tile.site_id, date)[window].copy()
     mask[look.clear(tile.site_id, date)[window] == 0] = 255
     return look.image(tile.site_id, date)[window], mask

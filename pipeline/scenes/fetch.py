@@ -2,51 +2,45 @@
 
     index/scenes.parquet               every candidate scene, with its fate
     scenes/<site_id>/<scene>_10m.tif   bands at one pixel size; uint16 or uint8, nodata 0
-    scenes/<site_id>/<scene>_SCL.tif   scene classes, where the source has them
+    scenes/<site_id>/<scene>_SCL.tif   the sensor's own mask, where the source has one
     scenes/<site_id>/SHA256SUMS        of every file above; `sha256sum -c` reads it
-    scenes/<site_id>/scenes.parquet    the site's rows; written last
+    scenes/<site_id>/scenes.parquet    the site's rows
+    scenes/<site_id>/receipt.json      what was asked for; written last
 
 The mask of every candidate is read first, the bands only of the chosen ones. Bands whose own grid
-fits the site's are kept in their own pixel size, coarse ones with an apron of one pixel for the
+fits the site's are kept in their own pixel size, coarse ones with a halo of one pixel for the
 interpolation in `compose`; all others are resampled here, once, onto the target grid.
 
-The choice is made once. As long as periods, selection, source and AOI stay as they are, the scenes
-listed in index/scenes.parquet are used again, nothing is searched for, and a scene that is gone or
-has changed is an error. `--refresh` chooses anew.
+What was fetched is kept by what was asked for: source, bands, grid and shift. No change of the software
+drops it. The choice is made once, for each period by itself. As long as a period, the selection rule, the
+source and the AOI stay as they are, the scenes listed in index/scenes.parquet are used again, nothing is
+searched for, and a scene that is gone or has changed is an error. A new period is searched and chosen
+without touching the others. `--refresh` chooses anew.
 """
 
-import json
 import logging
-import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
-from pipeline.core import tables, web
+from pipeline.core import receipts, tables, web
 from pipeline.core.errors import WorkError
-from pipeline.core.layout import Benchmark, prune
-from pipeline.core.runner import each_site
-from pipeline.geo import gdal, raster, window
-from pipeline.recipe import Import, Recipe, Synthetic, Xyz
-from pipeline.scenes import coregister, radiometry, reader, selection, selector
-from pipeline.scenes import store as kept
-from pipeline.scenes.selector import NOT_READ, ROW
-from pipeline.scenes.store import Kept
-from pipeline.sensors import sentinel2
-from pipeline.sources import local, protocol, xyz
-from pipeline.sources.earthengine import images
-from pipeline.sources.import_ import imported
-from pipeline.sources.stac import items
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread, Step, each_site, prune
+from pipeline.recipe import Recipe
+from pipeline.scenes import imported_scenes, scene_table
+from pipeline.scenes.scene_table import Row
+from pipeline.scenes.selector import Keys, SceneSelector, rows_of
+from pipeline.scenes.status import Status
+from pipeline.scenes.store import SceneStore
+from pipeline.sites import site as sites
+from pipeline.sites.site import Site
+from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
-CODE = (sys.modules[__name__], selector, coregister, kept, radiometry, reader, selection,
-        gdal, raster, items, local, sentinel2, window, xyz, *images.CODE)  # fmt: skip
-PERSONAL = {"parallel", "project", "service_account_key", "url", "sign", "key_from", "per_second"}
-"""Options of a source that say who asks and how fast, and nothing about the pixels."""
 
 
 @dataclass(frozen=True)
@@ -54,134 +48,197 @@ class Done:
     """What a run of the stage did."""
 
     sites: int
-    requests: int
-    retries: int
-    received: int
+    requests: int = 0
+    retries: int = 0
+    received: int = 0
 
     def __str__(self) -> str:
-        text = f"fetched {self.sites} sites anew"
+        text = f"{self.sites} sites to fetch"
         if self.requests:
-            text += f"; {self.requests:,} requests, {self.retries:,} of them again, "
+            text += f"; {self.requests:,} requests, {self.retries:,} of them retries, "
             text += f"{self.received / 1e6:,.1f} MB received"
         return text
 
 
 @dataclass(frozen=True)
 class Task:
-    """One site's work. `listed` are its rows of the table of scenes, None to choose anew."""
+    """One site's work. `listed` are its rows of the table of scenes, None where there are none or all
+    is to be chosen anew."""
 
     benchmark: Benchmark
     recipe: Recipe
-    site: Any
+    site: Site
     listed: pd.DataFrame | None
-    refresh: bool
+    refresh: bool = False
+
+    @property
+    def store(self) -> SceneStore:
+        return SceneStore(self.benchmark.scenes(self.site.site_id))
+
+    def keys(self) -> Keys:
+        return keys_of(self.benchmark, self.recipe, self.site)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One site's result; `traffic` is requests, retries and bytes."""
+    """One site's rows; `traffic` is requests, retries and bytes."""
 
-    made: bool
     rows: pd.DataFrame
     traffic: tuple[int, int, int] = (0, 0, 0)
 
 
-def build(
-    benchmark: Benchmark, recipe: Recipe, workers: int, scheduler: str | None, refresh: bool = False
-) -> Done:
+@dataclass
+class Frozen:
+    """Rows of an earlier choice by period. `is_own` says that all periods have some, and just as the
+    site's own last run wrote them."""
+
+    by_period: dict[str, list[Row]] = field(default_factory=dict)
+    is_own: bool = True
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for rows in self.by_period.values() for row in rows]
+
+
+def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = False) -> Done:
     """Fetch what is missing for every site and write the table of scenes. WorkError names the
     scenes that could not be read; the next run takes up those only."""
-    sites = tables.read_geo(benchmark.table("sites"), "sites")
-    if isinstance(recipe.source, Import):
+    table = sites.read(benchmark)
+    if isinstance(recipe.source, import_.Options):
         (benchmark.data / "scenes").mkdir(parents=True, exist_ok=True)
-        tables.write(imported.scenes(benchmark, recipe, sites), benchmark.table("scenes"))
-        return Done(len(sites), 0, 0, 0)
-    prune(benchmark.data / "scenes", set(sites.site_id))
-    if isinstance(recipe.source, Xyz):
-        xyz.show_terms(recipe.source, benchmark.data / "tiles")
-    listed = None if refresh else _listed(benchmark)
-    tasks = [Task(benchmark, recipe, row, _of(listed, row.site_id), refresh) for row in sites.itertuples()]
-    outcomes = each_site("fetch", tasks, fetch_site, workers, scheduler)
-    table = pd.concat([outcome.rows for outcome in outcomes], ignore_index=True)
-    tables.write(table, benchmark.table("scenes"))
-    missing = table[table.reason.str.startswith(NOT_READ)]
+        rows = imported_scenes.table(recipe.source.read(benchmark.root), recipe, table)
+        tables.write(rows, benchmark.table("scenes"))
+        return Done(len(table))
+    prune(benchmark.data / "scenes", set(table.site_id))
+    recipe.source.announce(recipe.setting(benchmark))
+    listed = scene_table.by_site(None if refresh else scene_table.read_listed(benchmark))
+    tasks = [
+        Task(benchmark, recipe, site, listed.get(site.site_id), refresh)
+        for site in sites.listed(table, recipe)
+    ]
+    results = each_site("fetch", tasks, STEP, spread)
+    scenes = pd.concat([outcome.rows for outcome, _ in results], ignore_index=True)
+    tables.write(scenes, benchmark.table("scenes"))
+    _check_read(scenes)
+    sums = np.array([outcome.traffic for outcome, _ in results]).sum(axis=0)
+    return Done(sum(made for _, made in results), *map(int, sums))
+
+
+def _check_read(scenes: pd.DataFrame) -> None:
+    missing = scenes[scenes.status == Status.NOT_READ]
     if len(missing):
         names = ", ".join(missing.scene_id.unique()[:8]) + (" ..." if missing.scene_id.nunique() > 8 else "")
         raise WorkError(
             f"{missing.scene_id.nunique()} scenes could not be read: {names} "
-            f"({missing.reason.iloc[0].removeprefix(NOT_READ).rstrip('.')}). "
+            f"({missing.reason.iloc[0].removeprefix('not read: ').rstrip('.')}). "
             "Run the command again to fetch just those; --refresh chooses anew."
         )
-    sums = np.array([outcome.traffic for outcome in outcomes]).sum(axis=0)
-    return Done(sum(outcome.made for outcome in outcomes), *map(int, sums))
 
 
-def fetch_site(task: Task) -> Outcome:
-    """Fetch one site, unless the kept files are whole and of the same inputs."""
-    benchmark, recipe, site = task.benchmark, task.recipe, task.site
-    request, choice = prints(benchmark, recipe, site)
-    pixels_print = tables.fingerprint([request], CODE)
-    whole_print = tables.fingerprint([pixels_print, choice])
-    store = Kept.prepared(benchmark.scenes(site.site_id), pixels_print)
-    frozen = task.listed if task.listed is not None and _is_of(task.listed, choice) else None
-    own = None if task.refresh else store.rows("choice", choice)
-    if own is not None and (frozen is None or _same(own, frozen)):
-        if store.is_whole(whole_print):
-            return Outcome(False, own)
-        frozen = own
+def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
+    """Fingerprints of what is read of a scene (source, bands, grid), and for each period of what decides
+    which scenes are chosen. Neither depends on the software's version or on who asks."""
+    asked = recipe.source.asked(site.site_id, recipe.setting(benchmark))
+    request = receipts.fingerprint([*asked, recipe.sensor.asked(), " ".join(map(str, site.layout()))])
+    rule, outline = _rule(recipe), site.geometry.wkt
+    choices = {
+        period.label: receipts.fingerprint([*asked, period.label, period.start, period.end, rule, outline])
+        for period in recipe.periods.periods()
+    }
+    return Keys(request, choices)
+
+
+def _rule(recipe: Recipe) -> dict[str, Any]:
+    """The rule of selection, with classes by number: a name and its number are one choice."""
+    rule = recipe.selection
+    return {**rule.model_dump(), "clear_classes": rule.clear.numbers}
+
+
+def _choice_before(task: Task) -> str:
+    """The fingerprint of a whole site's choice as version 0.1.0 made it: its tables stay frozen."""
+    recipe = task.recipe
+    asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
+    periods = recipe.periods.model_dump()
+    return receipts.fingerprint([*asked, periods, _rule(recipe), task.site.geometry.wkt])
+
+
+def _key(task: Task) -> str:
+    keys = task.keys()
+    return receipts.fingerprint([keys.request, keys.choices])
+
+
+def _is_sound(task: Task) -> bool:
+    """Whether the site's own rows are those that are listed, and all its files are whole."""
+    return not task.refresh and frozen_rows(task, task.keys()).is_own and task.store.is_whole()
+
+
+def _kept(task: Task) -> Outcome:
+    rows = task.store.rows()
+    if rows is None:
+        raise WorkError(f"{task.store.folder} lost its table of scenes while it was read: run again.")
+    return Outcome(rows)
+
+
+def _make(task: Task, key: str) -> Outcome:
+    """Read again what is frozen, and choose for the periods that are not."""
+    keys = task.keys()
+    store = SceneStore.prepared(task.benchmark.scenes(task.site.site_id), keys.request)
+    frozen = frozen_rows(task, keys)
+    periods = task.recipe.periods.periods()
     traffic = web.Traffic()
     with web.counting(traffic):
-        source = protocol.open(benchmark, recipe)
-        chooser = selector.Chooser(source, recipe, site, store, (request, choice), traffic)
-        rows = chooser.again(frozen) if frozen is not None else chooser.anew()
-    table = pd.DataFrame(rows, columns=list(ROW)).astype(ROW)
-    if not table.reason.str.startswith(NOT_READ).any():
-        store.forget_others()
-        table.attrs = {"fingerprint": whole_print, "choice": choice, "files": sorted(store.sums)}
-        tables.write(table, store.folder / "scenes.parquet")
-    return Outcome(True, table, (traffic.requests, traffic.retries, traffic.received))
+        source = task.recipe.source.open(task.recipe.setting(task.benchmark))
+        selector = SceneSelector(source, task.recipe, task.site, store, keys, traffic)
+        settled = selector.replay(frozen.rows)
+        new = [period for period in periods if period.label not in frozen.by_period]
+        chosen = selector.select(new, settled) if new else []
+    order = {period.label: place for place, period in enumerate(periods)}
+    rows = sorted([*settled, *chosen], key=lambda row: order[row["period"]])
+    table = scene_table.of_rows(rows)
+    if not (table.status == Status.NOT_READ).any():
+        store.finish(table, keys.request, key)
+    return Outcome(table, (traffic.requests, traffic.retries, traffic.received))
 
 
-def prints(benchmark: Benchmark, recipe: Recipe, site: Any) -> tuple[str, str]:
-    """Fingerprints of what is read of a scene (source, bands, grid), and of what decides which
-    scenes are chosen. Neither depends on the software's version or on who asks."""
-    parts: list[Any] = [_impersonal(recipe.source)]
-    if isinstance(recipe.source, Synthetic):
-        archive = benchmark.archive / site.site_id / "collection.json"
-        parts.append(tables.fingerprint_of(archive))
-    sensor = json.loads(recipe.sensor.model_dump_json(exclude={"rgb"}))
-    place = f"{site.epsg} {site.left} {site.top} {site.height} {site.width}"
-    periods, rule = recipe.periods.model_dump(), recipe.selection.model_dump()
-    return (
-        tables.fingerprint([*parts, sensor, place]),
-        tables.fingerprint([*parts, periods, rule, site.geometry.wkt]),
-    )
+def _receipt(task: Task) -> Path:
+    return task.benchmark.scenes(task.site.site_id) / receipts.RECEIPT
 
 
-def _impersonal(source: BaseModel) -> dict[str, Any]:
-    return json.loads(source.model_dump_json(exclude=PERSONAL))
+STEP = Step("fetch", _key, _receipt, _make, _kept, _is_sound)
 
 
-def _listed(benchmark: Benchmark) -> pd.DataFrame | None:
-    """The table of scenes, where there is one with the columns it takes to use it again."""
-    path = benchmark.table("scenes")
-    table = tables.read(path, "fetch --refresh") if path.is_file() else None
-    return table if table is not None and set(ROW) <= set(table.columns) else None
+def frozen_rows(task: Task, keys: Keys) -> Frozen:
+    """What of an earlier choice still holds, period by period: rows that were chosen from the same
+    inputs. The site's own rows go before equal ones of the table of scenes, which else decides."""
+    if task.refresh:
+        return Frozen(is_own=False)
+    own, listed = (_by_period(table) for table in (task.store.rows(), task.listed))
+    before, found = _choice_before(task), Frozen()
+    for label, choice in keys.choices.items():
+        mine, theirs = (_closed(rows.get(label, []), {choice, before}) for rows in (own, listed))
+        is_own = bool(mine) and (not theirs or _same(mine, theirs))
+        found.is_own &= is_own
+        if rows := mine if is_own else theirs:
+            found.by_period[label] = [{**row, "choice": choice} for row in rows]
+    return found
 
 
-def _of(listed: pd.DataFrame | None, site_id: str) -> pd.DataFrame | None:
-    rows = None if listed is None else listed[listed.site_id == site_id].reset_index(drop=True)
-    return None if rows is None or rows.empty else rows
+def _by_period(table: pd.DataFrame | None) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows_of(table) if table is not None else []:
+        found.setdefault(row["period"], []).append(row)
+    return found
 
 
-def _is_of(rows: pd.DataFrame, choice: str) -> bool:
-    """Whether a site's rows are a whole choice made from these inputs. A chosen scene that could not
-    be read again is still chosen; one that could not be read for the choice leaves it open."""
-    is_open = rows.reason.str.startswith(NOT_READ) & ~rows.selected
-    return bool((rows.choice == choice).all()) and not is_open.any()
+def _closed(rows: list[Row], choices: set[str]) -> list[Row]:
+    """The rows of a period where they are a whole choice made from these inputs, else none. A chosen
+    scene that could not be read again is still chosen; one that could not be read for the choice leaves
+    it open."""
+    is_open = any(row["status"] == Status.NOT_READ and not row["selected"] for row in rows)
+    return [] if is_open or any(row["choice"] not in choices for row in rows) else rows
 
 
-def _same(own: pd.DataFrame, frozen: pd.DataFrame) -> bool:
+def _same(own: list[Row], listed: list[Row]) -> bool:
     """Whether two tables choose the same scenes with the same pixels."""
-    columns: Iterable[str] = ("period", "scene_id", "selected", "checksum")
-    return all(own[column].tolist() == frozen[column].tolist() for column in columns)
+    columns = ("scene_id", "selected", "checksum")
+    return [[row[c] for c in columns] for row in own] == [[row[c] for c in columns] for row in listed]

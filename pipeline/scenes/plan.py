@@ -15,22 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import sources
+from pipeline.core import pair_rules
 from pipeline.core.layout import Benchmark
+from pipeline.core.periods import Period
 from pipeline.core.progress import progress
-from pipeline.geo import geodesy, grid
-from pipeline.index import pairs
-from pipeline.index.tile import starts
-from pipeline.recipe import EarthEngine, Recipe, Stac, Synthetic, Xyz
+from pipeline.geo import geodesy
+from pipeline.recipe import Recipe
 from pipeline.scenes import reader, selection
 from pipeline.scenes.selection import Candidate
-from pipeline.sites.lay_out import area_km2
-from pipeline.sources import protocol
+from pipeline.sites.site import Site
 from pipeline.sources.protocol import Source
 
 REQUEST_S = 1.0
 """Time a request is taken to need; providers and places differ."""
-MOST_A_SECOND = 100
-"""Requests a second of Earth Engine's standard quota, taken for the others too."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,6 @@ class Plan:
         )
 
 
-REVISIT_DAYS = 5
-"""Sentinel-2 passes a place about so often with two satellites (more often in the north)."""
-FINE = {"B02", "B03", "B04", "B08"}
-"""Sentinel-2 bands of 10 m; the others are taken as 20 m."""
-
-
 @dataclass(frozen=True)
 class Estimate:
     """What a recipe and its sites come to. Bytes are of pixels before compression."""
@@ -85,58 +77,45 @@ class Estimate:
         )
 
 
-def estimate(recipe: Recipe, sites: Any) -> Estimate:
-    """Sums over a table of sites, from the recipe alone."""
+def estimate(recipe: Recipe, sites: Sequence[Site]) -> Estimate:
+    """Sums over sites, from the recipe alone."""
     periods = recipe.periods.periods()
-    tiles = sum(
-        len(starts(int(site.height), recipe.tiling)) * len(starts(int(site.width), recipe.tiling))
-        for site in sites.itertuples()
-    )
+    tiles = sum(len(recipe.tiling.corners(site.shape)) for site in sites)
     scenes = size = 0
-    for site in sites.itertuples():
-        found, taken = _expected(recipe, geodesy.centre(site.geometry)[1])
+    for site in sites:
+        found, taken = _expected(recipe, site)
         scenes, size = scenes + found, size + _pixel_bytes(recipe, site, found, taken)
-    wanted = len(pairs.wanted([period.label for period in periods], recipe))
-    area = sum(area_km2(geometry) for geometry in sites.geometry)
+    wanted = len(pair_rules.wanted([period.label for period in periods], recipe.pairs))
+    area = sum(geodesy.area_km2(site.geometry) for site in sites)
     return Estimate(len(sites), area, len(periods), scenes, size, tiles, tiles * wanted)
 
 
-def _expected(recipe: Recipe, latitude: float) -> tuple[int, int]:
+def _expected(recipe: Recipe, site: Site) -> tuple[int, int]:
     """About how many scenes of a site will be listed, and how many read in full."""
-    rule, source, found, taken = recipe.selection, recipe.source, 0, 0
-    most = 1 if rule.policy == "least_cloudy" else rule.max_days
+    found = taken = 0
     for period in recipe.periods.periods():
-        first, last = period.search_window(rule.season.at(latitude) if rule.season else None)
-        match source:
-            case Synthetic():
-                count = source.scenes_per_period
-            case Xyz():
-                count = sum(str(first) <= day < str(last) for day in source.releases)
-            case Stac() | EarthEngine(bands={}):
-                count = max(1, (last - first).days // REVISIT_DAYS)
-            case _:
-                count = 1
-        found, taken = found + count, taken + min(most, count)
+        count = recipe.source.expected(*site.search_window(period, recipe), recipe.profile)
+        found, taken = found + count, taken + min(recipe.selection.most_days, count)
     return found, taken
 
 
-def _pixel_bytes(recipe: Recipe, site: Any, found: int, taken: int) -> int:
+def _pixel_bytes(recipe: Recipe, site: Site, found: int, taken: int) -> int:
     """Masks of all scenes and bands of those taken."""
-    pixels = int(site.height) * int(site.width)
+    pixels, profile = site.shape[0] * site.shape[1], recipe.profile
     if recipe.sensor.dtype == "uint8":
         return taken * len(recipe.sensor.bands) * pixels
-    share = sum(
-        1.0 if band in FINE or recipe.sensor.resolution != 10 else 0.25 for band in recipe.sensor.bands
-    )
-    return round(found * pixels / 4 + taken * 2 * share * pixels)
+    resolution = recipe.sensor.resolution
+    share = sum(profile.finer_share(band, resolution) for band in recipe.sensor.bands)
+    mask = min(1.0, (resolution / profile.mask.pixel_m) ** 2) if profile.mask else 0
+    return round(found * pixels * mask + taken * 2 * share * pixels)
 
 
-def make(benchmark: Benchmark, recipe: Recipe, sites: Any) -> Plan | None:
-    """The plan for a table of sites; None for the synthetic source, from which nothing is fetched."""
-    if isinstance(recipe.source, Synthetic):
+def make(benchmark: Benchmark, recipe: Recipe, sites: Sequence[Site]) -> Plan | None:
+    """The plan for sites; None for the synthetic source, from which nothing is fetched."""
+    if recipe.source.is_synthetic:
         return None
-    source = protocol.open(benchmark, recipe)
-    jobs = [(row, period) for row in sites.itertuples() for period in recipe.periods.periods()]
+    source = sources.open(benchmark, recipe)
+    jobs = [(site, period) for site in sites for period in recipe.periods.periods()]
     with progress("plan", len(jobs), "searches") as advance:
 
         def search(job: tuple[Any, Any]) -> np.ndarray:
@@ -147,22 +126,22 @@ def make(benchmark: Benchmark, recipe: Recipe, sites: Any) -> Plan | None:
         with ThreadPoolExecutor(source.parallel) as pool:
             sums = np.array(list(pool.map(search, jobs)))
     scenes, masks, chosen, requests, size = (int(value) for value in sums.sum(axis=0))
-    rate = recipe.source.per_second if isinstance(recipe.source, Xyz) else MOST_A_SECOND
+    rate = recipe.source.requests_a_second()
     return Plan(
         len(sites), len(recipe.periods.periods()), scenes, masks, chosen, requests, size,
         max(requests / rate, requests * REQUEST_S / source.parallel), int((sums[:, 0] == 0).sum()),
     )  # fmt: skip
 
 
-def _of_period(source: Source, recipe: Recipe, site: Any, period: Any) -> np.ndarray:
+def _of_period(source: Source, recipe: Recipe, site: Site, period: Period) -> np.ndarray:
     """Scenes, masks, chosen, requests and bytes of one site and period."""
-    longitude, latitude = geodesy.centre(site.geometry)
     rule = recipe.selection
-    first, last = period.search_window(rule.season.at(latitude) if rule.season else None)
-    candidates = [Candidate(s, s.solar_day(longitude)) for s in source.search(site.geometry, first, last)]
+    first, last = site.search_window(period, recipe)
+    listed = source.search(site.geometry, first, last)
+    candidates = [Candidate(scene, scene.solar_day(site.place[0])) for scene in listed]
     open_ = [c for c in candidates if not selection.reject_by_metadata(c, rule)]
     chosen = open_ if source.mask_band is None else _likely(open_, recipe)
-    target = grid.of_site(site, recipe.sensor.resolution)
+    target = site.grid
     requests = size = 0
     if source.mask_band is not None and open_:
         area = reader.mask_grid(target, recipe, source)
@@ -182,5 +161,4 @@ def _likely(open_: Sequence[Candidate], recipe: Recipe) -> list[Candidate]:
     for candidate in open_:
         days.setdefault(candidate.day, []).append(candidate)
     ranked = sorted(days, key=lambda day: min(c.scene.cloud_cover or 0 for c in days[day]))
-    most = 1 if recipe.selection.policy == "least_cloudy" else recipe.selection.max_days
-    return [candidate for day in ranked[:most] for candidate in days[day]]
+    return [candidate for day in ranked[: recipe.selection.most_days] for candidate in days[day]]

@@ -1,18 +1,18 @@
 """Onto which grid each band of a scene is read, and the pixels kept."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.features import rasterize
 
 from pipeline.core.errors import WorkError
-from pipeline.geo import geodesy, grid
+from pipeline.geo import grid
 from pipeline.recipe import Recipe
-from pipeline.scenes.store import MASK, Kept, Shift, name_of
+from pipeline.scenes.store import SceneStore, Shift, name_of
+from pipeline.sensors import classes
+from pipeline.sites.site import Site
 from pipeline.sources.protocol import Scene, Source
 
 STILL: Shift = (0.0, 0.0)
@@ -25,30 +25,31 @@ class Reader:
     lie so many metres further east and north, where the scene's content is: one interpolation
     brings it back."""
 
-    def __init__(self, source: Source, recipe: Recipe, site: Any, kept: Kept) -> None:
-        self.source, self.recipe, self.kept = source, recipe, kept
-        self.grid = grid.of_site(site, recipe.sensor.resolution)
+    def __init__(self, source: Source, recipe: Recipe, site: Site, store: SceneStore) -> None:
+        self.source, self.recipe, self.store = source, recipe, store
+        self.mask = recipe.profile.mask if source.mask_band else None
+        self.grid = site.grid
         self.mask_grid = mask_grid(self.grid, recipe, source)
 
-    def keep_classes(self, scene: Scene, shift: Shift = STILL) -> list[str]:
+    def keep_mask(self, scene: Scene, shift: Shift = STILL) -> list[str]:
         """Read and keep what tells a scene's clear pixels: its mask, or without one its bands; the
         files' names."""
-        band = self.source.mask_band
-        if band is None:
+        if self.mask is None:
             return self.bands(scene, shift)
-        name = name_of(scene.id, MASK, shift)
-        if not self.kept.has(name):
-            pixels = self._read(scene, [band], self.mask_grid, shift)
-            self.kept.write(name, pixels.astype(np.uint8), self.mask_grid, [band])
+        name = name_of(scene.id, self.mask.name, shift)
+        if not self.store.has(name):
+            pixels = self._read(scene, [self.mask.name], self.mask_grid, shift)
+            self.store.write(name, pixels.astype(self.mask.dtype), self.mask_grid, [self.mask.name])
         return [name]
 
     def classes(self, scene: Scene, shift: Shift = STILL) -> NDArray[np.uint8]:
-        """Scene classes on the mask grid; without a mask band 4 where there is data, else 0."""
-        names = self.keep_classes(scene, shift)
-        if self.source.mask_band is not None:
-            return self.kept.read(names[0])[0].astype(np.uint8)
-        has_data = np.all([self.kept.read(name).all(axis=0) for name in names], axis=0)
-        return np.where(has_data, np.uint8(4), np.uint8(0))
+        """Classes of the pixels on the mask grid (`pipeline.sensors.classes`); without a mask clear
+        where there is data."""
+        names = self.keep_mask(scene, shift)
+        if self.mask is not None:
+            return self.mask.decode(self.store.read(names[0])[0])
+        has_data = np.all([self.store.read(name).all(axis=0) for name in names], axis=0)
+        return np.where(has_data, np.uint8(classes.CLEAR), np.uint8(classes.NODATA))
 
     def bands(self, scene: Scene, shift: Shift = STILL) -> list[str]:
         """A scene's bands, one file for each pixel size; the files' names."""
@@ -56,26 +57,28 @@ class Reader:
         groups = [(self.grid, list(self.recipe.sensor.bands))] if any(shift) else self._by_grid(scene)
         for area, bands in groups:
             name = name_of(scene.id, f"{area.resolution.x:g}m", shift)
-            if not self.kept.has(name):
+            if not self.store.has(name):
                 pixels = self._read(scene, bands, area, shift)
                 self._check_against_mask(scene, pixels, shift)
-                self.kept.write(name, pixels.astype(self.recipe.sensor.dtype), area, bands)
+                self.store.write(name, pixels.astype(self.recipe.sensor.dtype), area, bands)
             names.append(name)
         return names
 
     def _check_against_mask(self, scene: Scene, pixels: NDArray[Any], shift: Shift) -> None:
-        """WorkError where bands are empty and the scene's mask is not: an answer came out hollow."""
-        name = name_of(scene.id, MASK, shift)
-        if self.source.mask_band is None or name not in self.kept.sums:
+        """WorkError where bands are empty and the scene's mask is not."""
+        if self.mask is None:
             return
-        told = float((self.kept.read(name) > 0).mean())
-        if told > HARDLY_ANY and float(pixels.any(axis=0).mean()) < told / 2:
-            raise WorkError(f"{scene.id} has no pixels where its mask says that it has.")
+        name = name_of(scene.id, self.mask.name, shift)
+        if name not in self.store.sums:
+            return
+        share = float((self.mask.decode(self.store.read(name)) != classes.NODATA).mean())
+        if share > HARDLY_ANY and float(pixels.any(axis=0).mean()) < share / 2:
+            raise WorkError(f"{scene.id} has no pixels where its mask says that it has some.")
 
     def fine(self, scene: Scene, shift: Shift = STILL) -> NDArray[Any] | None:
         """The kept bands (band, y, x) that lie on the target grid; None where none does."""
         for name in self.bands(scene, shift):
-            pixels = self.kept.read(name)
+            pixels = self.store.read(name)
             if pixels.shape[1:] == self.grid.shape:
                 return pixels
         return None
@@ -102,7 +105,7 @@ def moved(area: GeoBox, shift: Shift) -> GeoBox:
 
 def by_grid(source: Source, scene: Scene, recipe: Recipe, target: GeoBox) -> list[tuple[GeoBox, list[str]]]:
     """Bands grouped by the grid they are read onto: their own where it fits the site's and is as
-    fine or just twice as coarse (then with an apron), else the target."""
+    fine or just twice as coarse (then with a halo of one pixel), else the target."""
     coarse = mask_grid(target, recipe, source)
     found: dict[GeoBox, list[str]] = {}
     for band in recipe.sensor.bands:
@@ -112,18 +115,7 @@ def by_grid(source: Source, scene: Scene, recipe: Recipe, target: GeoBox) -> lis
 
 
 def mask_grid(target: GeoBox, recipe: Recipe, source: Source) -> GeoBox:
-    """Grid of the scene classes: twice the target's pixel where the site is snapped to that (as
-    Sentinel-2's 20 m for 10 m), else the target's."""
+    """Grid of the mask: twice the target's pixel where the sensor's mask has that pixel and the site is
+    snapped to it (as Sentinel-2's 20 m for 10 m), else the target's."""
     double = recipe.sensor.snap == 2 * recipe.sensor.resolution
-    return grid.coarsened(target, 2 * recipe.sensor.resolution) if source.mask_band and double else target
-
-
-def aoi_pixels(site: Any, area: GeoBox) -> NDArray[np.bool_]:
-    """Pixels of the AOI on a grid, by their centres."""
-    outline = geodesy.project(site.geometry, 4326, int(site.epsg))
-    return rasterize([outline], out_shape=area.shape, transform=area.transform).astype(bool)
-
-
-def with_offset(scene: Scene, offset: int) -> Scene:
-    """The scene with another offset to be taken out."""
-    return replace(scene, offset=offset)
+    return target.zoom_out(2) if source.mask_band and double else target

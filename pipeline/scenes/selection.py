@@ -9,92 +9,96 @@ from numpy.typing import NDArray
 
 from pipeline.recipe import Selection
 from pipeline.scenes.coregister import Offset
+from pipeline.scenes.status import CHOSEN, Fate, Status, fate
+from pipeline.sensors import classes
+from pipeline.sensors.classes import ClearRule
 from pipeline.sources.protocol import Scene
 
 BoolImage = NDArray[np.bool_]
-CLOUD_CLASSES = (8, 9, 10)
-"""SCL: cloud of medium and high probability, cirrus."""
+VERSION = 1
+"""Of the clear pixels (`clear_pixels`): raise it when they come out otherwise."""
 
 
 @dataclass
 class Candidate:
-    """A scene in a period with what was measured over the AOI (fractions of its pixels)."""
+    """A scene in a period with what was measured over the AOI (fractions of its pixels). `fate` is None
+    as long as nothing is decided."""
 
     scene: Scene
     day: date
     cloud: float = float("nan")
     clear: float = float("nan")
     day_clear: float = float("nan")
-    selected: bool = False
-    reason: str = ""
-    failure: str = ""
-    """Why the scene could not be read; it is tried again in the next run."""
+    fate: Fate | None = None
     offset_from: str = ""
     shift: Offset | None = None
     """Off the reference as the provider has it; `left` is what is left once corrected."""
     left: Offset | None = None
     clear_pixels: BoolImage | None = field(default=None, repr=False)
 
+    @property
+    def is_open(self) -> bool:
+        return self.fate is None
+
+    @property
+    def selected(self) -> bool:
+        return self.fate == CHOSEN
+
 
 def reject_by_metadata(candidate: Candidate, rule: Selection) -> bool:
     """Whether what the scene says of itself, or the recipe, already rules it out."""
-    if candidate.scene.flaw:
-        candidate.reason = f"not used: {candidate.scene.flaw}"
-        return True
-    if candidate.scene.id in rule.exclude:
-        candidate.reason = "left out by selection.exclude"
-        return True
     cover = candidate.scene.cloud_cover
-    if cover is None or cover <= rule.max_cloud:
-        return False
-    candidate.reason = f"scene's cloud cover {cover:.0f} % is over {rule.max_cloud:g} %"
-    return True
+    if candidate.scene.flaw:
+        candidate.fate = fate(Status.FLAWED, why=candidate.scene.flaw)
+    elif candidate.scene.id in rule.exclude:
+        candidate.fate = fate(Status.EXCLUDED)
+    elif cover is not None and cover > rule.max_cloud:
+        candidate.fate = fate(Status.CLOUDY, cover=cover, limit=rule.max_cloud)
+    return not candidate.is_open
 
 
-def clear_pixels(classes: NDArray[np.uint8], rule: Selection) -> BoolImage:
-    """Pixels of a clear class at least `cloud_margin` pixels from every cloud, shadow, cirrus or
-    snow. Nodata is not clear, but is no cloud either: the margin does not grow from it."""
-    has_data = classes > 0
-    clear = np.isin(classes, rule.clear_classes)
-    unclear = has_data & ~clear
+def clear_pixels(seen: NDArray[np.uint8], rule: ClearRule) -> BoolImage:
+    """Pixels of a clear class at least `margin` pixels from every cloud, shadow, cirrus or snow. Nodata
+    is not clear, but is no cloud either: the margin does not grow from it."""
+    clear = np.isin(seen, (*rule.numbers, classes.CLEAR))
+    unclear = (seen != classes.NODATA) & ~clear
     # A lone pixel is far more often a bright roof than a cloud.
-    if rule.cloud_margin and unclear.any():
-        clear &= ~grown(unclear & _has_neighbour(unclear), rule.cloud_margin)
+    if rule.margin and unclear.any():
+        clear &= ~grown(unclear & _has_neighbour(unclear), rule.margin)
     return clear
 
 
-def measure(candidate: Candidate, classes: NDArray[np.uint8], aoi: BoolImage, rule: Selection) -> None:
-    """Fill in the cloud and clear fractions of the AOI from the scene classes over it."""
-    candidate.clear_pixels = clear_pixels(classes, rule)
-    candidate.cloud = float(np.isin(classes[aoi], CLOUD_CLASSES).mean())
+def measure(candidate: Candidate, seen: NDArray[np.uint8], aoi: BoolImage, rule: Selection) -> None:
+    """Fill in the cloud and clear fractions of the AOI from the classes (y, x) of its pixels."""
+    candidate.clear_pixels = clear_pixels(seen, rule.clear)
+    candidate.cloud = float(np.isin(seen[aoi], classes.CLOUDS).mean())
     candidate.clear = float(candidate.clear_pixels[aoi].mean())
-    if not classes[aoi].any():
-        candidate.reason = "no data over the AOI"
+    if not seen[aoi].any():
+        candidate.fate = fate(Status.NO_DATA)
 
 
 def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
-    """Mark the selected scenes of one period; granules of one day stand or fall together."""
+    """Decide the open scenes of one period; granules of one day stand or fall together."""
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
-        if not candidate.reason and not candidate.failure:
+        if candidate.is_open:
             days.setdefault(candidate.day, []).append(candidate)
     clear = {day: _together(members, aoi) for day, members in days.items()}
     ranked = sorted(days, key=lambda day: (-clear[day], day))
     usable = [day for day in ranked if clear[day] >= rule.min_clear]
-    wanted = set(usable[: 1 if rule.policy == "least_cloudy" else rule.max_days])
+    wanted = set(usable[: rule.most_days])
     for day, members in days.items():
         for candidate in members:
             candidate.day_clear = clear[day]
-            candidate.selected = day in wanted
-            candidate.reason = "" if day in wanted else _why_not(day, clear, usable, rule)
+            candidate.fate = CHOSEN if day in wanted else _why_not(day, clear, usable, rule)
 
 
-def _why_not(day: date, clear: Mapping[date, float], usable: list[date], rule: Selection) -> str:
+def _why_not(day: date, clear: Mapping[date, float], usable: list[date], rule: Selection) -> Fate:
     if clear[day] < rule.min_clear:
-        return f"AOI only {clear[day]:.0%} clear, under {rule.min_clear:.0%}"
+        return fate(Status.NOT_CLEAR, clear=clear[day], limit=rule.min_clear)
     if rule.policy == "least_cloudy":
-        return f"{usable[0]} is clearer, or as clear and earlier"
-    return f"{rule.max_days} clearer days fill the composite"
+        return fate(Status.OTHER_CLEARER, day=usable[0])
+    return fate(Status.COMPOSITE_FULL, limit=rule.max_days)
 
 
 def _together(members: list[Candidate], aoi: BoolImage) -> float:

@@ -1,7 +1,6 @@
 """A site's folder of fetched pixels: one GeoTIFF a scene and pixel size, each with its checksum."""
 
 import hashlib
-import json
 import re
 import shutil
 import threading
@@ -13,24 +12,24 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import rasterio.crs
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.core.files import replacing, sha256
+from pipeline.core import receipts, tables
+from pipeline.core.files import replacing, sha256, write_json
 from pipeline.geo import gdal
+from pipeline.scenes.scene_table import with_status
 
 SUMS = "SHA256SUMS"
-OWN = {SUMS, "ORIGIN", "scenes.parquet"}
+OWN = {SUMS, receipts.RECEIPT, "scenes.parquet"}
 """Files of the folder that are no pixels."""
 Shift = tuple[float, float]
 """Metres east and north by which a scene was read elsewhere, because its content lies there."""
-MASK = "SCL"
 
 
 def name_of(scene_id: str, part: str, shift: Shift = (0.0, 0.0)) -> str:
-    """File name of a scene's mask (`SCL`) or of its bands at a pixel size (`10m`).
+    """File name of a scene's mask (`SCL`, `QA`) or of its bands at a pixel size (`10m`).
 
     The id comes from a provider: nothing in it may lead out of the folder.
     """
@@ -38,11 +37,12 @@ def name_of(scene_id: str, part: str, shift: Shift = (0.0, 0.0)) -> str:
     return f"{quote(scene_id, safe='')[:200]}_{part}{moved}.tif"
 
 
-class Kept:
+class SceneStore:
     """A site's folder. A file counts only with a matching line in SHA256SUMS, which is appended
     after the file has its final name; so a kill leaves at most a file that is fetched again.
 
-    May be used by several threads at once.
+    receipt.json names the `request` (source, bands, grid) that all files are of, and carries the
+    folder's key once it is whole. May be used by several threads at once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,41 +50,43 @@ class Kept:
         self.used: set[str] = set()
         self.sums = read_sums(folder)
         self.lock = threading.Lock()
+        self.sound: set[str] = set()
+        """Files whose checksum was compared in this run."""
         self.digests: dict[str, str] = {}
 
     @classmethod
-    def prepared(cls, folder: Path, pixels_print: str) -> "Kept":
-        """The folder for these pixels; files of another source, grid or set of bands go."""
-        origin = folder / "ORIGIN"
-        if not origin.is_file() or origin.read_text() != pixels_print:
+    def prepared(cls, folder: Path, request: str) -> "SceneStore":
+        """The folder for what is asked for; files of another source, grid or set of bands go."""
+        if receipts.read(folder / receipts.RECEIPT).get("request") != request:
             # The list of scenes stays: it says which to fetch again.
-            for path in folder.iterdir() if folder.is_dir() else ():
+            stale = folder.is_dir() and not _was_asked(folder, request)
+            for path in folder.iterdir() if stale else ():
                 if path.name != "scenes.parquet":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             folder.mkdir(parents=True, exist_ok=True)
-            with replacing(origin) as temporary:
-                temporary.write_text(pixels_print)
+            write_json({"request": request}, folder / receipts.RECEIPT)
+            (folder / "ORIGIN").unlink(missing_ok=True)
         return cls(folder)
 
-    def rows(self, print_name: str, print_value: str) -> pd.DataFrame | None:
-        """The site's table of scenes where it was made from the inputs of this fingerprint."""
+    def rows(self) -> pd.DataFrame | None:
+        """The site's own table of scenes, as its last whole run wrote it."""
         path = self.folder / "scenes.parquet"
         try:
-            written = json.loads(pq.read_schema(path).metadata[b"PANDAS_ATTRS"])
-        except (OSError, KeyError, ValueError):
+            return with_status(pd.read_parquet(path))
+        except (OSError, ValueError):
             return None
-        if written.get(print_name) != print_value:
-            return None
-        table = pd.read_parquet(path)
-        table.attrs = written
-        return table
 
-    def is_whole(self, whole_print: str) -> bool:
-        """Whether the site's table is of these inputs and all its files are there and sound."""
-        table = self.rows("fingerprint", whole_print)
-        if table is None:
-            return False
-        return table.attrs["files"] == sorted(self.sums) and all(map(self._is_sound, self.sums))
+    def finish(self, table: pd.DataFrame, request: str, key: str) -> None:
+        """Write the site's table and checksums in order, and vouch for the folder."""
+        self.forget_others()
+        tables.write(table, self.folder / "scenes.parquet")
+        content = {receipts.KEY: key, "request": request, "files": sorted(self.sums)}
+        write_json(content, self.folder / receipts.RECEIPT)
+
+    def is_whole(self) -> bool:
+        """Whether all files that the receipt lists are there and sound, and no others."""
+        files = receipts.read(self.folder / receipts.RECEIPT).get("files")
+        return files == sorted(self.sums) and all(map(self._is_sound, self.sums))
 
     def has(self, name: str) -> bool:
         """Whether a file is kept already; also notes that this choice needs it."""
@@ -92,8 +94,13 @@ class Kept:
         return self._is_sound(name)
 
     def _is_sound(self, name: str) -> bool:
+        if name in self.sound:
+            return True
         path = self.folder / name
-        return name in self.sums and path.is_file() and sha256(path) == self.sums[name]
+        sound = name in self.sums and path.is_file() and sha256(path) == self.sums[name]
+        if sound:
+            self.sound.add(name)
+        return sound
 
     def names(self, scene_id: str, part: str) -> list[str]:
         """Kept files of a scene whose part fits the regular expression `part`: of those that this
@@ -110,13 +117,27 @@ class Kept:
         return self.names(scene_id, r"[\d.]+m")
 
     def mask(self, scene_id: str) -> str | None:
-        """The file with a scene's classes; None for sources without."""
-        return next(iter(self.names(scene_id, MASK)), None)
+        """The file with a scene's mask; None for sensors without."""
+        return next(iter(self.names(scene_id, r"[A-Z]+")), None)
+
+    def files_of(self, scene_id: str) -> list[str]:
+        """All files of a scene: its mask, if any, and its bands."""
+        mask = self.mask(scene_id)
+        return [*([mask] if mask else []), *self.bands(scene_id)]
+
+    def fine(self, scene_id: str, shape: tuple[int, int]) -> NDArray[Any] | None:
+        """The bands (band, y, x) that are kept in the target grid's shape; None where none is."""
+        for name in self.bands(scene_id):
+            pixels = self.read(name)
+            if pixels.shape[1:] == shape:
+                return pixels
+        return None
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget files that turned out not to be wanted."""
         for name in names:
             self.used.discard(name)
+            self.sound.discard(name)
             self.sums.pop(name, None)
             (self.folder / name).unlink(missing_ok=True)
 
@@ -148,12 +169,12 @@ class Kept:
             with (self.folder / SUMS).open("a") as sums:
                 sums.write(f"{digest}  {name}\n")
             self.sums[name] = digest
+            self.sound.add(name)
 
     def checksum(self, scene_id: str) -> str:
         """SHA-256 of a scene's kept pixels, whatever the file format makes of them."""
-        mask = self.mask(scene_id)
-        names = [*([mask] if mask else []), *self.bands(scene_id)]
-        return hashlib.sha256("".join(map(self._digest, names)).encode()).hexdigest()
+        digests = map(self._digest, self.files_of(scene_id))
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def _digest(self, name: str) -> str:
         if name not in self.digests:
@@ -168,6 +189,17 @@ class Kept:
                 path.unlink()
         with replacing(self.folder / SUMS) as temporary:
             temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in self.sums.items()))
+
+
+def _was_asked(folder: Path, request: str) -> bool:
+    """Whether a folder of version 0.1.0, which had no receipt, holds what is asked for: its rows say so."""
+    if not (folder / "ORIGIN").is_file() or not (folder / "scenes.parquet").is_file():
+        return False
+    try:
+        rows = pd.read_parquet(folder / "scenes.parquet", columns=["request"])
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(len(rows)) and bool((rows.request == request).all())
 
 
 @lru_cache(maxsize=64)

@@ -1,10 +1,14 @@
-"""What every Sentinel-2 L2A provider shares: asset names, native pixel sizes, the offset rule."""
+"""Sentinel-2 of any provider: asset names, native pixel sizes, scene classes, the offset rule."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.sensors import classes
+from pipeline.sensors.profile import Mask, Profile
 
 ASSETS = {
     "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge1",
@@ -12,13 +16,13 @@ ASSETS = {
     "B11": "swir16", "B12": "swir22",
 }  # fmt: skip
 """Band to asset key in Earth Search; Planetary Computer's keys are the bands' own names."""
-
-COMMON_NAMES = {
+COMMON = {
     "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge071",
     "B06": "rededge075", "B07": "rededge078", "B08": "nir", "B8A": "nir08", "B09": "nir09",
-    "B11": "swir16", "B12": "swir22", "R": "red", "G": "green", "B": "blue", "N": "nir",
+    "B11": "swir16", "B12": "swir22",
 }  # fmt: skip
-"""STAC names of the bands, and of the letters used for aerial images."""
+PIXEL_M = {band: 10 if band in {"B02", "B03", "B04", "B08"} else 60 if band in {"B01", "B09"} else 20
+           for band in ASSETS}  # fmt: skip
 
 BOA_OFFSET = 1000
 """What processing baseline 04.00 added to the digital numbers."""
@@ -53,3 +57,37 @@ def without_offset(pixels: NDArray[Any], offset: int) -> NDArray[Any]:
         pixels -= pixels.dtype.type(offset)
         pixels *= valid
     return pixels
+
+
+def scene_classes(stored: NDArray[Any]) -> NDArray[np.uint8]:
+    """SCL's numbers are the pipeline's own."""
+    return stored.astype(np.uint8, copy=False)
+
+
+SCORE_CLEAR, SCORE_CLOUD = 4, 9
+"""How Cloud Score+ above and below the recipe's threshold is stored."""
+
+
+def scored_classes(stored: NDArray[Any]) -> NDArray[np.uint8]:
+    """Cloud Score+ says clear or cloud, and nothing of the ground."""
+    return np.where(stored == SCORE_CLEAR, classes.CLEAR, stored).astype(np.uint8)
+
+
+SCL = Mask("SCL", 20, "uint8", scene_classes, "scl")
+CLOUD_SCORE = Mask("SCL", 20, "uint8", scored_classes)
+"""Kept under the same name and at the same pixel size as SCL."""
+L2A = Profile(
+    "sentinel-2-l2a", "Sentinel-2 Level-2A, surface reflectance", PIXEL_M, SCL, without_offset, offset,
+    has_offset=True, assets=ASSETS, common=COMMON, level="L2A", revisit_days=5,
+)  # fmt: skip
+L1C = Profile(
+    "sentinel-2-l1c", "Sentinel-2 Level-1C, top of atmosphere", PIXEL_M, None, without_offset, offset,
+    assets=ASSETS, common=COMMON, level="L1C", revisit_days=5,
+)  # fmt: skip
+PROFILES = (L2A, L1C)
+USUALLY_CLEAR = classes.numbers(classes.USUALLY_CLEAR)
+
+
+def of_cloud_rule(mask: Mask | None) -> Profile:
+    """Level-2A whose clear pixels are told by another mask."""
+    return L2A if mask is SCL else replace(L2A, mask=mask)

@@ -5,7 +5,6 @@ import logging
 import re
 from pathlib import Path
 
-import antimeridian
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -17,9 +16,9 @@ from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
-from pipeline.recipe import Filters, Import, Recipe
-from pipeline.sites import mines
-from pipeline.sources.import_ import imported
+from pipeline.recipe import Filters, Recipe
+from pipeline.sites import imported_sites, mines
+from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
 POLYGONS = ("Polygon", "MultiPolygon")
@@ -29,8 +28,8 @@ ID_DEGREES = 1e-6
 
 def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     """Make and write the table of sites. Returns it."""
-    if isinstance(recipe.source, Import):
-        sites = imported.lay_out(benchmark, recipe)
+    if isinstance(recipe.source, import_.Options):
+        sites = imported_sites.lay_out(benchmark, recipe, recipe.source.read(benchmark.root))
     else:
         sites = lay_out(benchmark, recipe)
     tables.write(sites, benchmark.table("sites"))
@@ -65,7 +64,7 @@ def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame
         for shape, box in zip(listed.geometry, is_box, strict=True)
     ]
     table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326))
-    table = table.assign(is_box=is_box, area_km2=[area_km2(shape) for shape in shapes])
+    table = table.assign(is_box=is_box, area_km2=[geodesy.area_km2(shape) for shape in shapes])
     if (flat := np.flatnonzero(table["area_km2"].to_numpy() == 0)).size:
         raise InputError(f"The mine list's row {flat[0] + 1} is a polygon without area: remove it.")
     return table
@@ -163,8 +162,8 @@ def _site(members: gpd.GeoDataFrame, recipe: Recipe, source: str) -> dict[str, o
         "width": grid_box.width,
         "mines": len(members),
         "repaired": bool(members["repaired"].any()),
-        "geometry": to_lonlat(aoi, epsg),
-        "footprint": to_lonlat(outline, epsg) if is_footprint else None,
+        "geometry": geodesy.to_lonlat(aoi, epsg),
+        "footprint": geodesy.to_lonlat(outline, epsg) if is_footprint else None,
     }
 
 
@@ -176,7 +175,9 @@ def area_of_interest(outline: BaseGeometry, epsg: int, recipe: Recipe) -> tuple[
     if recipe.sites.square:
         width = height = max(width, height)
     middle = (left + right) / 2, (bottom + top) / 2
-    box = grid.around(middle, width, height, epsg, recipe.sensor, exact=recipe.sites.buffer_m == 0)
+    sensor, corner = recipe.sensor, recipe.profile.corner_m
+    exact = recipe.sites.buffer_m == 0
+    box = grid.around(middle, width, height, epsg, sensor.resolution, sensor.step, corner, exact)
     if recipe.sites.square:
         return box, shapely.box(*box.boundingbox.bbox)
     return box, buffered.intersection(shapely.box(*box.boundingbox.bbox))
@@ -190,26 +191,11 @@ def site_id(name: str | None, geometry: BaseGeometry) -> str:
     return f"{slug}-{hashlib.sha256(shapely.to_wkb(rounded)).hexdigest()[:6]}"
 
 
-def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
-    """A UTM polygon in EPSG:4326, split at the antimeridian where it crosses it."""
-    lonlat = geodesy.project(geometry, epsg, 4326)
-    left, _, right, _ = lonlat.bounds
-    if right - left < 180:
-        return lonlat
-    parts = getattr(lonlat, "geoms", [lonlat])
-    return shapely.union_all([antimeridian.fix_polygon(part, fix_winding=True) for part in parts])
-
-
-def area_km2(geometry: BaseGeometry) -> float:
-    """Area on the ellipsoid."""
-    return abs(geodesy.WGS84.geometry_area_perimeter(shapely.force_2d(geometry))[0]) / 1e6
-
-
 def _box_around(shape: BaseGeometry, radius_m: float) -> BaseGeometry:
     epsg = geodesy.utm_epsg(*geodesy.centre(shape))
     left, bottom, right, top = geodesy.project(shape, 4326, epsg).bounds
     box = shapely.box(left - radius_m, bottom - radius_m, right + radius_m, top + radius_m)
-    return to_lonlat(box, epsg)
+    return geodesy.to_lonlat(box, epsg)
 
 
 def _polygonal(shape: BaseGeometry) -> BaseGeometry:

@@ -5,23 +5,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import raster
-from pipeline.recipe import Local
-from pipeline.sources.protocol import Asset, Scene, Source
+from pipeline.sensors.profile import Profile
+from pipeline.sources import protocol
+from pipeline.sources.protocol import Asset, Scene, Setting, Source, Upstream
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
+
+
+class Options(protocol.Options):
+    """A folder of dated GeoTIFFs. Dates come from `pattern`, a regular expression on the file name
+    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`."""
+
+    name: Literal["local"]
+    path: Path
+    pattern: str | None = None
+    dates: Path | None = None
+    """CSV with columns file and date, and if need be nodata, a line a file."""
+    bands: dict[str, Annotated[int, Field(ge=1)]]
+    """Band name to 1-based band number in the file."""
+    nodata: float | None = None
+    """Overrides the files' own nodata value."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Options":
+        if (self.pattern is None) == (self.dates is None):
+            raise ValueError("give either pattern or dates")
+        return self
+
+    def open(self, setting: Setting) -> Source:
+        return LocalSource(self, setting.root)
+
+    def attribution(self, profile: Profile, years: str) -> list[Upstream]:
+        return [Upstream(str(self.path), "images", "of whoever made the files", "Files of the user.")]
 
 
 @dataclass(frozen=True)
@@ -39,7 +68,7 @@ class LocalSource:
     mask_band: str | None = None
     parallel = 1
 
-    def __init__(self, options: Local, root: Path) -> None:
+    def __init__(self, options: Options, root: Path) -> None:
         self.options = options
         self.folder = root / options.path
         if not self.folder.is_dir():

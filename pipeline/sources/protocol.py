@@ -1,22 +1,29 @@
-"""Where images come from. A source lists scenes and reads bands of one scene onto a grid; filter,
+"""What a source of images must do. It lists scenes and reads bands of one scene onto a grid; filter,
 selection, resampling rules and compositing are the pipeline's own and the same for all sources.
 
 An open source reads in several threads at once; it keeps no open files between calls.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from shapely.geometry.base import BaseGeometry
+from pydantic import Field
 
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
-from pipeline.recipe import EarthEngine, Import, Local, Recipe, Stac, Synthetic, Xyz
+from pipeline.core.parts import Part
+from pipeline.sensors import known
+from pipeline.sensors.classes import ClearRule
+from pipeline.sensors.profile import Profile, Sensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
+    from shapely.geometry.base import BaseGeometry
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,17 @@ class Scene:
         """The date where the sun stands: granules of one pass never fall on two days."""
         return (self.time + timedelta(hours=longitude / 15)).date()
 
+    def with_offset(self, offset: int) -> Scene:
+        """The scene with another offset to be taken from its numbers."""
+        return replace(self, offset=offset)
+
 
 class Source(Protocol):
-    """What a provider must do."""
+    """An open source."""
 
     mask_band: str | None
-    """Band with Sentinel-2 scene classes (SCL); None where every pixel with data is clear."""
+    """Band with the sensor's mask, as `Profile.mask` decodes it; None where every pixel with data is
+    clear."""
     parallel: int
     """Requests that one site may have under way; 1 where nothing is waited for."""
 
@@ -78,9 +90,9 @@ class Source(Protocol):
         ...
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
-        """Bands on `grid` as (band, y, x), offset removed, nodata 0 and never mixed into valid
-        pixels. Pixels that already lie on the grid are copied; others are resampled once, the
-        mask band nearest and the rest bilinear. WorkError names a scene that cannot be read."""
+        """Bands on `grid` as (band, y, x), calibrated, nodata 0 and never mixed into valid pixels;
+        the mask band as stored. Pixels that already lie on the grid are copied; others are resampled
+        once, the mask band nearest and the rest bilinear. WorkError names a scene that cannot be read."""
         ...
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
@@ -88,27 +100,87 @@ class Source(Protocol):
         ...
 
 
-def open(benchmark: Benchmark, recipe: Recipe) -> Source:
-    """The recipe's source."""
-    from pipeline.sources.earthengine.images import EarthEngineSource
-    from pipeline.sources.local import LocalSource
-    from pipeline.sources.stac.items import StacSource
-    from pipeline.sources.xyz import XyzSource
+@dataclass(frozen=True)
+class Upstream:
+    """Whose data something is. `licence` is an SPDX name, or words where there is none; `use` says what
+    of it was used; `years` asks for the years of the scenes in the citation ({years})."""
 
-    match recipe.source:
-        case Synthetic() if recipe.sensor.dtype == "uint8":
-            bands = {band: number for number, band in enumerate(recipe.sensor.bands, 1)}
-            listed = benchmark.archive / "dates.csv"
-            return LocalSource(Local(name="local", path=benchmark.archive, dates=listed, bands=bands), Path())
-        case Synthetic():
-            return StacSource(Stac(name="stac", href=str(benchmark.archive / "catalog.json")), "synthetic")
-        case Stac():
-            return StacSource(recipe.source, "stac")
-        case EarthEngine():
-            return EarthEngineSource(recipe.source, recipe)
-        case Xyz():
-            return XyzSource(recipe.source, recipe, benchmark.data / "tiles")
-        case Local():
-            return LocalSource(recipe.source, benchmark.root)
-        case Import():
-            raise InputError("An imported benchmark has no source to search: its files are all there is.")
+    name: str
+    use: str
+    licence: str
+    citation: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a source is opened with: where relative paths begin, where the benchmark keeps its data,
+    what is read, and which pixels count as clear."""
+
+    root: Path
+    data: Path
+    sensor: Sensor
+    profile: Profile
+    clear: ClearRule
+
+
+class Options(Part):
+    """A source's part of the recipe. The module `pipeline.sources.<name>` holds one subclass, `Options`;
+    adding a source is adding that module."""
+
+    name: str
+    personal: ClassVar[frozenset[str]] = frozenset()
+    """Options that say who asks and how fast, and nothing about the pixels."""
+    is_synthetic: ClassVar[bool] = False
+    is_published: ClassVar[bool] = False
+    """Whether the pixels are files that somebody published, taken as they are."""
+
+    def profile(self, sensor: Sensor) -> Profile:
+        """The sensor whose images the source has, where the recipe names none."""
+        return known.unmasked(sensor)
+
+    def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
+        """ValueError where the source cannot give what the recipe asks for."""
+
+    def open(self, setting: Setting) -> Source:
+        """The source, ready to be searched. InputError where the options do not fit."""
+        raise NotImplementedError
+
+    def asked(self, site_id: str, setting: Setting) -> list[Any]:
+        """What of the source decides which pixels are read for a site, for fingerprints."""
+        return [self.model_dump(mode="json", exclude=set(self.personal))]
+
+    def announce(self, setting: Setting) -> None:
+        """What a user must be told before anything is fetched."""
+
+    def expected(self, first: date, last: date, profile: Profile) -> int:
+        """About how many scenes of a place the source has from `first` to before `last`."""
+        return 1
+
+    def requests_a_second(self) -> float:
+        """The most requests that the service takes."""
+        return MOST_A_SECOND
+
+    def attribution(self, profile: Profile, years: str) -> list[Upstream]:
+        """Whose images these are; `years` are those of the scenes that were used."""
+        raise NotImplementedError
+
+    def licence(self) -> str:
+        """Under which licence the images may be shared, as STAC names it."""
+        return "other"
+
+    def providers(self) -> list[dict[str, Any]]:
+        """STAC providers, where the source asks to be named."""
+        return []
+
+
+MOST_A_SECOND = 100
+"""Requests a second of Earth Engine's standard quota, taken for the others too."""
+
+
+class Remote(Options):
+    """What all sources on the web have."""
+
+    personal: ClassVar[frozenset[str]] = frozenset({"parallel"})
+    parallel: int = Field(default=20, ge=1, le=100)
+    """Requests to one host at a time."""

@@ -16,7 +16,7 @@ from contextvars import copy_context
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -24,6 +24,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from PIL import Image, UnidentifiedImageError
+from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
@@ -31,16 +32,72 @@ from pipeline.core import web
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.files import replacing, write_json
 from pipeline.geo import geodesy, window
-from pipeline.recipe import Recipe, Xyz
-from pipeline.sources.protocol import Asset, Scene, Source
+from pipeline.sensors.profile import Profile, Sensor
+from pipeline.sources.protocol import Asset, Remote, Scene, Setting, Source, Upstream
 
 TILE = 256
 """Side of a tile, pixels."""
 HALF_WORLD_M = math.pi * 6_378_137
 """Half the width of the web-mercator square."""
 BANDS = ("R", "G", "B")
+CACHE = "tiles"
+"""Folder of tiles under the benchmark's data."""
 LARGEST_TILE = 2**20
 """Bytes; a tile of 256 pixels without compression has a quarter of that."""
+
+
+class Options(Remote):
+    """Web-mercator tiles in dated releases, RGB. A release's date is not the day of its images."""
+
+    personal: ClassVar[frozenset[str]] = frozenset({"parallel", "key_from", "per_second"})
+    name: Literal["xyz"]
+    template: str
+    """Address with {z}, {x}, {y}, {release} and, for a key from the environment, {key}."""
+    releases: dict[str, str] = Field(min_length=1)
+    """Date (YYYY-MM-DD) to the release's name in the address."""
+    zoom: int = Field(ge=0, le=23)
+    attributed_to: str = Field(alias="attribution")
+    terms: str
+    """Address of the terms of use."""
+    key_from: str | None = None
+    """Environment variable with the key."""
+    per_second: float = Field(default=10, gt=0)
+    """Most requests a second."""
+    parallel: int = Field(default=4, ge=1, le=16)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Options":
+        for place in ("{z}", "{x}", "{y}"):
+            if place not in self.template:
+                raise ValueError(f"template lacks {place}")
+        if ("{key}" in self.template) != (self.key_from is not None):
+            raise ValueError("key_from and {key} in template go together")
+        if not self.template.startswith(("https://", "http://")):
+            raise ValueError("template must be an http(s) address")
+        for day in self.releases:
+            date.fromisoformat(day)
+        return self
+
+    def open(self, setting: Setting) -> Source:
+        return XyzSource(self, setting.sensor, setting.data / CACHE)
+
+    def asked(self, site_id: str, setting: Setting) -> list[Any]:
+        return [self.model_dump(mode="json", exclude=set(self.personal), by_alias=True)]
+
+    def announce(self, setting: Setting) -> None:
+        show_terms(self, setting.data / CACHE)
+
+    def expected(self, first: date, last: date, profile: Profile) -> int:
+        return sum(str(first) <= day < str(last) for day in self.releases)
+
+    def requests_a_second(self) -> float:
+        return self.per_second
+
+    def attribution(self, profile: Profile, years: str) -> list[Upstream]:
+        return [Upstream(self.attributed_to, "images", "terms of use", self.attributed_to, self.terms)]
+
+    def providers(self) -> list[dict[str, Any]]:
+        return [{"name": self.attributed_to, "roles": ["producer", "licensor"], "url": self.terms}]
 
 
 class XyzSource:
@@ -52,12 +109,12 @@ class XyzSource:
 
     mask_band: str | None = None
 
-    def __init__(self, options: Xyz, recipe: Recipe, cache: Path) -> None:
-        if unknown := set(recipe.sensor.bands) - set(BANDS):
+    def __init__(self, options: Options, sensor: Sensor, cache: Path) -> None:
+        if unknown := set(sensor.bands) - set(BANDS):
             raise InputError(f"sensor.bands: web tiles have {', '.join(BANDS)}, and no {min(unknown)}.")
-        if recipe.sensor.dtype != "uint8":
+        if sensor.dtype != "uint8":
             raise InputError("sensor.dtype: web tiles are uint8.")
-        self.options, self.resolution, self.cache = options, recipe.sensor.resolution, cache
+        self.options, self.resolution, self.cache = options, sensor.resolution, cache
         self.parallel = options.parallel
         self.key = os.environ.get(options.key_from or "", "")
         if options.key_from and not self.key:
@@ -103,7 +160,8 @@ class XyzSource:
     def _mosaic(self, scene: Scene, area: GeoBox) -> NDArray[np.uint8]:
         """The tiles' pixels (3, y, x) on a part of the web-mercator grid."""
         day, _, zoom = scene.href.partition("/")
-        left, top = (round(v) for v in ~world(int(zoom)).transform @ (area.transform.c, area.transform.f))
+        rows, columns = world(int(zoom)).overlap_roi(area, tol=1e-3)
+        top, left = rows.start, columns.start
         tiles = list(_touched(top, left, area.shape))
         with ThreadPoolExecutor(self.parallel) as pool:
             jobs = [pool.submit(copy_context().run, self._tile, day, int(zoom), x, y) for y, x in tiles]
@@ -156,13 +214,13 @@ def zoom_for(latitude: float, resolution: float, highest: int) -> int:
     return next(fits, highest)
 
 
-def show_terms(options: Xyz, cache: Path) -> None:
+def show_terms(options: Options, cache: Path) -> None:
     """Say once a benchmark whose tiles these are and under which terms; keep it on record."""
     record = cache / "TERMS.json"
-    terms = {"attribution": options.attribution, "terms": options.terms, "template": options.template}
+    terms = {"attribution": options.attributed_to, "terms": options.terms, "template": options.template}
     if record.is_file() and f'"{options.terms}"' in record.read_text():
         return
-    print(f"fetch: tiles of {options.attribution}; their terms of use: {options.terms}", file=sys.stderr)
+    print(f"fetch: tiles of {options.attributed_to}; their terms of use: {options.terms}", file=sys.stderr)
     write_json(terms, record)
 
 

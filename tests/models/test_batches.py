@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from models.data import datasets
+from models import data
 from models.data.cache import CachedCubes
 from models.training.batches import Source, change_of, pairs_of
 from models.training.objective import Standardise
@@ -20,7 +20,7 @@ def folder(built: Path) -> Path:
 
 def test_batches_hold_what_the_dataset_holds(folder: Path) -> None:
     source = Source(folder, "change", "train", Settings(batch=4))
-    pairs = datasets.open(folder, "pairs", "train")
+    pairs = data.open(folder, "pairs", "train")
     standardise = Standardise(source.scale)
     batch = source.read(np.arange(4), None)
     for i in range(4):
@@ -95,7 +95,7 @@ def test_change_of_masks_is_the_label() -> None:
 
 
 def test_standardising_on_the_device_is_the_datasets(folder: Path) -> None:
-    pairs = datasets.open(folder, "pairs", "train")
+    pairs = data.open(folder, "pairs", "train")
     pixels = np.random.default_rng(0).integers(0, 5000, (2, 5, 16, 16)).astype(np.uint16)
     pixels[0, :, :4] = 0
     found = Standardise(pairs.scale)(torch.from_numpy(pixels))

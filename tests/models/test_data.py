@@ -8,7 +8,7 @@ import pytest
 import torch
 import zarr
 
-from models.data import datasets
+from models import data
 from models.data.cube_windows import Cubes
 from pipeline.core.errors import InputError
 
@@ -31,11 +31,11 @@ def test_context_is_the_block_mean_of_nine_tiles(built: Path, beyond: str) -> No
 
 
 def test_pairs_carry_their_neighbourhood(built: Path) -> None:
-    pairs = datasets.open(built / "data/tiny", neighbours=True)
+    pairs = data.open(built / "data/tiny", neighbours=True)
     item = pairs[0]
     assert item["a_context"].shape == item["a"].shape
     assert not torch.equal(item["a_context"], item["a"])
-    assert "a_context" not in datasets.open(built / "data/tiny")[0]
+    assert "a_context" not in data.open(built / "data/tiny")[0]
 
 
 def test_folds_are_splits_by_site(built: Path) -> None:
@@ -49,8 +49,8 @@ def test_folds_are_splits_by_site(built: Path) -> None:
         own = folds[(folds.scheme == scheme) & (folds.fold == fold)]
         for split in ("train", "test"):
             wanted = set(own.site_id[own.split == split])
-            pairs = datasets.open(folder, split=split, fold=name)
+            pairs = data.open(folder, split=split, fold=name)
             assert {tile.site_id for tile in pairs.tiles.values()} == wanted
             assert len(pairs) == 3 * tiles.site_id.isin(wanted).sum()
     with pytest.raises(InputError, match="folds: kfold/0, kfold/1"):
-        datasets.open(folder, fold="kfold/9")
+        data.open(folder, fold="kfold/9")

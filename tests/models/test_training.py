@@ -11,7 +11,7 @@ import torch
 import zarr
 from sklearn.metrics import average_precision_score
 
-from models import registry
+from models import data, registry
 from models.data import datasets
 from models.evaluation.evaluate import evaluate
 from models.training import train
@@ -24,7 +24,7 @@ from tests.conftest import contents, run
 
 
 def test_pair_items(built: Path) -> None:
-    pairs = datasets.open(built / "data/tiny", "pairs", "train")
+    pairs = data.open(built / "data/tiny", "pairs", "train")
     item = pairs[0]
     assert item["a"].shape == item["b"].shape == (5, 64, 64)
     assert item["label"].shape == (64, 64)
@@ -35,7 +35,7 @@ def test_pair_items(built: Path) -> None:
 
 def test_labels_count_what_the_index_says(built: Path) -> None:
     for split in ("train", "val", "test"):
-        pairs = datasets.open(built / "data/tiny", "pairs", split)
+        pairs = data.open(built / "data/tiny", "pairs", split)
         for i in range(0, len(pairs), 3):
             label, row = pairs[i]["label"], pairs.pairs.iloc[i]
             assert int((label == 1).sum()) == row.changed
@@ -43,7 +43,7 @@ def test_labels_count_what_the_index_says(built: Path) -> None:
 
 
 def test_series_items_and_training_scale(built: Path) -> None:
-    series = datasets.open(built / "data/tiny", "series", "train")
+    series = data.open(built / "data/tiny", "series", "train")
     images = torch.cat([series[i]["images"] for i in range(len(series))])
     assert images.shape[1:] == (5, 64, 64)
     # Clear pixels of the training split, and nothing else, set the scale.
@@ -60,7 +60,7 @@ def test_a_small_scene_is_padded_by_repetition_and_padding_is_unknown(project: P
     for stage in ("compose", "annotate", "tile"):
         done = run(stage, cwd=project)
         assert done.returncode == 0, done.stderr
-    pairs = datasets.open(project / "data/tiny", "pairs", "train")
+    pairs = data.open(project / "data/tiny", "pairs", "train")
     item, row = pairs[0], pairs.pairs.iloc[0]
     assert item["label"].shape == (224, 224)
     assert (item["label"][180:] == 255).all()
@@ -70,11 +70,11 @@ def test_a_small_scene_is_padded_by_repetition_and_padding_is_unknown(project: P
 
 def test_unknown_task_split_and_missing_index(built: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'triples' is not a task"):
-        datasets.open(built / "data/tiny", "triples")
+        data.open(built / "data/tiny", "triples")
     with pytest.raises(InputError, match="no tiles in split 'dev'"):
-        datasets.open(built / "data/tiny", "pairs", "dev")
+        data.open(built / "data/tiny", "pairs", "dev")
     with pytest.raises(WorkError, match="run `minebench tile`"):
-        datasets.open(tmp_path, "pairs")
+        data.open(tmp_path, "pairs")
 
 
 SETTINGS = {"steps": 6, "batch": 2, "crop": 32, "validate_every": 2, "validation_items": 4}
@@ -222,7 +222,7 @@ def test_scores_are_those_of_whole_arrays(project: Path) -> None:
     result = evaluate(benchmark, "fc-siam-diff", threshold=0.3)
     network, saved = load(benchmark / "runs/fc-siam-diff/model.pt")
     scale = datasets.Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
-    pairs = datasets.open(benchmark, "pairs", "test", scale)
+    pairs = data.open(benchmark, "pairs", "test", scale)
     with torch.no_grad():
         found = [torch.sigmoid(network(item["a"][None], item["b"][None]))[0, 0] for item in pairs]
     p, true = torch.stack(found).numpy(), np.stack([item["label"].numpy() for item in pairs])

@@ -8,7 +8,7 @@ import pytest
 import torch
 import zarr
 
-from models.data import datasets
+from models import data
 from pipeline.core.errors import InputError
 from pipeline.index import analysis_sets
 from pipeline.index.tile import _tile
@@ -57,7 +57,7 @@ def test_only_the_region_counts_and_it_is_the_same_ground(folder: Path) -> None:
     rows = table(folder, "neighbourhood")
     if rows.empty:
         pytest.fail("the tiny benchmark is to have a region")
-    items = datasets.open(folder, split="test", analysis="neighbourhood")
+    items = data.open(folder, split="test", analysis="neighbourhood")
     seen = [items[i] for i in range(16)]
     size = int(rows.region_size[0])
     for item in seen:
@@ -73,9 +73,9 @@ def test_only_the_region_counts_and_it_is_the_same_ground(folder: Path) -> None:
 
 
 def test_scales_keep_the_mean_and_lose_detail(folder: Path) -> None:
-    plain = datasets.open(folder, split="test")
+    plain = data.open(folder, split="test")
     for level in ("2", "16"):
-        scaled = datasets.open(folder, split="test", analysis="scale", level=level)
+        scaled = data.open(folder, split="test", analysis="scale", level=level)
         assert len(scaled) == len(plain)
         a, b = plain[0]["a"], scaled[0]["a"]
         assert b.shape == a.shape
@@ -85,8 +85,8 @@ def test_scales_keep_the_mean_and_lose_detail(folder: Path) -> None:
 
 
 def test_misregistration_moves_the_second_image_only(folder: Path) -> None:
-    plain = datasets.open(folder, split="test")
-    moved = datasets.open(folder, split="test", analysis="misregistration", level="4")
+    plain = data.open(folder, split="test")
+    moved = data.open(folder, split="test", analysis="misregistration", level="4")
     tiles = {tile.tile_id: tile for tile in pd.read_parquet(folder / "index/tiles.parquet").itertuples()}
     for i in range(4):
         row = moved.pairs.iloc[i]
@@ -126,6 +126,6 @@ def test_sizes_are_thirds_and_say_their_limits(folder: Path) -> None:
 def test_no_pixel_is_copied_and_unknown_words_are_named(folder: Path) -> None:
     assert sum(path.stat().st_size for path in (folder / "index/analysis").iterdir()) < 200_000
     with pytest.raises(InputError, match="neighbourhood, scale, object_size, misregistration"):
-        datasets.open(folder, analysis="colour")
+        data.open(folder, analysis="colour")
     with pytest.raises(InputError, match="levels: 2, 4, 8, 16"):
-        datasets.open(folder, split="test", analysis="scale", level="3")
+        data.open(folder, split="test", analysis="scale", level="3")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from models.data import datasets
+from models import data
 from pipeline import recipe
 from pipeline.catalog import check, root
 from pipeline.core import layout
@@ -46,7 +46,7 @@ def test_what_was_drawn_is_the_label(drawn) -> None:
     cube = zarr.open_group(benchmark.cube(sites.site_id[0]), mode="r")
     assert cube["change"].attrs["pairs"] == [["2021", "2022"], ["2021", "2023"]]
     assert (cube["mine"][:] == 255).all()
-    items = datasets.open(benchmark.data, split="train")
+    items = data.open(benchmark.data, split="train")
     for i in range(len(items)):
         row = items.pairs.iloc[i]
         assert int((items[i]["label"] == 1).sum()) == row.changed

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from models.data import datasets
+from models import data
 from pipeline import recipe
 from pipeline.core import layout
 from pipeline.core.errors import InputError
@@ -29,7 +29,7 @@ def exported(tiny, to: str, out: Path, image: str = "png", max_unknown: float = 
 
 def truth(tiny, split: str) -> dict[str, np.ndarray]:
     """Labels of a split's pairs in {0, 1, 255} by exported name."""
-    pairs = datasets.open(tiny[0].data, split=split)
+    pairs = data.open(tiny[0].data, split=split)
     labels = [pairs[i] for i in range(len(pairs))]
     return {f"{p['tile_id']}_{p['t1']}_{p['t2']}": p["label"].numpy() for p in labels}
 
@@ -111,7 +111,7 @@ def test_coco_polygons_burn_to_the_masks(tiny, tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
     exported(tiny, "coco", tmp_path / "out")
-    series = datasets.open(tiny[0].data, "series", "test")
+    series = data.open(tiny[0].data, "series", "test")
     masks = {f"{item['tile_id']}_{p}.png": m.numpy() for item in (series[i] for i in range(len(series)))
              for p, m in zip(item["periods"], item["masks"], strict=True)}  # fmt: skip
     read = COCO(str(tmp_path / "out/annotations/test.json"))

@@ -9,7 +9,7 @@ import rioxarray  # noqa: F401
 import xarray as xr
 import zarr
 
-from models.data import datasets
+from models import data
 from pipeline.catalog import check
 from pipeline.core import layout
 from pipeline.core.errors import InputError
@@ -36,7 +36,7 @@ def test_tiles_of_minenetcd_are_the_published_ones(folders) -> None:
     tiles = pd.read_parquet(benchmark.table("tiles"))
     assert tiles.split.value_counts().to_dict() == published.COUNTS
     for split, count in published.COUNTS.items():
-        pairs = datasets.open(benchmark.data, split=split)
+        pairs = data.open(benchmark.data, split=split)
         assert len(pairs) == count
         for k in (0, count - 1):
             a, b, label = published.pair(k)
@@ -64,7 +64,7 @@ def test_the_hugging_face_form_makes_the_same_cubes(folders, tmp_path: Path) -> 
 def test_tiles_without_a_place_have_no_neighbours_and_no_leakage_figure(folders) -> None:
     benchmark, _ = folders
     with pytest.raises(InputError, match="no neighbours"):
-        datasets.open(benchmark.data, neighbours=True)
+        data.open(benchmark.data, neighbours=True)
     assert pd.read_parquet(benchmark.table("statistics/leakage")).share.isna().all()
 
 
@@ -156,7 +156,7 @@ def test_tiles_cut_by_eurominenets_own_script(tmp_path: Path) -> None:
     files = published.euromine_tiles(tmp_path / "files")
     benchmark, made = ingested(tmp_path, "euro", "euromine", files)
     assert (made.sites, made.tiles) == (3, 33)
-    series = datasets.open(benchmark.data, task="series", split="train")
+    series = data.open(benchmark.data, task="series", split="train")
     image, mask = published.scene(10, (published.SIDE, published.SIDE), bands=10, grown=1)
     item = series[10]
     assert np.array_equal(item["masks"][1].numpy(), mask)

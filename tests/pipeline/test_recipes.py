@@ -12,7 +12,7 @@ import shapely
 import zarr
 from ruamel.yaml import YAML
 
-from models.data import datasets
+from models import data
 from models.evaluation.evaluate import evaluate
 from models.training.settings import Settings
 from models.training.train import train
@@ -139,7 +139,7 @@ def test_oms2(tmp_path: Path) -> None:
     assert pairs.interval.isin([1, 2, 3]).all()
     # Mines grow within the year: without that a monthly benchmark would hold no change.
     assert pairs[pairs.interval == 3].changed.sum() > 0
-    assert datasets.open(benchmark.data, split="train")[0]["a"].shape == (3, 256, 256)
+    assert data.open(benchmark.data, split="train")[0]["a"].shape == (3, 256, 256)
 
 
 def test_openpit_hr(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_openpit_hr(tmp_path: Path) -> None:
     page = benchmark.report.read_text()
     assert "this split leaks" in page
     assert f"{share:.1%} of the test pixels lie within one tile of a training tile" in page
-    item = datasets.open(benchmark.data, split="train")[0]  # the recipe asks for neighbours
+    item = data.open(benchmark.data, split="train")[0]  # the recipe asks for neighbours
     assert item["a_context"].shape == item["a"].shape == (3, 256, 256)
     assert check.check(benchmark) > 0
 

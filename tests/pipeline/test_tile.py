@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipeline.index.pairs import wanted
 
 from pipeline import recipe
 from pipeline.index import tile
-from pipeline.index.pairs import wanted
 from pipeline.recipe import Tiling
 from tests.conftest import ROOT
 

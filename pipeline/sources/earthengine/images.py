@@ -5,7 +5,6 @@ any computing on the server, so that choice, filter, resampling and compositing 
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -21,21 +20,15 @@ from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
-from pipeline.geo import grid as grids
 from pipeline.geo import window
-from pipeline.recipe import EarthEngine, Recipe
 from pipeline.sensors import sentinel2
-from pipeline.sources.earthengine import login, pixels, server
+from pipeline.sensors.profile import Sensor
+from pipeline.sources.earthengine import LEVEL_1C, Options, login, pixels, server
 from pipeline.sources.protocol import Asset, Scene, Source
 
-CODE = (sys.modules[__name__], pixels, server)
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
-LEVEL_1C = "COPERNICUS/S2_HARMONIZED"
-SENTINEL_2 = "COPERNICUS/S2"
 PAGE = 500
 """Images asked for at a time."""
-CLEAR, CLOUD = 4, 9
-"""Scene classes that stand for a Cloud Score+ above and below the threshold."""
 
 
 class EarthEngineSource:
@@ -46,18 +39,11 @@ class EarthEngineSource:
     image is not 0. A valid 0 becomes 1.
     """
 
-    def __init__(self, options: EarthEngine, recipe: Recipe) -> None:
-        self.options, self.recipe = options, recipe
-        self.is_sentinel2 = options.collection.startswith(SENTINEL_2)
-        self.mask_band: str | None = None if options.cloud == "none" else "SCL"
+    def __init__(self, options: Options, sensor: Sensor, clear: tuple[int, ...]) -> None:
+        self.options, self.sensor, self.clear = options, sensor, clear
+        self.is_sentinel2 = options.is_sentinel2
+        self.mask_band: str | None = options.mask.name if options.mask else None
         self.parallel = options.parallel
-        if not self.is_sentinel2:
-            if options.cloud != "none":
-                raise InputError("source.cloud: only Sentinel-2 has cloud classes; say cloud: none.")
-            if missing := set(recipe.sensor.bands) - set(options.bands):
-                raise InputError(f"source.bands does not say which band of the images is {min(missing)}.")
-        if options.collection == LEVEL_1C and options.cloud == "scl":
-            raise InputError("source.cloud: Level-1C has no scene classes; say cloud: cloud_score_plus.")
         login.sign_in(options)
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
@@ -93,7 +79,7 @@ class EarthEngineSource:
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
         if server.is_composite(scene):
-            return server.read(self.options, scene, bands, grid, self._own_name)
+            return server.read(self.options, self.clear, scene, bands, grid, self._own_name)
         if list(bands) == [self.mask_band]:
             return self._classes(scene, grid)[np.newaxis]
         found: dict[str, NDArray[Any]] = {}
@@ -172,7 +158,7 @@ class EarthEngineSource:
         )
 
     def _assets(self, image: Mapping[str, Any]) -> dict[str, Asset]:
-        wanted = [*self.recipe.sensor.bands, *(["SCL"] if self.mask_band else [])]
+        wanted = [*self.sensor.bands, *(["SCL"] if self.mask_band else [])]
         own = {band: self._own_name(band) for band in wanted}
         known = _described(image, *own.values())
         return {band: known[name] for band, name in own.items() if name in known}
@@ -204,7 +190,7 @@ class EarthEngineSource:
         assets = [self._asset(scene, band) for band in bands]
         area = window.covering(native, grid)
         if area is None:
-            return np.zeros((len(bands), *grid.shape), self.recipe.sensor.dtype)
+            return np.zeros((len(bands), *grid.shape), self.sensor.dtype)
         size = sum(np.dtype(asset.dtype).itemsize for asset in assets) + len(asked) - len(names)
         found = pixels.get(scene.href, assets[0].crs_code, area, asked, size)
         has_data = found[asked.index("SCL")] > 0 if by_class else (found[: len(bands)] != 0).any(axis=0)
@@ -214,7 +200,7 @@ class EarthEngineSource:
 
     def _digital(self, found: NDArray[Any], scene: Scene) -> NDArray[Any]:
         """Numbers in the cube's type, offset removed, at least 1."""
-        kind = np.dtype(self.recipe.sensor.dtype)
+        kind = np.dtype(self.sensor.dtype)
         values = np.clip(np.rint(found), 1, np.iinfo(kind).max).astype(kind)
         return sentinel2.without_offset(values, scene.offset)
 
@@ -234,12 +220,14 @@ class EarthEngineSource:
         """Classes from the cloud score, at 10 m; a coarser pixel is as cloudy as its worst part."""
         assert asset.grid is not None
         factor = round(grid.resolution.x / asset.grid.resolution.x)
-        fine = grids.coarsened(grid, asset.grid.resolution.x) if factor > 1 else grid
+        fine = grid.zoom_out(1 / factor) if factor > 1 else grid
         area = window.covering(asset.grid, fine)
         if area is None:
             return np.zeros(grid.shape, np.uint8)
         score = pixels.get(asset.href, asset.crs_code, area, ["cs_cdf"], 4)
-        classes = np.where(score >= self.options.cloud_score, CLEAR, CLOUD).astype(np.uint8)
+        classes = np.where(
+            score >= self.options.cloud_score, sentinel2.SCORE_CLEAR, sentinel2.SCORE_CLOUD
+        ).astype(np.uint8)
         placed = window.placed(classes, area, fine, Resampling.nearest)[0]
         if factor > 1:
             blocks = placed.reshape(grid.height, factor, grid.width, factor)

@@ -16,7 +16,7 @@ from google.oauth2 import service_account
 
 from pipeline.core import web
 from pipeline.core.errors import InputError, WorkError
-from pipeline.recipe import EarthEngine
+from pipeline.sources.earthengine import Options
 
 PROJECT_VARIABLES = ("EARTHENGINE_PROJECT", "GOOGLE_CLOUD_PROJECT")
 REGISTER = "https://console.cloud.google.com/earth-engine"
@@ -41,7 +41,7 @@ class Transport:
         pass
 
 
-def sign_in(options: EarthEngine) -> None:
+def sign_in(options: Options) -> None:
     """Initialise the client unless it is for these options already. InputError says what of
     account, key or project is missing, and where to get it."""
     global _signed_in
@@ -95,7 +95,7 @@ def _explained(text: str, what: str) -> Exception:
     return WorkError(f"{what}: {_line(text)}.")
 
 
-def _credentials(options: EarthEngine) -> Any:
+def _credentials(options: Options) -> Any:
     """A service account's key, what `earthengine authenticate` stored, or application default."""
     if options.service_account_key is not None:
         return _from_key(options.service_account_key)
@@ -124,7 +124,7 @@ def _from_key(path: Path) -> Any:
         raise InputError(f"source.service_account_key: {path} is no key of a service account.") from None
 
 
-def _project(options: EarthEngine, credentials: Any) -> str:
+def _project(options: Options, credentials: Any) -> str:
     named = [options.project, *(os.environ.get(name) for name in PROJECT_VARIABLES)]
     own = [getattr(credentials, name, None) for name in ("quota_project_id", "project_id")]
     project = next((name for name in [*named, *own] if name), None)

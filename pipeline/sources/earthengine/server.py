@@ -17,24 +17,23 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import WorkError
-from pipeline.recipe import EarthEngine
-from pipeline.sources.earthengine import pixels
+from pipeline.sensors import classes, sentinel2
+from pipeline.sources.earthengine import Options, pixels
 from pipeline.sources.protocol import Scene
 
 PREFIX = "median:"
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
-CLEAR_CLASSES = (4, 5, 6, 7)
 COUNT = "clear_count"
 
 
-def search(options: EarthEngine, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+def search(options: Options, area: BaseGeometry, start: date, end: date) -> list[Scene]:
     """The period's composite as one scene, if the collection has anything."""
     box = shapely.envelope(area).bounds
     href = f"{PREFIX}{options.collection}:{start}:{end}:" + ",".join(f"{value:.6f}" for value in box)
     return [find(options, href)]
 
 
-def find(options: EarthEngine, href: str) -> Scene:
+def find(options: Options, href: str) -> Scene:
     """The scene of a composite's `href`."""
     _, collection, start, end, _ = _parts(href)
     first, last = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (start, end))
@@ -56,39 +55,47 @@ def is_composite(scene: Scene) -> bool:
 
 
 def read(
-    options: EarthEngine, scene: Scene, bands: Sequence[str], grid: GeoBox, own: Callable[[str], str]
-) -> NDArray[Any]:
-    """Bands of the median on `grid`, or for SCL class 4 where anything clear went in, else 0."""
+    options: Options, clear: tuple[int, ...], scene: Scene, bands: Sequence[str], grid: GeoBox,
+    own: Callable[[str], str],
+) -> NDArray[Any]:  # fmt: skip
+    """Bands of the median on `grid`, or for the mask a clear class where anything clear went in, else 0."""
     names = [own(band) for band in bands if band != "SCL"]
-    image = median(options, scene.href, names or [own("B02")])
+    image = median(options, clear, scene.href, names or [own("B02")])
     asked = [*names, COUNT]
     found = pixels.compute(image, grid, asked, 2 * len(asked), scene.id)
     seen = found[-1] > 0
     if list(bands) == ["SCL"]:
-        return np.where(seen, 4, 0).astype(np.uint8)[np.newaxis]
+        return np.where(seen, _clear_number(clear), 0).astype(np.uint8)[np.newaxis]
     return np.clip(found[:-1], 1, 65535).astype(np.uint16) * seen
 
 
-def median(options: EarthEngine, href: str, bands: Sequence[str]) -> Any:
+def median(options: Options, clear: tuple[int, ...], href: str, bands: Sequence[str]) -> Any:
     """The graph: clear pixels of the period's images, their median a band, and their count."""
     _, name, start, end, box = _parts(href)
     region = ee.Geometry.Rectangle([float(value) for value in box.split(",")])
     images = ee.ImageCollection(name).filterDate(start, end).filterBounds(region)
     if options.cloud == "cloud_score_plus":
         images = images.linkCollection(ee.ImageCollection(CLOUD_SCORE_PLUS), ["cs_cdf"])
-    clear = images.map(lambda image: _clear(image, options).select(list(bands)))
-    first = clear.select([bands[0]], [COUNT]).count().unmask(0)
-    return clear.median().unmask(0).round().addBands(first).toUint16()
+    seen = images.map(lambda image: _clear(image, options, clear).select(list(bands)))
+    first = seen.select([bands[0]], [COUNT]).count().unmask(0)
+    return seen.median().unmask(0).round().addBands(first).toUint16()
 
 
-def _clear(image: Any, options: EarthEngine) -> Any:
-    """An image masked to its clear pixels."""
+def _clear_number(clear: tuple[int, ...]) -> int:
+    """The stored class that stands for clear, whatever classes the recipe names."""
+    return sentinel2.SCORE_CLEAR if sentinel2.SCORE_CLEAR in clear else clear[0]
+
+
+def _clear(image: Any, options: Options, clear: tuple[int, ...]) -> Any:
+    """An image masked to its clear pixels, by the recipe's classes."""
     if options.cloud == "cloud_score_plus":
         return image.updateMask(image.select("cs_cdf").gte(options.cloud_score))
-    classes = image.select("SCL")
-    mask = classes.eq(CLEAR_CLASSES[0])
-    for clear_class in CLEAR_CLASSES[1:]:
-        mask = mask.Or(classes.eq(clear_class))
+    stored = image.select("SCL")
+    # Only the classes that SCL has: a recipe may name what other sensors tell apart.
+    wanted = [number for number in clear if number <= classes.SNOW]
+    mask = stored.eq(wanted[0])
+    for number in wanted[1:]:
+        mask = mask.Or(stored.eq(number))
     return image.updateMask(mask)
 
 

@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
 from pipeline.sources.import_ import tile_stacks
-from pipeline.sources.import_.imported import Dated, Facts, Found, Pair
+from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
 BANDS = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 IMAGES, LABELS = ("image", "images", "."), ("label", "labels", "mask", "masks", ".")
@@ -47,7 +47,9 @@ class Year:
 
 
 class EuroMine:
-    """See `pipeline.sources.import_.imported.Layout`."""
+    """See `pipeline.sources.import_.layouts.Layout`."""
+
+    version = 1
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

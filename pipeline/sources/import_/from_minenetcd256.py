@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import InputError
 from pipeline.sources.import_ import tile_stacks
-from pipeline.sources.import_.imported import Dated, Facts, Found, Pair
+from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 COLUMNS = {"A": ("imageA", "A"), "B": ("imageB", "B"), "label": ("label", "labels")}
@@ -39,7 +39,9 @@ PARTS = {"A": "RGB", "B": "RGB", "label": "L"}
 
 
 class MineNetCD256:
-    """See `pipeline.sources.import_.imported.Layout`."""
+    """See `pipeline.sources.import_.layouts.Layout`."""
+
+    version = 1
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 
 from pipeline.core.errors import InputError
 from pipeline.sources.import_ import tile_stacks
-from pipeline.sources.import_.imported import Dated, Facts, Found, Pair
+from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
 BANDS = {
     3: ["B04", "B03", "B02"],
@@ -42,7 +42,9 @@ DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?!.*\d{4}-\d{2}-\d{2})")
 
 
 class OMS2CD:
-    """See `pipeline.sources.import_.imported.Layout`."""
+    """See `pipeline.sources.import_.layouts.Layout`."""
+
+    version = 1
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,0 +1,72 @@
+"""A STAC API, or a static catalog, of any collection that a sensor's profile describes."""
+
+from datetime import date
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.sensors import landsat, sentinel2
+from pipeline.sensors.classes import ClearRule
+from pipeline.sensors.profile import Profile, Sensor
+from pipeline.sources.protocol import Remote, Setting, Source, Upstream
+
+COPERNICUS = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice"
+
+
+class Options(Remote):
+    """Address, collections, and what of the items is which band."""
+
+    personal: ClassVar[frozenset[str]] = frozenset({"parallel", "sign"})
+    name: Literal["stac"]
+    href: str
+    collections: tuple[str, ...] = ()
+    assets: dict[str, str] = Field(default_factory=dict)
+    """Band name to asset key, where they differ."""
+    mask: str = "scl"
+    """Asset with the sensor's mask; the default stands for the sensor's own, such as qa_pixel."""
+    sign: str | None = None
+    """Token service that signs the assets' addresses; Planetary Computer's own is known."""
+
+    def profile(self, sensor: Sensor) -> Profile:
+        if any("landsat" in name for name in self.collections):
+            return landsat.C2_L2
+        return sentinel2.L2A
+
+    def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
+        unknown = [b for b in sensor.bands if b not in profile.assets and b not in self.assets]
+        if unknown and profile.assets:
+            known = ", ".join(profile.assets)
+            raise ValueError(
+                f"sensor.bands: {profile.name} has no band {unknown[0]} ({known}); name its asset in "
+                "source.assets"
+            )
+
+    def mask_asset(self, profile: Profile) -> str:
+        """The key of the asset with the mask."""
+        return profile.mask.asset if profile.mask and self.mask == "scl" else self.mask
+
+    def open(self, setting: Setting) -> Source:
+        from pipeline.sources.stac.items import StacSource
+
+        return StacSource(self, "stac", setting.profile)
+
+    def expected(self, first: date, last: date, profile: Profile) -> int:
+        return max(1, int((last - first).days // (profile.revisit_days or 5)))
+
+    def attribution(self, profile: Profile, years: str) -> list[Upstream]:
+        return [notice(profile, years)]
+
+
+LANDSAT = Upstream(
+    "Landsat Collection 2", "images", "public domain",
+    "Landsat-4 to Landsat-9 images courtesy of the U.S. Geological Survey.",
+    "https://www.usgs.gov/landsat-missions/landsat-collection-2-level-2-science-products",
+)  # fmt: skip
+
+
+def notice(profile: Profile, years: str) -> Upstream:
+    """Whose images a satellite's are. Copernicus asks for the years of the scenes that were used."""
+    if profile.name == landsat.C2_L2.name:
+        return LANDSAT
+    text = f"Contains modified Copernicus Sentinel data{years}."
+    return Upstream("Copernicus Sentinel-2", "images", "Copernicus Sentinel data terms", text, COPERNICUS)

@@ -1,4 +1,4 @@
-"""Sentinel-2 L2A from a STAC API, or from a static catalog such as the synthetic archive."""
+"""Scenes of a STAC API, or of a static catalog such as the synthetic archive."""
 
 import json
 import os
@@ -25,10 +25,9 @@ from pipeline.core import web
 from pipeline.core.errors import InputError, MinebenchError, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
-from pipeline.recipe import Stac
-from pipeline.sensors import sentinel2
+from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import signing
+from pipeline.sources.stac import Options, signing
 
 PAGE = 250
 """Items asked for at a time."""
@@ -37,12 +36,12 @@ PAGE = 250
 class StacSource:
     """See `pipeline.sources.protocol.Source`."""
 
-    mask_band: str | None = "SCL"
-
-    def __init__(self, options: Stac, label: str) -> None:
-        self.options = options
-        self.label = label
-        self.keys = {**sentinel2.ASSETS, **options.assets, "SCL": options.mask}
+    def __init__(self, options: Options, label: str, profile: Profile) -> None:
+        self.options, self.label, self.profile = options, label, profile
+        self.mask_band: str | None = profile.mask.name if profile.mask else None
+        self.keys = {**profile.assets, **options.assets}
+        if self.mask_band:
+            self.keys[self.mask_band] = options.mask_asset(profile)
         self.is_remote = raster.is_remote(options.href)
         self.parallel = options.parallel if self.is_remote else 1
         self.signers: dict[str, Signer] = {}
@@ -89,7 +88,7 @@ class StacSource:
         resampling = Resampling.nearest if is_mask else Resampling.bilinear
         signer = self._signer(scene)
         pixels = raster.read(asset.href, asset.index, grid, resampling, 0, signer, self.parallel)
-        return pixels if is_mask else sentinel2.without_offset(pixels, scene.offset)
+        return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
     def _asset(self, scene: Scene, band: str) -> Asset:
         if band not in scene.assets:
@@ -122,10 +121,10 @@ class StacSource:
             time=item.datetime,
             assets=assets,
             source=self.label,
-            level="L1C" if "l1c" in (item.collection_id or "") else "L2A",
+            level="L1C" if "l1c" in (item.collection_id or "") else self.profile.level,
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
             baseline=str(properties.get("s2:processing_baseline", "")),
-            offset=sentinel2.offset(properties),
+            offset=self.profile.offset(properties),
             href=self._href(item),
             collection=item.collection_id or "",
             flaw=self._flaw(item, assets, area),

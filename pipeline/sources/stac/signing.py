@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from pipeline.core import web
 from pipeline.geo.remote import Signer, Unsigned
-from pipeline.recipe import Stac
+from pipeline.sources.stac import Options
 
 KNOWN = {"planetarycomputer.microsoft.com": "https://planetarycomputer.microsoft.com/api/sas/v1/token"}
 """STAC API's host to its token service."""
@@ -42,7 +42,7 @@ class TokenSigner:
             raise web.Refused(f"{address} did not answer with a token and its expiry.") from None
 
 
-def signer(options: Stac, collection: str) -> Signer:
+def signer(options: Options, collection: str) -> Signer:
     """The signer for a collection's assets; addresses stay as they are where none is needed."""
     service = options.sign or KNOWN.get(urlsplit(options.href).hostname or "")
     return TokenSigner(service, collection) if service else Unsigned()

@@ -1,11 +1,11 @@
-"""Pairs of a site's periods: which are wanted, and how many pixels change in each of them."""
+"""How many pixels change between every two dates of a mask."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.recipe import Recipe
+from pipeline.core.masks import bits
 
 Counts = NDArray[np.int64]
 
@@ -24,22 +24,6 @@ class Changes:
         return self.expanded + self.reduced
 
 
-def wanted(labels: list[str], recipe: Recipe) -> list[tuple[int, int]]:
-    """Index pairs (earlier, later) of a site's periods, by the recipe."""
-    count = len(labels)
-    match recipe.pairs:
-        case "all":
-            return [(i, j) for i in range(count) for j in range(i + 1, count)]
-        case "consecutive":
-            return [(i, i + 1) for i in range(count - 1)]
-        case "first_last":
-            return [(0, count - 1)] if count > 1 else []
-        case explicit:
-            position = {label: i for i, label in enumerate(labels)}
-            chosen = [(position[a], position[b]) for a, b in explicit if a in position and b in position]
-            return sorted((min(pair), max(pair)) for pair in chosen)
-
-
 def changes(mine: NDArray[np.uint8], known: NDArray[np.bool_]) -> Changes:
     """Every pair's counts in one pass over `mine` and `known`, both (period, ...).
 
@@ -48,8 +32,8 @@ def changes(mine: NDArray[np.uint8], known: NDArray[np.bool_]) -> Changes:
     loop over boolean arrays.
     """
     dates = len(mine)
-    k = _bits(known.reshape(dates, -1))
-    m = _bits((mine == 1).reshape(dates, -1)) & k
+    k = bits(known.reshape(dates, -1))
+    m = bits((mine == 1).reshape(dates, -1)) & k
     both, seen, kept = (np.zeros((dates, dates), np.int64) for _ in range(3))
     for i in range(dates):
         # Row i against all dates at once: kept[i, j] = |M_i ∩ M_j|, seen[i, j] = |K_i ∩ M_j|.
@@ -57,9 +41,3 @@ def changes(mine: NDArray[np.uint8], known: NDArray[np.bool_]) -> Changes:
         seen[i] = np.bitwise_count(k[i] & m).sum(axis=1, dtype=np.int64)
         kept[i] = np.bitwise_count(m[i] & m).sum(axis=1, dtype=np.int64)
     return Changes(seen - kept, seen.T - kept, both)
-
-
-def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """(date, pixel) flags as 64 to a word."""
-    packed = np.packbits(flags, axis=1)
-    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)

@@ -1,0 +1,53 @@
+"""A split of a benchmark as a Dataset, by name."""
+
+from pathlib import Path
+
+from models.data import datasets
+from models.data.analysis_pairs import AnalysisPairs, rows_of
+from models.data.cube_windows import Cubes
+from models.data.datasets import Pairs, Scale, Series
+from pipeline.core.errors import InputError
+
+TASKS = ("pairs", "series")
+
+
+def open(
+    benchmark_dir: Path | str,
+    task: str = "pairs",
+    split: str = "train",
+    scale: Scale | None = None,
+    *,
+    neighbours: bool | None = None,
+    fold: str | None = None,
+    analysis: str | None = None,
+    level: str | None = None,
+) -> Pairs | Series:
+    """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
+    "series". Without `scale` images are standardised by the training split's statistics.
+
+    `neighbours` adds the 3x3 neighbourhood to pairs; without a word the recipe decides. `fold` takes
+    another split by site from index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of
+    index/analysis over the test split instead, and `level` one of its levels. InputError where a word
+    is unknown or nothing is left.
+    """
+    benchmark_dir = Path(benchmark_dir)
+    if task not in TASKS:
+        raise InputError(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
+    tiles = datasets.read_table(benchmark_dir, "tiles")
+    wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
+    beyond = datasets.beyond_of(benchmark_dir, tiles) if wanted else None
+    if fold is not None:
+        tiles = datasets.folded(benchmark_dir, tiles, fold)
+    chosen = tiles[tiles.split == split]
+    if chosen.empty:
+        raise InputError(
+            f"{benchmark_dir} has no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}."
+        )
+    cubes = Cubes(benchmark_dir)
+    scale = scale or datasets.training_scale(cubes, tiles)
+    if analysis is not None:
+        return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond)
+    if task == "series":
+        return Series(cubes, chosen, scale)
+    pairs = datasets.read_table(benchmark_dir, "pairs")
+    return Pairs(cubes, chosen, pairs[pairs.tile_id.isin(chosen.tile_id)], scale, beyond)

@@ -1,0 +1,163 @@
+"""One period's image from its scenes: mosaicked by day, then median, medoid or the scene as seen."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+
+from pipeline.core.errors import WorkError
+from pipeline.cubes import composite
+from pipeline.recipe import Recipe
+from pipeline.scenes import selection
+from pipeline.sensors.classes import NODATA, ClearRule
+
+
+@dataclass(frozen=True)
+class Day:
+    """One solar day's granules in order of time, by scene id."""
+
+    day: str
+    scenes: tuple[str, ...]
+
+
+def days_of(rows: pd.DataFrame) -> list[Day]:
+    """A period's chosen scenes by solar day, in order of time."""
+    ordered = rows.sort_values(["day", "datetime", "scene_id"])
+    return [Day(str(day), tuple(group.scene_id)) for day, group in ordered.groupby("day", sort=True)]
+
+
+def compose(
+    days: list[Day], reader: Any, recipe: Recipe, shape: tuple[int, int], threads: int
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """One period's image (band, y, x) and its count of clear observations (y, x).
+
+    `reader` has `classes(scene)` and `band(scene, band)`. A composite is 0 where nothing was
+    clear; a least cloudy scene keeps its pixels as seen and says in the count where they were
+    clear.
+    """
+    rule, bands = recipe.selection, recipe.sensor.bands
+    try:
+        owners = [owner_and_clear([reader.classes(s) for s in day.scenes], rule.clear) for day in days]
+        if rule.policy == "composite" and rule.composite == "medoid":
+            image, clear = _medoid(days, owners, reader, bands, shape)
+        else:
+            image, clear = _median(days, owners, reader, recipe, shape, threads)
+    except RasterioError as error:
+        raise WorkError(f"A kept scene cannot be read: {error}; run `minebench fetch`.") from None
+    if rule.policy == "composite":
+        image[:, clear == 0] = 0
+    return image.astype(recipe.sensor.dtype), clear
+
+
+def owner_and_clear(
+    classes: list[NDArray[np.uint8] | None], rule: ClearRule
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Which granule of a day gives each pixel, and whether it is clear there (mask grid).
+
+    The first granule that is clear at a pixel gives it; where none is, the first with data.
+    None without scene classes.
+    """
+    if classes[0] is None:
+        return None, None
+    known = [c for c in classes if c is not None]
+    clear = np.stack([selection.clear_pixels(c, rule) for c in known])
+    rank = np.where(clear, 2, np.stack([(c != NODATA).astype(np.uint8) for c in known]))
+    owner = rank.argmax(axis=0).astype(np.uint8)
+    return owner, np.asarray(clear.any(axis=0), np.uint8)
+
+
+def _median(
+    days: list[Day],
+    owners: list[Any],
+    reader: Any,
+    recipe: Recipe,
+    shape: tuple[int, int],
+    threads: int,
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    bands, as_seen = recipe.sensor.bands, recipe.selection.policy == "least_cloudy"
+    image = np.empty((len(bands), *shape), np.uint16)
+
+    def one(index: int) -> NDArray[np.uint8]:
+        stack = _stack(days, owners, reader, bands[index], shape)
+        clear = _clear_stack(owners, stack)
+        if as_seen:
+            image[index], _ = composite.median(stack, np.ones_like(clear), shape)
+            return composite.median(stack, clear, shape)[1]
+        image[index], count = composite.median(stack, clear, shape)
+        return count
+
+    with ThreadPoolExecutor(threads) as pool:
+        counts = pool.map(one, range(len(bands)))
+        clear = next(counts).copy()
+        for count in counts:
+            np.minimum(clear, count, out=clear)
+    return image, clear
+
+
+def _medoid(
+    days: list[Day], owners: list[Any], reader: Any, bands: tuple[str, ...], shape: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    stacks = {band: _stack(days, owners, reader, band, shape) for band in bands}
+    fine = [band for band in bands if stacks[band].shape[1:] == shape]
+    coarse = [band for band in bands if band not in fine]
+    join = partial(np.stack, axis=1)
+    empty = np.zeros((len(days), 0, 2, 2), np.uint16)
+    image, clear = composite.medoid(
+        join([stacks[b] for b in fine]) if fine else empty,
+        join([stacks[b] for b in coarse]) if coarse else empty,
+        _clear_stack(owners, stacks[bands[0]]),
+        shape,
+    )
+    order = [(fine + coarse).index(band) for band in bands]
+    return image[order], clear
+
+
+def _clear_stack(owners: list[Any], stack: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """(date, y, x) clear masks; without scene classes every pixel with data is clear."""
+    if owners[0][1] is None:
+        return (stack > 0).astype(np.uint8)
+    return np.stack([clear for _, clear in owners])
+
+
+def _stack(
+    days: list[Day], owners: list[Any], reader: Any, band: str, shape: tuple[int, int]
+) -> NDArray[np.uint16]:
+    """One band of all days (date, y, x), in the pixel size it is kept in. Scenes read again for
+    co-registration are kept on the target grid: then all dates come to it."""
+    layers = [[reader.band(scene, band) for scene in day.scenes] for day in days]
+    if len({layer.shape for group in layers for layer in group}) > 1:
+        layers = [
+            [layer if layer.shape == shape else composite.upsampled(layer, shape) for layer in group]
+            for group in layers
+        ]
+    return np.stack([_mosaic(group, owner) for group, (owner, _) in zip(layers, owners, strict=True)])
+
+
+def _mosaic(layers: list[NDArray[Any]], owner: NDArray[np.uint8] | None) -> NDArray[np.uint16]:
+    """A day's granules, each (y, x), as one image."""
+    if len(layers) == 1:
+        return layers[0].astype(np.uint16, copy=False)
+    if owner is None:
+        image = layers[0].copy()
+        for layer in layers[1:]:
+            np.copyto(image, layer, where=image == 0)
+        return image.astype(np.uint16)
+    which = _fitted(owner, layers[0].shape)
+    image = layers[0].astype(np.uint16)
+    for number, layer in enumerate(layers[1:], 1):
+        np.copyto(image, layer, where=which == number)
+    return image
+
+
+def _fitted(owner: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The owner of each pixel in a band's size: fine, the mask's own, or coarse with a halo."""
+    if owner.shape == shape:
+        return owner
+    if shape == (owner.shape[0] + 2, owner.shape[1] + 2):
+        return np.pad(owner, 1, mode="edge")
+    return owner.repeat(2, axis=0).repeat(2, axis=1)

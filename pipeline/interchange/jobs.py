@@ -1,0 +1,105 @@
+"""What every layout writes from: pairs cut from the cubes, and counts of what was left out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.data.cube_windows import Cubes
+from pipeline.core.layout import Benchmark
+from pipeline.core.progress import progress
+from pipeline.core.tiles import Tile, tiles_of
+from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
+
+SPLITS = ("train", "val", "test")
+TOP = 4000
+"""Reflectance, as a digital number, that 8-bit pictures show as full white; 0 stays 0."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A tile's two images (band, y, x) in stored numbers and its change label (y, x) in {0, 1, 255},
+    padded by repetition."""
+
+    name: str
+    tile: Tile
+    t1: str
+    t2: str
+    a: NDArray[Any]
+    b: NDArray[Any]
+    label: NDArray[np.uint8]
+
+
+@dataclass
+class Job:
+    """What a layout writes from, and what it counts."""
+
+    benchmark: Benchmark
+    recipe: Recipe
+    folder: Path
+    image: str
+    max_unknown: float
+    sites: list[Site]
+    tiles: pd.DataFrame
+    pairs: pd.DataFrame
+    cubes: Cubes
+    written: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    made_known: int = 0
+
+    def site(self, site_id: str) -> Site:
+        return next(site for site in self.sites if site.site_id == site_id)
+
+    def count(self, split: str) -> None:
+        self.written[split] = self.written.get(split, 0) + 1
+
+    def of_split(self, split: str) -> Iterator[Pair]:
+        """The split's pairs, tile by tile, those too unknown left out and counted."""
+        by_tile = dict(tuple(self.pairs[self.pairs.split == split].groupby("tile_id")))
+        for tile in tiles_of(self.tiles[self.tiles.tile_id.isin(list(by_tile))]):
+            for row in by_tile[tile.tile_id].itertuples():
+                if row.unknown > self.max_unknown * tile.height * tile.width:
+                    self.left_out += 1
+                    continue
+                self.made_known += int(row.unknown)
+                self.count(split)
+                yield self._pair(tile, row)
+
+    def _pair(self, tile: Tile, row: Any) -> Pair:
+        periods = self.cubes.periods(tile.site_id)
+        images, _ = self.cubes.read(tile, [periods.index(row.t1), periods.index(row.t2)])
+        label = self.cubes.label(tile, row.t1, row.t2)[: tile.height, : tile.width]
+        label = np.pad(label, ((0, tile.pad_y), (0, tile.pad_x)), mode="wrap")
+        name = f"{tile.tile_id}_{row.t1}_{row.t2}"
+        return Pair(name, tile, row.t1, row.t2, images[0], images[1], label)
+
+    def rgb(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        """(band, y, x) as an 8-bit picture (y, x, 3): bytes as they are, reflectance 0 to 0.4."""
+        shown = pixels[[self.recipe.sensor.bands.index(band) for band in self.recipe.sensor.rgb]]
+        return np.ascontiguousarray(np.moveaxis(eight_bit(shown, TOP), 0, -1))
+
+
+def eight_bit(pixels: NDArray[Any], top: int) -> NDArray[np.uint8]:
+    """Numbers from 0 to `top` as 0 to 255; bytes stay as they are."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(np.minimum(pixels.astype(np.float32), top) * (255 / top)).astype(np.uint8)
+
+
+def binary(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A label as most layouts keep it: 255 changed, 0 everything else."""
+    return np.where(label == 1, 255, 0).astype(np.uint8)
+
+
+def shown(job: Job, title: str) -> Iterator[tuple[str, Pair]]:
+    """All pairs with their split, behind a progress bar."""
+    with progress(title, len(job.pairs), "pairs") as advance:
+        for split in SPLITS:
+            for pair in job.of_split(split):
+                yield split, pair
+                advance()

@@ -1,0 +1,82 @@
+"""The table `scenes`: every candidate with its fate. It is also the frozen choice."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core import tables
+from pipeline.core.layout import Benchmark
+from pipeline.scenes.status import Status, fate
+
+ROW = {
+    "site_id": "str", "period": "str", "scene_id": "str", "datetime": "datetime64[ms, UTC]",
+    "source": "str", "level": "str", "cloud": "float64", "clear": "float64", "selected": "bool",
+    "status": "str", "reason": "str", "day": "str", "day_clear": "float64", "cloud_cover": "float64",
+    "baseline": "str", "offset": "int64", "offset_from": "str", "dated_by": "str",
+    "dx": "float64", "dy": "float64", "confidence": "float64",
+    "dx_left": "float64", "dy_left": "float64", "corrected": "bool",
+    "href": "str", "request": "str", "choice": "str", "checksum": "str",
+}  # fmt: skip
+"""Columns of `scenes`. `cloud`, `clear` and `day_clear` are fractions of the AOI, NaN where the
+scene was ruled out unread; `status` is one of `Status`, and `reason` the same in words; `day` is the
+solar day; `cloud_cover` is the provider's, per cent; `offset` was taken from the digital numbers,
+because of `offset_from`. `dx`, `dy` are metres east and north of the site's reference, `confidence`
+from 0 to 1; `corrected` says that the scene was read again on a grid so shifted, `dx_left`, `dy_left`
+what was then left. `href` finds the scene again; `checksum` (SHA-256) is of its pixels for the bands
+and grid of `request`, chosen for its period by the rules of `choice`. A period without any scene has a
+row with an empty scene_id."""
+Row = dict[str, Any]
+
+
+def empty_row(site_id: str, period: str, request: str, choice: str) -> Row:
+    """The row of a period for which the source has nothing."""
+    none = fate(Status.NONE_FOUND)
+    empty: Row = dict.fromkeys(ROW, "")
+    empty |= {name: np.nan for name, kind in ROW.items() if kind == "float64"}
+    return empty | {
+        "site_id": site_id, "period": period, "datetime": pd.NaT, "selected": False, "corrected": False,
+        "offset": 0, "status": none.status.value, "reason": none.reason, "request": request, "choice": choice,
+    }  # fmt: skip
+
+
+def of_rows(rows: list[Row]) -> pd.DataFrame:
+    """Rows as a table, with the columns' types."""
+    return pd.DataFrame(rows, columns=list(ROW)).astype(ROW)
+
+
+def read_listed(benchmark: Benchmark) -> pd.DataFrame | None:
+    """The table of scenes of the run before, where it has what it takes to use it again."""
+    path = benchmark.table("scenes")
+    return with_status(tables.read(path, "fetch --refresh")) if path.is_file() else None
+
+
+BEFORE_STATUS = (
+    ("not read: ", Status.NOT_READ), ("not used: ", Status.FLAWED), ("left out by", Status.EXCLUDED),
+    ("scene's cloud cover", Status.CLOUDY), ("no data", Status.NO_DATA), ("AOI only", Status.NOT_CLEAR),
+    ("no scene", Status.NONE_FOUND),
+)  # fmt: skip
+"""How reasons began in tables of version 0.1.0, which had no column `status`."""
+
+
+def with_status(table: pd.DataFrame) -> pd.DataFrame | None:
+    """A table with the column `status`, also where it was written before there was one. None where other
+    columns are missing."""
+    if "status" not in table and "reason" in table:
+        found = [_status(reason) for reason in table.reason]
+        table = table.assign(status=[status.value for status in found])
+    return table if set(ROW) <= set(table.columns) else None
+
+
+def _status(reason: str) -> Status:
+    if not reason:
+        return Status.CHOSEN
+    starts = (status for start, status in BEFORE_STATUS if reason.startswith(start))
+    return next(starts, Status.COMPOSITE_FULL if "fill the composite" in reason else Status.OTHER_CLEARER)
+
+
+def by_site(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    """The rows of each site, found in one pass."""
+    if table is None:
+        return {}
+    return {str(site_id): rows.reset_index(drop=True) for site_id, rows in table.groupby("site_id")}

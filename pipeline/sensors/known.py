@@ -1,0 +1,18 @@
+"""All sensors by name."""
+
+from pipeline.sensors import aerial, landsat, sentinel2
+from pipeline.sensors.profile import Profile, Sensor
+
+PROFILES = {profile.name: profile for profile in (*sentinel2.PROFILES, *landsat.PROFILES, *aerial.PROFILES)}
+
+
+def named(name: str) -> Profile:
+    """A sensor's profile. ValueError names those there are."""
+    if name not in PROFILES:
+        raise ValueError(f"'{name}' is not a sensor; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def unmasked(sensor: Sensor) -> Profile:
+    """Images of which nothing more is known than their type."""
+    return aerial.PLAIN_RGB if sensor.dtype == "uint8" else aerial.PLAIN

@@ -1,0 +1,100 @@
+"""A sensor as data: its bands and their pixel sizes, its mask, how numbers become reflectance."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from pipeline.core.parts import Part
+
+Pixels = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A sensor's own mask. `decode` turns its stored numbers (y, x) into those of `sensors.classes`;
+    `dtype` and `pixel_m` (side of its pixel, metres) are as stored; `asset` is its key in STAC items."""
+
+    name: str
+    pixel_m: float
+    dtype: str
+    decode: Callable[[Pixels], NDArray[np.uint8]]
+    asset: str = ""
+
+
+def _as_stored(pixels: Pixels, _offset: int) -> Pixels:
+    return pixels
+
+
+def _no_offset(_properties: Mapping[str, Any]) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the pipeline knows of a sensor.
+
+    `pixel_m` is the side of each band's own pixel, metres. `calibrate` turns digital numbers into the
+    cube's (uint16, scale 1e-4, nodata 0), less a scene's `offset`, which `offset` finds in an item's
+    properties. Pixel corners lie on multiples of the pixel, moved by `corner_m`. `assets` and `common`
+    are the bands' keys in STAC items and their common names. `stretch` are the percentiles of each
+    shown band that become black and white; none for pixels that are ready to be shown.
+    """
+
+    name: str
+    title: str
+    pixel_m: Mapping[str, float] = field(default_factory=dict)
+    mask: Mask | None = None
+    calibrate: Callable[[Pixels, int], Pixels] = _as_stored
+    offset: Callable[[Mapping[str, Any]], int] = _no_offset
+    has_offset: bool = False
+    """Whether scenes may carry an offset that their metadata states wrongly, so that pixels are asked."""
+    corner_m: float = 0.0
+    assets: Mapping[str, str] = field(default_factory=dict)
+    common: Mapping[str, str] = field(default_factory=dict)
+    stretch: tuple[float, float] | None = (1, 99)
+    level: str = ""
+    revisit_days: float | None = None
+    """How often it passes a place; None for images taken on occasion."""
+
+    def finer_share(self, band: str, resolution: float) -> float:
+        """How many pixels of a band are stored for one pixel of the cube, at most 1."""
+        return min(1.0, (resolution / self.pixel_m.get(band, resolution)) ** 2)
+
+
+class Sensor(Part):
+    """What a pixel holds. `resolution` in metres; `dtype` uint8 makes the cube's array `image`."""
+
+    profile: str | None = None
+    """Which sensor it is, such as sentinel-2-l2a or landsat-c2-l2; default: what the source has."""
+    bands: tuple[str, ...] = Field(min_length=1)
+    resolution: float = Field(gt=0)
+    dtype: Literal["uint16", "uint8"] = "uint16"
+    rgb: tuple[str, str, str]
+    """Bands shown as red, green and blue."""
+    snap: float | None = None
+    """AOI corners lie on multiples of this, metres; the sensor's coarsest band. Default: resolution."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Sensor":
+        if missing := set(self.rgb) - set(self.bands):
+            raise ValueError(f"rgb names {', '.join(sorted(missing))}, which bands does not list")
+        if len(set(self.bands)) != len(self.bands):
+            raise ValueError("bands lists a band twice")
+        if self.snap is not None and (self.snap / self.resolution) % 1:
+            raise ValueError("snap must be a multiple of resolution")
+        return self
+
+    @property
+    def step(self) -> float:
+        """The raster that AOI corners lie on, metres."""
+        return self.snap or self.resolution
+
+    def asked(self) -> dict[str, Any]:
+        """What of the sensor decides which pixels are read, for fingerprints. A profile counts where
+        the recipe names one."""
+        kept = self.model_dump(exclude={"rgb", "profile"} if self.profile is None else {"rgb"}, mode="json")
+        return dict(kept)

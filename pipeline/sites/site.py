@@ -1,0 +1,103 @@
+"""A site as a value: its place, its AOI and its grid, decided once."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.core import tables
+from pipeline.core.layout import Benchmark
+from pipeline.core.periods import Period
+from pipeline.geo import geodesy, grid
+from pipeline.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site. `geometry` is the AOI and `footprint` the listed mines' outline, both in EPSG:4326;
+    `grid` is the GeoBox that all its dates are read onto. Ungeoreferenced tiles have epsg 0."""
+
+    site_id: str
+    name: str | None
+    country: str | None
+    production: str | None
+    area_km2: float
+    mines: int
+    epsg: int
+    grid: GeoBox
+    pixel_m2: float
+    geometry: BaseGeometry = field(repr=False, compare=False)
+    footprint: BaseGeometry | None = field(repr=False, compare=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, pixels."""
+        return self.grid.height, self.grid.width
+
+    @property
+    def pixel_km2(self) -> float:
+        return self.pixel_m2 / 1e6
+
+    @cached_property
+    def place(self) -> tuple[float, float]:
+        """Longitude and latitude of the AOI's centre."""
+        return geodesy.centre(self.geometry)
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.name or self.site_id
+
+    def aoi(self, area: GeoBox | None = None) -> NDArray[np.bool_]:
+        """Pixels (y, x) of the AOI on the site's grid, or on another, by their centres."""
+        area = area or self.grid
+        outline = geodesy.project(self.geometry, 4326, self.epsg)
+        return rasterize([outline], out_shape=area.shape, transform=area.transform).astype(bool)
+
+    def search_window(self, period: Period, recipe: Recipe) -> tuple[date, date]:
+        """Days to search for a period's scenes: its season on the site's hemisphere."""
+        season = recipe.selection.season
+        return period.search_window(season.at(self.place[1]) if season else None)
+
+    def layout(self) -> list[Any]:
+        """What decides where its pixels lie, for fingerprints."""
+        transform = self.grid.transform
+        return [self.epsg, transform.c, transform.f, *self.shape]
+
+
+def of(row: Any, resolution: float) -> Site:
+    """A site from its row in `sites`."""
+    box = grid.of_site(row, resolution)
+    return Site(
+        site_id=row.site_id, name=_text(row.name), country=_text(row.country),
+        production=_text(row.production), area_km2=float(row.area_km2), mines=int(row.mines),
+        epsg=int(row.epsg), grid=box, pixel_m2=grid.pixel_m2(box, resolution), geometry=row.geometry,
+        footprint=row.footprint,
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or pd.isna(value) else str(value)
+
+
+def listed(table: gpd.GeoDataFrame, recipe: Recipe) -> list[Site]:
+    """The sites of a table, in its order."""
+    return [of(row, recipe.sensor.resolution) for row in table.itertuples()]
+
+
+def read(benchmark: Benchmark) -> gpd.GeoDataFrame:
+    """The table of sites. WorkError where it is missing."""
+    return tables.read_geo(benchmark.table("sites"), "sites")
+
+
+def load(benchmark: Benchmark, recipe: Recipe) -> list[Site]:
+    """All sites of a benchmark."""
+    return listed(read(benchmark), recipe)

@@ -1,0 +1,20 @@
+"""The reader of each layout, by name."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.core.errors import InputError
+from pipeline.sources.import_.from_euromine import EuroMine
+from pipeline.sources.import_.from_minenetcd256 import MineNetCD256
+from pipeline.sources.import_.from_oms2cd import OMS2CD
+from pipeline.sources.import_.layouts import Layout
+
+READERS: dict[str, type[Layout]] = {"minenetcd256": MineNetCD256, "oms2cd": OMS2CD, "euromine": EuroMine}
+
+
+@lru_cache(maxsize=4)
+def opened(layout: str, path: Path) -> Layout:
+    """A folder in a named layout. InputError where it is not there."""
+    if not path.is_dir():
+        raise InputError(f"There is no folder {path}.")
+    return READERS[layout](path)  # type: ignore[call-arg]

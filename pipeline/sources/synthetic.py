@@ -1,0 +1,61 @@
+"""The synthetic archive, which `minebench archive` makes for the recipe's sites."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.core import receipts
+from pipeline.sensors import aerial, sentinel2
+from pipeline.sensors.profile import Profile, Sensor
+from pipeline.sources import local, protocol
+from pipeline.sources.protocol import Setting, Source, Upstream
+
+FOLDER = "archive"
+"""Under the benchmark's data."""
+LISTED = "dates.csv"
+WORLD = "minebench:world"
+"""Field of a site's collection.json: what its scenes are made of, periods apart."""
+
+
+class Options(protocol.Options):
+    """A known truth, for trying a recipe out."""
+
+    name: Literal["synthetic"]
+    is_synthetic: ClassVar[bool] = True
+    seed: int = 0
+    scenes_per_period: int = Field(default=6, ge=1, le=73)
+
+    def profile(self, sensor: Sensor) -> Profile:
+        return aerial.AERIAL if sensor.dtype == "uint8" else sentinel2.L2A
+
+    def open(self, setting: Setting) -> Source:
+        archive = setting.data / FOLDER
+        if setting.sensor.dtype == "uint8":
+            bands = {band: number for number, band in enumerate(setting.sensor.bands, 1)}
+            listed = local.Options(name="local", path=archive, dates=archive / LISTED, bands=bands)
+            return local.LocalSource(listed, Path())
+        from pipeline.sources.stac.items import StacSource
+
+        return StacSource(_catalog(archive), "synthetic", setting.profile)
+
+    def asked(self, site_id: str, setting: Setting) -> list[Any]:
+        world = receipts.read(setting.data / FOLDER / site_id / "collection.json").get(WORLD)
+        return [*super().asked(site_id, setting), world]
+
+    def expected(self, first: date, last: date, profile: Profile) -> int:
+        return self.scenes_per_period
+
+    def attribution(self, profile: Profile, years: str) -> list[Upstream]:
+        made = "Made by minebench; synthetic, not observations."
+        return [Upstream("Synthetic archive", "images and labels", "CC0-1.0", made)]
+
+    def licence(self) -> str:
+        return "CC0-1.0"
+
+
+def _catalog(archive: Path) -> Any:
+    from pipeline.sources import stac
+
+    return stac.Options(name="stac", href=str(archive / "catalog.json"))

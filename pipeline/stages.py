@@ -1,0 +1,193 @@
+"""The stages, each declared once: what it runs, reads and writes, and the code that it may reach.
+
+dvc.yaml is written from this table (`python -m pipeline.stages`), the command line runs from it, and a
+test holds the imports of every stage against the folders it names.
+"""
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CATALOG, DATA = "catalogs/${item.benchmark}", "data/${item.benchmark}"
+INDEX, RUN = f"{DATA}/index", f"{DATA}/runs/${{item.model}}"
+RECIPE = f"{CATALOG}/recipe.yaml"
+CORE = ("pipeline/core",)
+BASE = (*CORE, "pipeline/geo", "pipeline/recipe.py", "pipeline/sensors", "pipeline/sites", "pipeline/sources")
+CUBES = (*BASE, "pipeline/cubes", "pipeline/scenes")
+PUBLISHED = (*CUBES, "models", "pipeline/catalog", "pipeline/index", "pipeline/leaderboard")
+
+
+@dataclass(frozen=True)
+class Out:
+    """An output. `persist`: it stays while the stage runs, which redoes only what its inputs changed.
+    `cache`: DVC keeps a copy of it."""
+
+    path: str
+    persist: bool = True
+    cache: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage. `entry` is module and function; `code` folders and files that it may import from; `reads`
+    what it reads; `recipe` the parts of the recipe that it depends on, all of them with `*`; `params` keys
+    of params.yaml. A stage of a model runs once for each model of params.yaml."""
+
+    name: str
+    about: str
+    entry: str
+    code: tuple[str, ...]
+    reads: tuple[str, ...]
+    writes: tuple[Out, ...]
+    recipe: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    plots: tuple[str, ...] = ()
+    of_model: bool = False
+
+    def load(self) -> Callable[..., Any]:
+        """The function that runs the stage."""
+        module, _, name = self.entry.partition(":")
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return function
+
+
+STAGES = (
+    Stage(
+        "sites", "mine list to sites", "pipeline.sites.lay_out:build", BASE,
+        reads=(f"{CATALOG}/mines",),
+        recipe=("sites", "sensor", "source"),
+        writes=(Out(f"{INDEX}/sites.parquet", persist=False),),
+    ),
+    Stage(
+        "archive", "the synthetic archive, where the source is synthetic", "pipeline.archive.make:build",
+        (*BASE, "pipeline/archive"),
+        reads=(f"{INDEX}/sites.parquet",),
+        recipe=("source", "periods", "sensor", "selection"),
+        # Stands for a provider's archive: it can always be made again, so DVC keeps no copy.
+        writes=(Out(f"{DATA}/archive", cache=False),),
+    ),
+    Stage(
+        "fetch", "scenes found, chosen and kept", "pipeline.scenes.fetch:build",
+        (*BASE, "pipeline/scenes"),
+        reads=(f"{DATA}/archive", f"{INDEX}/sites.parquet"),
+        recipe=("source", "periods", "sensor", "selection"),
+        writes=(Out(f"{DATA}/scenes"), Out(f"{INDEX}/scenes.parquet")),
+    ),
+    Stage(
+        "compose", "one image a period, into the cubes", "pipeline.cubes.compose:build", CUBES,
+        reads=(f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet", f"{DATA}/scenes"),
+        recipe=("periods", "sensor", "selection", "source", "tiling.size"),
+        # The images go into cubes/, which `annotate` completes and owns; this table says which.
+        writes=(Out(f"{INDEX}/composites.parquet"),),
+    ),
+    Stage(
+        "annotate", "dated footprints, into the cubes", "pipeline.cubes.annotate:build", CUBES,
+        reads=(f"{CATALOG}/annotations", f"{DATA}/archive", f"{INDEX}/composites.parquet"),
+        recipe=("labels", "pairs", "source"),
+        writes=(Out(f"{DATA}/cubes"),),
+    ),
+    Stage(
+        "tile", "tiles, pairs and splits as tables, and what they hold", "pipeline.index.tile:build",
+        (*CUBES, "pipeline/index"),
+        reads=(f"{CATALOG}/mines", f"{DATA}/cubes", f"{INDEX}/sites.parquet"),
+        recipe=("tiling", "pairs", "split", "selection", "sensor"),
+        writes=tuple(Out(f"{INDEX}/{name}") for name in (
+            "tiles.parquet", "tile_periods.parquet", "pairs.parquet", "folds.parquet", "statistics", "analysis",
+        )),
+    ),
+    Stage(
+        "train", "one model on the training split", "models.training.train:train", (*CORE, "models"),
+        reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/tiles.parquet"),
+        params=("train.${item.model}",),
+        writes=(Out(f"{RUN}/model.pt"), Out(f"{RUN}/run.json")),
+        plots=(f"{RUN}/live/plots/metrics",),
+        of_model=True,
+    ),
+    Stage(
+        "evaluate", "scores on the test split", "models.evaluation.evaluate:evaluate", (*CORE, "models"),
+        reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/tiles.parquet", f"{RUN}/model.pt"),
+        params=("evaluate",),
+        writes=tuple(Out(f"{RUN}/{name}") for name in (
+            "counts.parquet", "curve.csv", "examples.npz", "sites.csv", "timing.json",
+        )),
+        metrics=(f"{RUN}/metrics.json",),
+        plots=(f"{RUN}/scores.csv",),
+        of_model=True,
+    ),
+    Stage(
+        "compare", "all evaluated models side by side", "pipeline.leaderboard.compare:build",
+        (*BASE, "models", "pipeline/leaderboard", "pipeline/scenes"),
+        reads=(f"{INDEX}/scenes.parquet", f"{DATA}/runs"),
+        writes=(Out(f"{DATA}/leaderboard", persist=False),),
+    ),
+    Stage(
+        "catalog", "the published STAC catalog", "pipeline.catalog.root:build", PUBLISHED,
+        reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet",
+               f"{INDEX}/statistics", f"{INDEX}/tiles.parquet", f"{DATA}/leaderboard"),
+        recipe=("*",),
+        writes=(Out(f"{CATALOG}/stac"),),
+    ),
+    Stage(
+        "report", "one HTML page of what was made and how well it can be learnt", "pipeline.report.page:build",
+        (*PUBLISHED, "pipeline/report"),
+        reads=(f"{CATALOG}/stac", f"{DATA}/cubes", INDEX, f"{DATA}/leaderboard", f"{DATA}/runs"),
+        recipe=("*",),
+        writes=(Out(f"{DATA}/report", persist=False),),
+    ),
+)  # fmt: skip
+"""In the order of the DAG."""
+
+
+def named(name: str) -> Stage:
+    """A stage by its name."""
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+HEAD = """\
+# Written by `python -m pipeline.stages`: change pipeline/stages.py, not this file.
+# One stage a command, a matrix over `benchmarks` in params.yaml: `dvc repro compose@demo`.
+# A stage also depends on its code, so that DVC runs it again when that changes; the stage itself redoes
+# only what its inputs, or a version number beside its arithmetic, have changed.
+"""
+
+
+def dvc() -> str:
+    """The text of dvc.yaml."""
+    stages = {stage.name: _described(stage) for stage in STAGES}
+    text = yaml.safe_dump({"stages": stages}, sort_keys=False, width=1000)
+    return HEAD + text.replace("'${benchmarks}'", '"${benchmarks}"').replace("'${models}'", '"${models}"')
+
+
+def _described(stage: Stage) -> dict[str, Any]:
+    matrix = {"benchmark": "${benchmarks}", **({"model": "${models}"} if stage.of_model else {})}
+    model = " --model ${item.model}" if stage.of_model else ""
+    recipe = {RECIPE: None if "*" in stage.recipe else list(stage.recipe)}
+    params: list[Any] = [*([recipe] if stage.recipe else []), *stage.params]
+    uncached = {"cache": False, "persist": True}
+    described = {
+        "desc": stage.about,
+        "matrix": matrix,
+        "cmd": f"minebench {stage.name} --benchmark ${{item.benchmark}}{model}",
+        "deps": sorted([*stage.reads, *stage.code]),
+        "params": params,
+        "outs": [_out(out) for out in stage.writes],
+        "metrics": [{path: dict(uncached)} for path in stage.metrics],
+        "plots": [{path: dict(uncached)} for path in stage.plots],
+    }
+    return {key: value for key, value in described.items() if value}
+
+
+def _out(out: Out) -> Any:
+    flags = {**({} if out.cache else {"cache": False}), **({"persist": True} if out.persist else {})}
+    return {out.path: flags} if flags else out.path
+
+
+if __name__ == "__main__":
+    Path("dvc.yaml").write_text(dvc(), encoding="utf-8")
+    print(json.dumps([stage.name for stage in STAGES]))
