@@ -99,6 +99,7 @@ def prepare(root: Path, size: int, dates: int, granules: str) -> None:
     from pipeline import recipe
     from pipeline.archive import make
     from pipeline.core.layout import Benchmark
+    from pipeline.core.runner import Spread
     from pipeline.sites import lay_out
 
     benchmark = Benchmark("bench", root)
@@ -107,23 +108,21 @@ def prepare(root: Path, size: int, dates: int, granules: str) -> None:
     benchmark.recipe.write_text(RECIPE.format(dates=dates, metres=size * 10))
     loaded = recipe.load(benchmark.recipe)
     lay_out.build(benchmark, loaded)
-    make.build(benchmark, loaded, THREADS, None)
+    make.build(benchmark, loaded, Spread(THREADS))
 
 
 def run_one(variant: str, root: Path) -> None:
     """Run one variant, save its image, print seconds, dates and peak memory as JSON."""
-    from pipeline import recipe
-    from pipeline.core import tables
+    from pipeline import recipe, sources
     from pipeline.core.layout import Benchmark
-    from pipeline.geo import grid
-    from pipeline.sources import protocol
+    from pipeline.sites import site as sites
 
     benchmark = Benchmark("bench", root)
     loaded = recipe.load(benchmark.recipe)
-    site = next(tables.read_geo(benchmark.table("sites"), "sites").itertuples())
-    box = grid.of_site(site, 10)
+    site = sites.load(benchmark, loaded)[0]
+    box = site.grid
     function = {"imports": imports, "decode": decode, "minebench": minebench, "odc": odc}[variant]
-    source = protocol.open(benchmark, loaded)
+    source = sources.open(benchmark, loaded)
     scenes = source.search(site.geometry, *loaded.periods.periods()[0].search_window(None))
     function(benchmark, loaded, source, scenes, box)
     start = time.perf_counter()
@@ -139,13 +138,13 @@ class SourceReader:
     """What `compose` reads from, straight from the source's COGs."""
 
     def __init__(self, source: Any, scenes: list[Any], recipe: Any, box: Any) -> None:
-        from pipeline.scenes import reader as reading
+        from pipeline.scenes import reader
 
         self.source = source
         self.scenes = {scene.id: scene for scene in scenes}
-        self.mask_grid = reading.mask_grid(box, recipe, source)
+        self.mask_grid = reader.mask_grid(box, recipe, source)
         self.grids = {
-            band: area for area, bands in reading.by_grid(source, scenes[0], recipe, box) for band in bands
+            band: area for area, bands in reader.by_grid(source, scenes[0], recipe, box) for band in bands
         }
 
     def classes(self, scene: str) -> np.ndarray:
@@ -156,14 +155,14 @@ class SourceReader:
 
 
 def minebench(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -> tuple[Any, int]:
-    from pipeline.cubes import compose
+    from pipeline.cubes import period_image
 
     by_day: dict[Any, list[str]] = {}
     for scene in scenes:
         by_day.setdefault(scene.time.date(), []).append(scene.id)
-    days = [compose.Day(str(day), tuple(ids)) for day, ids in sorted(by_day.items())]
+    days = [period_image.Day(str(day), tuple(ids)) for day, ids in sorted(by_day.items())]
     reader = SourceReader(source, scenes, recipe, box)
-    image, _ = compose.compose(days, reader, recipe, (box.height, box.width), THREADS)
+    image, _ = period_image.compose(days, reader, recipe, (box.height, box.width), THREADS)
     return image, len(days)
 
 
@@ -209,7 +208,7 @@ def odc(benchmark: Any, recipe: Any, source: Any, scenes: list[Any], box: Any) -
         items, bands=[*keys, "scl"], geobox=box, resampling=resampling, groupby="solar_day", chunks={}
     )
     classes = odc.stac.load(items, bands=["scl"], geobox=box.zoom_out(2), groupby="solar_day").scl.to_numpy()
-    clear = np.stack([selection.clear_pixels(c, recipe.selection) for c in classes])
+    clear = np.stack([selection.clear_pixels(c, recipe.selection.clear) for c in classes])
     clear = xr.DataArray(clear.repeat(2, 1).repeat(2, 2), dims=("time", "y", "x"))
     offsets = {scene.time.replace(tzinfo=None): scene.offset for scene in scenes}
     offset = xr.DataArray(

@@ -117,34 +117,34 @@ def fetched(project: Path, *words: str) -> float:
 def timed(project: Path) -> None:
     from pipeline import recipe
     from pipeline.core import layout
-    from pipeline.scenes import fetch, selector
+    from pipeline.core.runner import Spread
+    from pipeline.scenes import alignment, fetch
     from pipeline.sources.earthengine.login import sign_in
 
     # Measuring shifts is arithmetic that takes the same time whatever the service does.
-    selector.Chooser._align = lambda self, chosen: None
+    alignment.Aligner.align = lambda self, chosen, trying: None
 
     benchmark = layout.find("bench", project)
     loaded = recipe.load(benchmark.recipe)
     sign_in(loaded.source)
     began = time.perf_counter()
-    fetch.build(benchmark, loaded, 2, None)
+    fetch.build(benchmark, loaded, Spread(2))
     print(time.perf_counter() - began)
 
 
 def reads(project: Path) -> None:
     """Every candidate's mask through the source, and nothing done with it."""
-    from pipeline import recipe
-    from pipeline.core import layout, tables
-    from pipeline.geo import grid
-    from pipeline.scenes import reader as reading
-    from pipeline.sources import protocol
+    from pipeline import recipe, sources
+    from pipeline.core import layout
+    from pipeline.scenes import reader
+    from pipeline.sites import site as sites
 
     benchmark = layout.find("bench", project)
     loaded = recipe.load(benchmark.recipe)
-    source = protocol.open(benchmark, loaded)
+    source = sources.open(benchmark, loaded)
     jobs = []
-    for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
-        area = reading.mask_grid(grid.of_site(site, 10), loaded, source)
+    for site in sites.load(benchmark, loaded):
+        area = reader.mask_grid(site.grid, loaded, source)
         scenes = source.search(site.geometry, date(2018, 1, 1), date(2025, 1, 1))
         jobs += [(scene, area) for scene in scenes]
     pool = ThreadPoolExecutor(source.parallel)
@@ -187,7 +187,7 @@ def write_recipe(project: Path, service: Any, network: str, policy: str, rule: s
 
 
 def key(project: Path, url: str) -> None:
-    from tests.pipeline.test_earthengine import key_file
+    from tests.pipeline.sources.test_earthengine import key_file
 
     key_file(project, url)
 

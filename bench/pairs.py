@@ -16,8 +16,8 @@ import zarr
 from rich.progress import track
 
 from pipeline.core.files import write_json
+from pipeline.cubes import change_counts
 from pipeline.cubes.cube import WORK
-from pipeline.index import pairs
 
 YEARS, SIDE = 10, 900
 
@@ -65,7 +65,7 @@ def loop(mine: np.ndarray, known: np.ndarray) -> dict[tuple[int, int], tuple[int
 
 
 def one_pass(mine: np.ndarray, known: np.ndarray) -> dict[tuple[int, int], tuple[int, int, int]]:
-    counts = pairs.changes(mine, known)
+    counts = change_counts.changes(mine, known)
     return {
         (i, j): (int(counts.expanded[i, j]), int(counts.reduced[i, j]), int(counts.known[i, j]))
         for i, j in combinations(range(len(mine)), 2)

@@ -112,6 +112,12 @@ def _spread(scheduler: str | None) -> Any:
     return Spread(int(_params().get("workers", 2)), scheduler)
 
 
+def _made(stage: str, verb: str, count: int) -> None:
+    """Say how many sites had to be done."""
+    sites = "1 site" if count == 1 else f"{count} sites"
+    print(f"{stage}: {f'{verb} {sites}' if count else 'all sites are up to date'}")
+
+
 def _by_site(stage: str, name: str | None, scheduler: str | None, **options: Any) -> Any:
     """Run a stage that works site by site; returns what it says of the run."""
     from pipeline import stages
@@ -153,7 +159,7 @@ def sites(
 @app.command()
 def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make the synthetic archive, where the recipe's source is synthetic."""
-    print(f"archive: {_by_site('archive', benchmark, scheduler)} sites to make")
+    _made("archive", "made", _by_site("archive", benchmark, scheduler))
 
 
 @app.command()
@@ -169,13 +175,13 @@ def fetch(
 @app.command()
 def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make one image a period, and the sites' cubes."""
-    print(f"compose: {_by_site('compose', benchmark, scheduler)} sites to compose")
+    _made("compose", "composed", _by_site("compose", benchmark, scheduler))
 
 
 @app.command()
 def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Rasterise dated footprints into the cubes."""
-    print(f"annotate: {_by_site('annotate', benchmark, scheduler)} sites to annotate")
+    _made("annotate", "annotated", _by_site("annotate", benchmark, scheduler))
 
 
 @app.command()
@@ -190,7 +196,7 @@ def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command()
 def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Publish the benchmark as a static STAC catalog."""
-    print(f"catalog: {_by_site('catalog', benchmark, scheduler)} sites to write")
+    _made("catalog", "wrote", _by_site("catalog", benchmark, scheduler))
 
 
 @app.command()
@@ -262,7 +268,8 @@ def predict(
 
     where, loaded = _begin(f"predict-{model}", benchmark)
     folder, done = stage.build(where, loaded, model, split, pairs, fold)
-    print(f"predict: {done} sites to predict; {folder}")
+    _made("predict", "predicted", done)
+    print(f"  in {folder}")
 
 
 @app.command()

@@ -18,8 +18,16 @@ INDEX, RUN = f"{DATA}/index", f"{DATA}/runs/${{item.model}}"
 RECIPE = f"{CATALOG}/recipe.yaml"
 CORE = ("pipeline/core",)
 BASE = (*CORE, "pipeline/geo", "pipeline/recipe.py", "pipeline/sensors", "pipeline/sites", "pipeline/sources")
-CUBES = (*BASE, "pipeline/cubes", "pipeline/scenes")
-PUBLISHED = (*CUBES, "models", "pipeline/catalog", "pipeline/index", "pipeline/leaderboard")
+CUBES = (*BASE, "pipeline/cubes")
+SCENES = (*BASE, "pipeline/scenes")
+PUBLISHED = (
+    *SCENES,
+    "pipeline/cubes",
+    "models",
+    "pipeline/catalog",
+    "pipeline/index",
+    "pipeline/leaderboard",
+)
 
 
 @dataclass(frozen=True)
@@ -74,13 +82,14 @@ STAGES = (
     ),
     Stage(
         "fetch", "scenes found, chosen and kept", "pipeline.scenes.fetch:build",
-        (*BASE, "pipeline/scenes"),
+        SCENES,
         reads=(f"{DATA}/archive", f"{INDEX}/sites.parquet"),
         recipe=("source", "periods", "sensor", "selection"),
         writes=(Out(f"{DATA}/scenes"), Out(f"{INDEX}/scenes.parquet")),
     ),
     Stage(
-        "compose", "one image a period, into the cubes", "pipeline.cubes.compose:build", CUBES,
+        "compose", "one image a period, into the cubes", "pipeline.cubes.compose:build",
+        (*SCENES, "pipeline/cubes"),
         reads=(f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet", f"{DATA}/scenes"),
         recipe=("periods", "sensor", "selection", "source", "tiling.size"),
         # The images go into cubes/, which `annotate` completes and owns; this table says which.
@@ -98,7 +107,8 @@ STAGES = (
         reads=(f"{CATALOG}/mines", f"{DATA}/cubes", f"{INDEX}/sites.parquet"),
         recipe=("tiling", "pairs", "split", "selection", "sensor"),
         writes=tuple(Out(f"{INDEX}/{name}") for name in (
-            "tiles.parquet", "tile_periods.parquet", "pairs.parquet", "folds.parquet", "statistics", "analysis",
+            "tiles.parquet", "tile_periods.parquet", "pairs.parquet", "folds.parquet", "statistics",
+            "analysis",
         )),
     ),
     Stage(
@@ -134,7 +144,8 @@ STAGES = (
         writes=(Out(f"{CATALOG}/stac"),),
     ),
     Stage(
-        "report", "one HTML page of what was made and how well it can be learnt", "pipeline.report.page:build",
+        "report", "one HTML page of what was made and how well it can be learnt",
+        "pipeline.report.page:build",
         (*PUBLISHED, "pipeline/report"),
         reads=(f"{CATALOG}/stac", f"{DATA}/cubes", INDEX, f"{DATA}/leaderboard", f"{DATA}/runs"),
         recipe=("*",),

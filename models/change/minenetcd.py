@@ -3,7 +3,8 @@ features minus the earlier one's on four levels, ChangeFFT on each level, and a 
 
 `fft` chooses ChangeFFT's form: "code", "paper" (see `models.layers.changefft`) or "off". Backbone and
 heads are those of `transformers`, as in the published code, so that its checkpoints load
-(`models.training.weights`). As published, an auxiliary head on the third level helps in training, weighed 0.4.
+(`models.training.weights`). As published, an auxiliary head on the third level helps in training,
+weighed 0.4.
 """
 
 from typing import Any

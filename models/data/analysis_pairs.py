@@ -1,4 +1,4 @@
-"""Pairs of the analysis sets (`pipeline.index.analysis_sets` lists them): windows, and what is done to them."""
+"""Pairs of the analysis sets (`pipeline.index.analysis_sets`): windows, and what is done to them."""
 
 from pathlib import Path
 from typing import Any

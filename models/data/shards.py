@@ -1,8 +1,8 @@
 """Windows of the arrays of a cube, read straight from their shard.
 
 zarr-python reads a tile through its general machinery, which costs many times the decoding. The cubes
-that `pipeline.cubes.cube` writes have one form: Zarr v3, one shard an array with its index at the end, chunks of
-one date (and all bands) of one tile, blosc. For that form a window is an index lookup, a read and a
+that `pipeline.cubes.cube` writes have one form: Zarr v3, one shard an array with its index at the end,
+chunks of one date (and all bands) of one tile, blosc. For that form a window is an index lookup, a read and a
 decompression a chunk, none of which holds Python's lock for long.
 """
 

@@ -37,7 +37,8 @@ class Standardise(nn.Module):
 
 
 class Objective(nn.Module):
-    """The loss of a batch: `images` (N, D, C, H, W), `masks` (N, M, H, W); see `models.training.batches.Batch`."""
+    """The loss of a batch: `images` (N, D, C, H, W), `masks` (N, M, H, W), as in
+    `models.training.batches.Batch`."""
 
     def __init__(self, network: Model, task: str, scale: Scale, settings: Settings) -> None:
         super().__init__()

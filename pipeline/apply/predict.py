@@ -21,7 +21,7 @@ from models.evaluation import sitewide
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
-from pipeline.catalog import stac
+from pipeline.catalog import objects
 from pipeline.core import pair_rules, receipts
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
@@ -105,8 +105,8 @@ class _Predictor:
         path = folder / f"{name}.tif"
         cog.write(path, percent[None], site.grid, NODATA)
         item = self._item(site, name, first, last, path)
-        links = (stac.link(rel, "../collection.json") for rel in ("root", "parent", "collection"))
-        stac.write(item, links, folder / f"{name}.json")
+        links = (objects.link(rel, "../collection.json") for rel in ("root", "parent", "collection"))
+        objects.write(item, links, folder / f"{name}.json")
 
     def _item(self, site: Site, name: str, first: str, last: str, path: Path) -> pystac.Item:
         known = {period.label: period for period in self.recipe.periods.periods()}
@@ -114,11 +114,11 @@ class _Predictor:
         title = f"Probability of {subject}, per cent; 255 without a clear observation"
         return pystac.Item(
             id=f"{site.site_id}-{name}",
-            **stac.place_of(site),
+            **objects.place_of(site),
             datetime=None,
-            start_datetime=stac.midnight(known[first].start),
-            end_datetime=stac.midnight(known[last].end),
-            stac_extensions=[stac.extension("file/v2.1.0")],
+            start_datetime=objects.midnight(known[first].start),
+            end_datetime=objects.midnight(known[last].end),
+            stac_extensions=[objects.extension("file/v2.1.0")],
             collection=f"{self.benchmark.name}-{self.model}",
             properties={
                 "title": f"{site.label}, {name.replace('_', ' to ')}",
@@ -126,7 +126,7 @@ class _Predictor:
                 "minebench:weights": self.sum,
                 "minebench:version": __version__,
             },
-            assets={"probability": stac.asset(path, path.parent, title, stac.COG, ["data"])},
+            assets={"probability": objects.asset(path, path.parent, title, objects.COG, ["data"])},
         )
 
 
@@ -140,8 +140,11 @@ def _write_collection(benchmark: Benchmark, recipe: Recipe, model: str, folder: 
         description=f"Whole-site predictions of {model}, made by minebench {__version__}."
         + (" The images are synthetic." if recipe.source.is_synthetic else ""),
         license=recipe.source.licence(),
-        extent=stac.extent(None, periods[0].start, periods[-1].end),
+        extent=objects.extent(None, periods[0].start, periods[-1].end),
     )
     hrefs = ("./" + path.relative_to(folder).as_posix() for path in items)
-    links = [stac.link("root", "./collection.json"), *(stac.link("item", h, stac.ITEM) for h in hrefs)]
-    stac.write(collection, links, folder / "collection.json")
+    links = [
+        objects.link("root", "./collection.json"),
+        *(objects.link("item", h, objects.ITEM) for h in hrefs),
+    ]
+    objects.write(collection, links, folder / "collection.json")

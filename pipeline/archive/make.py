@@ -132,7 +132,7 @@ def mines_near(listed: list[Site], recipe: Recipe) -> list[list[Mine]]:
         near[j].add(i)
     found = []
     for i, site in enumerate(listed):
-        first = site.search_window(recipe.periods.periods()[0], recipe)[0].year
+        first = _first_year(site, recipe)
         own = [Mine(outlines[i], seeds[i], first)]
         for j in sorted(near[i] - {i}):
             outline = geodesy.project(geodesy.project(outlines[j], listed[j].epsg, 4326), 4326, site.epsg)
@@ -140,6 +140,13 @@ def mines_near(listed: list[Site], recipe: Recipe) -> list[list[Mine]]:
                 own.append(Mine(outline, seeds[j], first))
         found.append(own)
     return found
+
+
+def _first_year(site: Site, recipe: Recipe) -> int:
+    """The year of the listed outlines; a season over New Year begins in the year before its period."""
+    period = recipe.periods.periods()[0]
+    begins = site.search_window(period, recipe)[0].year - period.start.year
+    return (options_of(recipe).first_year or period.start.year) + begins
 
 
 SLACK_M = 1000
@@ -172,7 +179,7 @@ def _world(task: Task) -> str:
 
 def _key(task: Task) -> str:
     windows = [(str(first), str(last)) for _, first, last in task.windows]
-    return receipts.fingerprint([_world(task), task.source.model_dump(), windows])
+    return receipts.fingerprint([_world(task), task.source.scenes_per_period, windows])
 
 
 def _receipt(task: Task) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.features import shapes
 
-from pipeline.catalog import stac
+from pipeline.catalog import objects
 from pipeline.core.files import sha256, write_json
 from pipeline.core.masks import UNKNOWN
 from pipeline.geo import cog, geodesy
@@ -63,7 +63,7 @@ class Tree:
         listing = "".join(f"{digest}  ./{name}\n" for name, digest in self.sums.items())
         return {
             "file:size": self.size,
-            "file:checksum": stac.SHA256 + hashlib.sha256(listing.encode()).hexdigest(),
+            "file:checksum": objects.SHA256 + hashlib.sha256(listing.encode()).hexdigest(),
         }
 
 
@@ -114,16 +114,16 @@ def write(
     }  # fmt: skip
     colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
-        "visual": stac.asset(
-            visual, folder, "True colour, 8 bit, one stretch for all dates", stac.COG, ["visual"],
+        "visual": objects.asset(
+            visual, folder, "True colour, 8 bit, one stretch for all dates", objects.COG, ["visual"],
             bands=colours, nodata=0, **raster,
         ),
-        "mine-cog": stac.asset(
-            mine, folder, "Mine footprint mask", stac.COG, ["data", "labels"], bands=[{"name": "mine"}],
+        "mine-cog": objects.asset(
+            mine, folder, "Mine footprint mask", objects.COG, ["data", "labels"], bands=[{"name": "mine"}],
             nodata=UNKNOWN, **{"classification:classes": CLASSES}, **raster,
         ),
-        "footprint": stac.asset(footprint, folder, "Mine footprint", stac.ITEM, ["labels"]),
-        "thumbnail": stac.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),
+        "footprint": objects.asset(footprint, folder, "Mine footprint", objects.ITEM, ["labels"]),
+        "thumbnail": objects.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),
     }  # fmt: skip
 
 

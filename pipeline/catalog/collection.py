@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pystac
 import zarr
 
 from pipeline import __version__
-from pipeline.catalog import assets, item, stac
+from pipeline.catalog import assets, item, objects
 from pipeline.core import receipts
 from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
@@ -22,7 +23,7 @@ from pipeline.cubes import cube
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
-EXTENSIONS = [stac.extension(name) for name in ("file/v2.1.0", "scientific/v1.0.0", "version/v1.2.0")]
+EXTENSIONS = [objects.extension(name) for name in ("file/v2.1.0", "scientific/v1.0.0", "version/v1.2.0")]
 VERSION = 2
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
 
@@ -41,6 +42,11 @@ class Task:
     def cube(self) -> Path:
         return self.benchmark.cube(self.site.site_id)
 
+    @cached_property
+    def tree(self) -> assets.Tree:
+        """Checksums of the cube's files: what is published of them must be true."""
+        return assets.tree(self.cube)
+
     @property
     def folder(self) -> Path:
         """Where the site is published."""
@@ -56,9 +62,8 @@ class Task:
 def _key(task: Task) -> str:
     recipe = task.recipe.model_dump(exclude={"split"})
     named = [task.site.name, task.site.country]
-    held = [receipts.key_in(cube.receipt(path)) for path in (task.cube, task.cube / "mine")]
     scenes = task.scenes[["period", "scene_id", "day", "offset", "corrected"]].to_dict("list")
-    return receipts.fingerprint([VERSION, __version__, held, recipe, named, scenes])
+    return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes])
 
 
 def _receipt(task: Task) -> Path:
@@ -77,7 +82,7 @@ def _make(task: Task, key: str) -> None:
     if not task.periods:
         shutil.rmtree(task.folder, ignore_errors=True)
         return
-    tree = assets.tree(task.cube)
+    tree = task.tree
     with replacing(task.folder) as temporary:
         temporary.mkdir()
         group = zarr.open_group(task.cube, mode="r")
@@ -102,11 +107,11 @@ def _write_item(
         np.asarray(group[name][position]) for name in (cube.image_name(recipe), "mine", "clear")
     )
     files = assets.write(folder, recipe, site, pixels, mask, stretch, period.label)
-    store = stac.relative(task.cube, task.folder / period.label)
+    store = objects.relative(task.cube, task.folder / period.label)
     scenes = task.scenes[task.scenes.period == period.label]
     every = {**item.cube_assets(recipe, store, tree), **files}
     described = item.describe(recipe, site, period, mask, clear, scenes, every)
-    stac.write(described, stac.to_root(2, collection=True), folder / f"{described.id}.json")
+    objects.write(described, objects.to_root(2, collection=True), folder / f"{described.id}.json")
 
 
 def _write_collection(task: Task, into: Path, tree: assets.Tree, key: str) -> None:
@@ -117,7 +122,7 @@ def _write_collection(task: Task, into: Path, tree: assets.Tree, key: str) -> No
         id=site.site_id,
         title=site.label + country,
         description=_description(recipe, site),
-        extent=stac.extent(stac.place_of(site)["bbox"], periods[0].start, periods[-1].end),
+        extent=objects.extent(objects.place_of(site)["bbox"], periods[0].start, periods[-1].end),
         license=source.licence(),
         providers=[pystac.Provider.from_dict(provider) for provider in source.providers()] or None,
         stac_extensions=EXTENSIONS,
@@ -127,24 +132,24 @@ def _write_collection(task: Task, into: Path, tree: assets.Tree, key: str) -> No
     items = (f"./{p.label}/{item.item_id(site, p.label)}.json" for p in periods)
     terms = (("license", p["url"], f"Terms of {p['name']}") for p in source.providers())
     links = [
-        *stac.to_root(1),
-        *(stac.link("item", href, stac.ITEM) for href in items),
+        *objects.to_root(1),
+        *(objects.link("item", href, objects.ITEM) for href in items),
         *(pystac.Link(rel, href, title=title) for rel, href, title in terms),
     ]
-    stac.write(described, links, into / "collection.json", **{receipts.KEY: key})
+    objects.write(described, links, into / "collection.json", **{receipts.KEY: key})
 
 
 def _assets(task: Task, tree: assets.Tree) -> dict[str, pystac.Asset]:
-    href = stac.relative(task.cube, task.folder)
+    href = objects.relative(task.cube, task.folder)
     listed = {**tree.fields(), "minebench:files": tree.sums}
-    whole = pystac.Asset(href, "Cube over all periods (Zarr v3)", None, stac.ZARR, ["data"], listed)
+    whole = pystac.Asset(href, "Cube over all periods (Zarr v3)", None, objects.ZARR, ["data"], listed)
     index = {key: _seen_from(task.folder, table) for key, table in task.index.items()}
     return {"cube": whole, **_change(task, href, tree), **index}
 
 
 def _seen_from(folder: Path, table: pystac.Asset) -> pystac.Asset:
     moved = table.clone()
-    moved.href = stac.relative(Path(table.href), folder)
+    moved.href = objects.relative(Path(table.href), folder)
     return moved
 
 
@@ -161,15 +166,15 @@ def _change(task: Task, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]
         return {}
     title = f"Change masks of {len(drawn)} pair(s): 0 unchanged, 1 changed, 255 unknown (array change)"
     fields: dict[str, Any] = {"minebench:pairs": [list(pair) for pair in drawn], **tree.fields()}
-    return {"change": pystac.Asset(href, title, None, stac.ZARR, ["labels"], fields)}
+    return {"change": pystac.Asset(href, title, None, objects.ZARR, ["labels"], fields)}
 
 
 def index_assets(benchmark: Benchmark) -> dict[str, pystac.Asset]:
     """The index tables as assets; hrefs are still paths from the repository root."""
     return {
         name: pystac.Asset(
-            str(benchmark.table(name)), f"Index of {name} of the whole benchmark", None, stac.PARQUET,
-            ["metadata"], stac.checked(benchmark.table(name)),
+            str(benchmark.table(name)), f"Index of {name} of the whole benchmark", None, objects.PARQUET,
+            ["metadata"], objects.checked(benchmark.table(name)),
         )
         for name in ("pairs", "tiles")
     }  # fmt: skip

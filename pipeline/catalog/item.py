@@ -9,13 +9,13 @@ import pystac
 from numpy.typing import NDArray
 
 from pipeline import __version__
-from pipeline.catalog import assets, stac
+from pipeline.catalog import assets, objects
 from pipeline.core.periods import Period
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
 EXTENSIONS = [
-    stac.extension(name)
+    objects.extension(name)
     for name in (
         "classification/v1.1.0", "eo/v2.0.0", "file/v2.1.0", "label/v1.0.1", "processing/v1.2.0",
         "projection/v2.0.0", "raster/v2.0.0",
@@ -34,8 +34,8 @@ def describe(
     """The item; `scenes` are the rows that went into the image."""
     return pystac.Item(
         id=item_id(site, period.label),
-        **stac.place_of(site),
-        datetime=stac.midnight(period.start),
+        **objects.place_of(site),
+        datetime=objects.midnight(period.start),
         stac_extensions=EXTENSIONS,
         collection=site.site_id,
         assets=dict(files),
@@ -83,11 +83,11 @@ def cube_assets(recipe: Recipe, href: str, tree: assets.Tree) -> dict[str, pysta
     mask = {"data_type": "uint8", "nodata": assets.UNKNOWN, "classification:classes": assets.CLASSES}
     return {
         "reflectance": pystac.Asset(
-            href, f"{kind} of all bands and periods", None, stac.ZARR,
+            href, f"{kind} of all bands and periods", None, objects.ZARR,
             ["data", *(["reflectance"] if scale else [])], {**tree.fields(), **image},
         ),
         "mine": pystac.Asset(
-            href, "Mine footprint of all periods", None, stac.ZARR, ["labels"], {**tree.fields(), **mask}
+            href, "Mine footprint of all periods", None, objects.ZARR, ["labels"], {**tree.fields(), **mask}
         ),
     }  # fmt: skip
 

@@ -10,17 +10,17 @@ import shapely
 from models.evaluation import ranking
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
-from pipeline.catalog import stac
+from pipeline.catalog import objects
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.leaderboard import compare
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
-MLM = stac.extension("mlm/v1.5.2")
-EO = stac.extension("eo/v1.1.0")
-FILE = stac.extension("file/v2.1.0")
-VERSION = stac.extension("version/v1.2.0")
+MLM = objects.extension("mlm/v1.5.2")
+EO = objects.extension("eo/v1.1.0")
+FILE = objects.extension("file/v2.1.0")
+VERSION = objects.extension("version/v1.2.0")
 TASKS = {"change": "segmentation", "segmentation": "semantic-segmentation"}
 """MLM has no word for change detection; segmentation of a pair comes nearest."""
 FOLDER = "models"
@@ -38,10 +38,10 @@ def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
             folder = temporary / str(row.run)
             folder.mkdir()
             item = _item(benchmark, recipe, sites, row, final / str(row.run))
-            stac.write(item, stac.to_root(2, collection=True), folder / f"{row.run}.json")
-        items = (stac.link("item", f"./{run}/{run}.json", stac.ITEM) for run in compared[0].run)
+            objects.write(item, objects.to_root(2, collection=True), folder / f"{row.run}.json")
+        items = (objects.link("item", f"./{run}/{run}.json", objects.ITEM) for run in compared[0].run)
         described = _collection(benchmark, recipe, sites, final)
-        stac.write(described, [*stac.to_root(1), *items], temporary / "collection.json")
+        objects.write(described, [*objects.to_root(1), *items], temporary / "collection.json")
     return True
 
 
@@ -53,12 +53,12 @@ def _collection(benchmark: Benchmark, recipe: Recipe, sites: list[Site], folder:
         description=f"Baselines with their scores on the test split of {recipe.title}."
         + (" The images are synthetic." if recipe.source.is_synthetic else ""),
         license=recipe.source.licence(),
-        extent=stac.extent(_box(sites), periods[0].start, periods[-1].end),
+        extent=objects.extent(_box(sites), periods[0].start, periods[-1].end),
         stac_extensions=[FILE, VERSION],
         extra_fields={"version": __version__},
         assets={
-            name: stac.asset(
-                benchmark.leaderboard / f"{name}.parquet", folder, title, stac.PARQUET, ["metadata"]
+            name: objects.asset(
+                benchmark.leaderboard / f"{name}.parquet", folder, title, objects.PARQUET, ["metadata"]
             )
             for name, title in (("models", "Leaderboard"), ("tests", "Whether two models differ"))
         },
@@ -74,8 +74,8 @@ def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, fol
         geometry=shapely.geometry.mapping(shapely.box(west, south, east, north)),
         bbox=box,
         datetime=None,
-        start_datetime=stac.midnight(periods[0].start),
-        end_datetime=stac.midnight(periods[-1].end),
+        start_datetime=objects.midnight(periods[0].start),
+        end_datetime=objects.midnight(periods[-1].end),
         stac_extensions=[MLM, EO, FILE, VERSION],
         collection=f"{benchmark.name}-models",
         properties={
@@ -99,8 +99,8 @@ def _files(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> di
     }
     kind, roles = "application/octet-stream; application=pytorch", ["mlm:model", "mlm:weights", "data"]
     return {
-        "weights": stac.asset(weights, folder, "Weights", kind, roles, **fields),
-        "card": stac.asset(card, folder, "Model card", "text/markdown", ["metadata"]),
+        "weights": objects.asset(weights, folder, "Weights", kind, roles, **fields),
+        "card": objects.asset(card, folder, "Model card", "text/markdown", ["metadata"]),
     }
 
 
@@ -167,4 +167,4 @@ def _scores(row: Any) -> dict[str, float]:
 def _box(sites: list[Site]) -> list[float]:
     """West, south, east, north of all sites; the world where none has a place."""
     placed = [site.geometry for site in sites if site.epsg]
-    return [float(value) for value in shapely.total_bounds(placed)] if placed else stac.WORLD
+    return [float(value) for value in shapely.total_bounds(placed)] if placed else objects.WORLD

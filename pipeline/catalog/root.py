@@ -22,7 +22,7 @@ import stac_geoparquet.arrow
 from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from pipeline import __version__
-from pipeline.catalog import collection, dataset_card, model_items, stac
+from pipeline.catalog import collection, dataset_card, model_items, objects
 from pipeline.core import tables
 from pipeline.core.errors import WorkError
 from pipeline.core.files import replacing
@@ -34,11 +34,11 @@ from pipeline.scenes import scene_table
 from pipeline.sites import site as sites
 
 BESIDE = (
-    ("items", "items.parquet", stac.PARQUET),
+    ("items", "items.parquet", objects.PARQUET),
     ("describedby", "README.md", "text/markdown"),
     ("license", "LICENCES.md", "text/markdown"),
     ("alternate", "croissant.json", "application/ld+json"),
-    ("related", "splits.parquet", stac.PARQUET),
+    ("related", "splits.parquet", objects.PARQUET),
 )
 """Files beside the catalog's root: relation, name, media type."""
 
@@ -76,18 +76,21 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str]) 
         id=benchmark.name,
         title=recipe.title,
         description=f"{recipe.title}. Made by minebench {__version__}. {recipe.citation}".strip(),
-        stac_extensions=[stac.extension("file/v2.1.0")],
+        stac_extensions=[objects.extension("file/v2.1.0")],
     )
     links = [
-        stac.link("root", "./catalog.json"),
-        *(stac.link("child", f"./{name}/collection.json", title=title) for name, title in children.items()),
+        objects.link("root", "./catalog.json"),
         *(
-            stac.link(rel, f"./{name}", kind, **stac.checked(benchmark.stac / name))
+            objects.link("child", f"./{name}/collection.json", title=title)
+            for name, title in children.items()
+        ),
+        *(
+            objects.link(rel, f"./{name}", kind, **objects.checked(benchmark.stac / name))
             for rel, name, kind in BESIDE
             if (benchmark.stac / name).is_file()
         ),
     ]
-    stac.write(root, links, benchmark.stac / "catalog.json")
+    objects.write(root, links, benchmark.stac / "catalog.json")
 
 
 def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
@@ -124,7 +127,7 @@ def _write_items(benchmark: Benchmark) -> None:
 
 def _relocated(item: dict[str, Any], folder: str) -> dict[str, Any]:
     assets = {
-        key: {**asset, "href": stac.joined(folder, asset["href"])} for key, asset in item["assets"].items()
+        key: {**asset, "href": objects.joined(folder, asset["href"])} for key, asset in item["assets"].items()
     }
-    links = [{**link, "href": stac.joined(folder, link["href"])} for link in item["links"]]
+    links = [{**link, "href": objects.joined(folder, link["href"])} for link in item["links"]]
     return {**item, "assets": assets, "links": links}

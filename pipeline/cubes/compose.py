@@ -37,7 +37,8 @@ ROW = {
 """Columns of `composites`. `days` and `scenes` went into the image; `clear` is the share of the
 AOI with at least one clear observation; `images` is the key of what the image is made of."""
 VERSION = 1
-"""Of the composites (`pipeline.cubes.period_image`, `pipeline.cubes.composite`): raise it when they come out otherwise."""
+"""Of the composites (`pipeline.cubes.period_image`, `pipeline.cubes.composite`): raise it when they come
+out otherwise."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ def image_key(task: Task, period: Period) -> str:
     recipe, rows = task.recipe, task.of(period)
     rule = recipe.selection
     return receipts.fingerprint([
-        VERSION, selection.VERSION, period.label, period.start, period.end, rows[["scene_id", "day", "checksum"]].to_dict("list"),
-        recipe.sensor.asked(), recipe.profile.name, rule.policy, rule.composite, rule.clear.numbers,
+        VERSION, selection.VERSION, period.label, period.start, period.end,
+        rows[["scene_id", "day", "checksum"]].to_dict("list"),
+        recipe.sensor.asked(), recipe.profile.name, recipe.profile.version, rule.policy, rule.composite, rule.clear.numbers,
         rule.clear.margin, rule.min_period_clear, task.site.layout(), task.site.geometry.wkt,
     ])  # fmt: skip
 

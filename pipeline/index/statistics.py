@@ -12,7 +12,7 @@ Tables under index/statistics/, areas in km², shares of the known area in 0..1:
     balance        split: tiles, pairs, pixels of each class
     leakage        split: share of pixels within one tile of training; see `pipeline.index.leakage`
 
-Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.index.pairs`).
+Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.cubes.change_counts`).
 `expanded` and `reduced` are NaN where change itself was labelled, which does not tell them apart.
 """
 

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import gaussian_filter, uniform_filter
 
+VERSION = 1
+"""Of the measure: raise it when the same images give other shifts. A frozen choice keeps the shifts that
+it was made with; `fetch --refresh` measures anew."""
 WINDOW = 64
 """Side of a window, pixels; half of it is the step."""
 FINE, COARSE = 0.45, 2.3

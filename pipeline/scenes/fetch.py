@@ -53,7 +53,8 @@ class Done:
     received: int = 0
 
     def __str__(self) -> str:
-        text = f"{self.sites} sites to fetch"
+        count = "1 site" if self.sites == 1 else f"{self.sites} sites"
+        text = f"fetched {count}" if self.sites else "all sites are up to date"
         if self.requests:
             text += f"; {self.requests:,} requests, {self.retries:,} of them retries, "
             text += f"{self.received / 1e6:,.1f} MB received"
@@ -139,7 +140,10 @@ def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
     """Fingerprints of what is read of a scene (source, bands, grid), and for each period of what decides
     which scenes are chosen. Neither depends on the software's version or on who asks."""
     asked = recipe.source.asked(site.site_id, recipe.setting(benchmark))
-    request = receipts.fingerprint([*asked, recipe.sensor.asked(), " ".join(map(str, site.layout()))])
+    # The first version is left out: requests of minebench 0.1.0, which had none, stay what they are.
+    calibration = [recipe.profile.version] if recipe.profile.version > 1 else []
+    place = " ".join(map(str, site.layout()))
+    request = receipts.fingerprint([*asked, recipe.sensor.asked(), place, *calibration])
     rule, outline = _rule(recipe), site.geometry.wkt
     choices = {
         period.label: receipts.fingerprint([*asked, period.label, period.start, period.end, rule, outline])

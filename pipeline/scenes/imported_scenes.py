@@ -18,7 +18,8 @@ def table(layout: Layout, recipe: Recipe, sites: gpd.GeoDataFrame) -> pd.DataFra
     known = {site.name: site for site in layout.sites()}
     empty: dict[str, Any] = {
         "source": recipe.source.name, "level": "", "cloud": np.nan, "clear": np.nan, "selected": True,
-        "status": Status.CHOSEN.value, "reason": "", "day_clear": np.nan, "cloud_cover": np.nan, "baseline": "", "offset": 0,
+        "status": Status.CHOSEN.value, "reason": "", "day_clear": np.nan, "cloud_cover": np.nan,
+        "baseline": "", "offset": 0,
         "offset_from": "",
         "dx": np.nan, "dy": np.nan, "confidence": np.nan, "dx_left": np.nan, "dy_left": np.nan,
         "corrected": False, "request": "", "choice": "", "checksum": "",

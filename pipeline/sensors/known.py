@@ -1,9 +1,9 @@
 """All sensors by name."""
 
-from pipeline.sensors import aerial, landsat, sentinel2
+from pipeline.sensors import airborne, landsat, sentinel2
 from pipeline.sensors.profile import Profile, Sensor
 
-PROFILES = {profile.name: profile for profile in (*sentinel2.PROFILES, *landsat.PROFILES, *aerial.PROFILES)}
+PROFILES = {profile.name: profile for profile in (*sentinel2.PROFILES, *landsat.PROFILES, *airborne.PROFILES)}
 
 
 def named(name: str) -> Profile:
@@ -15,4 +15,4 @@ def named(name: str) -> Profile:
 
 def unmasked(sensor: Sensor) -> Profile:
     """Images of which nothing more is known than their type."""
-    return aerial.PLAIN_RGB if sensor.dtype == "uint8" else aerial.PLAIN
+    return airborne.PLAIN_RGB if sensor.dtype == "uint8" else airborne.PLAIN

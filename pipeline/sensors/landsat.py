@@ -14,6 +14,8 @@ from pipeline.sensors import classes
 from pipeline.sensors.profile import Mask, Profile
 
 BANDS = ("coastal", "blue", "green", "red", "nir08", "swir16", "swir22")
+VERSION = 1
+"""Of calibration and classes: raise it when the same numbers come out otherwise."""
 SCALE, OFFSET = 0.0000275, -0.2
 """Reflectance is a digital number times the one plus the other."""
 STORED = 1e-4
@@ -45,6 +47,6 @@ QA_PIXEL = Mask("QA", 30, "uint16", quality, "qa_pixel")
 C2_L2 = Profile(
     "landsat-c2-l2", "Landsat Collection 2 Level 2, surface reflectance", dict.fromkeys(BANDS, 30.0),
     QA_PIXEL, reflectance, corner_m=15.0, assets={band: band for band in BANDS},
-    common={band: band for band in BANDS}, level="L2SP", revisit_days=16,
+    common={band: band for band in BANDS}, level="L2SP", revisit_days=16, version=VERSION,
 )  # fmt: skip
 PROFILES = (C2_L2,)

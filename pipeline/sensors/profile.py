@@ -57,6 +57,9 @@ class Profile:
     common: Mapping[str, str] = field(default_factory=dict)
     stretch: tuple[float, float] | None = (1, 99)
     level: str = ""
+    version: int = 1
+    """Of `calibrate` and of the mask's `decode`: raised when the same numbers come out otherwise. Pixels
+    are then fetched again, the only reason for it that lies in the software."""
     revisit_days: float | None = None
     """How often it passes a place; None for images taken on occasion."""
 

@@ -24,6 +24,8 @@ COMMON = {
 PIXEL_M = {band: 10 if band in {"B02", "B03", "B04", "B08"} else 60 if band in {"B01", "B09"} else 20
            for band in ASSETS}  # fmt: skip
 
+VERSION = 1
+"""Of calibration and classes: raise it when the same numbers come out otherwise."""
 BOA_OFFSET = 1000
 """What processing baseline 04.00 added to the digital numbers."""
 
@@ -79,10 +81,11 @@ CLOUD_SCORE = Mask("SCL", 20, "uint8", scored_classes)
 L2A = Profile(
     "sentinel-2-l2a", "Sentinel-2 Level-2A, surface reflectance", PIXEL_M, SCL, without_offset, offset,
     has_offset=True, assets=ASSETS, common=COMMON, level="L2A", revisit_days=5,
+    version=VERSION,
 )  # fmt: skip
 L1C = Profile(
     "sentinel-2-l1c", "Sentinel-2 Level-1C, top of atmosphere", PIXEL_M, None, without_offset, offset,
-    assets=ASSETS, common=COMMON, level="L1C", revisit_days=5,
+    assets=ASSETS, common=COMMON, level="L1C", revisit_days=5, version=VERSION,
 )  # fmt: skip
 PROFILES = (L2A, L1C)
 USUALLY_CLEAR = classes.numbers(classes.USUALLY_CLEAR)

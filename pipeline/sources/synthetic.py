@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.core import receipts
-from pipeline.sensors import aerial, sentinel2
+from pipeline.sensors import airborne, sentinel2
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import local, protocol
 from pipeline.sources.protocol import Setting, Source, Upstream
@@ -22,13 +22,17 @@ WORLD = "minebench:world"
 class Options(protocol.Options):
     """A known truth, for trying a recipe out."""
 
-    name: Literal["synthetic"]
+    personal: ClassVar[frozenset[str]] = frozenset({"first_year"})  # the world knows it
     is_synthetic: ClassVar[bool] = True
+    name: Literal["synthetic"]
     seed: int = 0
     scenes_per_period: int = Field(default=6, ge=1, le=73)
+    first_year: int | None = None
+    """When the mines have their listed outlines; default: the first period's year. Named, an earlier
+    period can be added without changing the world of the others."""
 
     def profile(self, sensor: Sensor) -> Profile:
-        return aerial.AERIAL if sensor.dtype == "uint8" else sentinel2.L2A
+        return airborne.AERIAL if sensor.dtype == "uint8" else sentinel2.L2A
 
     def open(self, setting: Setting) -> Source:
         archive = setting.data / FOLDER

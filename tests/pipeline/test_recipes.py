@@ -21,6 +21,7 @@ from pipeline.archive import make
 from pipeline.catalog import check
 from pipeline.catalog import root as catalog
 from pipeline.core import layout
+from pipeline.core.runner import Spread
 from pipeline.cubes import annotate, compose
 from pipeline.geo import geodesy
 from pipeline.index import tile
@@ -65,7 +66,7 @@ def built(benchmark: layout.Benchmark) -> recipe.Recipe:
     loaded = recipe.load(benchmark.recipe)
     lay_out.build(benchmark, loaded)
     for stage in (make, fetch, compose, annotate, tile, catalog):
-        stage.build(benchmark, loaded, 2, None)
+        stage.build(benchmark, loaded, Spread(2))
     train(benchmark.data, "fc-siam-diff", SETTINGS)
     scores = evaluate(benchmark.data, "fc-siam-diff")
     assert sum(scores["pixels"].values()) > 0

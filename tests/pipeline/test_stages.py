@@ -13,22 +13,26 @@ import rasterio
 import shapely
 import xarray as xr
 
-from pipeline import recipe
+from pipeline import recipe, sources
 from pipeline.core import periods, tables
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
-from pipeline.cubes import annotate, compose
+from pipeline.cubes import annotate, period_image
+from pipeline.cubes.kept_scenes import KeptScenes
 from pipeline.recipe import Selection
-from pipeline.scenes import selection, selector
-from pipeline.scenes.store import Kept
+from pipeline.scenes import scene_table, selection
+from pipeline.scenes.status import Status
+from pipeline.scenes.store import SceneStore
+from pipeline.sensors.classes import ClearRule
 from pipeline.sources import protocol
 from tests.conftest import run
 
 
 def test_every_candidate_has_its_fate(built: Path) -> None:
     scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
-    assert list(scenes) == list(selector.ROW)
+    assert list(scenes) == list(scene_table.ROW)
     assert (scenes.selected == (scenes.reason == "")).all()
+    assert (scenes.selected == (scenes.status == Status.CHOSEN)).all()
     assert scenes.groupby("site_id").scene_id.apply(lambda s: s.is_unique).all()
     read = scenes.clear.notna()
     assert scenes[read].clear.between(0, 1).all()
@@ -40,13 +44,13 @@ def test_clear_fraction_follows_the_true_mask(built: Path) -> None:
     """Where the archive says cloud, we must rarely say clear."""
     benchmark = Benchmark("tiny", built)
     loaded = recipe.load(benchmark.recipe)
-    source = protocol.open(benchmark, loaded)
+    source = sources.open(benchmark, loaded)
     missed = cloudy = 0
     for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
         for scene in source.search(site.geometry, date(2020, 1, 1), date(2024, 1, 1)):
             folder = benchmark.archive / site.site_id / scene.id
             with rasterio.open(folder / "true_mask.tif") as truth, rasterio.open(folder / "SCL.tif") as scl:
-                clear = selection.clear_pixels(scl.read(1), loaded.selection)
+                clear = selection.clear_pixels(scl.read(1), loaded.selection.clear)
                 cloud = truth.read(1) == 1
             missed += int((clear & cloud).sum())
             cloudy += int(cloud.sum())
@@ -75,7 +79,7 @@ def test_policies() -> None:
     assert choose(made(), policy="composite", max_days=1) == ["s2"]
     found = made()
     assert choose(found, policy="least_cloudy", min_clear=0.95) == []
-    assert all("under 95%" in c.reason for c in found)
+    assert all(c.fate.status == Status.NOT_CLEAR and "less than 95%" in c.fate.reason for c in found)
 
 
 def test_granules_of_a_day_stand_together() -> None:
@@ -89,7 +93,7 @@ def test_granules_of_a_day_stand_together() -> None:
 def test_owner_prefers_clear_then_data() -> None:
     a = np.array([[4, 4, 9, 9, 0]], np.uint8).repeat(6, 0)
     b = np.array([[4, 0, 4, 9, 4]], np.uint8).repeat(6, 0)
-    owner, clear = compose.owner_and_clear([a, b], Selection(cloud_margin=0))
+    owner, clear = period_image.owner_and_clear([a, b], ClearRule((4, 5, 6, 7), 0))
     assert owner[0].tolist() == [0, 0, 1, 0, 1]
     assert clear[0].tolist() == [1, 1, 1, 0, 1]
 
@@ -156,7 +160,7 @@ def test_annotations_by_year_leave_other_periods_unknown(project: Path) -> None:
     assert set(np.unique(by_label["2021"])) == {0, 1}
     elsewhere = xr.open_zarr(benchmark.cube(sites.site_id.iloc[1]), mask_and_scale=False)
     assert (elsewhere.mine.values[0] == 255).all()
-    assert "annotated 0 sites anew" in run("annotate", cwd=project).stdout
+    assert "all sites are up to date" in run("annotate", cwd=project).stdout
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_medoid_is_an_observation(project: Path) -> None:
     loaded = recipe.load(benchmark.recipe)
     site = next(gpd.read_parquet(benchmark.table("sites")).itertuples())
     cube = xr.open_zarr(benchmark.cube(site.site_id), mask_and_scale=False)
-    reader = compose.KeptScenes(Kept(benchmark.scenes(site.site_id)), loaded)
+    reader = KeptScenes(SceneStore(benchmark.scenes(site.site_id)), loaded.profile)
     red = cube.reflectance.sel(band="B04").values[0]
     candidates = np.stack([reader.band(s, "B04")[: red.shape[0], : red.shape[1]]
                            for s in cube.attrs["scenes"][cube.attrs["periods"][0]]
@@ -226,4 +230,4 @@ def test_scenes_are_chosen_anew_only_when_asked(project: Path) -> None:
     assert run("fetch", "--refresh", cwd=project).returncode == 0
     after = tables.read(benchmark.table("scenes"), "fetch")
     assert not after.selected.any()
-    assert after.reason.str.contains("cloud cover 100 %").all()
+    assert after.reason.str.contains("cloud cover of the scene is 100 %").all()

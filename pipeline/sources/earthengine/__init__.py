@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pipeline.core.parts import Fraction
-from pipeline.sensors import aerial, sentinel2
+from pipeline.sensors import airborne, sentinel2
 from pipeline.sensors import known as sensors
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Mask, Profile, Sensor
@@ -15,7 +15,6 @@ from pipeline.sources import stac
 from pipeline.sources.protocol import Remote, Setting, Source, Upstream
 
 SENTINEL_2 = "COPERNICUS/S2"
-LEVEL_1C = "COPERNICUS/S2_HARMONIZED"
 DATASETS = "https://developers.google.com/earth-engine/datasets/catalog"
 NAIP = Upstream(
     "NAIP", "images", "public domain", "USDA Farm Service Agency, National Agriculture Imagery Program.",
@@ -33,6 +32,7 @@ class Options(Remote):
     """Collection, cloud rule, and who asks."""
 
     personal: ClassVar[frozenset[str]] = frozenset({"parallel", "project", "service_account_key", "url"})
+    level_1c: ClassVar[str] = "COPERNICUS/S2_HARMONIZED"
     name: Literal["earthengine"]
     collection: str = "COPERNICUS/S2_SR_HARMONIZED"
     bands: dict[str, str] = Field(default_factory=dict)
@@ -71,7 +71,7 @@ class Options(Remote):
 
     def profile(self, sensor: Sensor) -> Profile:
         if "NAIP" in self.collection:
-            return aerial.NAIP
+            return airborne.NAIP
         return sentinel2.of_cloud_rule(self.mask) if self.is_sentinel2 else sensors.unmasked(sensor)
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
@@ -87,7 +87,7 @@ class Options(Remote):
                 "selection.cloud_margin: medians made by Earth Engine have no margin around clouds; "
                 "set it to 0, or source.composite to here"
             )
-        if self.collection == LEVEL_1C and self.cloud == "scl":
+        if self.collection == self.level_1c and self.cloud == "scl":
             raise ValueError("source.cloud: Level-1C has no scene classes; set cloud: cloud_score_plus")
 
     def open(self, setting: Setting) -> Source:

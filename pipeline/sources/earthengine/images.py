@@ -4,11 +4,13 @@ Scenes are listed with listImages and read with getPixels, each band on its own 
 any computing on the server, so that choice, filter, resampling and compositing are the pipeline's.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ee
 import numpy as np
@@ -23,8 +25,11 @@ from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import window
 from pipeline.sensors import sentinel2
 from pipeline.sensors.profile import Sensor
-from pipeline.sources.earthengine import LEVEL_1C, Options, login, pixels, server
+from pipeline.sources.earthengine import login, pixels, server
 from pipeline.sources.protocol import Asset, Scene, Source
+
+if TYPE_CHECKING:
+    from pipeline.sources.earthengine import Options
 
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
 PAGE = 500
@@ -49,9 +54,9 @@ class EarthEngineSource:
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         if self.options.composite == "server":
             return server.search(self.options, area, start, end)
-        collections = [LEVEL_1C if self.options.level1c == "always" else self.options.collection]
+        collections = [self.options.level_1c if self.options.level1c == "always" else self.options.collection]
         if self.options.level1c == "where_no_l2a":
-            collections.append(LEVEL_1C)
+            collections.append(self.options.level_1c)
         for collection in collections:
             # All of a period or nothing: levels are not mixed in one image.
             if scenes := self._in(collection, area, start, end):

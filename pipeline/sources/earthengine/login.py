@@ -1,10 +1,12 @@
 """Signing in to Earth Engine, once a process, with all its requests sent the pipeline's way."""
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import ee
@@ -16,7 +18,9 @@ from google.oauth2 import service_account
 
 from pipeline.core import web
 from pipeline.core.errors import InputError, WorkError
-from pipeline.sources.earthengine import Options
+
+if TYPE_CHECKING:
+    from pipeline.sources.earthengine import Options
 
 PROJECT_VARIABLES = ("EARTHENGINE_PROJECT", "GOOGLE_CLOUD_PROJECT")
 REGISTER = "https://console.cloud.google.com/earth-engine"

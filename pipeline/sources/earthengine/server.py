@@ -5,9 +5,11 @@ days are the server's. A period's composite is listed as one scene, and its mask
 least one clear observation went in.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ee
 import numpy as np
@@ -18,8 +20,11 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import WorkError
 from pipeline.sensors import classes, sentinel2
-from pipeline.sources.earthengine import Options, pixels
+from pipeline.sources.earthengine import pixels
 from pipeline.sources.protocol import Scene
+
+if TYPE_CHECKING:
+    from pipeline.sources.earthengine import Options
 
 PREFIX = "median:"
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"

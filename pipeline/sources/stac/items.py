@@ -1,12 +1,14 @@
 """Scenes of a STAC API, or of a static catalog such as the synthetic archive."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
@@ -27,7 +29,10 @@ from pipeline.geo import raster
 from pipeline.geo.remote import Signer
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import Options, signing
+from pipeline.sources.stac import signing
+
+if TYPE_CHECKING:
+    from pipeline.sources.stac import Options
 
 PAGE = 250
 """Items asked for at a time."""

@@ -1,12 +1,17 @@
 """Signed addresses as Planetary Computer hands them out: a token a collection, for a while."""
 
+from __future__ import annotations
+
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from pipeline.core import web
 from pipeline.geo.remote import Signer, Unsigned
-from pipeline.sources.stac import Options
+
+if TYPE_CHECKING:
+    from pipeline.sources.stac import Options
 
 KNOWN = {"planetarycomputer.microsoft.com": "https://planetarycomputer.microsoft.com/api/sas/v1/token"}
 """STAC API's host to its token service."""

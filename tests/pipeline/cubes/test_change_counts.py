@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pipeline.index.pairs import changes
+
+from pipeline.cubes.change_counts import changes
 
 
 @given(

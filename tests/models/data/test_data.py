@@ -11,6 +11,7 @@ import zarr
 from models import data
 from models.data.cube_windows import Cubes
 from pipeline.core.errors import InputError
+from pipeline.core.tiles import tiles_of
 
 
 @pytest.mark.parametrize("beyond", ["mirror", "nodata"])
@@ -21,7 +22,7 @@ def test_context_is_the_block_mean_of_nine_tiles(built: Path, beyond: str) -> No
     pixels = zarr.open_group(folder / "cubes" / f"{tiles.site_id[0]}.zarr", mode="r")["reflectance"][:]
     mode = {"mode": "symmetric"} if beyond == "mirror" else {}
     wide = np.pad(pixels[1].astype(float), ((0, 0), (64, 64), (64, 64)), **mode)
-    for tile in tiles[tiles.site_id == tiles.site_id[0]].itertuples():
+    for tile in tiles_of(tiles[tiles.site_id == tiles.site_id[0]]):
         around = wide[:, tile.y0 : tile.y0 + 192, tile.x0 : tile.x0 + 192]
         blocks = around.reshape(len(around), 64, 3, 64, 3)
         known = (blocks > 0).any(axis=0)

@@ -6,8 +6,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation
 
 from pipeline.cubes import composite
-from pipeline.recipe import Selection
 from pipeline.scenes.selection import clear_pixels, grown
+from pipeline.sensors.classes import ClearRule
 
 # Few distinct numbers, so that ties, zeros and both ends of the range come up often.
 numbers = st.sampled_from([0, 1, 2, 7, 1000, 1001, 65534])
@@ -128,11 +128,11 @@ def test_margin_grows_from_cloud_and_not_from_nodata() -> None:
     classes = np.full((9, 9), 4, np.uint8)
     classes[:, 0] = 0
     classes[4:6, 4] = 9
-    clear = clear_pixels(classes, Selection(cloud_margin=1))
+    clear = clear_pixels(classes, ClearRule((4, 5, 6, 7), 1))
     assert not clear[:, 0].any()
     assert clear[:, 1].all()
     assert not clear[3:7, 4].any()
     assert clear[1, 4]
     # A lone pixel flagged inside the land is not clear itself, but takes no margin.
     classes[4:6, 4] = [9, 4]
-    assert clear_pixels(classes, Selection(cloud_margin=1)).sum() == 9 * 8 - 1
+    assert clear_pixels(classes, ClearRule((4, 5, 6, 7), 1)).sum() == 9 * 8 - 1

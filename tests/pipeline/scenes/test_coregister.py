@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from pipeline.geo import grid
 from pipeline.scenes import coregister
-from pipeline.scenes.store import Kept, name_of
+from pipeline.scenes.store import SceneStore, name_of
 from tests.conftest import RECIPE, make_project, run
 
 
@@ -101,11 +101,11 @@ def test_what_was_done_is_in_the_table(corrected: pd.DataFrame) -> None:
 
 
 def test_a_shifted_file_of_a_killed_run_does_not_count_twice(tmp_path: Path) -> None:
-    store = Kept(tmp_path)
+    store = SceneStore(tmp_path)
     pixels = np.ones((1, 4, 4), np.uint16)
     box = grid.geobox(32633, 0, 40, 4, 4, 10)
     for metres in ((0.0, 0.0), (1.5, -2.0)):
         store.write(name_of("s", "10m", metres), pixels, box, ["B02"])
-    resumed = Kept(tmp_path)
+    resumed = SceneStore(tmp_path)
     assert resumed.has(name_of("s", "10m"))
     assert resumed.bands("s") == [name_of("s", "10m")]

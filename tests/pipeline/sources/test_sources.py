@@ -10,16 +10,15 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from pipeline import recipe
+from pipeline import recipe, sources
 from pipeline.core import tables
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import grid, raster
-from pipeline.recipe import Local
 from pipeline.scenes import reader, selection
 from pipeline.sensors import sentinel2
-from pipeline.sources import protocol
 from pipeline.sources.local import LocalSource
+from pipeline.sources.local import Options as Local
 from pipeline.sources.protocol import Scene
 
 
@@ -100,13 +99,13 @@ def test_same_ground_with_and_without_the_offset(built: Path) -> None:
     """Scenes of both baselines must come out at one level: forest is dark in the red."""
     benchmark = Benchmark("tiny", built)
     loaded = recipe.load(benchmark.recipe)
-    source = protocol.open(benchmark, loaded)
+    source = sources.open(benchmark, loaded)
     floors: dict[int, list[float]] = {0: [], 1000: []}
     for site in tables.read_geo(benchmark.table("sites"), "sites").itertuples():
         box = grid.of_site(site, 10)
         for scene in source.search(site.geometry, date(2020, 1, 1), date(2024, 1, 1)):
             classes = source.read(scene, ["SCL"], reader.mask_grid(box, loaded, source))[0]
-            clear = selection.clear_pixels(classes, loaded.selection).repeat(2, 0).repeat(2, 1)
+            clear = selection.clear_pixels(classes, loaded.selection.clear).repeat(2, 0).repeat(2, 1)
             red = source.read(scene, ["B04"], box)[0]
             if clear.mean() > 0.3:
                 floors[scene.offset].append(float(np.percentile(red[clear], 5)))
@@ -118,7 +117,7 @@ def test_same_ground_with_and_without_the_offset(built: Path) -> None:
 
 def test_static_search_is_by_place_and_time(built: Path) -> None:
     benchmark = Benchmark("tiny", built)
-    source = protocol.open(benchmark, recipe.load(benchmark.recipe))
+    source = sources.open(benchmark, recipe.load(benchmark.recipe))
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     area = sites.geometry.iloc[0]
     found = source.search(area, date(2022, 1, 1), date(2023, 1, 1))

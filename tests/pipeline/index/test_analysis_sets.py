@@ -11,7 +11,7 @@ import zarr
 from models import data
 from pipeline.core.errors import InputError
 from pipeline.index import analysis_sets
-from pipeline.index.tile import _tile
+from pipeline.index.tile import tile_at
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,11 @@ def table(folder: Path, name: str) -> pd.DataFrame:
 
 
 class Site:
-    site_id, height, width = "s", 160, 160
+    site_id, shape = "s", (160, 160)
 
 
 def test_one_region_at_sixteen_places() -> None:
-    tile = type("Tile", (), _tile(Site, 64, 64, 64, "test"))
+    tile = tile_at(Site, 64, 64, 64, "test")
     label = np.zeros((64, 64), np.uint8)
     label[8:16, 24:32] = 1
     label[40, 40] = 1
@@ -47,7 +47,7 @@ def test_one_region_at_sixteen_places() -> None:
 
 
 def test_a_region_whose_windows_do_not_fit_is_none() -> None:
-    tile = type("Tile", (), _tile(Site, 0, 0, 64, "test"))
+    tile = tile_at(Site, 0, 0, 64, "test")
     label = np.zeros((64, 64), np.uint8)
     label[0, 0] = 1
     assert analysis_sets.region_of(label, tile, (160, 160)) is None

@@ -17,7 +17,8 @@ from scipy.ndimage import center_of_mass
 from pipeline import recipe
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import geodesy, grid
-from pipeline.recipe import Recipe, Xyz
+from pipeline.recipe import Recipe
+from pipeline.sources.xyz import Options as Xyz
 from pipeline.sources.xyz import XyzSource, ground_m, world, zoom_for
 from tests.conftest import RECIPE, make_project, run
 from tests.standins.base import Running, running
@@ -63,7 +64,7 @@ def test_discs_are_where_they_are_on_the_ground(
     left = math.floor((place.x - 60) / resolution) * resolution
     top = math.ceil((place.y + 60) / resolution) * resolution
     box = grid.geobox(epsg, left, top, 110, 110, resolution)
-    source = XyzSource(xyz(tiles), rgb_recipe(tmp_path, resolution), tmp_path / "cache")
+    source = XyzSource(xyz(tiles), rgb_recipe(tmp_path, resolution).sensor, tmp_path / "cache")
     scene = source.search(shapely.Point(lon, lat).buffer(0.001), date(2020, 1, 1), date(2021, 1, 1))[0]
     assert scene.dated_by == "release"
     image = source.read(scene, ["R"], box)[0].astype(float)
@@ -82,7 +83,7 @@ def test_going_coarser_is_antialiased(tmp_path: Path, tiles: Running) -> None:
     lon, lat = PLACES[45]
     epsg = geodesy.utm_epsg(lon, lat)
     place = geodesy.project(shapely.Point(lon, lat), 4326, epsg)
-    source = XyzSource(xyz(tiles), rgb_recipe(tmp_path, 1.0), tmp_path / "cache")
+    source = XyzSource(xyz(tiles), rgb_recipe(tmp_path, 1.0).sensor, tmp_path / "cache")
     scene = source.find("2020-03-01/18")
     sums = []
     for shift in (0.0, 3.0, 5.0):
@@ -168,7 +169,7 @@ def test_a_benchmark_from_tiles(tmp_path: Path, tiles: Running, monkeypatch: pyt
 )
 def test_what_is_no_tile_is_refused(fault: dict, says: str, tmp_path: Path, tiles: Running) -> None:
     lon, lat = PLACES[45]
-    source = XyzSource(xyz(tiles), rgb_recipe(tmp_path), tmp_path / "cache")
+    source = XyzSource(xyz(tiles), rgb_recipe(tmp_path).sensor, tmp_path / "cache")
     epsg = geodesy.utm_epsg(lon, lat)
     place = geodesy.project(shapely.Point(lon, lat), 4326, epsg)
     box = grid.geobox(epsg, place.x, place.y, 20, 20, 1.2)
@@ -182,7 +183,9 @@ def test_what_is_no_tile_is_refused(fault: dict, says: str, tmp_path: Path, tile
 
 def test_a_tile_that_is_not_there_is_nodata(tmp_path: Path, tiles: Running) -> None:
     tiles.set()
-    source = XyzSource(xyz(tiles, "missing/{release}/{z}/{x}/{y}"), rgb_recipe(tmp_path), tmp_path / "c")
+    source = XyzSource(
+        xyz(tiles, "missing/{release}/{z}/{x}/{y}"), rgb_recipe(tmp_path).sensor, tmp_path / "c"
+    )
     box = grid.geobox(32633, 500_000, 5_000_000, 20, 20, 1.2)
     assert not source.read(source.find("2020-03-01/17"), ["R", "G", "B"], box).any()
 
@@ -196,4 +199,4 @@ def test_bad_words(tmp_path: Path, tiles: Running) -> None:
         update={"sensor": rgb_recipe(tmp_path).sensor.model_copy(update={"bands": ("R", "G", "B", "N")})}
     )
     with pytest.raises(InputError, match="no N"):
-        XyzSource(xyz(tiles), four, tmp_path)
+        XyzSource(xyz(tiles), four.sensor, tmp_path)

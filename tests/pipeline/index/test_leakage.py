@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pipeline import recipe
 from pipeline.geo import geodesy
 from pipeline.index import leakage
+from pipeline.sites import site
 from tests.conftest import RECIPE
-from tests.pipeline.test_split import sites_at
+from tests.pipeline.index.test_split import sites_at
 
 
 def tiny(tmp_path_factory) -> recipe.Recipe:
@@ -18,12 +19,15 @@ def tiny(tmp_path_factory) -> recipe.Recipe:
     return recipe.load(path)
 
 
+LISTED = {"name": None, "country": None, "production": None, "area_km2": 1.0, "mines": 1, "footprint": None}
+
+
 def placed(places: list[tuple[int, int]]) -> pd.DataFrame:
     """Sites of 200 x 200 pixels of 10 m at corners in units of 500 m, UTM 33."""
     sites = sites_at([(x, y) for x, y in places])
     return sites.assign(
         epsg=32633, left=[4e5 + x * 500 for x, _ in places], top=[5e6 + y * 500 + 2000 for _, y in places],
-        height=200, width=200,
+        height=200, width=200, **LISTED,
     )  # fmt: skip
 
 
@@ -64,7 +68,8 @@ def test_share_is_what_a_raster_counts(tmp_path_factory, places, random) -> None
     sites = placed(places)
     splits = [random.choices(["train", "val", "test"], k=9) for _ in places]
     tiles = tiles_of(sites, splits)
-    measured = leakage.measure(sites, tiles, tiny(tmp_path_factory.mktemp("r"))).set_index("split")
+    loaded = tiny(tmp_path_factory.mktemp("r"))
+    measured = leakage.measure(site.listed(sites, loaded), tiles, loaded).set_index("split")
     whole, near = brute(sites, tiles)
     assert measured.pixels["test"] == whole
     assert measured.near["test"] == near
@@ -83,7 +88,8 @@ def test_a_neighbour_in_the_next_zone_counts(tmp_path) -> None:
     ]
     sites = sites_at([(0, 0), (1, 1)]).set_geometry(boxes, crs=4326)
     sites = sites.assign(epsg=[r[0] for r in rows], left=[r[1] for r in rows], top=[r[2] for r in rows],
-                         height=200, width=200)  # fmt: skip
+                         height=200, width=200, **LISTED)  # fmt: skip
     tiles = tiles_of(sites, [["train"] * 9, ["test"] * 9])
-    share = leakage.measure(sites, tiles, tiny(tmp_path)).set_index("split").share["test"]
+    loaded = tiny(tmp_path)
+    share = leakage.measure(site.listed(sites, loaded), tiles, loaded).set_index("split").share["test"]
     assert 0.1 < share < 0.5

@@ -9,14 +9,16 @@ import pytest
 import yaml
 
 from pipeline import recipe
-from pipeline.catalog import attribution, dataset_card
+from pipeline.catalog import dataset_card
 from pipeline.core import layout
 from pipeline.core.files import sha256
+from pipeline.scenes import attribution
+from pipeline.sources.earthengine import Options as EarthEngine
 from tests.conftest import ROOT, contents
 
 
 def scenes(*days: str) -> pd.DataFrame:
-    return pd.DataFrame({"day": days, "selected": True})
+    return pd.DataFrame({"day": pd.Series(days, dtype=str), "selected": True})
 
 
 def test_croissant_is_valid_and_gives_the_tables_rows(built: Path) -> None:
@@ -72,7 +74,7 @@ def test_only_what_was_used_is_listed() -> None:
         "Copernicus Sentinel-2", "jasansky-2023", "GADM 4.1", "Annotations", "Natural Earth",
     ]  # fmt: skip
     loaded = recipe.load(ROOT / "catalogs/minenet/recipe.yaml")
-    naip = recipe.EarthEngine(name="earthengine", collection="USDA/NAIP/DOQQ", cloud="none")
+    naip = EarthEngine(name="earthengine", collection="USDA/NAIP/DOQQ", cloud="none")
     used = attribution.used(loaded.model_copy(update={"source": naip}), scenes())
     assert used[0].name == "NAIP"
     built_on = loaded.sites.model_copy(update={"mines": "jasansky-2024"})
@@ -96,4 +98,6 @@ def test_copernicus_is_named_with_the_years_of_the_scenes() -> None:
     ],
 )
 def test_the_strictest_licence_holds(parts: list[str], whole: str) -> None:
-    assert attribution.licence([attribution.Upstream("x", "images", part, "") for part in parts]) == whole
+    assert (
+        attribution.shared_under([attribution.Upstream("x", "images", part, "") for part in parts]) == whole
+    )

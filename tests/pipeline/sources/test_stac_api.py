@@ -24,7 +24,8 @@ from pipeline.core.errors import WorkError
 from pipeline.core.web import Traffic
 from pipeline.geo import grid, raster
 from pipeline.geo.remote import merged
-from pipeline.recipe import Stac
+from pipeline.sensors.sentinel2 import L2A
+from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac.items import StacSource
 from tests.conftest import RECIPE, make_project, run
 from tests.pipeline.test_earthengine import assert_same_cubes, scenes
@@ -294,7 +295,7 @@ def test_items_that_contradict_themselves_are_left_out(tmp_path: Path, built: Pa
             asset["proj:transform"][5] -= 4_000_000
     outside = first | {"id": "../../../outside"}
     with api(tmp_path, [first, *spoilt, south, outside]) as url:
-        source = StacSource(Stac(name="stac", href=url), "stac")
+        source = StacSource(Stac(name="stac", href=url), "stac", L2A)
         day = date.fromisoformat(first["properties"]["datetime"][:10])
         area = shapely.geometry.shape(first["geometry"])
         found = {s.id: s for s in source.search(area, day, date(day.year + 1, 1, 1))}
@@ -312,7 +313,7 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
     item = earth_search(archive.items(built / "data" / "tiny" / "archive")[0], "http://127.0.0.1:1")
     import pystac
 
-    source = StacSource(Stac(name="stac", href="http://127.0.0.1:1/"), "stac")
+    source = StacSource(Stac(name="stac", href="http://127.0.0.1:1/"), "stac", L2A)
     loose = pystac.Item.from_dict({k: v for k, v in item.items() if k != "bbox"} | {"geometry": None})
     assert source._scene(loose).flaw == "the item has no geometry"
 
@@ -331,7 +332,7 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
 )
 def test_hostile_apis(fault: dict[str, Any], says: str, tmp_path: Path, built: Path, files: Running) -> None:
     """The file server plays the API: its landing page is the archive's catalog."""
-    source = StacSource(Stac(name="stac", href=f"{files.url}/open/catalog.json?sig=hidden"), "stac")
+    source = StacSource(Stac(name="stac", href=f"{files.url}/open/catalog.json?sig=hidden"), "stac", L2A)
     files.set({**fault, "times": 99})
     with pytest.raises(WorkError, match=says) as caught:
         source.search(shapely.box(0, 0, 1, 1), date(2020, 1, 1), date(2021, 1, 1))

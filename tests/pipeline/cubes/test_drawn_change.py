@@ -13,6 +13,7 @@ from pipeline import recipe
 from pipeline.catalog import check, root
 from pipeline.core import layout
 from pipeline.core.errors import InputError
+from pipeline.core.runner import Spread
 from pipeline.cubes import annotate
 from pipeline.index import tile
 
@@ -36,8 +37,8 @@ def test_what_was_drawn_is_the_label(drawn) -> None:
     # Whichever period is named first.
     rows = [(*("2021", "2023")[:: 1 if i else -1], shape) for i, shape in enumerate(shapes.values())]
     draw(benchmark, [*rows, ("2021", "2022", None)], ["t1", "t2"])
-    annotate.build(benchmark, loaded, 2, None)
-    tile.build(benchmark, loaded, 2, None)
+    annotate.build(benchmark, loaded, Spread(2))
+    tile.build(benchmark, loaded, Spread(2))
     pairs = pd.read_parquet(benchmark.table("pairs"))
     assert set(zip(pairs.t1, pairs.t2, strict=True)) == {("2021", "2022"), ("2021", "2023")}
     assert pairs[pairs.t2 == "2022"].changed.sum() == 0
@@ -50,18 +51,18 @@ def test_what_was_drawn_is_the_label(drawn) -> None:
     for i in range(len(items)):
         row = items.pairs.iloc[i]
         assert int((items[i]["label"] == 1).sum()) == row.changed
-    root.build(benchmark, loaded, 2, None)
+    root.build(benchmark, loaded, Spread(2))
     assert check.check(benchmark) > 0
 
 
 def test_going_back_to_footprints_leaves_no_drawn_change(drawn) -> None:
     benchmark, loaded, sites = drawn
     draw(benchmark, [("2021", "2023", sites.geometry[0].centroid.buffer(0.001))], ["t1", "t2"])
-    annotate.build(benchmark, loaded, 2, None)
+    annotate.build(benchmark, loaded, Spread(2))
     path = benchmark.cube(sites.site_id[0])
     assert "change" in zarr.open_group(path, mode="r")
     again = loaded.model_copy(update={"labels": recipe.Labels(source="archive")})
-    annotate.build(benchmark, again, 2, None)
+    annotate.build(benchmark, again, Spread(2))
     group = zarr.open_group(path, mode="r")
     assert "change" not in group
     assert set(np.unique(group["mine"][:])) == {0, 1}
@@ -79,4 +80,4 @@ def test_bad_annotations_are_named(drawn, row: tuple[str, ...], columns: list[st
     benchmark, loaded, sites = drawn
     draw(benchmark, [(*row, sites.geometry[0])], columns)
     with pytest.raises(InputError, match=message):
-        annotate.build(benchmark, loaded, 2, None)
+        annotate.build(benchmark, loaded, Spread(2))

@@ -102,7 +102,7 @@ def listed(tmp_path: Path, text: str) -> tuple[Benchmark, Split]:
 def test_a_list_by_site_or_by_name(tmp_path: Path) -> None:
     sites = sites_at([(0, 0), (1, 1)]).assign(name=["Alpha", "Beta"])
     benchmark, rule = listed(tmp_path, "name,split\nBeta,test\nAlpha,train\n")
-    assert split.of_sites(benchmark, sites, rule) == {"s0": "train", "s1": "test"}
+    assert split.of_sites(benchmark, sites, rule).of == {"s0": "train", "s1": "test"}
 
 
 @pytest.mark.parametrize(

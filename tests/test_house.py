@@ -1,0 +1,196 @@
+"""The tree tells: layers without arrows upwards, one place a name, and stages that say what they use."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipeline import sources, stages
+from tests.conftest import ROOT
+
+LAYERS = (
+    ("pipeline.core",),
+    ("pipeline.sensors",),
+    ("pipeline.geo",),
+    ("pipeline.sources",),
+    ("pipeline.recipe",),
+    ("pipeline.sites",),
+    ("pipeline.archive", "pipeline.scenes"),
+    ("pipeline.cubes",),
+    ("pipeline.index",),
+    ("models",),
+    ("pipeline.leaderboard",),
+    ("pipeline.catalog",),
+    ("pipeline.report",),
+    ("pipeline.apply", "pipeline.interchange"),
+    ("pipeline.stages",),
+    ("pipeline.cli",),
+)
+"""From below upwards. A package imports its own modules and what lies below; those of one layer do not
+know one another. `models` imports `pipeline.core` alone."""
+MODEL_LAYERS = (
+    ("models.recipes", "models.base", "models.metrics", "models.activity"),
+    ("models.histogram",),
+    ("models.layers",),
+    ("models.change", "models.segmentation"),
+    ("models.registry",),
+    ("models.data",),
+    ("models.training",),
+    ("models.evaluation",),
+)
+GEOSPATIAL = {
+    "affine", "antimeridian", "ee", "geopandas", "odc", "pyogrio", "pyproj", "pystac", "pystac_client",
+    "rasterio", "rioxarray", "shapely", "stac_geoparquet", "xarray",
+}  # fmt: skip
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the two packages, by name."""
+    found = {}
+    for package in ("pipeline", "models"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    """The nodes of a file, but those that only a type checker runs."""
+    queue: list[ast.AST] = [ast.parse(path.read_text())]
+    while queue:
+        node = queue.pop()
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            queue += node.orelse
+        else:
+            queue += list(ast.iter_child_nodes(node))
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Modules of ours, and packages of others, that a module imports, in functions too."""
+    found = set()
+    for node in nodes(MODULES[module]):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            inner = names & set(MODULES)
+            found |= inner
+            if len(inner) < len(names):
+                found.add(node.module if node.module in MODULES else node.module.split(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {a.name if a.name in MODULES else a.name.split(".")[0] for a in node.names}
+    if module == "pipeline.sources":  # it finds its modules by their names
+        found |= {name for name in MODULES if name.startswith("pipeline.sources.")}
+    if module == "models.registry":
+        found |= {name for name in MODULES if name.startswith(("models.change.", "models.segmentation."))}
+    return frozenset(found - {module, "pipeline", "models"})
+
+
+def layer(module: str, layers: tuple[tuple[str, ...], ...]) -> tuple[int, str] | None:
+    for height, names in enumerate(layers):
+        for name in names:
+            if module == name or module.startswith(f"{name}."):
+                return height, name
+    return None
+
+
+@pytest.mark.parametrize(("package", "layers"), [("pipeline", LAYERS), ("models", MODEL_LAYERS)])
+def test_no_import_points_upwards(package: str, layers: tuple[tuple[str, ...], ...]) -> None:
+    wrong = []
+    for module in MODULES:
+        if not module.startswith(f"{package}.") or module == "models.data":
+            continue
+        own = layer(module, layers)
+        assert own, f"{module} is in no layer"
+        for other in imports(module):
+            there = layer(other, layers)
+            if there and there != own and there[0] >= own[0]:
+                wrong.append(f"{module} imports {other}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_models_know_the_core_of_the_pipeline_only() -> None:
+    for module in MODULES:
+        if module.startswith("models"):
+            others = {name for name in imports(module) if name.startswith("pipeline")}
+            assert all(name.startswith("pipeline.core") for name in others), (module, others)
+
+
+def test_a_machine_that_only_trains_needs_no_geospatial_library() -> None:
+    queue = [m for m in MODULES if m.startswith("models.")]
+    seen: set[str] = set()
+    while queue:
+        module = queue.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        found = imports(module)
+        # The one reader of geometry in core, imported where it is called.
+        allowed = {"geopandas"} if module == "pipeline.core.tables" else set()
+        assert not (found & GEOSPATIAL) - allowed, module
+        queue += [name for name in found if name in MODULES]
+
+
+def test_no_circle() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path, module])
+        if module in done:
+            return
+        for other in sorted(imports(module)):
+            # A package that looks its own modules up by name is no part of a circle with them.
+            if other in MODULES and module not in ("pipeline.sources", "models.registry", "models.data"):
+                visit(other, (*path, module))
+        done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+def test_no_module_name_stands_twice() -> None:
+    counts = Counter(name.rpartition(".")[2] for name in MODULES)
+    assert not [name for name, count in counts.items() if count > 1]
+
+
+def test_dvc_yaml_is_written_from_the_table_of_stages() -> None:
+    written = (ROOT / "dvc.yaml").read_text()
+    assert written == stages.dvc(), "run: python -m pipeline.stages"
+
+
+def closure(module: str) -> set[str]:
+    """A module with all that it imports, directly or not. A submodule's packages come along."""
+    queue, seen = [module], set()
+    while queue:
+        name = queue.pop()
+        if name in seen or name not in MODULES:
+            continue
+        seen.add(name)
+        queue += [*imports(name), name.rpartition(".")[0]]
+    return seen - {"pipeline", "models"}
+
+
+@pytest.mark.parametrize("stage", stages.STAGES, ids=lambda stage: stage.name)
+def test_a_stage_names_all_code_that_it_reaches(stage: stages.Stage) -> None:
+    reached = {MODULES[name].relative_to(ROOT).as_posix() for name in closure(stage.entry.split(":")[0])}
+    outside = [path for path in reached if not any(path.startswith(code) for code in stage.code)]
+    assert not outside
+    unused = [code for code in stage.code if not any(path.startswith(code) for path in reached)]
+    assert not unused
+
+
+def test_a_stages_function_is_there() -> None:
+    for stage in stages.STAGES:
+        assert callable(stage.load())
+
+
+def test_every_source_is_found_by_its_module() -> None:
+    assert sources.names() == ["earthengine", "import", "local", "stac", "synthetic", "xyz"]
+    for name in sources.names():
+        assert sources.options_of(name).model_fields["name"].annotation
