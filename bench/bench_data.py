@@ -8,7 +8,7 @@ import pandas as pd
 import zarr
 
 from pipeline.core.files import write_json
-from pipeline.cubes.cube import WORK, _consolidate
+from pipeline.cubes.cube_store import WORK, _consolidate
 
 SIDE, BANDS, DATES = 160, 10, 10
 

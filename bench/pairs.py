@@ -17,7 +17,7 @@ from rich.progress import track
 
 from pipeline.core.files import write_json
 from pipeline.cubes import change_counts
-from pipeline.cubes.cube import WORK
+from pipeline.cubes.cube_store import WORK
 
 YEARS, SIDE = 10, 900
 

@@ -27,7 +27,7 @@ import zarr
 from bench_data import make  # type: ignore[import-not-found]
 
 import models
-from models.training.batches import Source
+from models.training.batches import BatchSampler
 from models.training.objective import Objective
 from models.training.settings import Settings
 from models.training.train import optimiser_of
@@ -45,7 +45,7 @@ def rate(work: Callable[[], int]) -> float:
     return max(found)
 
 
-def geotiffs(folder: Path, source: Source, into: Path) -> Callable[[int], None]:
+def geotiffs(folder: Path, source: BatchSampler, into: Path) -> Callable[[int], None]:
     """One file an image and one a mask, and a reader of a pair."""
     into.mkdir()
     cubes = source.dataset.cubes
@@ -69,7 +69,7 @@ def geotiffs(folder: Path, source: Source, into: Path) -> Callable[[int], None]:
     return read
 
 
-def through_zarr(folder: Path, source: Source) -> Callable[[int], None]:
+def through_zarr(folder: Path, source: BatchSampler) -> Callable[[int], None]:
     groups = {
         tile.site_id: zarr.open_group(folder / "cubes" / f"{tile.site_id}.zarr", mode="r")
         for tile in source.tiles
@@ -93,14 +93,14 @@ def through_zarr(folder: Path, source: Source) -> Callable[[int], None]:
 
 def reading(folder: Path, count: int) -> None:
     settings = Settings(batch=BATCH, threads=1, cache_gb=0)
-    source = Source(folder, "change", "train", settings)
+    source = BatchSampler(folder, "change", "train", settings)
     rng = np.random.default_rng(0)
 
     def one_by_one(read: Callable[[int], None], items: int) -> float:
         return rate(lambda: len([read(int(i)) for i in rng.integers(0, len(source), items)]))
 
     def batches(**changes: object) -> float:
-        own = Source(folder, "change", "train", replace(settings, **changes))  # type: ignore[arg-type]
+        own = BatchSampler(folder, "change", "train", replace(settings, **changes))  # type: ignore[arg-type]
         steps = max(2, count // BATCH)
         return rate(lambda: sum(len(batch.names) for batch in own.batches(0, steps)))
 
@@ -123,7 +123,7 @@ def step_rate(
 ) -> float:
     """Items, times `unit`, that are trained on in a second."""
     task = models.task_of(model)
-    source = Source(folder, task, "train", settings)
+    source = BatchSampler(folder, task, "train", settings)
     batch = source.batch(0).to(device)
     torch.manual_seed(0)
     network = models.create(model, in_channels=10, **settings.options).to(device)

@@ -47,16 +47,16 @@ class Model(nn.Module):
         bands, height, width = images[0].shape[-3:]
         name = type(self).__name__
         if bands != self.in_channels:
-            raise InputError(f"{name} was made for {self.in_channels} bands, and these images have {bands}.")
+            raise InputError(f"{name} was made for {self.in_channels} bands, but these images have {bands}.")
         if min(height, width) < self.smallest:
             raise InputError(
                 f"{name} takes tiles of at least {self.smallest} pixels a side, not {height} x {width}: "
-                "mend tiling.size in the recipe, or crop in the settings."
+                "change tiling.size in the recipe, or crop in the settings."
             )
         if height % self.multiple or width % self.multiple:
             raise InputError(
                 f"{name} takes tiles whose sides are multiples of {self.multiple} pixels, not "
-                f"{height} x {width}: mend tiling.size in the recipe, or crop in the settings."
+                f"{height} x {width}: change tiling.size in the recipe, or crop in the settings."
             )
 
 

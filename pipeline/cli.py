@@ -34,7 +34,7 @@ Scheduler = Annotated[
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 the work failed, 2 wrong words or input."""
+    """Run the command line: 0 done, 1 the work failed, 2 usage or input error."""
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
@@ -166,7 +166,9 @@ def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 def fetch(
     benchmark: Name = None,
     scheduler: Scheduler = None,
-    refresh: Annotated[bool, typer.Option(help="Choose scenes anew, not those listed before.")] = False,
+    refresh: Annotated[
+        bool, typer.Option(help="Make a new choice of scenes, not those listed before.")
+    ] = False,
 ) -> None:
     """Find scenes, choose among them, and keep their pixels."""
     print(f"fetch: {_by_site('fetch', benchmark, scheduler, refresh=refresh)}")

@@ -329,7 +329,7 @@ def _first(error: ValidationError) -> str:
     field = ".".join(str(step) for step in mistake["loc"]) or "recipe"
     reason = mistake["msg"].removeprefix("Value error, ").rstrip(".")
     if mistake["type"] == "extra_forbidden":
-        reason = "no such field; remove it or mend its spelling"
+        reason = "no such field; remove it or correct its spelling"
     elif mistake["type"] == "missing":
         reason = "missing; add it"
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""

@@ -148,7 +148,7 @@ def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
     taken from the table, all their dates."""
     train = listed[listed.split == "train"]
     if train.empty:
-        raise InputError("The benchmark has no training tiles: mend split.train in its recipe.")
+        raise InputError("The benchmark has no training tiles: raise split.train in its recipe.")
     chosen = train.iloc[np.unique(np.linspace(0, len(train) - 1, most).round().astype(int))]
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for tile in tiles_of(chosen):

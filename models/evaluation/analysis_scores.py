@@ -23,7 +23,7 @@ BATCH = 16
 def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None) -> pd.DataFrame:
     """Scores by level of an analysis set, probability 0.5; also in runs/<model>/analysis_<set>.csv."""
     if registry.task_of(model) != "change":
-        raise InputError(f"Analysis sets are made of pairs, and {model} is no change model.")
+        raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = run_folder(benchmark_dir, model, fold)
     network, scale, _ = load_run(benchmark_dir, model, fold, device)

@@ -30,7 +30,7 @@ class Augment(nn.Module):
         super().__init__()
         if context and "affine" in words:
             raise InputError(
-                "augment: 'affine' cannot move a tile and its neighbourhood alike; leave it out here."
+                "augment: 'affine' cannot move a tile together with its neighbourhood; remove it here."
             )
         moves: list[Any] = []
         if "flip" in words:

@@ -44,7 +44,7 @@ class Batch:
         )
 
 
-class Source:
+class BatchSampler:
     """The items of one split, and how batches of them are drawn."""
 
     def __init__(
@@ -248,7 +248,7 @@ def change_of(masks: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
     return torch.where(unknown, UNKNOWN, (first != second).to(torch.uint8))
 
 
-def check_series(source: Source) -> None:
+def check_series(source: BatchSampler) -> None:
     """InputError where a series cannot give change labels."""
     drawn = any(source.dataset.cubes.cube(tile.site_id).change is not None for tile in source.tiles)
     if source.task == "change" and source.settings.series and drawn:

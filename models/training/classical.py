@@ -6,7 +6,7 @@ import torch
 from models.base import Classical, Model
 from models.histogram import Histogram
 from models.metrics import scores
-from models.training.batches import Source
+from models.training.batches import BatchSampler
 from models.training.objective import Standardise
 
 ITEMS = 500
@@ -14,7 +14,7 @@ ITEMS = 500
 
 
 @torch.no_grad()
-def fit(network: Model, training: Source) -> dict[str, float]:
+def fit(network: Model, training: BatchSampler) -> dict[str, float]:
     """Set the threshold of a classical model; returns it and its F1 there."""
     assert isinstance(network, Classical)
     standardise = Standardise(training.scale)

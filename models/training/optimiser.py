@@ -20,7 +20,7 @@ def choose_parameters(network: Model, mode: str) -> None:
         part.requires_grad_(mode == "head")
 
 
-def rest(network: Model) -> None:
+def freeze_batch_norm(network: Model) -> None:
     """Put what is not trained into eval mode, so that its batch statistics stay as they came."""
     for module in network.modules():
         own = list(module.parameters())

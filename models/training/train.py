@@ -24,10 +24,10 @@ from torch import nn
 from models import registry
 from models.base import Model
 from models.training import classical, weights
-from models.training.batches import Batch, Source, check_series
+from models.training.batches import Batch, BatchSampler, check_series
 from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, run_folder
 from models.training.objective import Objective
-from models.training.optimiser import choose_parameters, optimiser_of, rest, schedule_of
+from models.training.optimiser import choose_parameters, freeze_batch_norm, optimiser_of, schedule_of
 from models.training.settings import Settings
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.files import write_json
@@ -49,7 +49,7 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     task = registry.task_of(model)
     run = run_folder(benchmark_dir, model, settings.fold)
     context = registry.class_of(model).context
-    training = Source(benchmark_dir, task, "train", settings, context=context)
+    training = BatchSampler(benchmark_dir, task, "train", settings, context=context)
     _check(training, benchmark_dir, settings, registry.class_of(model))
     key = key_of(benchmark_dir, model, settings)
     if is_trained(run, key):
@@ -78,8 +78,8 @@ class Loop:
     """One run: what it holds, and its steps."""
 
     def __init__(
-        self, run: Path, benchmark_dir: Path, model: str, network: Model, training: Source,
-        validation: Source | None,
+        self, run: Path, benchmark_dir: Path, model: str, network: Model, training: BatchSampler,
+        validation: BatchSampler | None,
     ) -> None:  # fmt: skip
         settings = training.settings
         self.run, self.model, self.settings = run, model, settings
@@ -137,7 +137,7 @@ class Loop:
         torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1009 + self.accelerator.process_index)
         self.objective.train()
         if settings.mode != "full":
-            rest(self.network)
+            freeze_batch_norm(self.network)
         self.optimiser.zero_grad(set_to_none=True)
         with self.accelerator.autocast():
             loss = self.objective(batch.images, batch.masks)
@@ -181,22 +181,22 @@ class Loop:
         return float(total[0] / total[1])
 
 
-def _check(training: Source, benchmark_dir: Path, settings: Settings, kind: type[Model]) -> None:
+def _check(training: BatchSampler, benchmark_dir: Path, settings: Settings, kind: type[Model]) -> None:
     if not training.positive.any():
         what = "change" if training.task == "change" else "footprint"
         raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
     if kind.context and settings.crop:
-        raise InputError("A tile and its neighbourhood cannot be cropped alike: leave `crop` out.")
+        raise InputError("A tile and its neighbourhood cannot both be cropped: remove `crop`.")
     if kind.context and settings.series:
-        raise InputError("The model looks at the neighbourhoods of a pair: leave `series` out.")
+        raise InputError("The model looks at the neighbourhoods of a pair: remove `series`.")
     if kind.classical and settings.series:
-        raise InputError("The model's threshold is chosen on single pairs: leave `series` out.")
+        raise InputError("The model's threshold is chosen on single pairs: remove `series`.")
     check_series(training)
 
 
-def _validation(benchmark_dir: Path, task: str, training: Source, context: bool) -> Source | None:
+def _validation(benchmark_dir: Path, task: str, training: BatchSampler, context: bool) -> BatchSampler | None:
     try:
-        return Source(benchmark_dir, task, "val", training.settings, training.scale, context=context)
+        return BatchSampler(benchmark_dir, task, "val", training.settings, training.scale, context=context)
     except InputError:
         log.warning("no validation split: the last weights are kept")
         return None
@@ -232,7 +232,7 @@ def _memory(device: torch.device) -> str:
 
 
 @contextmanager
-def _sentences(settings: Settings, training: Source) -> Iterator[None]:
+def _sentences(settings: Settings, training: BatchSampler) -> Iterator[None]:
     """One sentence where memory runs out."""
     try:
         yield
@@ -244,7 +244,7 @@ def _sentences(settings: Settings, training: Source) -> Iterator[None]:
         raise _out_of_memory(settings, training) from error
 
 
-def _out_of_memory(settings: Settings, training: Source) -> WorkError:
+def _out_of_memory(settings: Settings, training: BatchSampler) -> WorkError:
     height, width = (settings.crop or side for side in training.shape)
     lower = "batch, dates, pairs or crop" if settings.series else "batch or crop"
     return WorkError(

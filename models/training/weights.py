@@ -70,7 +70,7 @@ def _from_hub(name: str) -> Path:
             failed = error
     reason = str(failed).strip().splitlines()[0] if failed else ""
     raise WorkError(
-        f"The weights {name} could not be had from the Hugging Face hub ({reason}): check the name and "
+        f"The weights {name} cannot be downloaded from the Hugging Face hub ({reason}): check the name and "
         "the network, or name a local file under `weights` in params.yaml."
     )
 

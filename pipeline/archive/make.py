@@ -36,7 +36,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
-from pipeline.core.runner import Spread, Step, each_site, prune
+from pipeline.core.runner import Spread, Step, each_step, prune
 from pipeline.geo import cog, geodesy, grid
 from pipeline.recipe import Recipe
 from pipeline.sensors.sentinel2 import ASSETS, COMMON
@@ -107,7 +107,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         Task(benchmark, recipe, site, mines)
         for site, mines in zip(listed, mines_near(listed, recipe), strict=True)
     ]
-    results = each_site("archive", tasks, STEP, spread)
+    results = each_step(STEP, tasks, spread)
     if recipe.sensor.dtype == "uint8":
         aerial.write_list(benchmark.archive, ids)
     else:
@@ -230,7 +230,7 @@ def _write_scenes(
     for granule in plan:
         by_grid.setdefault(granule.grid, []).append(granule)
     for area, granules in by_grid.items():
-        wide = area.pad(overpass.APRON)
+        wide = area.pad(overpass.HALO)
         place = ground.land(wide, source.seed)
         grown = [(m, growth.states(m, wide, [when for when, _ in _times(plan)])) for m in mines]
         cache: dict[Any, Any] = {}

@@ -20,7 +20,7 @@ from pipeline.core.periods import Period
 OFFSET_SINCE = date(2022, 1, 25)
 """Processing baseline 04.00 and its offset of 1000 begin here."""
 BOA_OFFSET = 1000
-APRON = 4
+HALO = 4
 """Pixels rendered beyond the granule, so that shifting and blurring bring in no edge."""
 TRUTH = {"clear": 0, "cloud": 1, "shadow": 2, "cirrus": 3, "snow": 4, "nodata": 255}
 ByteImage = NDArray[np.uint8]
@@ -160,7 +160,7 @@ def _tiles(grid: GeoBox) -> list[GeoBox]:
 def picture(
     granule: Granule, place: Land, mines: list[tuple[Mine, dict[float, MineState]]], codes_cache: dict
 ) -> Picture:
-    """Render a granule. `place` and the mine states lie on `granule.grid.pad(APRON)`."""
+    """Render a granule. `place` and the mine states lie on `granule.grid.pad(HALO)`."""
     year, day = granule.time.year, granule.day_of_year
     key = (year, day)
     if key not in codes_cache:
@@ -186,11 +186,11 @@ def picture(
 
 
 def _sharpness(surface: FloatImage, place: Land, granule: Granule) -> FloatImage:
-    """Surface reflectance with texture, optics' blur and the sub-pixel shift; apron cut off."""
+    """Surface reflectance with texture, optics' blur and the sub-pixel shift; halo cut off."""
     textured = surface * (1 + 0.35 * place.texture)
     east, north = (metres / granule.grid.resolution.x for metres in granule.shift_m)
     blurred = correlate1d(correlate1d(textured, _kernel(-north), axis=0), _kernel(east), axis=1)
-    return blurred[APRON:-APRON, APRON:-APRON]
+    return blurred[HALO:-HALO, HALO:-HALO]
 
 
 def _kernel(shift: float) -> NDArray[np.float64]:
@@ -246,7 +246,7 @@ def _classified(
 ) -> ByteImage:
     """Scene classes as Sen2Cor would give them, with its habits: thin edges are missed, bright
     tailings and roofs are now and then taken for cloud."""
-    surface = codes[APRON:-APRON, APRON:-APRON][::2, ::2]
+    surface = codes[HALO:-HALO, HALO:-HALO][::2, ::2]
     code = spectra.CODE
     bare = [code[name] for name in ("stubble", "soil", "clearcut", "village", *spectra.MINE)]
     scl = np.where(np.isin(surface, bare), 5, 4).astype(np.uint8)

@@ -27,7 +27,7 @@ from pipeline.core import tables
 from pipeline.core.errors import WorkError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import Spread, each_site, prune
+from pipeline.core.runner import Spread, each_step, prune
 from pipeline.index import split
 from pipeline.recipe import Recipe
 from pipeline.scenes import scene_table
@@ -56,7 +56,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         collection.Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), index)
         for site in listed
     ]
-    results = each_site("catalog", tasks, collection.STEP, spread)
+    results = each_step(collection.STEP, tasks, spread)
     present = [site for site in listed if (benchmark.stac / site.site_id / "collection.json").is_file()]
     if not present:
         raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")

@@ -8,10 +8,10 @@ class MinebenchError(Exception):
 
 
 class WorkError(MinebenchError):
-    """The words and inputs were right, but the work failed (network, disk, damaged file)."""
+    """Usage and input were right, but the work failed (network, disk, damaged file)."""
 
 
 class InputError(MinebenchError):
-    """The words or the input were wrong: the message names the file, row or field and the mend."""
+    """Usage or input error: the message names the file, row or field, and what to do."""
 
     exit_status = 2

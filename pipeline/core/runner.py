@@ -3,7 +3,9 @@
 import logging
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -45,12 +47,17 @@ class Step(Generic[Task, Result]):
     kept: Callable[[Task], Result]
     is_sound: Callable[[Task], bool] = _always
 
+    def is_done(self, task: Task) -> bool:
+        """Whether the output is there, and of the task's inputs."""
+        return receipts.key_in(self.receipt(task)) == self.key(task) and self.is_sound(task)
+
+    def take(self, task: Task) -> tuple[Result, bool]:
+        """The result of an output that is there, and that it had not to be made."""
+        return self.kept(task), False
+
     def __call__(self, task: Task) -> tuple[Result, bool]:
-        """The task's result, and whether its output had to be made."""
-        key = self.key(task)
-        if receipts.key_in(self.receipt(task)) == key and self.is_sound(task):
-            return self.kept(task), False
-        return self.make(task, key), True
+        """The result, and that its output had to be made."""
+        return self.make(task, self.key(task)), True
 
 
 def prune(folder: Path, keep: Collection[str]) -> None:
@@ -64,14 +71,42 @@ def prune(folder: Path, keep: Collection[str]) -> None:
 def each_site(
     stage: str, tasks: Sequence[Task], work: Callable[[Task], Result], spread: Spread
 ) -> list[Result]:
-    """`work` (a `Step`, or any function of a module) on every task, results in the tasks' order.
+    """`work` on every task, results in the tasks' order.
 
     One site's failure does not stop the others: the first one is raised at the end, the log has
     all, and the next run takes up just those sites. Results should be small; arrays go to files.
     """
     with progress(stage, len(tasks), "sites") as advance:
-        run = _on_cluster if spread.scheduler else _in_threads
-        outcomes = run(tasks, work, spread, advance)
+        outcomes = _outcomes(tasks, work, spread, advance)
+    return _results(outcomes)
+
+
+def each_step(step: Step[Task, Result], tasks: Sequence[Task], spread: Spread) -> list[tuple[Result, bool]]:
+    """`step` for every task, results in the tasks' order, each with whether its output had to be made.
+    What is done is found first, here; only the rest is spread. Failures as in `each_site`."""
+    with progress(step.name, len(tasks), "sites") as advance:
+        with ThreadPoolExecutor(spread.workers) as pool:
+            checked = list(pool.map(partial(_guarded, step.is_done), tasks))
+        outcomes: list[Outcome | None] = [
+            (None, error) if error else _guarded(step.take, task) if done else None
+            for task, (done, error) in zip(tasks, checked, strict=True)
+        ]
+        open_ = [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
+        for _ in range(len(tasks) - len(open_)):
+            advance()
+        made = iter(_outcomes(open_, step, spread, advance) if open_ else [])
+        found = [next(made) if outcome is None else outcome for outcome in outcomes]
+    return _results(found)
+
+
+def _outcomes(
+    tasks: Sequence[Any], work: Callable[[Any], Any], spread: Spread, advance: Callable[[], None]
+) -> list[Outcome]:
+    run = _on_cluster if spread.scheduler else _in_threads
+    return run(tasks, work, spread, advance)
+
+
+def _results(outcomes: list[Outcome]) -> list[Any]:
     failed = [error for _, error in outcomes if error]
     if failed:
         more = f" (and {len(failed) - 1} more sites failed; see the log)" if len(failed) > 1 else ""

@@ -1,9 +1,12 @@
 """Tiles: windows of a site's grid."""
 
-from dataclasses import dataclass
-from typing import Literal
+from __future__ import annotations
 
-import pandas as pd
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

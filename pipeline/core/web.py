@@ -210,14 +210,14 @@ def _body(response: requests.Response, limit: int) -> bytes:
     """The whole body; never more than `limit` bytes of it in memory."""
     promised = response.headers.get("Content-Length", "")
     if promised.isdigit() and int(promised) > limit:
-        raise Refused(f"{host(response.url)} wants to send {promised} bytes where {limit} are the most.")
+        raise Refused(f"{host(response.url)} announces {promised} bytes, more than the limit of {limit}.")
     began, parts, size = time.monotonic(), [], 0
     for part in response.iter_content(2**16):
         parts.append(part)
         size += len(part)
         _count(received=len(part))
         if size > limit:
-            raise Refused(f"{host(response.url)} sends more than the {limit} bytes that are the most.")
+            raise Refused(f"{host(response.url)} sends more than the limit of {limit} bytes.")
         if time.monotonic() - began > WHOLE_S:
             raise _Passing(f"the answer took longer than {WHOLE_S} s.")
     encoded = response.headers.get("Content-Encoding")

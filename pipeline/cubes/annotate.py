@@ -30,7 +30,7 @@ from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.periods import Period
-from pipeline.core.runner import Spread, Step, each_site
+from pipeline.core.runner import Spread, Step, each_step
 from pipeline.cubes import cube, imported_cubes
 from pipeline.geo import geodesy
 from pipeline.recipe import Recipe, Spans
@@ -69,7 +69,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         Task(benchmark, recipe, site, own, receipts.fingerprint(images.get(site.site_id, [])))
         for site, own in zip(listed, near, strict=True)
     ]
-    return sum(made for _, made in each_site("annotate", tasks, STEP, spread))
+    return sum(made for _, made in each_step(STEP, tasks, spread))
 
 
 def labels_near(labels: gpd.GeoDataFrame, listed: list[Site]) -> list[gpd.GeoDataFrame]:
@@ -146,7 +146,7 @@ def _paired(table: gpd.GeoDataFrame, recipe: Recipe, path: Path) -> gpd.GeoDataF
     for row, given in enumerate(zip(table.t1, table.t2, strict=True), 1):
         pair = [str(value) if str(value) in order else _label(value) for value in given]
         if strange := [label for label in pair if label not in order]:
-            raise InputError(f"{path} row {row}: '{strange[0]}' is no period of the recipe.")
+            raise InputError(f"{path} row {row}: '{strange[0]}' is not a period of the recipe.")
         if pair[0] == pair[1]:
             raise InputError(f"{path} row {row}: t1 and t2 are both '{pair[0]}'; change needs two periods.")
         when.append("|".join(sorted(pair, key=lambda label: order[label])))
@@ -210,12 +210,14 @@ def _make(task: Task, key: str) -> None:
     # Older labels must not outlive their source, should writing the new ones fail.
     for name in ("mine", "change"):
         shutil.rmtree(task.path / name, ignore_errors=True)
+    from pipeline.cubes import cube_store
+
     seen = [_period(name, task.recipe, attributes) for name in attributes["periods"]]
     masks, change = labels_of(task.benchmark, task.recipe, task.site, task.labels, seen)
     side = cube.chunk_side(task.recipe)
     if change:
-        cube.add_change(task.path, change, side)
-    cube.add_mask(task.path, masks, {receipts.KEY: key}, side)
+        cube_store.add_change(task.path, change, side)
+    cube_store.add_mask(task.path, masks, {receipts.KEY: key}, side)
 
 
 STEP = Step("annotate", _key, _receipt, _make, _nothing)

@@ -10,7 +10,7 @@ masks to the same cubes.
 import logging
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from pipeline.core import receipts, tables
 from pipeline.core.errors import WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
-from pipeline.core.runner import Spread, Step, each_site, prune
+from pipeline.core.runner import Spread, Step, each_step, prune
 from pipeline.cubes import cube, imported_cubes
 from pipeline.recipe import Recipe
 from pipeline.scenes import scene_table, selection
@@ -28,6 +28,9 @@ from pipeline.scenes.store import SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 from pipeline.sources import import_
+
+if TYPE_CHECKING:
+    from pipeline.cubes.cube_store import Image
 
 log = logging.getLogger(__name__)
 ROW = {
@@ -72,7 +75,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         for site in sites.listed(table, recipe)
     ]
     step = IMPORTED if isinstance(recipe.source, import_.Options) else STEP
-    results = each_site("compose", tasks, step, spread)
+    results = each_step(step, tasks, spread)
     composites = pd.DataFrame([row for rows, _ in results for row in rows], columns=list(ROW)).astype(ROW)
     if not composites.kept.any():
         raise WorkError(
@@ -90,7 +93,8 @@ def image_key(task: Task, period: Period) -> str:
     return receipts.fingerprint([
         VERSION, selection.VERSION, period.label, period.start, period.end,
         rows[["scene_id", "day", "checksum"]].to_dict("list"),
-        recipe.sensor.asked(), recipe.profile.name, recipe.profile.version, rule.policy, rule.composite, rule.clear.numbers,
+        recipe.sensor.asked(), recipe.profile.name, recipe.profile.version,
+        rule.policy, rule.composite, rule.clear.numbers,
         rule.clear.margin, rule.min_period_clear, task.site.layout(), task.site.geometry.wkt,
     ])  # fmt: skip
 
@@ -110,11 +114,12 @@ def _kept(task: Task) -> list[dict[str, Any]]:
 
 def _make(task: Task, key: str) -> list[dict[str, Any]]:
     """A site's cube and its rows. Images that the cube holds already are taken over."""
-    # The compiled kernel is loaded only where there is something to compose.
+    # The compiled kernel and Zarr are loaded only where there is something to compose.
+    from pipeline.cubes import cube_store
     from pipeline.cubes.kept_scenes import KeptScenes
 
     recipe, site = task.recipe, task.site
-    held, told = cube.images_of(task.path, recipe), {row["images"]: row for row in _kept(task)}
+    held, told = cube_store.images_of(task.path, recipe), {row["images"]: row for row in _kept(task)}
     reader = KeptScenes(SceneStore(task.benchmark.scenes(site.site_id)), recipe.profile)
     aoi = site.aoi()
     rows, found = [], []
@@ -128,7 +133,7 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
         rows.append({**row, "period": period.label, "images": images})
         if image is not None:
             found.append(image)
-    cube.write(task.path, site, recipe, found, aoi, key, rows)
+    cube_store.write(task.path, site, recipe, found, aoi, key, rows)
     return rows
 
 
@@ -138,8 +143,9 @@ IMPORTED = Step("compose", imported_cubes.key, _receipt, imported_cubes.make, _k
 
 def _compose_period(
     task: Task, period: Period, reader: Any, aoi: NDArray[np.bool_]
-) -> tuple[dict[str, Any], cube.Image | None]:
+) -> tuple[dict[str, Any], "Image | None"]:
     """A period's row of `composites`, and its image where enough of the AOI is clear."""
+    from pipeline.cubes import cube_store
     from pipeline.cubes.period_image import compose, days_of
 
     days, rule = days_of(task.of(period)), task.recipe.selection
@@ -153,5 +159,5 @@ def _compose_period(
     if share < rule.min_period_clear:
         short = f"only {share:.1%} of the AOI is clear, less than {rule.min_period_clear:.0%}"
         return {**row, "clear": share, "reason": short}, None
-    image = cube.Image(period, pixels, clear, used, [day.day for day in days])
+    image = cube_store.Image(period, pixels, clear, used, [day.day for day in days])
     return {**row, "clear": share, "kept": True, "reason": ""}, image

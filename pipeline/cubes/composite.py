@@ -5,7 +5,7 @@ is not 0; one that does not count becomes 65,535 and sorts behind all that do, s
 read at the pixel's own count. A pixel without any observation stays 0.
 
 Arrays come at two pixel sizes: `fine`, on the target grid, and `coarse`, on twice its pixel with
-an apron of one pixel on each side. A coarse band is interpolated bilinearly (weights 9, 3, 3, 1 of
+a halo of one pixel on each side. A coarse band is interpolated bilinearly (weights 9, 3, 3, 1 of
 16) inside the kernel, row by row, before the median is taken; nodata has no weight, and a fine
 pixel inside a nodata coarse pixel is nodata.
 """
@@ -24,7 +24,7 @@ INVALID = 65535
 def median(stack: Stack, clear: Mask, shape: tuple[int, int]) -> tuple[Image, Count]:
     """Median of the clear observations of one band, and how many there were.
 
-    `stack` is (date, y, x) at the target's `shape`, or coarse with its apron; `clear` is
+    `stack` is (date, y, x) at the target's `shape`, or coarse with its halo; `clear` is
     (date, y, x) at `shape`, or at half of it. The median of an even count is the two middle
     values' mean, rounded down. Returns (y, x) uint16 and uint8. ValueError on other shapes.
     """
@@ -52,7 +52,7 @@ def medoid(
 
 
 def upsampled(coarse: NDArray[np.uint16], shape: tuple[int, int]) -> Image:
-    """One coarse image (y, x, with apron) on the target grid, by the kernel's own interpolation."""
+    """One coarse image (y, x, with halo) on the target grid, by the kernel's own interpolation."""
     image = np.empty(shape, np.uint16)
     for row in range(shape[0]):
         _interpolate_row(coarse, row, image[row])
@@ -86,14 +86,14 @@ def _powers(size: int) -> list[int]:
 def _check(stack: Stack, clear: Mask, shape: tuple[int, int]) -> None:
     half = (shape[0] // 2, shape[1] // 2)
     if stack.shape[1:] not in {shape, (half[0] + 2, half[1] + 2)}:
-        raise ValueError(f"stack is {stack.shape[1:]}, neither {shape} nor half of it with an apron")
+        raise ValueError(f"stack is {stack.shape[1:]}, neither {shape} nor half of it with a halo")
     if clear.shape[1:] not in {shape, half} or len(clear) != len(stack):
         raise ValueError(f"clear is {clear.shape}, for a stack of {stack.shape} and shape {shape}")
 
 
 @njit(nogil=True, cache=True)
 def _interpolate_row(coarse, y, row):  # type: ignore[no-untyped-def]
-    """Row `y` of the fine grid from a coarse image with an apron of one pixel."""
+    """Row `y` of the fine grid from a coarse image with a halo of one pixel."""
     near = y // 2 + 1
     far = near - 1 if y % 2 == 0 else near + 1
     a, b = coarse[near], coarse[far]

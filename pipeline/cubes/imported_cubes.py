@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.masks import UNKNOWN
-from pipeline.cubes import cube
+from pipeline.cubes import cube, cube_store
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 from pipeline.sources.import_ import Options
@@ -52,12 +52,12 @@ def make(task: Any, images_key: str) -> list[dict[str, Any]]:
         has_data = (pixels > 0).any(axis=0) | (recipe.sensor.dtype == "uint8")
         seen = np.asarray(has_data, np.uint8)
         days = [str(dated.day)] if dated.day else []
-        images.append(cube.Image(known[label], pixels, seen, [Path(dated.file).stem], days))
+        images.append(cube_store.Image(known[label], pixels, seen, [Path(dated.file).stem], days))
         row = {"site_id": site.site_id, "period": label, "days": 1, "scenes": 1, "images": images_key}
         rows.append({**row, "clear": float(seen.mean()), "kept": True, "reason": ""})
     aoi = layout.aoi(found)
     area = np.ones(found.shape, bool) if aoi is None else aoi
-    cube.write(task.path, site, recipe, images, area, images_key, rows)
+    cube_store.write(task.path, site, recipe, images, area, images_key, rows)
     return rows
 
 

@@ -1,8 +1,8 @@
-"""Opening and closing rasters one at a time, which is what GDAL's list of file systems bears.
+"""Opening and closing rasters one at a time, because GDAL's list of file systems is not thread-safe.
 
 rasterio gives GDAL a file system of its own for every file opened through Python, and takes it away when
 the file is closed; GDAL changes that list without a lock, while other threads look through it for every
-file they open (rasterio #3636). `fetch` crashed here once, and this is the likely cause. Reading goes on in
+file they open (rasterio #3636). `fetch` crashed once, probably for this reason. Reading goes on in
 parallel.
 """
 

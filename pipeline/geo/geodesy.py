@@ -8,8 +8,6 @@ import antimeridian
 import numpy as np
 import shapely
 from pyproj import Geod, Transformer
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 WGS84 = Geod(ellps="WGS84")
@@ -95,6 +93,10 @@ def _box(geometry: BaseGeometry, margin_m: float) -> tuple[float, float, float, 
 
 def groups(count: int, pairs: Iterator[tuple[int, int]]) -> list[list[int]]:
     """Connected components of 0..count-1 under `pairs`, each sorted, in order of first member."""
+    # Here and not above: most that need a place need no graph, and SciPy's take a third of a second.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     linked = np.array(list(pairs), int).reshape(-1, 2)
     ones = np.ones(len(linked), bool)
     graph = coo_array((ones, (linked[:, 0], linked[:, 1])), shape=(count, count))

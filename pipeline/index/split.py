@@ -330,5 +330,5 @@ def _check(sites: gpd.GeoDataFrame, splits: dict[str, str], rule: Split) -> None
         if a != b and UNUSED not in (a, b):
             raise WorkError(
                 f"Sites {ids[i]} ({a}) and {ids[j]} ({b}) are too close for two splits: set split.keep to "
-                "false to draw anew."
+                "false to draw again."
             )

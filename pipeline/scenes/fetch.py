@@ -15,7 +15,7 @@ What was fetched is kept by what was asked for: source, bands, grid and shift. N
 drops it. The choice is made once, for each period by itself. As long as a period, the selection rule, the
 source and the AOI stay as they are, the scenes listed in index/scenes.parquet are used again, nothing is
 searched for, and a scene that is gone or has changed is an error. A new period is searched and chosen
-without touching the others. `--refresh` chooses anew.
+without touching the others. `--refresh` makes a new choice.
 """
 
 import logging
@@ -29,7 +29,7 @@ import pandas as pd
 from pipeline.core import receipts, tables, web
 from pipeline.core.errors import WorkError
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import Spread, Step, each_site, prune
+from pipeline.core.runner import Spread, Step, each_step, prune
 from pipeline.recipe import Recipe
 from pipeline.scenes import imported_scenes, scene_table
 from pipeline.scenes.scene_table import Row
@@ -117,7 +117,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
         Task(benchmark, recipe, site, listed.get(site.site_id), refresh)
         for site in sites.listed(table, recipe)
     ]
-    results = each_site("fetch", tasks, STEP, spread)
+    results = each_step(STEP, tasks, spread)
     scenes = pd.concat([outcome.rows for outcome, _ in results], ignore_index=True)
     tables.write(scenes, benchmark.table("scenes"))
     _check_read(scenes)
@@ -132,7 +132,7 @@ def _check_read(scenes: pd.DataFrame) -> None:
         raise WorkError(
             f"{missing.scene_id.nunique()} scenes could not be read: {names} "
             f"({missing.reason.iloc[0].removeprefix('not read: ').rstrip('.')}). "
-            "Run the command again to fetch just those; --refresh chooses anew."
+            "Run the command again to fetch just those; --refresh makes a new choice."
         )
 
 

@@ -1,18 +1,23 @@
 """Which scenes make a period's image. Every candidate ends as a row that says why, or why not."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.recipe import Selection
-from pipeline.scenes.coregister import Offset
 from pipeline.scenes.status import CHOSEN, Fate, Status, fate
 from pipeline.sensors import classes
 from pipeline.sensors.classes import ClearRule
 from pipeline.sources.protocol import Scene
+
+if TYPE_CHECKING:
+    from pipeline.scenes.coregister import Offset
 
 BoolImage = NDArray[np.bool_]
 VERSION = 1

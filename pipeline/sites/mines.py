@@ -123,7 +123,7 @@ def choose_layer(path: Path, layer: str | None) -> str | None:
     try:
         layers = [str(name) for name, _ in pyogrio.list_layers(path)]
     except Exception:
-        raise InputError(f"{path} cannot be read as a mine list: is it {path.suffix} at all?") from None
+        raise InputError(f"{path} cannot be read as a mine list: its content is not {path.suffix}.") from None
     if layer is None and len(layers) > 1:
         raise InputError(f"{path} has several layers; name one with layer: {', '.join(layers)}.")
     if layer is not None and layer not in layers:

@@ -160,7 +160,7 @@ def _download(url: str, folder: Path, file: str, known: str | None) -> None:
     """The file into `folder`, whole or not at all, with its checksum beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     if Path(file).name != file:
-        raise WorkError(f"'{file}' is no file name")
+        raise WorkError(f"'{file}' is not a file name")
     loader = pooch.HTTPDownloader(progressbar=False, timeout=(web.CONNECT_S, web.SILENCE_S))
     path = Path(pooch.retrieve(url, known, fname=file, path=folder, downloader=loader))
     _watch(path)

@@ -247,7 +247,7 @@ def _decoded(content: bytes, name: str) -> NDArray[np.uint8]:
                 raise WorkError(f"{name} is {image.size[0]} by {image.size[1]} pixels, not {TILE}.")
             pixels = np.asarray(image.convert("RGBA"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        raise WorkError(f"{name} is no image.") from None
+        raise WorkError(f"{name} is not an image.") from None
     rgb = np.maximum(pixels[..., :3], 1) * (pixels[..., 3:] > 0)
     return np.ascontiguousarray(rgb.transpose(2, 0, 1))
 

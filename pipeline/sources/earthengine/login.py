@@ -78,7 +78,7 @@ def calling(call: Callable[[], Any], what: str) -> Any:
         raise _explained(str(error), what) from None
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
         raise web.Refused(
-            f"{what}: Earth Engine's answer is none ({type(error).__name__}: {_first_line(error)})."
+            f"{what}: Earth Engine's answer cannot be read ({type(error).__name__}: {_first_line(error)})."
         ) from None
 
 
@@ -125,7 +125,7 @@ def _from_key(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"source.service_account_key: there is no file {path}.") from None
     except (ValueError, GoogleAuthError, OSError):
-        raise InputError(f"source.service_account_key: {path} is no key of a service account.") from None
+        raise InputError(f"source.service_account_key: {path} is not a key of a service account.") from None
 
 
 def _project(options: Options, credentials: Any) -> str:

@@ -159,7 +159,7 @@ class StacSource:
         if ".." in PurePosixPath(urlsplit(href).path).parts:
             return "has '..' in its path"
         if self.is_remote:
-            return "" if raster.is_remote(href) else f"is no web address ({href.split('://')[0][:20]})"
+            return "" if raster.is_remote(href) else f"is not a web address ({href.split('://')[0][:20]})"
         inside = Path(href).resolve().is_relative_to(Path(self.options.href).resolve().parent)
         return "" if inside else "leads out of the catalog's folder"
 
@@ -229,7 +229,7 @@ def _item(content: Any, href: str) -> pystac.Item:
 def _static(href: str) -> tuple[pystac.Item, ...]:
     """All items of a static catalog, read once in a process; stages are separate processes."""
     if not Path(href).is_file():
-        raise WorkError(f"There is no catalog at {href}: run `minebench archive`, or mend source.href.")
+        raise WorkError(f"There is no catalog at {href}: run `minebench archive`, or correct source.href.")
     try:
         catalog = pystac.Catalog.from_file(href)
         return tuple(catalog.get_items(recursive=True))

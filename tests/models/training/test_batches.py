@@ -7,7 +7,7 @@ import torch
 
 from models import data
 from models.data.cache import CachedCubes
-from models.training.batches import Source, change_of, pairs_of
+from models.training.batches import BatchSampler, change_of, pairs_of
 from models.training.objective import Standardise
 from models.training.settings import Settings
 from pipeline.core.masks import change_label
@@ -19,7 +19,7 @@ def folder(built: Path) -> Path:
 
 
 def test_batches_hold_what_the_dataset_holds(folder: Path) -> None:
-    source = Source(folder, "change", "train", Settings(batch=4))
+    source = BatchSampler(folder, "change", "train", Settings(batch=4))
     pairs = data.open(folder, "pairs", "train")
     standardise = Standardise(source.scale)
     batch = source.read(np.arange(4), None)
@@ -31,7 +31,7 @@ def test_batches_hold_what_the_dataset_holds(folder: Path) -> None:
 
 
 def test_every_step_comes_once_and_depends_on_its_number_alone(folder: Path) -> None:
-    source = Source(folder, "change", "train", Settings(batch=4, crop=32))
+    source = BatchSampler(folder, "change", "train", Settings(batch=4, crop=32))
     every = [batch.names for batch in source.batches(0, 7)]
     assert len(every) == 7
     assert [batch.names for batch in source.batches(5, 7)] == every[5:]
@@ -52,20 +52,20 @@ def test_every_step_comes_once_and_depends_on_its_number_alone(folder: Path) -> 
 def test_drawing_by_change_and_by_interval(folder: Path) -> None:
     pairs = pd.read_parquet(folder / "index/pairs.parquet")
     settings = Settings(batch=64, balance_intervals=True)
-    source = Source(folder, "change", "train", settings)
+    source = BatchSampler(folder, "change", "train", settings)
     drawn = source._drawn(0, 0, 1, np.random.default_rng(0))
     shares = np.bincount(source.interval[drawn])[1:] / 64
     # Of three years two pairs are one year apart and one two years.
     assert np.allclose(shares, 0.5, atol=0.2)
     settings = Settings(batch=64, changed_share=1.0)
-    source = Source(folder, "change", "train", settings)
+    source = BatchSampler(folder, "change", "train", settings)
     assert source.positive[source._drawn(0, 0, 1, np.random.default_rng(0))].all()
     assert (pairs.changed > 0).any()
 
 
 def test_the_cache_gives_the_same_batches_and_is_made_anew_for_other_cubes(project: Path) -> None:
     folder = project / "data/tiny"
-    plain, cached = (Source(folder, "change", "train", Settings(batch=5, cache_gb=gb)) for gb in (0, 1))
+    plain, cached = (BatchSampler(folder, "change", "train", Settings(batch=5, cache_gb=gb)) for gb in (0, 1))
     assert isinstance(cached.dataset.cubes, CachedCubes)
     for step in range(3):
         first, second = plain.batch(step), cached.batch(step)
@@ -76,9 +76,9 @@ def test_the_cache_gives_the_same_batches_and_is_made_anew_for_other_cubes(proje
     for path in (folder / "cubes").glob("*.zarr/mine/zarr.json"):
         path.write_bytes(path.read_bytes() + b"\n")
     assert shard.is_file()
-    Source(folder, "change", "train", Settings(batch=5, cache_gb=1))
+    BatchSampler(folder, "change", "train", Settings(batch=5, cache_gb=1))
     assert len(list((folder / "cache").iterdir())) == 2
-    small = Source(folder, "change", "train", Settings(cache_gb=1e-6))
+    small = BatchSampler(folder, "change", "train", Settings(cache_gb=1e-6))
     assert not isinstance(small.dataset.cubes, CachedCubes)
 
 

@@ -214,7 +214,7 @@ def test_bad_files_are_named(tmp_path: Path, harm, message: str) -> None:
     assert not (tmp_path / "data/mines/index/tiles.parquet").exists()
 
 
-@pytest.mark.parametrize("kind", ingest.LAYOUTS)
+@pytest.mark.parametrize("kind", ingest.READERS)
 def test_an_empty_folder_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
     (tmp_path / "files").mkdir()
     with pytest.raises(InputError, match=str(tmp_path / "files")):

@@ -15,7 +15,7 @@ from pipeline.recipe import Filters, Recipe
 from pipeline.sites import lay_out
 from pipeline.sites.mines import COLUMNS
 from tests.conftest import RECIPE
-from tests.pipeline.test_geodesy import square
+from tests.pipeline.geo.test_geodesy import square
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac.items import StacSource
 from tests.conftest import RECIPE, make_project, run
-from tests.pipeline.test_earthengine import assert_same_cubes, scenes
+from tests.pipeline.sources.test_earthengine import assert_same_cubes, scenes
 from tests.standins import archive
 from tests.standins.base import BOMB, Running, running
 
