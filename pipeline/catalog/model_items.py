@@ -7,13 +7,12 @@ import numpy as np
 import pystac
 import shapely
 
-from models.evaluation import ranking
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
 from pipeline.catalog import objects
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
-from pipeline.leaderboard import compare
+from pipeline.leaderboard import board
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -28,7 +27,7 @@ FOLDER = "models"
 
 def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
     """Write the collection from the leaderboard; False, and none, where nothing was compared."""
-    compared = compare.read(benchmark)
+    compared = board.read(benchmark)
     if compared is None:
         return False
     final = benchmark.stac / FOLDER
@@ -66,6 +65,9 @@ def _collection(benchmark: Benchmark, recipe: Recipe, sites: list[Site], folder:
 
 
 def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
+    # Torch, only where there is a model to describe.
+    from models.evaluation import ranking
+
     saved = ranking.weights_of(benchmark.run(row.run))
     periods = recipe.periods.periods()
     west, south, east, north = box = _box(sites)

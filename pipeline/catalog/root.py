@@ -23,15 +23,16 @@ from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from pipeline import __version__
 from pipeline.catalog import collection, dataset_card, model_items, objects
-from pipeline.core import tables
+from pipeline.core import receipts, tables
 from pipeline.core.errors import WorkError
-from pipeline.core.files import replacing
+from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, each_step, prune
 from pipeline.index import split
 from pipeline.recipe import Recipe
 from pipeline.scenes import scene_table
 from pipeline.sites import site as sites
+from pipeline.sites.site import Site
 
 BESIDE = (
     ("items", "items.parquet", objects.PARQUET),
@@ -41,6 +42,8 @@ BESIDE = (
     ("related", "splits.parquet", objects.PARQUET),
 )
 """Files beside the catalog's root: relation, name, media type."""
+VERSION = 1
+"""Of what stands beside the sites: raise it when it comes out otherwise."""
 
 
 def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
@@ -60,6 +63,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     present = [site for site in listed if (benchmark.stac / site.site_id / "collection.json").is_file()]
     if not present:
         raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
+    made, key = sum(made for _, made in results), _key(benchmark, recipe, present)
+    if not made and _is_whole(benchmark, key):
+        return 0
     _write_items(benchmark)
     _write_splits(benchmark, recipe)
     dataset_card.publish(benchmark, recipe)
@@ -67,11 +73,27 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     if not trained:
         shutil.rmtree(benchmark.stac / model_items.FOLDER, ignore_errors=True)
     children = {site.site_id: site.label for site in present}
-    _write_root(benchmark, recipe, {**children, **({model_items.FOLDER: "Models"} if trained else {})})
-    return sum(made for _, made in results)
+    _write_root(benchmark, recipe, {**children, **({model_items.FOLDER: "Models"} if trained else {})}, key)
+    return made
 
 
-def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str]) -> None:
+def _key(benchmark: Benchmark, recipe: Recipe, present: list[Site]) -> str:
+    """What all but the sites' own folders is made of: the sites' keys, every table, and the models."""
+    own = [receipts.key_in(benchmark.stac / site.site_id / "collection.json") for site in present]
+    folders = (benchmark.table("sites").parent, benchmark.leaderboard)
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    recipe_text = recipe.model_dump(mode="json")
+    return receipts.fingerprint([VERSION, __version__, own, recipe_text, [sha256(f) for f in files]])
+
+
+def _is_whole(benchmark: Benchmark, key: str) -> bool:
+    """Whether the root is of this key, and all that it links to is there."""
+    root = receipts.read(benchmark.stac / "catalog.json")
+    links = root.get("links", [])
+    return root.get(receipts.KEY) == key and all((benchmark.stac / link["href"]).is_file() for link in links)
+
+
+def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str], key: str) -> None:
     root = pystac.Catalog(
         id=benchmark.name,
         title=recipe.title,
@@ -90,7 +112,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str]) 
             if (benchmark.stac / name).is_file()
         ),
     ]
-    objects.write(root, links, benchmark.stac / "catalog.json")
+    objects.write(root, links, benchmark.stac / "catalog.json", **{receipts.KEY: key})
 
 
 def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:

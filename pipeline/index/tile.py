@@ -19,6 +19,7 @@ import pandas as pd
 
 from pipeline.core import pair_rules, periods, receipts, tables
 from pipeline.core.errors import InputError
+from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, each_site
 from pipeline.core.tiles import FIELDS, Tile
@@ -95,15 +96,23 @@ def _others(benchmark: Benchmark) -> Iterator[Path]:
 
 
 def _key(benchmark: Benchmark, recipe: Recipe, listed: list[Site], splits: Splits) -> str:
-    """What the tables are made of: every cube's images and masks, the sites, and the rules."""
+    """What the tables are made of: every cube's images (by their key) and masks (by their content, which
+    people also edit by hand), the sites, and the rules."""
     cubes = [
         [site.site_id, site.layout(), site.country, site.production, splits.of[site.site_id],
-         *(receipts.key_in(cube.receipt(path)) for path in (cube_path, cube_path / "mine"))]
-        for site in listed for cube_path in [benchmark.cube(site.site_id)]
+         *_held(benchmark.cube(site.site_id))]
+        for site in listed
     ]  # fmt: skip
     rules = recipe.model_dump(include={"tiling", "pairs", "split", "sensor"}, mode="json")
     versions = [VERSION, split.VERSION, statistics.VERSION, analysis_sets.VERSION]
     return receipts.fingerprint([versions, cubes, rules, recipe.selection.min_months_apart])
+
+
+def _held(path: Path) -> list[Any]:
+    """The key of a cube's images, and checksums of its masks' files."""
+    masks = sorted(file for name in ("clear", "mine", "change") for file in path.glob(f"{name}/**/*"))
+    sums = [(file.relative_to(path).as_posix(), sha256(file)) for file in masks if file.is_file()]
+    return [receipts.key_in(cube.receipt(path)), *sums]
 
 
 def _check(benchmark: Benchmark, recipe: Recipe, tiles: pd.DataFrame, pair_rows: pd.DataFrame) -> None:

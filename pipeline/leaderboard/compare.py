@@ -69,11 +69,3 @@ def _shown(row: Any) -> Any:
                 else ""
             )
             yield score.title, f"{value:.3f}{interval}"
-
-
-def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """models and tests; None where nothing was compared yet."""
-    folder = benchmark.leaderboard
-    if not (folder / "models.parquet").is_file():
-        return None
-    return pd.read_parquet(folder / "models.parquet"), pd.read_parquet(folder / "tests.parquet")

@@ -17,7 +17,7 @@ from pipeline.core import tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.index import analysis_sets, statistics
-from pipeline.leaderboard import compare
+from pipeline.leaderboard import board
 from pipeline.recipe import Recipe
 from pipeline.report import drawings, pictures
 from pipeline.scenes import coregister
@@ -36,7 +36,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
     counted = statistics.read(benchmark)
     runs = _runs(benchmark)
-    compared = compare.read(benchmark)
+    compared = board.read(benchmark)
     look = pictures.Looks(benchmark, recipe)
     page = _template().render(
         recipe=recipe,

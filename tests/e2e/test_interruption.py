@@ -122,6 +122,7 @@ def test_a_cluster_makes_the_same_bytes(project: Path) -> None:
             done = run(stage, "--scheduler", cluster.scheduler_address, cwd=project)
             assert done.returncode == 0, done.stderr
     assert (contents(project / "data/tiny/cubes"), contents(project / "data/tiny/index")) == before
+    shutil.rmtree(project / "data/tiny/scenes")  # or there would be nothing to ask a cluster for
     failed = run("fetch", "--scheduler", "tcp://127.0.0.1:1", cwd=project)
     assert failed.returncode == 1
     assert "No Dask scheduler answers" in failed.stderr

@@ -76,7 +76,7 @@ def test_grid_holds_the_footprint_anywhere(tiny: Recipe, place: tuple[float, flo
     assert max(box.shape) * 10 < 3000
     assert row.left % 20 == row.top % 20 == 0
     # The AOI in lon/lat has the AOI's area, so it was split at the antimeridian where need be.
-    assert lay_out.area_km2(row.geometry) == pytest.approx(box.height * box.width / 1e4, rel=0.01)
+    assert geodesy.area_km2(row.geometry) == pytest.approx(box.height * box.width / 1e4, rel=0.01)
 
 
 def test_one_site_across_the_antimeridian(tiny: Recipe) -> None:

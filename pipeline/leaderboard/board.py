@@ -1,0 +1,13 @@
+"""The leaderboard as it was last written; reading it needs no torch."""
+
+import pandas as pd
+
+from pipeline.core.layout import Benchmark
+
+
+def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """models and tests; None where nothing was compared yet."""
+    folder = benchmark.leaderboard
+    if not (folder / "models.parquet").is_file():
+        return None
+    return pd.read_parquet(folder / "models.parquet"), pd.read_parquet(folder / "tests.parquet")
