@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+from tests.forks import Forks
 
 # Two workers on two cores: a thread each, for what they start as well, or they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MINEBENCH = Path(sys.executable).parent / "minebench"
 STAGES = ("sites", "archive", "fetch", "compose", "annotate", "tile", "catalog")
+FORKS = Forks()
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 PARAMS = """\
@@ -69,11 +72,9 @@ citation: synthetic, for tests
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the real `minebench` in a project's folder; should it crash, its stack is on stderr."""
-    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
-    return subprocess.run(
-        [str(MINEBENCH), *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
-    )
+    """Run the real `minebench` in a project's folder, in a process of its own (`tests.forks`); should it
+    crash, its stack is on stderr."""
+    return FORKS.run(list(words), cwd, timeout=300)
 
 
 def make_project(folder: Path, recipe: str = RECIPE, mines: str = MINES) -> Path:
@@ -102,6 +103,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 assert done.returncode == 0, done.stderr
             (project / "DONE").touch()
     return project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks() -> Iterator[None]:
+    """The process that commands are forked from ends with the session."""
+    yield
+    FORKS.stop()
 
 
 @pytest.fixture

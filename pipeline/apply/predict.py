@@ -21,14 +21,13 @@ from models.evaluation import sitewide
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
-from pipeline.catalog import objects
 from pipeline.core import pair_rules, receipts
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.cubes import cube
-from pipeline.geo import cog
+from pipeline.geo import cog, objects
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -114,7 +113,7 @@ class _Predictor:
         title = f"Probability of {subject}, per cent; 255 without a clear observation"
         return pystac.Item(
             id=f"{site.site_id}-{name}",
-            **objects.place_of(site),
+            **objects.place_of(site.geometry),
             datetime=None,
             start_datetime=objects.midnight(known[first].start),
             end_datetime=objects.midnight(known[last].end),

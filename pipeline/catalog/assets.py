@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.features import shapes
 
-from pipeline.catalog import objects
 from pipeline.core.files import sha256, write_json
 from pipeline.core.masks import UNKNOWN
-from pipeline.geo import cog, geodesy
+from pipeline.geo import cog, geodesy, objects
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 

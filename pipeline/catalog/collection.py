@@ -13,13 +13,14 @@ import pystac
 import zarr
 
 from pipeline import __version__
-from pipeline.catalog import assets, item, objects
+from pipeline.catalog import assets, item
 from pipeline.core import receipts
 from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.runner import Step
 from pipeline.cubes import cube
+from pipeline.geo import objects
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -122,7 +123,7 @@ def _write_collection(task: Task, into: Path, tree: assets.Tree, key: str) -> No
         id=site.site_id,
         title=site.label + country,
         description=_description(recipe, site),
-        extent=objects.extent(objects.place_of(site)["bbox"], periods[0].start, periods[-1].end),
+        extent=objects.extent(objects.place_of(site.geometry)["bbox"], periods[0].start, periods[-1].end),
         license=source.licence(),
         providers=[pystac.Provider.from_dict(provider) for provider in source.providers()] or None,
         stac_extensions=EXTENSIONS,

@@ -9,8 +9,9 @@ import pystac
 from numpy.typing import NDArray
 
 from pipeline import __version__
-from pipeline.catalog import assets, objects
+from pipeline.catalog import assets
 from pipeline.core.periods import Period
+from pipeline.geo import objects
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -34,7 +35,7 @@ def describe(
     """The item; `scenes` are the rows that went into the image."""
     return pystac.Item(
         id=item_id(site, period.label),
-        **objects.place_of(site),
+        **objects.place_of(site.geometry),
         datetime=objects.midnight(period.start),
         stac_extensions=EXTENSIONS,
         collection=site.site_id,

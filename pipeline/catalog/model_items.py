@@ -9,9 +9,9 @@ import shapely
 
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
-from pipeline.catalog import objects
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.geo import objects
 from pipeline.leaderboard import board
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site

@@ -22,12 +22,13 @@ import stac_geoparquet.arrow
 from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from pipeline import __version__
-from pipeline.catalog import collection, dataset_card, model_items, objects
+from pipeline.catalog import collection, dataset_card, model_items
 from pipeline.core import receipts, tables
 from pipeline.core.errors import WorkError
 from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, each_step, prune
+from pipeline.geo import objects
 from pipeline.index import split
 from pipeline.recipe import Recipe
 from pipeline.scenes import scene_table

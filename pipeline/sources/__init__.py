@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pipeline.core.layout import Benchmark
-    from pipeline.recipe import Recipe
-    from pipeline.sources.protocol import Options, Source
+    from pipeline.sources.protocol import Options, Setting, Source
+
+
+class HasSource(Protocol):
+    """A recipe, as far as its source is concerned."""
+
+    @property
+    def source(self) -> Options: ...
+
+    def setting(self, benchmark: Benchmark) -> Setting: ...
 
 
 def names() -> list[str]:
@@ -26,6 +34,6 @@ def options_of(name: str) -> type[Options]:
     return kind
 
 
-def open(benchmark: Benchmark, recipe: Recipe) -> Source:
+def open(benchmark: Benchmark, recipe: HasSource) -> Source:
     """The recipe's source, ready to be searched."""
     return recipe.source.open(recipe.setting(benchmark))

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import recipe
-from pipeline.archive import make, noise, spectra
+from pipeline.archive import noise, spectra
 from pipeline.archive.noise import Window
 from pipeline.core.layout import Benchmark
 from pipeline.geo import grid
+from pipeline.sites import site as sites
 from tests.conftest import contents, make_project, run
 
 AREA = grid.geobox(32633, 440_000, 5_720_000, 64, 64, 10)
@@ -116,5 +117,6 @@ def test_the_archive_is_the_same_bytes_every_time_and_grows_by_site(tmp_path: Pa
     assert "made 1 site" in run("archive", cwd=project).stdout
     assert contents(benchmark.archive) == contents(Benchmark("tiny", built).archive)
     loaded = recipe.load(benchmark.recipe)
-    site = next(gpd.read_parquet(benchmark.table("sites")).itertuples())
-    assert make._windows(site, loaded)[0][1] in {date(2020, 12, 1), date(2021, 6, 1)}
+    first = loaded.periods.periods()[0]
+    windows = {site.search_window(first, loaded)[0] for site in sites.load(benchmark, loaded)}
+    assert windows == {date(2020, 12, 1), date(2021, 6, 1)}

@@ -178,7 +178,7 @@ def test_an_analysis_set_is_scored_by_level(compared: Path) -> None:
     assert sorted(table.level.astype(str)) == sorted(rows.level.unique())
     done = run("evaluate", "--model", "unet", "--analysis", "scale", cwd=compared)
     assert done.returncode == 2
-    assert "unet is no change model" in done.stderr
+    assert "unet is not a change model" in done.stderr
 
 
 def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path) -> None:

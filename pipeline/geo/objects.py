@@ -9,9 +9,9 @@ from typing import Any
 
 import pystac
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.files import sha256, write_json
-from pipeline.sites.site import Site
 
 COG = pystac.MediaType.COG.value
 ZARR = "application/vnd+zarr; version=3"
@@ -32,7 +32,7 @@ def checked(path: Path) -> dict[str, Any]:
 
 
 def asset(
-    path: Path, folder: Path, title: str, media_type: str, roles: list[str], **fields: Any
+    path: Path, folder: Path, title: str | None, media_type: str, roles: list[str], **fields: Any
 ) -> pystac.Asset:
     """A file as an asset of an object in `folder`."""
     extra = {**fields, **checked(path)}
@@ -63,11 +63,11 @@ def write(thing: pystac.STACObject, links: Iterable[pystac.Link], path: Path, **
     write_json({**content, **fields}, path)
 
 
-def place_of(site: Site) -> dict[str, Any]:
-    """A site's geometry and bbox, both None for tiles without a place."""
-    if site.geometry is None or site.geometry.is_empty:
+def place_of(geometry: BaseGeometry | None) -> dict[str, Any]:
+    """A geometry (EPSG:4326) and its bbox, both None for what has no place."""
+    if geometry is None or geometry.is_empty:
         return {"geometry": None, "bbox": None}
-    return {"geometry": json.loads(shapely.to_geojson(site.geometry)), "bbox": list(site.geometry.bounds)}
+    return {"geometry": json.loads(shapely.to_geojson(geometry)), "bbox": list(geometry.bounds)}
 
 
 WORLD = [-180.0, -90.0, 180.0, 90.0]

@@ -1,0 +1,140 @@
+"""The command line in forks of one process that has imported it.
+
+A test of the command line waits for its work, not for the second or more that its imports take each time.
+What runs is the real `pipeline.cli.main` in a process of its own, with its own folder, environment, output
+and exit status. Tests that kill commands, and those of DVC, start the console script itself.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PRELOADED = (
+    "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.archive.make",
+    "pipeline.cubes.period_image",
+    "pipeline.cubes.cube_store", "pipeline.scenes.fetch", "pipeline.sources.stac.items",
+    "pipeline.sources.earthengine.images", "pipeline.sources.xyz", "pipeline.index.tile",
+    "pipeline.catalog.root", "pipeline.catalog.check", "pipeline.report.page", "pipeline.leaderboard.compare",
+    "pipeline.apply.explain", "pipeline.apply.predict", "pipeline.interchange.export", "models.training.train",
+    "models.evaluation.evaluate", "distributed", "dask",
+)  # fmt: skip
+
+
+class Forks:
+    """A process to fork from, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="forks")
+        self.address = str(Path(self.folder.name) / "socket")
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def run(self, words: list[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+        """`minebench` with these words in a folder."""
+        self._start()
+        with tempfile.TemporaryDirectory() as held, socket.socket(socket.AF_UNIX) as wire:
+            out, err = Path(held) / "out", Path(held) / "err"
+            wire.settimeout(timeout)
+            wire.connect(self.address)
+            request = {
+                "words": words,
+                "cwd": str(cwd),
+                "env": dict(os.environ),
+                "out": str(out),
+                "err": str(err),
+            }
+            wire.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(wire.makefile().readline())
+            return subprocess.CompletedProcess(
+                ["minebench", *words], answer["status"], out.read_text(), err.read_text()
+            )
+
+    def _start(self) -> None:
+        if self.server is not None and self.server.poll() is None:
+            return
+        Path(self.address).unlink(missing_ok=True)
+        self.server = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", "tests.forks", self.address]
+        )
+        for _ in range(1200):
+            if Path(self.address).exists():
+                return
+            time.sleep(0.1)
+        raise RuntimeError("the process to fork from did not start")
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.terminate()
+            self.server.wait()
+        self.folder.cleanup()
+
+
+def serve(address: str) -> None:
+    """Fork for every connection, until the process that asked for it is gone."""
+    parent = os.getppid()
+    for name in PRELOADED:
+        importlib.import_module(name)
+    # A child is reaped by the fork that watches it; the watchers reap themselves.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(address + ".new")
+        server.listen(64)
+        Path(address + ".new").rename(address)
+        server.settimeout(5)
+        while os.getppid() == parent:
+            with contextlib.suppress(TimeoutError):
+                wire, _ = server.accept()
+                if os.fork() == 0:
+                    server.close()
+                    watch(wire)
+                wire.close()
+
+
+def watch(wire: socket.socket) -> None:
+    """Run one command in a fork of its own and report its status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request = json.loads(wire.makefile().readline())
+    child = os.fork()
+    if child == 0:
+        wire.close()
+        command(request)
+    _, status = os.waitpid(child, 0)
+    wire.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
+    os._exit(0)
+
+
+def command(request: dict) -> None:
+    """What a fresh interpreter would do with the console script."""
+    for path, place in ((os.devnull, 0), (request["out"], 1), (request["err"], 2)):
+        opened = os.open(path, os.O_RDONLY if place == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(opened, place)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.argv = ["minebench", *request["words"]]
+    status = 0
+    try:
+        from pipeline.cli import main
+
+        main()
+    except SystemExit as exit_:
+        status = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
