@@ -9,7 +9,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
     from models.base import Model
@@ -75,7 +75,7 @@ def task_of(name: str) -> str:
             return task
     known = [model for models in REGISTRY.values() for model in models]
     near = difflib.get_close_matches(name, known, cutoff=0.5) or sorted(known)
-    raise InputError(f"There is no model '{name}'; did you mean {' or '.join(near)}?")
+    raise UnknownName(f"There is no model '{name}'; did you mean {' or '.join(near)}?")
 
 
 def recipe(name: str) -> dict[str, Any]:

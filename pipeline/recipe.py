@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, mo
 
 from pipeline import sources
 from pipeline.core import periods, tiles
-from pipeline.core.errors import InputError
+from pipeline.core.errors import BadRecipe
 from pipeline.core.layout import Benchmark
 from pipeline.core.pair_rules import Rule
 from pipeline.core.parts import Fraction, Month, Part
@@ -308,18 +308,18 @@ def load(path: Path) -> Recipe:
     try:
         content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"There is no recipe at {path}.") from None
+        raise BadRecipe(f"There is no recipe at {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+        raise BadRecipe(f"{path} cannot be read: {error}.") from None
     except yaml.YAMLError as error:
         where = f" line {error.problem_mark.line + 1}" if hasattr(error, "problem_mark") else ""
-        raise InputError(f"{path}{where} is not valid YAML: check indentation and quotes.") from None
+        raise BadRecipe(f"{path}{where} is not valid YAML: check indentation and quotes.") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} must be a mapping of fields such as title, sensor and source.")
+        raise BadRecipe(f"{path} must be a mapping of fields such as title, sensor and source.")
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+        raise BadRecipe(f"{path}: {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 
 PRELOADED = (
-    "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.archive.make",
-    "pipeline.cubes.period_image",
-    "pipeline.cubes.cube_store", "pipeline.scenes.fetch", "pipeline.sources.stac.items",
-    "pipeline.sources.earthengine.images", "pipeline.sources.xyz", "pipeline.index.tile",
-    "pipeline.catalog.root", "pipeline.catalog.check", "pipeline.report.page", "pipeline.leaderboard.compare",
-    "pipeline.apply.explain", "pipeline.apply.predict", "pipeline.interchange.export", "models.training.train",
-    "models.evaluation.evaluate", "distributed", "dask",
+    "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.archive.make", "pipeline.scenes.fetch",
+    "pipeline.sources.stac.items", "pipeline.sources.earthengine.images", "pipeline.sources.xyz",
+    "pipeline.cubes.period_image", "pipeline.cubes.cube_store", "pipeline.index.tile",
+    "pipeline.catalog.root", "pipeline.catalog.check", "pipeline.report.page",
+    "pipeline.leaderboard.compare", "pipeline.apply.explain", "pipeline.apply.predict",
+    "pipeline.interchange.export", "models.training.train", "models.evaluation.evaluate",
+    "distributed", "dask",
 )  # fmt: skip
 
 

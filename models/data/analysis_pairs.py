@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.data.datasets import Pairs, names, read_table
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.tiles import Tile
 
@@ -72,7 +72,7 @@ def only_region(label: NDArray[np.uint8], row: Any) -> NDArray[np.uint8]:
 def rows_of(benchmark_dir: Path, analysis: str, level: str | None) -> pd.DataFrame:
     """Rows of an analysis set. InputError where there is no such set or level."""
     if analysis not in SETS:
-        raise InputError(f"'{analysis}' is not an analysis set; choose one of {', '.join(SETS)}.")
+        raise UnknownName(f"'{analysis}' is not an analysis set; choose one of {', '.join(SETS)}.")
     rows = read_table(benchmark_dir, f"analysis/{analysis}")
     chosen = rows if level is None else rows[rows.level == level]
     if chosen.empty:

@@ -11,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from models.data.shards import Shard
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.tiles import Tile
 
@@ -44,7 +44,7 @@ class Cubes:
             try:
                 self.opened[site_id] = _opened(path)
             except Exception:
-                raise WorkError(f"{path} cannot be read: run `minebench compose` and `annotate`.") from None
+                raise NotMadeYet(f"{path} cannot be read: run `minebench compose` and `annotate`.") from None
         return self.opened[site_id]
 
     def periods(self, site_id: str) -> list[str]:
@@ -103,7 +103,7 @@ class Cubes:
     def _drawn(self, cube: Cube, change: Shard, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
         """A label of change that was drawn itself; `mine` is unknown throughout such a cube."""
         if (t1, t2) not in cube.pairs:
-            raise WorkError(f"{tile.site_id} has no label for {t1} to {t2}: run `minebench annotate`.")
+            raise NotMadeYet(f"{tile.site_id} has no label for {t1} to {t2}: run `minebench annotate`.")
         window = tile.y0, tile.x0, tile.height, tile.width
         label = change.window(cube.pairs[t1, t2], *window)
         for period in (t1, t2):

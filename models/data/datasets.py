@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from models.data.cube_windows import Cubes
 from pipeline.core import receipts
-from pipeline.core.errors import InputError, WorkError
+from pipeline.core.errors import InputError, NotMadeYet, UnknownName
 from pipeline.core.files import sha256
 from pipeline.core.tiles import Tile, tiles_of
 
@@ -139,7 +139,7 @@ def folded(benchmark_dir: Path, listed: pd.DataFrame, fold: str) -> pd.DataFrame
     own = folds[known == fold]
     if own.empty:
         names = ", ".join(known.unique()[:12]) or "none"
-        raise InputError(f"{benchmark_dir} has no fold '{fold}'; folds: {names}.")
+        raise UnknownName(f"{benchmark_dir} has no fold '{fold}'; folds: {names}.")
     return listed.assign(split=listed.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
 
 
@@ -174,5 +174,5 @@ def read_table(benchmark_dir: Path, name: str) -> pd.DataFrame:
     """A table of the benchmark's index; WorkError where it is missing."""
     path = Path(benchmark_dir) / "index" / f"{name}.parquet"
     if not path.is_file():
-        raise WorkError(f"{path} is missing: run `minebench tile` first.")
+        raise NotMadeYet(f"{path} is missing: run `minebench tile` first.")
     return pd.read_parquet(path)

@@ -6,7 +6,7 @@ from models.data import datasets
 from models.data.analysis_pairs import AnalysisPairs, rows_of
 from models.data.cube_windows import Cubes
 from models.data.datasets import Pairs, Scale, Series
-from pipeline.core.errors import InputError
+from pipeline.core.errors import UnknownName
 
 TASKS = ("pairs", "series")
 
@@ -32,7 +32,7 @@ def open(
     """
     benchmark_dir = Path(benchmark_dir)
     if task not in TASKS:
-        raise InputError(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
+        raise UnknownName(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
     tiles = datasets.read_table(benchmark_dir, "tiles")
     wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
     beyond = datasets.beyond_of(benchmark_dir, tiles) if wanted else None
@@ -40,7 +40,7 @@ def open(
         tiles = datasets.folded(benchmark_dir, tiles, fold)
     chosen = tiles[tiles.split == split]
     if chosen.empty:
-        raise InputError(
+        raise UnknownName(
             f"{benchmark_dir} has no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}."
         )
     cubes = Cubes(benchmark_dir)

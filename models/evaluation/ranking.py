@@ -16,7 +16,7 @@ from models.evaluation import bootstrap, sizes
 from models.evaluation.score_names import MEASURED
 from models.evaluation.scores import COUNTS
 from models.training.checkpoint import load
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet, WorkError
 
 
 def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
     Ordered by task, then by F1. WorkError where nothing was evaluated."""
     folders = sorted(path.parent for path in Path(benchmark_dir).glob("runs/*/metrics.json"))
     if not folders:
-        raise WorkError(f"{benchmark_dir} has no evaluated model: run `minebench evaluate` first.")
+        raise NotMadeYet(f"{benchmark_dir} has no evaluated model: run `minebench evaluate` first.")
     table = pd.DataFrame([_row(folder) for folder in folders])
     return table.sort_values(["task", "f1", "run"], ascending=[True, False, True], ignore_index=True)
 

@@ -17,7 +17,7 @@ from models.data import datasets
 from models.data.datasets import Scale
 from models.training.settings import Settings
 from pipeline.core import receipts
-from pipeline.core.errors import InputError, WorkError
+from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.files import replacing, sha256, write_json
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def load(
     """A trained model in eval mode and what was saved with it. InputError where the file is none, or is
     of another model than expected."""
     if not path.is_file():
-        raise WorkError(f"{path} is missing: run `minebench train` first.")
+        raise NotMadeYet(f"{path} is missing: run `minebench train` first.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         name = saved["model"]

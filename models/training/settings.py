@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
 from models import registry
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 
 WORDS = {
     "optimiser": ("adam", "adamw"),
@@ -83,7 +83,7 @@ class Settings:
         """The model's recipe with what `given` changes. InputError names an unknown or wrong setting."""
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(given) - known):
-            raise InputError(
+            raise UnknownName(
                 f"params.yaml: train.{model} has no setting '{unknown[0]}'; "
                 f"known: {', '.join(sorted(known))}."
             )

@@ -29,7 +29,7 @@ from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, r
 from models.training.objective import Objective
 from models.training.optimiser import choose_parameters, freeze_batch_norm, optimiser_of, schedule_of
 from models.training.settings import Settings
-from pipeline.core.errors import InputError, WorkError
+from pipeline.core.errors import InputError, OutOfMemory, WorkError
 from pipeline.core.files import write_json
 from pipeline.core.progress import progress
 
@@ -244,10 +244,10 @@ def _sentences(settings: Settings, training: BatchSampler) -> Iterator[None]:
         raise _out_of_memory(settings, training) from error
 
 
-def _out_of_memory(settings: Settings, training: BatchSampler) -> WorkError:
+def _out_of_memory(settings: Settings, training: BatchSampler) -> OutOfMemory:
     height, width = (settings.crop or side for side in training.shape)
     lower = "batch, dates, pairs or crop" if settings.series else "batch or crop"
-    return WorkError(
+    return OutOfMemory(
         f"Memory ran out with a batch of {settings.batch} items of {height} x {width} pixels: lower {lower} "
         "under train in params.yaml."
     )

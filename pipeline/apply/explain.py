@@ -29,7 +29,7 @@ from models.evaluation.gradcam import gradcam
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.tiles import Tile, tiles_of
@@ -45,7 +45,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
     run = run_folder(benchmark.data, model, fold)
     network, scale, _ = load_run(benchmark.data, model, fold)
     if not (run / "metrics.json").is_file():
-        raise WorkError(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
+        raise NotMadeYet(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
     metrics = json.loads((run / "metrics.json").read_text())
     with replacing(run / "explain") as folder:
         folder.mkdir()

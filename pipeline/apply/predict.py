@@ -22,7 +22,7 @@ from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
 from pipeline.core import pair_rules, receipts
-from pipeline.core.errors import InputError
+from pipeline.core.errors import UnknownName
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
@@ -46,7 +46,7 @@ def build(
     tiles = datasets.read_table(benchmark.data, "tiles")
     chosen = tiles if split == "all" else tiles[tiles.split == split]
     if chosen.empty:
-        raise InputError(
+        raise UnknownName(
             f"There are no tiles in split '{split}'; splits: {', '.join(tiles.split.unique())}, all."
         )
     run = run_folder(benchmark.data, model, fold)

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import jinja2
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
 
 RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
@@ -30,7 +30,7 @@ TYPES = {".json": "application/json", ".geojson": "application/geo+json", ".tif"
 def server(benchmark: Benchmark, port: int) -> ThreadingHTTPServer:
     """A server on the loopback address, bound but not yet serving; port 0 takes a free one."""
     if not (benchmark.stac / "catalog.json").is_file():
-        raise WorkError(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
+        raise NotMadeYet(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, benchmark=benchmark))
     except OSError as error:

@@ -13,7 +13,7 @@ import pystac
 from pystac.validation import validate_dict
 
 from pipeline.core import tables
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Damaged, NotMadeYet, WorkError
 from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.tiles import Tile, tiles_of
@@ -43,7 +43,7 @@ def _load(benchmark: Benchmark) -> list[Node]:
     """Root, collections and items, each with its path, by following the links."""
     root = benchmark.stac / "catalog.json"
     if not root.is_file():
-        raise WorkError(f"{root} is missing: run `minebench catalog` first.")
+        raise NotMadeYet(f"{root} is missing: run `minebench catalog` first.")
     nodes, queue = [], [root]
     for path in queue:
         try:
@@ -52,7 +52,7 @@ def _load(benchmark: Benchmark) -> list[Node]:
         except FileNotFoundError:
             raise WorkError(f"{benchmark.stac}: 1 missing:\n  {path}") from None
         except (ValueError, KeyError, TypeError):
-            raise WorkError(f"{benchmark.stac}: 1 damaged:\n  {path}: not a STAC object") from None
+            raise Damaged(f"{benchmark.stac}: 1 damaged:\n  {path}: not a STAC object") from None
         nodes.append((path, content))
         queue += [path.parent / href for href in links]
     return nodes

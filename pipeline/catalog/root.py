@@ -24,7 +24,7 @@ from stac_geoparquet.arrow import parse_stac_items_to_arrow
 from pipeline import __version__
 from pipeline.catalog import collection, dataset_card, model_items
 from pipeline.core import receipts, tables
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, each_step, prune
@@ -63,7 +63,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     results = each_step(collection.STEP, tasks, spread)
     present = [site for site in listed if (benchmark.stac / site.site_id / "collection.json").is_file()]
     if not present:
-        raise WorkError("No site has a cube to publish: run `minebench compose` and `annotate`.")
+        raise NotMadeYet("No site has a cube to publish: run `minebench compose` and `annotate`.")
     made, key = sum(made for _, made in results), _key(benchmark, recipe, present)
     if not made and _is_whole(benchmark, key):
         return 0

@@ -1,4 +1,4 @@
-"""Every failure a user can meet, by what they can do about it. `pipeline` uses these too."""
+"""Every failure a user can meet, by what they can do about it; those worth catching have their own names."""
 
 
 class MinebenchError(Exception):
@@ -11,7 +11,31 @@ class WorkError(MinebenchError):
     """Usage and input were right, but the work failed (network, disk, damaged file)."""
 
 
+class NotMadeYet(WorkError):
+    """An output of an earlier stage is not there: the message names the stage to run."""
+
+
+class Damaged(WorkError):
+    """A file is there and is not what was written: its checksum, its form or its cube differs."""
+
+
+class LeakingSplit(WorkError):
+    """Sites of two splits lie too near to one another."""
+
+
+class OutOfMemory(WorkError):
+    """Memory ran out: the message names the setting to lower."""
+
+
 class InputError(MinebenchError):
     """Usage or input error: the message names the file, row or field, and what to do."""
 
     exit_status = 2
+
+
+class BadRecipe(InputError):
+    """recipe.yaml cannot be read or does not fit: the message names its field."""
+
+
+class UnknownName(InputError):
+    """There is no benchmark, model, layout or fold of this name: the message lists those there are."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 
 
 @dataclass(frozen=True)
@@ -79,5 +79,5 @@ def find(name: str, root: Path = Path()) -> Benchmark:
     if not benchmark.recipe.is_file():
         known = sorted(path.parent.name for path in root.glob("catalogs/*/recipe.yaml"))
         choices = ", ".join(known) if known else "none here: run from the repository root"
-        raise InputError(f"There is no {benchmark.recipe}; benchmarks: {choices}.")
+        raise UnknownName(f"There is no {benchmark.recipe}; benchmarks: {choices}.")
     return benchmark

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations, pairwise
 from typing import Literal, get_args
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import UnknownName
 
 Named = Literal["all", "consecutive", "first_last"]
 Rule = Named | tuple[tuple[str, str], ...]
@@ -15,7 +15,7 @@ def named(word: str) -> Named:
     for name in get_args(Named):
         if word == name:
             return name
-    raise InputError(f"'{word}' is not a choice of pairs; choose one of {', '.join(get_args(Named))}.")
+    raise UnknownName(f"'{word}' is not a choice of pairs; choose one of {', '.join(get_args(Named))}.")
 
 
 def wanted(labels: Sequence[str], rule: Rule) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline import __version__
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def read_geo(path: Path, made_by: str) -> gpd.GeoDataFrame:
 
 def _read(reader: Any, path: Path, made_by: str) -> Any:
     if not path.is_file():
-        raise WorkError(f"{path} is missing: run `minebench {made_by}` first.")
+        raise NotMadeYet(f"{path} is missing: run `minebench {made_by}` first.")
     try:
         return reader(path)
     except Exception as error:
-        raise WorkError(
+        raise NotMadeYet(
             f"{path} cannot be read ({type(error).__name__}): delete it and run `minebench {made_by}`."
         ) from None

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from pipeline.core import pair_rules, periods, receipts, tables
-from pipeline.core.errors import InputError, WorkError
+from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.periods import Period
@@ -181,7 +181,7 @@ def _key(task: Task) -> str:
     attributes = cube.attributes_of(task.path)
     held = [row["images"] for row in attributes.get("minebench:composites", [])]
     if not attributes or receipts.fingerprint(held) != task.images:
-        raise WorkError(f"{task.path} does not fit index/composites.parquet: run `minebench compose`.")
+        raise NotMadeYet(f"{task.path} does not fit index/composites.parquet: run `minebench compose`.")
     labels, recipe = task.labels, task.recipe
     inputs: list[Any] = [
         VERSION,

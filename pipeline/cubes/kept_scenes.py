@@ -6,7 +6,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Damaged
 from pipeline.core.files import sha256
 from pipeline.scenes.store import SceneStore
 from pipeline.sensors.profile import Profile
@@ -49,5 +49,5 @@ class KeptScenes:
             return
         path = self.store.folder / name
         if not path.is_file() or sha256(path) != self.store.sums[name]:
-            raise WorkError(f"{path} is missing or damaged: run `minebench fetch` to get it again.")
+            raise Damaged(f"{path} is missing or damaged: run `minebench fetch` to get it again.")
         self.checked.add(name)

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.cubes import change_counts, cube
 
@@ -44,7 +44,7 @@ class Labels:
             mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
             change = np.asarray(group["change"][:]) if "change" in group else None
         except (KeyError, FileNotFoundError):
-            raise WorkError(f"{path} has no masks: run `minebench annotate` first.") from None
+            raise NotMadeYet(f"{path} has no masks: run `minebench annotate` first.") from None
         return cls(cube.periods_of(path), mine, clear, change, cube.change_of(path))
 
     def known(self, window: Any = WHOLE) -> NDArray[np.bool_]:

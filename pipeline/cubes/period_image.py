@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet
 from pipeline.cubes import composite
 from pipeline.recipe import Recipe
 from pipeline.scenes import selection
@@ -48,7 +48,7 @@ def compose(
         else:
             image, clear = _median(days, owners, reader, recipe, shape, threads)
     except RasterioError as error:
-        raise WorkError(f"A kept scene cannot be read: {error}; run `minebench fetch`.") from None
+        raise NotMadeYet(f"A kept scene cannot be read: {error}; run `minebench fetch`.") from None
     if rule.policy == "composite":
         image[:, clear == 0] = 0
     return image.astype(recipe.sensor.dtype), clear

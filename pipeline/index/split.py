@@ -14,7 +14,7 @@ import geopandas as gpd
 import pandas as pd
 
 from pipeline.core import receipts
-from pipeline.core.errors import InputError, WorkError
+from pipeline.core.errors import InputError, LeakingSplit
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Split
@@ -288,7 +288,7 @@ def _levelled(
         movable = [
             unit for unit, own in chosen.items()
             if own != name and lack[own] < 0 and sizes[own] > len(unit.members)
-            and len(unit.members) / total < lack[name] - lack[own]
+            and len(unit.members) / total < lack[name] - lack[own] - 1e-9  # an even swap would go on for ever
         ] or [u for u, own in chosen.items() if not sizes[name] and sizes[own] > len(u.members)]  # fmt: skip
         if not movable:
             return chosen
@@ -328,7 +328,7 @@ def _check(sites: gpd.GeoDataFrame, splits: dict[str, str], rule: Split) -> None
     for i, j in geodesy.near_pairs(geometries, max(rule.min_distance_m, 0.0)):
         a, b = splits[ids[i]], splits[ids[j]]
         if a != b and UNUSED not in (a, b):
-            raise WorkError(
+            raise LeakingSplit(
                 f"Sites {ids[i]} ({a}) and {ids[j]} ({b}) are too close for two splits: set split.keep to "
                 "false to draw again."
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 from models.data.cube_windows import Cubes
 from pipeline.catalog import dataset_card
 from pipeline.core import tables
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.interchange import to_coco, to_folders, to_minenetcd256, to_oms2cd, to_webdataset
@@ -55,9 +55,9 @@ def export(
     """Write a benchmark in a layout, whole or not at all. InputError on an unknown layout, a folder that
     exists, or a layout that cannot hold this benchmark."""
     if to not in LAYOUTS:
-        raise InputError(f"'{to}' is not a layout; choose one of {', '.join(LAYOUTS)}.")
+        raise UnknownName(f"'{to}' is not a layout; choose one of {', '.join(LAYOUTS)}.")
     if image not in {"png", "tif"}:
-        raise InputError(f"'{image}' is not an image format of this layout; choose png or tif.")
+        raise UnknownName(f"'{image}' is not an image format of this layout; choose png or tif.")
     if not 0 <= max_unknown <= 1:
         raise InputError(f"--max-unknown must be a share from 0 to 1, not {max_unknown:g}.")
     folder = folder or benchmark.data / "export" / to

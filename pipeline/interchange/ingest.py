@@ -17,7 +17,7 @@ import yaml
 from pipeline import recipe
 from pipeline.catalog import root as catalog
 from pipeline.core import tables
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread
@@ -48,7 +48,7 @@ def prepare(name: str, layout: str, path: Path, root: Path = Path()) -> tuple[Be
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise InputError(f"'{name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
     if layout not in READERS:
-        raise InputError(f"'{layout}' is not a layout; choose one of {', '.join(READERS)}.")
+        raise UnknownName(f"'{layout}' is not a layout; choose one of {', '.join(READERS)}.")
     benchmark = Benchmark(name, root)
     if not benchmark.folder.exists():
         _scaffold(benchmark, layout, path.resolve())

@@ -24,7 +24,7 @@ from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core import web
-from pipeline.core.errors import InputError, MinebenchError, WorkError
+from pipeline.core.errors import InputError, MinebenchError, NotMadeYet, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
 from pipeline.sensors.profile import Profile
@@ -229,7 +229,7 @@ def _item(content: Any, href: str) -> pystac.Item:
 def _static(href: str) -> tuple[pystac.Item, ...]:
     """All items of a static catalog, read once in a process; stages are separate processes."""
     if not Path(href).is_file():
-        raise WorkError(f"There is no catalog at {href}: run `minebench archive`, or correct source.href.")
+        raise NotMadeYet(f"There is no catalog at {href}: run `minebench archive`, or correct source.href.")
     try:
         catalog = pystac.Catalog.from_file(href)
         return tuple(catalog.get_items(recursive=True))

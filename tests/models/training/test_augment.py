@@ -76,5 +76,5 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_affine_with_neighbourhoods_is_refused() -> None:
-    with pytest.raises(InputError, match="cannot move a tile and its neighbourhood alike"):
+    with pytest.raises(InputError, match="cannot move a tile together with its neighbourhood"):
         Augment(("affine",), context=True)

@@ -312,7 +312,7 @@ def test_running_out_of_memory_is_a_sentence(project: Path, monkeypatch: pytest.
 def test_what_cannot_go_together_is_a_sentence(project: Path) -> None:
     benchmark = project / "data/tiny"
     for model, given, message in (
-        ("insinet", {}, "cannot be cropped alike"),
+        ("insinet", {}, "cannot both be cropped"),
         ("insinet", {"crop": None, "series": True}, "leave `series` out"),
         (
             "minenetcd-resnet18",

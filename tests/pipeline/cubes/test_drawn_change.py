@@ -72,7 +72,7 @@ def test_going_back_to_footprints_leaves_no_drawn_change(drawn) -> None:
     ("row", "columns", "message"),
     [
         (("2021",), ["t1"], "no column 't2'"),
-        (("2021", "2029"), ["t1", "t2"], "row 1: '2029' is no period"),
+        (("2021", "2029"), ["t1", "t2"], "row 1: '2029' is not a period"),
         (("2021", "2021"), ["t1", "t2"], "row 1: t1 and t2 are both '2021'"),
     ],
 )

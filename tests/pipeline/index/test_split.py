@@ -2,12 +2,14 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
+from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy
@@ -58,7 +60,7 @@ def test_fractions_and_strata() -> None:
     sites = sites_at(places, production=kinds)
     splits = split.assign(sites, Split(train=0.7, val=0.1, test=0.2, stratify=("production",)))
     table = sites.assign(split=sites.site_id.map(splits))
-    shares = table.groupby("production").split.value_counts(normalize=True).unstack()
+    shares = pd.crosstab(table.production, table.split, normalize="index")
     assert shares.train.tolist() == pytest.approx([0.7, 0.7], abs=0.05)
     assert shares.test.tolist() == pytest.approx([0.2, 0.2], abs=0.05)
     assert (table.split == "val").sum() == pytest.approx(10, abs=2)
@@ -142,3 +144,88 @@ def test_folds_test_each_site_once_and_never_part_neighbours(
     if len(kfold):
         assert (kfold[kfold.split == "test"].site_id.value_counts() == 1).all()
         assert set(kfold[kfold.split == "test"].site_id) == set(sites.site_id)
+
+
+def spread(count: int, **columns: object) -> gpd.GeoDataFrame:
+    """So many sites that are far from one another."""
+    return sites_at([(i % 25 * 20, i // 25 * 20) for i in range(count)], **columns)
+
+
+@pytest.mark.parametrize("strata", [(), ("production",)])
+def test_taking_sites_away_moves_hardly_any_other(strata: tuple[str, ...]) -> None:
+    """Of 300 sites without 10, the greedy deal of before moved 167 of the others."""
+    sites = spread(300, production=[("coal", "metal", "quarry", "sand")[i * 7 % 4] for i in range(300)])
+    rule = Split(stratify=strata, seed=2)
+    before = split.assign(sites, rule)
+    for draw in range(5):
+        fewer = sites.sample(290, random_state=draw).sort_index().reset_index(drop=True)
+        after = split.assign(fewer, rule)
+        assert sum(before[name] != part for name, part in after.items()) <= 10
+        more = split.assign(sites, rule)
+        assert sum(after[name] != more[name] for name in after) <= 10
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(3, 40), st.integers(1, 8), st.integers(0, 9), st.sampled_from([(0.7, 0.1), (0.5, 0.25)]))
+def test_fractions_hold_as_far_as_they_can(
+    count: int, strata: int, seed: int, fractions: tuple[float, float]
+) -> None:
+    train, val = fractions
+    rule = Split(train=train, val=val, test=round(1 - train - val, 9), stratify=("production",), seed=seed)
+    sites = spread(count, production=[f"p{i * 5 % strata}" for i in range(count)])
+    parts = list(split.assign(sites, rule).values())
+    for name in split.NAMES:
+        wanted = getattr(rule, name) * count
+        assert parts.count(name) >= 1
+        assert abs(parts.count(name) - wanted) <= max(1.0, wanted / 3 + 1)
+
+
+def released(tmp_path: Path, rule: Split, of: dict[str, str]) -> Benchmark:
+    """A benchmark whose published catalog has these splits."""
+    benchmark = Benchmark("b", tmp_path)
+    benchmark.stac.mkdir(parents=True)
+    table = pd.DataFrame({"site_id": list(of), "split": list(of.values())})
+    table.attrs = {split.RULE: split.rule_key(rule)}
+    tables.write(table, benchmark.stac / "splits.parquet")
+    return benchmark
+
+
+def test_a_release_keeps_its_splits(tmp_path: Path) -> None:
+    rule = Split(seed=3)
+    sites = spread(40)
+    held = {name: "test" for name in sites.site_id[:20]}
+    found = split.of_sites(released(tmp_path, rule, held), sites, rule)
+    assert {found.of[name] for name in held} == {"test"}
+    assert (found.kept, found.moved) == (20, {})
+    # What comes new goes where most is lacking.
+    assert set(list(found.of.values())[20:]) == {"train"} | set(list(found.of.values())[20:])
+    assert list(found.of.values())[20:].count("train") > 15
+
+
+def test_another_rule_draws_anew_and_says_what_moved(tmp_path: Path) -> None:
+    rule = Split(seed=3)
+    sites = spread(40)
+    benchmark = released(tmp_path, rule, {name: "test" for name in sites.site_id})
+    found = split.of_sites(benchmark, sites, Split(seed=4))
+    assert len(found.moved) > 20
+    assert "s0 (test to " in str(found) or "s1 (test to " in str(found)
+    kept = split.of_sites(benchmark, sites, Split(seed=4, keep=True))
+    assert not kept.moved
+    assert split.of_sites(benchmark, sites, Split(seed=3, keep=False)).moved
+
+
+def test_a_new_site_near_two_splits_is_in_none(tmp_path: Path) -> None:
+    """Were one of the two moved, the next release would train on what this one tests."""
+    rule = Split(min_distance_m=3000, train=0.5, val=0.0, test=0.5)
+    sites = sites_at([(0, 0), (14, 0), (7, 0), (60, 0), (90, 0)])
+    benchmark = released(tmp_path, rule, {"s0": "train", "s1": "test", "s3": "train", "s4": "test"})
+    found = split.of_sites(benchmark, sites, rule)
+    assert found.of["s2"] == split.UNUSED
+    assert found.unused == ("s2",)
+    assert [found.of[name] for name in ("s0", "s1", "s3", "s4")] == ["train", "test", "train", "test"]
+    assert "s2" in str(found)
+
+
+def test_keeping_without_a_release_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"split\.keep: there is no published release"):
+        split.of_sites(Benchmark("b", tmp_path), spread(9), Split(keep=True))

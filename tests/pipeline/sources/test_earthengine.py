@@ -147,7 +147,7 @@ LASTING = {
     "forbidden": ({"kind": "status", "status": 403, **PIXELS}, "could not be read"),
     "a login page": ({"kind": "html", **PIXELS}, "no array"),
     "10 GB": ({"kind": "huge", **PIXELS}, "10737418240 bytes"),
-    "no end": ({"kind": "endless", **LISTING}, "are the most"),
+    "no end": ({"kind": "endless", **LISTING}, "limit of"),
     "another host": (
         {"kind": "redirect", "to": "http://localhost:1/", **LISTING},
         "redirects to another host",
@@ -226,7 +226,7 @@ def test_what_is_missing_to_sign_in(
         assert "Traceback" not in done.stderr
 
     fails("nokey", ee_recipe(service.url, "nowhere.json"), "there is no file nowhere.json")
-    fails("badkey", ee_recipe(service.url, "params.yaml"), "is no key of a service account")
+    fails("badkey", ee_recipe(service.url, "params.yaml"), "is not a key of a service account")
     none = ee_recipe(service.url).replace(", service_account_key: 'key.json'", "")
     fails("none", none, "run `earthengine authenticate`")
     fails("unregistered", ee_recipe(service.url, more=", project: unregistered-project"), "register it at")

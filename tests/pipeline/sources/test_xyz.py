@@ -159,9 +159,9 @@ def test_a_benchmark_from_tiles(tmp_path: Path, tiles: Running, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ({"kind": "html"}, "is no image"),
-        ({"kind": "bomb"}, "is no image"),
-        ({"kind": "short"}, "is no image"),
+        ({"kind": "html"}, "is not an image"),
+        ({"kind": "bomb"}, "is not an image"),
+        ({"kind": "short"}, "is not an image"),
         ({"kind": "huge"}, "10737418240 bytes|refused"),
         ({"kind": "status", "status": 403}, "refused"),
         ({"kind": "redirect", "to": "http://localhost:1/"}, "refused|another host"),
