@@ -313,7 +313,7 @@ def test_what_cannot_go_together_is_a_sentence(project: Path) -> None:
     benchmark = project / "data/tiny"
     for model, given, message in (
         ("insinet", {}, "cannot both be cropped"),
-        ("insinet", {"crop": None, "series": True}, "leave `series` out"),
+        ("insinet", {"crop": None, "series": True}, "remove `series`"),
         (
             "minenetcd-resnet18",
             {"crop": 20, "weights": None},

@@ -248,7 +248,7 @@ HOSTILE = {
     "short": ({"kind": "short"}, "other bytes than asked for"),
     "html": ({"kind": "html"}, "byte ranges"),
     "bomb": ({"kind": "bomb"}, "byte ranges"),
-    "huge": ({"kind": "huge"}, "bytes where"),
+    "huge": ({"kind": "huge"}, "more than the limit of"),
     "endless": ({"kind": "endless"}, "limit of"),
     "elsewhere": ({"kind": "redirect", "to": "http://localhost:1/x.tif"}, "redirects to another host"),
     "gone": ({"kind": "status", "status": 404}, "is not there"),
@@ -323,7 +323,7 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
     [
         ({"kind": "html"}, "text/html where JSON was expected"),
         ({"kind": "bomb"}, "application/xml where JSON was expected"),
-        ({"kind": "huge"}, "10737418240 bytes where"),
+        ({"kind": "huge"}, "10737418240 bytes, more than the limit of"),
         ({"kind": "endless"}, "limit of"),
         ({"kind": "redirect", "to": "http://localhost:1/"}, "redirects to another host"),
         ({"kind": "status", "status": 403}, "was refused with HTTP 403"),
