@@ -9,7 +9,7 @@ repro: env
 	dvc repro
 
 test: env
-	python -m pytest -n 2 --dist worksteal
+	python -m pytest -n 2
 
 slow: env
 	python -m pytest -n 1 -m slow

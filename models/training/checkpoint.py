@@ -64,6 +64,9 @@ class Checkpoint:
                 name: getattr(self, name) for name in ("key", "step", "stale", "history", "best", "lowest")
             }
             saved |= {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
+            if not self.stale:
+                # The best weights are those of now: a quarter of the file less.
+                saved["best"] = {}
             with replacing(self.path) as temporary:
                 torch.save(saved, temporary)
 
@@ -78,6 +81,8 @@ class Checkpoint:
             getattr(self, name).load_state_dict(saved[name])
         for name in ("step", "stale", "history", "best", "lowest"):
             setattr(self, name, saved[name])
+        if not self.stale and self.history:
+            self.best = {name: value.detach().cpu().clone() for name, value in saved["network"].items()}
         log.info("resumed at step %d", self.step)
 
 

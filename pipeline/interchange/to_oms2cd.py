@@ -43,7 +43,7 @@ def write(job: Job) -> None:
     facilities: dict[str, list[str]] = {split: [] for split in SPLITS}
     with progress("export", len(splits), "sites") as advance:
         for site in job.sites:
-            if site.site_id in splits:
+            if splits.get(site.site_id) in SPLITS:
                 facilities[splits[site.site_id]].append(_name(site))
                 rows += _site(job, site, splits[site.site_id])
                 advance()

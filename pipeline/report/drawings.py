@@ -14,7 +14,13 @@ from pipeline.report.pictures import Run
 from pipeline.scenes import coregister
 from pipeline.sites import countries
 
-SPLIT_COLOURS = {"train": "#3b6fb6", "val": "#e0a02e", "test": "#c8413b", "mixed": "#6a4c93"}
+SPLIT_COLOURS = {
+    "train": "#3b6fb6",
+    "val": "#e0a02e",
+    "test": "#c8413b",
+    "mixed": "#6a4c93",
+    "none": "#8a8f98",
+}
 GREY = "#8a8f98"
 FONT = {
     "svg.fonttype": "none",

@@ -34,6 +34,12 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
+def outlined(name: str, **options: object) -> Model:
+    """A model without numbers (on PyTorch's meta device): its sizes take no time to make or to count."""
+    with torch.device("meta"):
+        return models.create(name, in_channels=3, **options)
+
+
 def thop_gmacs(network: Model, dates: int, side: int, drawn: bool) -> float:
     """Multiply-adds as the papers' tool counted them: transposed convolutions by their output, and with
     `drawn` eleven for each element of a bilinear upsampling, where the published code has a module for
@@ -44,7 +50,8 @@ def thop_gmacs(network: Model, dates: int, side: int, drawn: bool) -> float:
         kernel = module.kernel_size[0] * module.kernel_size[1] * module.in_channels // module.groups
         module.total_ops += torch.DoubleTensor([output.numel() * kernel])
 
-    images = [torch.zeros(1, 3, side, side)] * dates
+    device = next(network.parameters()).device
+    images = [torch.zeros(1, 3, side, side, device=device)] * dates
     ops = {nn.ConvTranspose2d: transposed}
     found, _ = thop.profile(network.eval(), images, custom_ops=ops, verbose=False)
     return (found + (11 * enlarged(network, images) if drawn else 0)) / 1e9
@@ -87,7 +94,7 @@ PUBLISHED = [
 def test_sizes_are_the_published_ones(
     name: str, options: dict, size: int, gmacs: float, tolerance: float, drawn: bool
 ) -> None:
-    network = models.create(name, in_channels=3, **options)
+    network = outlined(name, **options)
     assert parameters(network) == pytest.approx(size, rel=tolerance)
     dates = 4 if name == "insinet" else 2
     assert thop_gmacs(network, dates, 256, drawn) == pytest.approx(gmacs, rel=tolerance)
@@ -95,7 +102,7 @@ def test_sizes_are_the_published_ones(
 
 def test_bits_other_form_is_the_published_codes() -> None:
     # 11,943,754 there, with a ResNet stage and a classifier that never run (8,393,728 and 513,000).
-    network = models.create("bit", in_channels=3, head_width=8)
+    network = outlined("bit", head_width=8)
     assert parameters(network) == pytest.approx(11_943_754 - 8_393_728 - 513_000, rel=0.01)
     assert thop_gmacs(network, 2, 256, False) == pytest.approx(8.75, rel=0.01)
 
@@ -121,7 +128,8 @@ PAPERS = [
 def test_sizes_are_the_papers(name: str, millions: float, gmacs: float | None, side: int) -> None:
     from models.evaluation.sizes import measure
 
-    network = models.create(name, in_channels=3)
+    # Mask2Former looks at its numbers while it computes.
+    network = models.create(name, in_channels=3) if name.startswith("mask2former") else outlined(name)
     assert parameters(network) / 1e6 == pytest.approx(millions, rel=0.10)
     if gmacs:
         assert measure(network, "segmentation", side).gmacs == pytest.approx(gmacs, rel=0.10)
@@ -130,8 +138,7 @@ def test_sizes_are_the_papers(name: str, millions: float, gmacs: float | None, s
 def test_changefft_adds_about_a_tenth() -> None:
     for backbone in ("resnet18", "swin-t", "swin-b"):
         sizes = {
-            fft: parameters(models.create(f"minenetcd-{backbone}", in_channels=3, fft=fft))
-            for fft in ("off", "code", "paper")
+            fft: parameters(outlined(f"minenetcd-{backbone}", fft=fft)) for fft in ("off", "code", "paper")
         }
         assert sizes["off"] < sizes["code"] < sizes["paper"] <= 1.12 * sizes["off"]
     with pytest.raises(InputError, match="fft is 'no'; choose one of code, paper, off"):
