@@ -23,7 +23,7 @@ from torch import nn
 
 from models import registry
 from models.base import Model
-from models.training import classical, weights
+from models.training import classical
 from models.training.batches import Batch, BatchSampler, check_series
 from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, run_folder
 from models.training.objective import Objective
@@ -66,6 +66,9 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
         return run / "model.pt"
     validation = _validation(benchmark_dir, task, training, context)
     if settings.weights:
+        # Only where weights are loaded: transformers takes two seconds to import.
+        from models.training import weights
+
         log.info("%s", weights.load(network, settings.weights))
     with _sentences(settings, training):
         state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
