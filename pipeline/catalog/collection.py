@@ -1,6 +1,5 @@
 """One site as a STAC Collection with an Item a period."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,8 +55,7 @@ class Task:
     @property
     def periods(self) -> list[Period]:
         """The periods that the cube holds."""
-        known = {period.label: period for period in self.recipe.periods.periods()}
-        return [known[label] for label in cube.periods_of(self.cube)]
+        return cube.periods_in(self.cube, self.recipe)
 
 
 def _key(task: Task) -> str:
@@ -80,9 +78,6 @@ def _kept(task: Task) -> None:
 
 
 def _make(task: Task, key: str) -> None:
-    if not task.periods:
-        shutil.rmtree(task.folder, ignore_errors=True)
-        return
     tree = task.tree
     with replacing(task.folder) as temporary:
         temporary.mkdir()

@@ -28,6 +28,7 @@ from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, each_step, prune
+from pipeline.cubes import cube
 from pipeline.geo import objects
 from pipeline.index import split
 from pipeline.recipe import Recipe
@@ -54,17 +55,16 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     chosen = scene_table.by_site(scenes[scenes.selected])
     index = collection.index_assets(benchmark)
-    prune(benchmark.stac, {*table.site_id, model_items.FOLDER})
-    listed = sites.listed(table, recipe)
-    tasks = [
-        collection.Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), index)
-        for site in listed
-    ]
-    results = each_step(collection.STEP, tasks, spread)
-    present = [site for site in listed if (benchmark.stac / site.site_id / "collection.json").is_file()]
+    present = [s for s in sites.listed(table, recipe) if cube.periods_of(benchmark.cube(s.site_id))]
     if not present:
         raise NotMadeYet("No site has a cube to publish: run `minebench compose` and `annotate`.")
-    made, key = sum(made for _, made in results), _key(benchmark, recipe, present)
+    prune(benchmark.stac, {*(site.site_id for site in present), model_items.FOLDER})
+    tasks = [
+        collection.Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), index)
+        for site in present
+    ]
+    made = sum(made for _, made in each_step(collection.STEP, tasks, spread))
+    key = _key(benchmark, recipe, present)
     if not made and _is_whole(benchmark, key):
         return 0
     _write_items(benchmark)

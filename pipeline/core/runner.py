@@ -85,18 +85,24 @@ def each_step(step: Step[Task, Result], tasks: Sequence[Task], spread: Spread) -
     """`step` for every task, results in the tasks' order, each with whether its output had to be made.
     What is done is found first, here; only the rest is spread. Failures as in `each_site`."""
     with progress(step.name, len(tasks), "sites") as advance:
+        outcomes: list[Outcome | None] = []
         with ThreadPoolExecutor(spread.workers) as pool:
-            checked = list(pool.map(partial(_guarded, step.is_done), tasks))
-        outcomes: list[Outcome | None] = [
-            (None, error) if error else _guarded(step.take, task) if done else None
-            for task, (done, error) in zip(tasks, checked, strict=True)
-        ]
+            for outcome in pool.map(partial(_taken, step), tasks):
+                outcomes.append(outcome)
+                if outcome is not None:
+                    advance()
         open_ = [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
-        for _ in range(len(tasks) - len(open_)):
-            advance()
         made = iter(_outcomes(open_, step, spread, advance) if open_ else [])
         found = [next(made) if outcome is None else outcome for outcome in outcomes]
     return _results(found)
+
+
+def _taken(step: Step[Any, Any], task: Any) -> Outcome | None:
+    """The outcome of a task that is done or whose check failed; None where it is to be made."""
+    done, error = _guarded(step.is_done, task)
+    if error:
+        return None, error
+    return _guarded(step.take, task) if done else None
 
 
 def _outcomes(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline import __version__
-from pipeline.core.errors import NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.files import replacing
 
 if TYPE_CHECKING:
@@ -21,6 +21,16 @@ def write(table: pd.DataFrame, path: Path) -> None:
     table.attrs = {**table.attrs, "minebench": __version__}
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_csv(path: Path, field: str) -> pd.DataFrame:
+    """A CSV that the recipe names in `field`, all as text. InputError where it cannot be read."""
+    try:
+        return pd.read_csv(path, dtype=str)
+    except FileNotFoundError:
+        raise InputError(f"{field}: there is no file {path}.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {str(error).rstrip('.')}.") from None
 
 
 def read(path: Path, made_by: str) -> pd.DataFrame:

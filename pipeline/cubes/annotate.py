@@ -65,9 +65,12 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     labels = read_labels(benchmark, recipe)
     near = labels_near(labels, listed)
     images = {str(site_id): rows.images.tolist() for site_id, rows in composites.groupby("site_id")}
+    # A site that no period was clear enough for has nothing to put masks on.
+    empty = set(composites.site_id) - set(composites.site_id[composites.kept])
     tasks = [
         Task(benchmark, recipe, site, own, receipts.fingerprint(images.get(site.site_id, [])))
         for site, own in zip(listed, near, strict=True)
+        if site.site_id not in empty
     ]
     return sum(made for _, made in each_step(STEP, tasks, spread))
 
@@ -204,15 +207,17 @@ def _nothing(task: Task) -> None:
 
 
 def _make(task: Task, key: str) -> None:
-    attributes = cube.attributes_of(task.path)
-    if not attributes["periods"]:
-        return
+    # Zarr is loaded only where there is something to write.
+    from pipeline.cubes import cube_store
+
+    acquired = cube.attributes_of(task.path).get("acquired", {})
+    seen = [
+        _seen(period, task.recipe, acquired.get(period.label))
+        for period in cube.periods_in(task.path, task.recipe)
+    ]
     # Older labels must not outlive their source, should writing the new ones fail.
     for name in ("mine", "change"):
         shutil.rmtree(task.path / name, ignore_errors=True)
-    from pipeline.cubes import cube_store
-
-    seen = [_period(name, task.recipe, attributes) for name in attributes["periods"]]
     masks, change = labels_of(task.benchmark, task.recipe, task.site, task.labels, seen)
     side = cube.chunk_side(task.recipe)
     if change:
@@ -259,13 +264,11 @@ def rasterized(drawn: gpd.GeoDataFrame, site: Site) -> NDArray[np.uint8]:
     return rasterize(outlines, out_shape=box.shape, transform=box.transform, dtype="uint8")
 
 
-def _period(name: str, recipe: Recipe, attributes: dict[str, Any]) -> Period:
-    """The recipe's period of that name; where labels are dated to the day, or periods are spans of
-    years, just the days that were seen."""
-    period = next(p for p in recipe.periods.periods() if p.label == name)
-    days = attributes.get("acquired", {}).get(name)
+def _seen(period: Period, recipe: Recipe, days: list[str] | None) -> Period:
+    """The period; where labels are dated to the day, or periods are spans of years, just the days that
+    were seen."""
     daily = recipe.labels.source == "archive" and recipe.sensor.dtype == "uint8"
     if not days or not (daily or isinstance(recipe.periods, Spans)):
         return period
     first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
-    return Period(name, first, last + timedelta(days=1))
+    return Period(period.label, first, last + timedelta(days=1))

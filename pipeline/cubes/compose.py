@@ -10,6 +10,7 @@ masks to the same cubes.
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Task:
     threads: int
 
     @property
-    def path(self) -> Any:
+    def path(self) -> Path:
         return self.benchmark.cube(self.site.site_id)
 
     def of(self, period: Period) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def _key(task: Task) -> str:
     return receipts.fingerprint([cube.VERSION, images, cube.chunk_side(task.recipe)])
 
 
-def _receipt(task: Task) -> Any:
+def _receipt(task: Task) -> Path:
     return cube.receipt(task.path)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core import receipts
+from pipeline.core.errors import NotMadeYet
+from pipeline.core.periods import Period
 from pipeline.recipe import Recipe
 
 LARGEST_CHUNK = 512
@@ -40,6 +42,15 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 def periods_of(path: Path) -> list[str]:
     """Labels of the cube's dates in order."""
     return list(attributes_of(path).get("periods", []))
+
+
+def periods_in(path: Path, recipe: Recipe) -> list[Period]:
+    """The recipe's periods that the cube holds, in its order. NotMadeYet where it holds another."""
+    known = {period.label: period for period in recipe.periods.periods()}
+    held = periods_of(path)
+    if strange := [label for label in held if label not in known]:
+        raise NotMadeYet(f"{path} holds {strange[0]}, no period of the recipe: run `minebench compose`.")
+    return [known[label] for label in held]
 
 
 def image_name(recipe: Recipe) -> str:

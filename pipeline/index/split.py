@@ -8,13 +8,12 @@ import hashlib
 import logging
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
 
-from pipeline.core import receipts
-from pipeline.core.errors import InputError, LeakingSplit
+from pipeline.core import receipts, tables
+from pipeline.core.errors import Damaged, InputError, LeakingSplit
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Split
@@ -70,16 +69,18 @@ class Released:
 
 
 def read_released(benchmark: Benchmark, rule: Split) -> Released | None:
-    """What the published catalog's table of tiles says. InputError where the recipe wants to keep a
-    release's splits and there is none."""
-    path: Path = benchmark.stac / "splits.parquet"
+    """What the published catalog's table of splits says. InputError where the recipe wants to keep a
+    release's splits and there is none, WorkError where the table is damaged."""
+    path = benchmark.stac / "splits.parquet"
     if not path.is_file():
         if rule.keep:
             raise InputError(
                 f"split.keep: there is no published release at {path}: remove keep, or publish one."
             )
         return None
-    table = pd.read_parquet(path)
+    table = tables.read(path, "catalog")
+    if missing := {"site_id", "split"} - set(table):
+        raise Damaged(f"{path} has no column {min(missing)}: take it from the release again, or delete it.")
     told = receipts.read(path).get(RULE)
     return Released(dict(zip(table.site_id, table.split, strict=True)), told)
 
@@ -111,12 +112,7 @@ def _compared(drawn: dict[str, str], released: Released | None) -> Splits:
 def listed(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
     """Splits from the recipe's CSV, by site_id or name. InputError names the row or the site."""
     path = benchmark.mines / str(rule.list)
-    try:
-        table = pd.read_csv(path, dtype=str)
-    except FileNotFoundError:
-        raise InputError(f"split.list: there is no file {path}.") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {str(error).rstrip('.')}.") from None
+    table = tables.read_csv(path, "split.list")
     key = next((column for column in ("site_id", "name") if column in table), None)
     if key is None or "split" not in table:
         raise InputError(f"{path} needs the columns site_id (or name) and split.")
@@ -226,8 +222,8 @@ def assign(sites: gpd.GeoDataFrame, rule: Split, released: Released | None = Non
 
     A unit's place among the others of its stratum, by a number drawn from its own site_ids and the seed,
     decides (`_runs`). So adding or removing a site moves others only where they stand at the end of a
-    split's run. Sites of `released` stay as they are, and new ones fill up what is lacking. WorkError if
-    the result leaks.
+    split's run. Sites of `released` stay as they are, and new ones fill up what is lacking. LeakingSplit
+    if the result leaks.
     """
     fractions = {name: float(getattr(rule, name)) for name in NAMES if getattr(rule, name) > 0}
     units = units_of(sites, rule)

@@ -17,6 +17,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.core import tables
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import raster
 from pipeline.sensors.profile import Profile
@@ -143,12 +144,7 @@ def _by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
 
 def _by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
     """The images that a CSV lists. InputError names its row and the mend."""
-    try:
-        rows = pd.read_csv(table, dtype=str)
-    except FileNotFoundError:
-        raise InputError(f"source.dates: there is no file {table}.") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{table} cannot be read as CSV: {str(error).rstrip('.')}.") from None
+    rows = tables.read_csv(table, "source.dates")
     if missing := {"file", "date"} - set(rows.columns):
         raise InputError(f"{table} needs a column {sorted(missing)[0]}.")
     files = []

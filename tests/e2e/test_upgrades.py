@@ -17,7 +17,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.scenes import fetch, scene_table
 from pipeline.scenes.status import Status
 from pipeline.sites import site as sites
-from tests.conftest import MINEBENCH, ROOT, STAGES, run
+from tests.conftest import ROOT, STAGES, run
 
 SITE_STAGES = ("archive", "fetch", "compose", "annotate", "catalog")
 
@@ -193,4 +193,3 @@ def test_the_command_line_is_quick() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = ("pandas", "numpy", "torch", "geopandas", "requests", "pydantic", "yaml", "rasterio")
     assert not [name for name in heavy if f"'{name}'" in done.stdout]
-    assert MINEBENCH.exists()

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
 
+from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
 from pipeline.sources.import_ import tile_stacks
@@ -236,7 +236,7 @@ def _splits(folder: Path) -> dict[str, str]:
             except (ValueError, SyntaxError, IndexError, AttributeError):
                 raise InputError(f"{path} does not hold one dictionary of splits.") from None
         if (path := place / "splits.csv").is_file():
-            table = pd.read_csv(path, dtype=str)
+            table = tables.read_csv(path, "source.path")
             if missing := {"name", "split"} - set(table):
                 raise InputError(f"{path} needs a column {sorted(missing)[0]}.")
             return dict(zip(table.name, table.split, strict=True))
