@@ -52,6 +52,8 @@ class Forks:
             }
             wire.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(wire.makefile().readline())
+            if answer["status"] < 0:
+                print(f"minebench {words} died of {answer['status']}:\n{err.read_text()}", file=sys.stderr)
             return subprocess.CompletedProcess(
                 ["minebench", *words], answer["status"], out.read_text(), err.read_text()
             )
