@@ -69,13 +69,14 @@ def names(task: str) -> list[str]:
 
 
 def task_of(name: str) -> str:
-    """The task of a model; InputError with the nearest names where there is no such model."""
+    """The task of a model; UnknownName with the nearest names where there is no such model."""
     for task, models in REGISTRY.items():
         if name in models:
             return task
     known = [model for models in REGISTRY.values() for model in models]
-    near = difflib.get_close_matches(name, known, cutoff=0.5) or sorted(known)
-    raise UnknownName(f"There is no model '{name}'; did you mean {' or '.join(near)}?")
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ":"
+    raise UnknownName(f"There is no model '{name}'{meant} `minebench models` lists all {len(known)}.")
 
 
 def recipe(name: str) -> dict[str, Any]:

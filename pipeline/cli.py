@@ -9,15 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.core import layout
+from pipeline import __version__
+from pipeline.core import interruption, layout
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.layout import Benchmark
 from pipeline.core.redaction import redacted
+from pipeline.core.words import counted
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="From a list of mines to a change-detection benchmark, and to measured baselines.",
+    epilog="A first benchmark: minebench new mine --mines mines.gpkg --source stac",
 )
 UsageError: Any = typer.BadParameter.__bases__[0]
 """Unknown command, missing option, bad value. Typer does not export the class that these share."""
@@ -26,28 +29,46 @@ Name = Annotated[
     str | None,
     typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml."),
 ]
-Model = Annotated[str, typer.Option(help="Model name, such as tinycd or unet; see docs/models.md.")]
+Model = Annotated[str, typer.Option(help="Such as tinycd or unet; `minebench models` lists them.")]
 Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")
 ]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"minebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """Run the command line: 0 done, 1 the work failed, 2 usage or input error."""
+    interruption.watch()
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.
     logging.getLogger().addHandler(logging.NullHandler())
+    logging.captureWarnings(True)
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False) or 0)
     except MinebenchError as error:
         logging.getLogger("pipeline").error("%s", error)
         _fail(str(error), error.exit_status)
-    except typer.Exit as exit_:
-        sys.exit(exit_.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("Interrupted; run the same command again to go on.", 1)
+    except interruption.Interrupted as interrupted:
+        interruption.end(interrupted.number)
     except UsageError as error:
-        _fail(f"{error.format_message().rstrip('.')}; see `minebench --help`.", 2)
+        if not error.format_message():  # the help was printed
+            sys.exit(2)
+        words = [error.ctx.command_path if error.ctx else "minebench", "--help"]
+        _fail(f"{error.format_message().rstrip('.')}; see `{' '.join(words)}`.", 2)
     except Exception as error:
         logging.getLogger("pipeline").exception("unexpected failure")
         _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
@@ -114,8 +135,7 @@ def _spread(scheduler: str | None) -> Any:
 
 def _made(stage: str, verb: str, count: int) -> None:
     """Say how many sites had to be done."""
-    sites = "1 site" if count == 1 else f"{count} sites"
-    print(f"{stage}: {f'{verb} {sites}' if count else 'all sites are up to date'}")
+    print(f"{stage}: {verb} {counted(count, 'site')}" if count else f"{stage}: all sites are up to date")
 
 
 def _by_site(stage: str, name: str | None, scheduler: str | None, **options: Any) -> Any:
@@ -140,18 +160,17 @@ def sites(
     plan: Annotated[bool, typer.Option(help="Also print what fetching would take.")] = False,
 ) -> None:
     """Read the mine list and lay out the sites."""
-    table = _whole("sites", benchmark)
-    repaired = table.site_id[table.repaired].tolist()
-    print(
-        f"sites: {len(table)} sites from {table.mines.sum()} listed shapes of {table.area_km2.sum():.1f} km²"
-    )
-    if repaired:
-        print(f"sites: repaired invalid geometry in {', '.join(repaired)}")
+    from pipeline import stages
+    from pipeline.sites import account
+
+    where, loaded = _begin("sites", benchmark)
+    table = stages.named("sites").load()(where, loaded)
+    for sentence in account.of(table, loaded):
+        print(f"sites: {sentence}")
     if plan:
         from pipeline.scenes.plan import make
         from pipeline.sites import site
 
-        where, loaded = _begin("sites", benchmark)
         found = make(where, loaded, site.listed(table, loaded))
         print(f"plan: {found or 'the source is synthetic: nothing is fetched'}")
 
@@ -190,7 +209,7 @@ def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Index tiles, pairs and splits."""
     done = _by_site("tile", benchmark, scheduler)
-    print(f"tile: {done.tiles} tiles")
+    print(f"tile: {counted(done.tiles, 'tile')}")
     if str(done.splits):
         print(f"tile: {done.splits}")
 
@@ -327,8 +346,20 @@ def ingest(
     made = run(benchmark, loaded, workers)
     for reason in made.left_out:
         print(f"ingest: left out {reason}")
-    print(f"ingest: catalogs/{name} has {made.sites} sites and {made.tiles} tiles. To train on it:")
+    holds = f"{counted(made.sites, 'site')} and {counted(made.tiles, 'tile')}"
+    print(f"ingest: catalogs/{name} has {holds}. To train on it:")
     print(f"  minebench train --benchmark {name} --model fc-siam-diff")
+
+
+@app.command()
+def models(
+    task: Annotated[str | None, typer.Option(help="change or segmentation; default: both.")] = None,
+) -> None:
+    """List the models: name, task, parameters, and what they are."""
+    from models.evaluation.sizes import described
+
+    for row in described(task):
+        print(f"{row.name:24}{row.task:14}{row.parameters / 1e6:8.2f} M  {row.about}")
 
 
 @app.command()
@@ -359,7 +390,8 @@ def check(benchmark: Name = None) -> None:
 
 @app.command()
 def browse(
-    benchmark: Name = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 8000
+    benchmark: Name = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8000,
 ) -> None:
     """Serve the catalog and its data to a browser on this machine."""
     from pipeline.catalog.browse import server

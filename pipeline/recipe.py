@@ -19,6 +19,18 @@ from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources.protocol import Options, Setting
 
+MOST_METRES = 200_000.0
+"""Of any length in a recipe: a UTM zone is some 600 km wide, and a site lies in one."""
+MOST_SITES = 1_000_000
+MOST_PERIODS = 1_200
+"""A century of months."""
+
+
+def _few_enough(found: list[Period]) -> list[Period]:
+    if len(found) > MOST_PERIODS:
+        raise ValueError(f"{len(found):,} periods are more than {MOST_PERIODS:,}; choose a longer unit")
+    return found
+
 
 class Every(Part):
     """One period a `unit` from `start` to `end`, both included: 2018, 2018-03 or 2018-03-09."""
@@ -33,7 +45,7 @@ class Every(Part):
         return self
 
     def periods(self) -> list[Period]:
-        return periods.every(self.unit, self.start, self.end)
+        return _few_enough(periods.every(self.unit, self.start, self.end))
 
 
 class Dates(Part):
@@ -47,7 +59,7 @@ class Dates(Part):
         return self
 
     def periods(self) -> list[Period]:
-        return periods.listed(self.dates)
+        return _few_enough(periods.listed(self.dates))
 
 
 class Spans(Part):
@@ -59,6 +71,8 @@ class Spans(Part):
     @model_validator(mode="after")
     def _check(self) -> "Spans":
         for name, (first, last) in self.spans.items():
+            for day in (first, last):
+                periods.check_year(day)
             if last < first:
                 raise ValueError(f"{name} ends before it starts")
         return self
@@ -102,7 +116,7 @@ class Selection(Part):
     """Ids of scenes left out by hand."""
     coregister: bool = False
     """Whether measured shifts between dates are corrected; they are measured in any case."""
-    min_months_apart: int = Field(default=0, ge=0)
+    min_months_apart: int = Field(default=0, ge=0, le=1200)
     """Pairs whose images were acquired nearer in time than this are not made."""
 
     @model_validator(mode="after")
@@ -127,7 +141,7 @@ class Join(Part):
     file: str
     layer: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
-    max_distance_m: float = Field(default=5000, gt=0)
+    max_distance_m: float = Field(default=5000, gt=0, le=MOST_METRES, allow_inf_nan=False)
 
 
 class Filters(Part):
@@ -154,7 +168,7 @@ class Sites(Part):
     """Our column (name, country, commodity, ...; for CSV also lon, lat) to the list's own."""
     geometry: Literal["footprint", "extent"] = "footprint"
     """Whether the list's polygons outline mines, or only say where to look."""
-    point_radius_m: float = Field(default=1000, gt=0)
+    point_radius_m: float = Field(default=1000, gt=0, le=MOST_METRES, allow_inf_nan=False)
     """Half the side of the box that a point becomes."""
     gadm: bool = False
     """Whether a mine without a geometry becomes its GADM unit, from mines/gadm/gadm41_<ISO3>.gpkg."""
@@ -162,15 +176,20 @@ class Sites(Part):
     production: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Production type to the commodities that count as it, for mines whose list names none."""
     filters: Filters = Filters()
-    per_country: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    per_country: dict[str, Annotated[int, Field(ge=1, le=MOST_SITES)]] = Field(default_factory=dict)
     """Country (ISO3) to how many sites, those of the largest footprints; other countries are left out."""
-    group_m: float = Field(default=0, ge=0)
-    """Mines closer than this become one site."""
-    buffer_m: float = Field(default=500, ge=0)
+    group_m: float = Field(default=0, ge=0, le=MOST_METRES, allow_inf_nan=False)
+    """Mines closer than this become one site, and parts of a mine that lie further apart become sites of
+    their own; 0 leaves every mine as it is listed."""
+    buffer_m: float = Field(default=500, ge=0, le=MOST_METRES, allow_inf_nan=False)
     square: bool = True
-    min_size_m: float = Field(default=0, ge=0)
+    min_size_m: float = Field(default=0, ge=0, le=MOST_METRES, allow_inf_nan=False)
     """Least side of the AOI."""
-    limit: int | None = Field(default=None, ge=1)
+    overlap: Literal["once", "clip", "merge"] = "once"
+    """AOIs that lie over one another. `once`: both stay whole, and statistics count the ground once, for
+    the site of the larger footprints; `clip`: the other AOI ends there, and its masks are unknown beyond;
+    `merge`: they become one site."""
+    limit: int | None = Field(default=None, ge=1, le=MOST_SITES)
     """Only so many sites, a fixed sample: for trying a long list."""
 
 
@@ -191,8 +210,8 @@ class Labels(Part):
 class Tiling(Part):
     """Tiles in pixels."""
 
-    size: int = Field(gt=0)
-    stride: int | None = Field(default=None, gt=0)
+    size: int = Field(ge=8, le=8192)
+    stride: int | None = Field(default=None, gt=0, le=8192)
     """Default: size, so that tiles do not overlap."""
     edge: Literal["shift", "drop"] = "shift"
     """The last tile of a row ends at the edge, or is left out."""
@@ -225,10 +244,10 @@ class Split(Part):
     val: Fraction = 0.1
     test: Fraction = 0.2
     stratify: tuple[Literal["country", "commodity", "production"], ...] = ()
-    min_distance_m: float = Field(default=0, ge=0)
+    min_distance_m: float = Field(default=0, ge=0, le=MOST_METRES, allow_inf_nan=False)
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the k-fold cross-validation by site in index/folds.parquet."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     keep: bool | None = None
     """Whether sites of the published release stay in their splits, and new ones fill up what is lacking.
     Without a word: as long as the rule is the one that drew them."""
@@ -311,6 +330,10 @@ def load(path: Path) -> Recipe:
         raise BadRecipe(f"There is no recipe at {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadRecipe(f"{path} cannot be read: {error}.") from None
+    except RecursionError:
+        raise BadRecipe(f"{path} nests too deeply for a recipe: check its brackets.") from None
+    except ValueError as error:  # a date or a number that none is
+        raise BadRecipe(f"{path} has a value that YAML cannot take ({_short(error)}).") from None
     except yaml.YAMLError as error:
         where = f" line {error.problem_mark.line + 1}" if hasattr(error, "problem_mark") else ""
         raise BadRecipe(f"{path}{where} is not valid YAML: check indentation and quotes.") from None
@@ -320,6 +343,10 @@ def load(path: Path) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise BadRecipe(f"{path}: {_first(error)}") from None
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:100].rstrip(".")
 
 
 def _first(error: ValidationError) -> str:

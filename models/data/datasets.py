@@ -138,7 +138,7 @@ def folded(benchmark_dir: Path, listed: pd.DataFrame, fold: str) -> pd.DataFrame
     known = folds.scheme + "/" + folds.fold
     own = folds[known == fold]
     if own.empty:
-        names = ", ".join(known.unique()[:12]) or "none"
+        names = ", ".join(known.unique()) or "none"
         raise UnknownName(f"{benchmark_dir} has no fold '{fold}'; folds: {names}.")
     return listed.assign(split=listed.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
 

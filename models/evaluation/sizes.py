@@ -1,5 +1,7 @@
 """How large a model is and how much it computes."""
 
+import re
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +9,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from models import registry
 from models.base import Model
+from pipeline.core.errors import UnknownName
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,30 @@ def measure(network: Model, task: str, side: int) -> Size:
         network.eval()(*images)
     network.train(training)
     return Size(parameters(network), counted.get_total_flops() / 2e9)
+
+
+@dataclass(frozen=True)
+class Described:
+    """A model as a list shows it; `parameters` are those for ten bands."""
+
+    name: str
+    task: str
+    parameters: int
+    about: str
+
+
+def described(task: str | None = None) -> list[Described]:
+    """All models, or those of a task. UnknownName where there is no such task."""
+    if task is not None and task not in registry.REGISTRY:
+        raise UnknownName(f"There is no task '{task}'; tasks: {', '.join(registry.REGISTRY)}.")
+    tasks = [task] if task else list(registry.REGISTRY)
+    return [_described(name, task) for task in tasks for name in registry.names(task)]
+
+
+def _described(name: str, task: str) -> Described:
+    # Without numbers: only their count is asked for.
+    with torch.device("meta"):
+        network = registry.create(name, in_channels=10)
+    text = " ".join((sys.modules[type(network).__module__].__doc__ or "").split())
+    about = re.split(r", figure|, doi|, arXiv|[:;]|\.(?: |$)", text)[0]
+    return Described(name, task, parameters(network), about + ")" * (about.count("(") - about.count(")")))

@@ -159,7 +159,7 @@ def load(
     """A trained model in eval mode and what was saved with it. InputError where the file is none, or is
     of another model than expected."""
     if not path.is_file():
-        raise NotMadeYet(f"{path} is missing: run `minebench train` first.")
+        raise NotMadeYet(f"{path} is missing: train the model first.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         name = saved["model"]
@@ -179,7 +179,14 @@ def load_run(
 ) -> tuple[Model, Scale, dict[str, Any]]:
     """The model of a run, the scale of its bands, and what else was saved. InputError also where it was
     trained on other bands than the benchmark has."""
+    registry.task_of(model)
     path = run_folder(benchmark_dir, model, fold) / "model.pt"
+    if not path.is_file():
+        of_fold = f" --fold {fold}" if fold else ""
+        raise NotMadeYet(
+            f"{path} is missing: run `minebench train --benchmark {benchmark_dir.name} --model {model}"
+            f"{of_fold}` first."
+        )
     network, saved = load(path, device, model=model)
     bands = datasets.bands_of(benchmark_dir)
     if saved["bands"] != bands:

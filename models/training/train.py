@@ -9,6 +9,8 @@ On several processes: accelerate launch -m pipeline.cli train --model NAME
 """
 
 import logging
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +34,13 @@ from models.training.settings import Settings
 from pipeline.core.errors import InputError, OutOfMemory, WorkError
 from pipeline.core.files import write_json
 from pipeline.core.progress import progress
+from pipeline.core.words import duration
 
 log = logging.getLogger(__name__)
 LIVE: dict[str, Any] = {"save_dvc_exp": False, "dvcyaml": None, "report": None, "cache_images": False}
 """DVCLive writes its numbers and nothing else: dvc.yaml is ours."""
+TIMED_STEPS, LONG_S = 3, 600.0
+"""Steps by which the rest is judged, and what is long enough to be told."""
 
 
 def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
@@ -114,6 +119,7 @@ class Loop:
         rank, workers = accelerator.process_index, accelerator.num_processes
         items = self.settings.batch * workers
         live = _live(self.run, state) if accelerator.is_main_process else None
+        first, start = state.step, time.monotonic()
         with progress(f"train {self.model}", self.steps * items, "samples") as advance:
             advance(state.step * items)
             for batch in self.training.batches(state.step, self.steps, rank, workers):
@@ -121,6 +127,8 @@ class Loop:
                     break
                 self._step(batch.to(accelerator.device))
                 advance(items, _memory(accelerator.device))
+                if state.step - first == TIMED_STEPS and accelerator.is_main_process:
+                    self._announce(time.monotonic() - start)
                 if state.step % self.every == 0 or state.step == self.steps:
                     state.note(self._validation_loss(), save=accelerator.is_main_process)
                     if live:
@@ -129,6 +137,21 @@ class Loop:
             live.end()
         accelerator.wait_for_everyone()
         return state if accelerator.is_main_process else None
+
+    def _announce(self, seconds: float) -> None:
+        """Say how long all steps will take on a CPU, where that is long, and what makes it less."""
+        left = (self.steps - self.state.step) * seconds / TIMED_STEPS
+        if self.accelerator.device.type != "cpu" or left < LONG_S:
+            return
+        settings, (height, width) = self.settings, self.training.shape
+        side = settings.crop or height, settings.crop or width
+        text = (
+            f"train: {self.model} will take about {duration(left)} on this CPU: {self.steps:,} steps of "
+            f"{settings.batch} items of {side[0]} x {side[1]} pixels. Lower steps, batch or crop under "
+            f"train.{self.model} in params.yaml, or train on a GPU; Ctrl-C ends it and a rerun goes on."
+        )
+        log.warning("%s", text)
+        print(text, file=sys.stderr, flush=True)
 
     def _stopped(self) -> bool:
         patience = self.settings.patience

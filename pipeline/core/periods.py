@@ -28,6 +28,16 @@ class Period:
         return opening, add_months(date(year, last, 1), 1)
 
 
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+"""Images from space and air lie between."""
+
+
+def check_year(day: date) -> None:
+    """ValueError for a day of which there are no images."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"{day} is no day of images: years may be {FIRST_YEAR} to {LAST_YEAR}")
+
+
 def listed(labels: Iterable[str]) -> list[Period]:
     """The named periods in order of time. ValueError where one is no date or two overlap."""
     periods = sorted((parse(label) for label in labels), key=lambda period: period.start)
@@ -65,6 +75,7 @@ def parse(label: str) -> Period:
         start = date(year or 0, month or 1, day or 1)
     except ValueError:
         raise ValueError(f"'{label}' is not a date of the calendar") from None
+    check_year(start)
     unit = "day" if day else "month" if month else "year"
     return Period(label, start, _step(start, unit))
 

@@ -1,5 +1,9 @@
-"""One progress bar with rate and ETA, on a terminal only."""
+"""How far long work is: a bar with rate and ETA on a terminal, else lines; the log has the lines too."""
 
+import logging
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +19,85 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipeline.core.words import duration
+
+log = logging.getLogger(__name__)
+FIRST_S = 2.0
+"""Work that is done sooner says nothing of itself."""
+SHARE = 1 / 50
+"""Of the time gone, that passes between two lines: an hour's work is followed by a line a minute."""
+Advance = Callable[..., None]
+
+
+@contextmanager
+def progress(label: str, total: int, unit: str) -> Iterator[Advance]:
+    """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
+    as it is told, and shows a `note` beside the rate. Several threads may call it."""
+    lines = _Lines(label, total, unit, spoken=not sys.stderr.isatty())
+    bar = _bar(label, total, unit) if sys.stderr.isatty() else None
+
+    def advance(count: int = 1, note: str = "") -> None:
+        lines.advance(count, note)
+        if bar:
+            bar.advance(bar.task_ids[0], count)
+            if note:
+                bar.update(bar.task_ids[0], note=note)
+
+    with lines:
+        if bar is None:
+            yield advance
+            return
+        with bar:
+            yield advance
+
+
+class _Lines:
+    """A line now and then, such as `fetch: 3 of 9 sites, 2.1 sites/min, about 3 min left`."""
+
+    def __init__(self, label: str, total: int, unit: str, spoken: bool) -> None:
+        self.label, self.total, self.unit, self.spoken = label, total, unit, spoken
+        self.done, self.note = 0, ""
+        self.start = self.last = time.monotonic()
+        self.lock = threading.Lock()
+        # Long before the first unit is done, somebody may be waiting for a sign.
+        self.sign = threading.Timer(FIRST_S, self._say)
+        self.sign.daemon = True
+
+    def __enter__(self) -> None:
+        self.sign.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.sign.cancel()
+
+    def advance(self, count: int, note: str) -> None:
+        with self.lock:
+            self.done += count
+            self.note = note or self.note
+            now = time.monotonic()
+            due = now - self.last >= max(FIRST_S, (now - self.start) * SHARE)
+            is_last = self.done >= self.total and self.last > self.start
+        if due or is_last:
+            self.sign.cancel()
+            self._say()
+
+    def _say(self) -> None:
+        with self.lock:
+            self.last = time.monotonic()
+            text = self._text(self.last - self.start)
+        log.info("%s", text)
+        if self.spoken:
+            print(text, file=sys.stderr, flush=True)
+
+    def _text(self, gone: float) -> str:
+        text = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"
+        if self.done and gone:
+            a_second = self.done / gone
+            rate, per = (a_second, "s") if a_second >= 1 else (a_second * 60, "min")
+            text += f", {rate:,.1f} {self.unit}/{per}"
+            if self.done < self.total:
+                text += f", about {duration((self.total - self.done) / a_second)} left"
+        return f"{text}, {self.note}" if self.note else text
+
 
 class _Rate(ProgressColumn):
     """Units a second."""
@@ -25,25 +108,15 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s")
 
 
-@contextmanager
-def progress(label: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
-    """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
-    as it is told, and shows a `note` beside the rate."""
-    console = Console(stderr=True)
-    columns = (
+def _bar(label: str, total: int, unit: str) -> Progress:
+    bar = Progress(
         TextColumn(label),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total, unit=unit, note="")
-
-        def advance(count: int = 1, note: str = "") -> None:
-            bar.advance(task, count)
-            if note:
-                bar.update(task, note=note)
-
-        yield advance
+    bar.add_task(label, total=total, unit=unit, note="")
+    return bar

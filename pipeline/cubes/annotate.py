@@ -195,6 +195,8 @@ def _key(task: Task) -> str:
     ]
     if recipe.labels.kind == "change":
         inputs.append(recipe.pairs)
+    if recipe.sites.overlap == "clip" and task.site.elsewhere is not None:
+        inputs.append(task.site.elsewhere.wkt)
     return receipts.fingerprint(inputs)
 
 
@@ -219,6 +221,10 @@ def _make(task: Task, key: str) -> None:
     for name in ("mine", "change"):
         shutil.rmtree(task.path / name, ignore_errors=True)
     masks, change = labels_of(task.benchmark, task.recipe, task.site, task.labels, seen)
+    counted = task.site.counted() if task.recipe.sites.overlap == "clip" else None
+    if counted is not None:
+        for labelled in (masks, *change.values()):
+            labelled[..., ~counted] = UNKNOWN
     side = cube.chunk_side(task.recipe)
     if change:
         cube_store.add_change(task.path, change, side)

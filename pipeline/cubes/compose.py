@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core import receipts, tables
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.runner import Spread, Step, each_step, prune
@@ -67,6 +67,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     """Make the cubes that are missing or of other inputs, and the table. Returns how many."""
     table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")
+    is_import = isinstance(recipe.source, import_.Options)
+    if not is_import:  # published files have no rows for what they lack
+        _check_fetched(scenes, list(table.site_id), recipe)
     prune(benchmark.data / "cubes", {f"{site_id}.zarr" for site_id in table.site_id})
     chosen = scene_table.by_site(scenes[scenes.selected])
     cores = (os.cpu_count() or 1) if spread.scheduler is None else 1
@@ -75,7 +78,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), threads)
         for site in sites.listed(table, recipe)
     ]
-    step = IMPORTED if isinstance(recipe.source, import_.Options) else STEP
+    step = IMPORTED if is_import else STEP
     results = each_step(step, tasks, spread)
     composites = pd.DataFrame([row for rows, _ in results for row in rows], columns=list(ROW)).astype(ROW)
     if not composites.kept.any():
@@ -85,6 +88,17 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         )
     tables.write(composites, benchmark.table("composites"))
     return sum(made for _, made in results)
+
+
+def _check_fetched(scenes: pd.DataFrame, site_ids: list[str], recipe: Recipe) -> None:
+    """NotMadeYet where a site and period have no row: `fetch` writes one even where nothing is found."""
+    there = set(zip(scenes.site_id, scenes.period, strict=True))
+    for site_id in site_ids:
+        for period in recipe.periods.periods():
+            if (site_id, period.label) not in there:
+                raise NotMadeYet(
+                    f"No scenes of {site_id} in {period.label} were looked for yet: run `minebench fetch`."
+                )
 
 
 def image_key(task: Task, period: Period) -> str:

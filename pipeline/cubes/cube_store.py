@@ -64,6 +64,7 @@ def write(
             )
         else:
             zarr.open_group(temporary, mode="w", zarr_format=3, attributes=attributes)
+        _consolidate(temporary)
 
 
 def images_of(path: Path, recipe: Recipe) -> dict[str, Image]:

@@ -29,6 +29,10 @@ class KeptScenes:
         """One band in its kept pixel size (y, x)."""
         if (scene_id, band) not in self.where:
             self._look_up(scene_id)
+        if (scene_id, band) not in self.where:
+            raise Damaged(
+                f"{self.store.folder} has no {band} of {scene_id}: run `minebench fetch` to get it."
+            )
         return self._read(*self.where[scene_id, band])
 
     def _look_up(self, scene_id: str) -> None:

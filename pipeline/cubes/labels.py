@@ -1,6 +1,6 @@
 """A site's labels in memory: what is mine, what was clear, and the label of any pair of periods."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +46,12 @@ class Labels:
         except (KeyError, FileNotFoundError):
             raise NotMadeYet(f"{path} has no masks: run `minebench annotate` first.") from None
         return cls(cube.periods_of(path), mine, clear, change, cube.change_of(path))
+
+    def within(self, counted: NDArray[np.bool_]) -> "Labels":
+        """The labels of some pixels (y, x); all others are unknown."""
+        unknown = np.uint8(UNKNOWN)
+        change = None if self.change is None else np.where(counted, self.change, unknown)
+        return replace(self, mine=np.where(counted, self.mine, unknown), change=change)
 
     def known(self, window: Any = WHOLE) -> NDArray[np.bool_]:
         """Where footprints are known: annotated, and with a clear pixel behind (period, y, x)."""

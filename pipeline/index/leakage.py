@@ -44,6 +44,8 @@ def _of_site(
     """Pixels of a site's tiles, and how many of them are near a training tile of the others."""
     across, down = abs(site.grid.resolution.x), abs(site.grid.resolution.y)
     tested = shapely.union_all(boxes(site, own))
+    if site.elsewhere is not None:
+        tested = tested.difference(geodesy.project(site.elsewhere, 4326, site.epsg))
     reach = recipe.tiling.size * max(across, down)
     around = []
     for other in others:

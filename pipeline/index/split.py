@@ -6,7 +6,7 @@ measured in `pipeline.index.leakage`.
 
 import hashlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import geopandas as gpd
@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.core import receipts, tables
 from pipeline.core.errors import Damaged, InputError, LeakingSplit
 from pipeline.core.layout import Benchmark
+from pipeline.core.words import counted
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Split
 
@@ -35,11 +36,19 @@ class Splits:
     kept: int = 0
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    missed: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Splits whose share of the sites is far from the fraction asked for: what it is, and was to be."""
 
     def __str__(self) -> str:
-        if not (self.kept or self.moved or self.unused):
+        if not (self.kept or self.moved or self.unused or self.missed):
             return ""
-        parts = [f"{self.kept} sites keep the split of the published release"]
+        parts = [
+            f"{name} holds {share:.0%} of the sites where {wanted:.0%} was asked for: add mines, lower "
+            "split.min_distance_m or stratify by less"
+            for name, (share, wanted) in self.missed.items()
+        ]
+        if self.kept or self.moved:
+            parts.append(f"{counted(self.kept, 'site')} keep the split of the published release")
         if self.moved:
             parts.append(f"moved: {', '.join(f'{s} ({a} to {b})' for s, (a, b) in self.moved.items())}")
         if self.unused:
@@ -53,11 +62,20 @@ def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> Spli
         case "site":
             released = read_released(benchmark, rule)
             drawn = assign(sites, rule, released if keeps(released, rule) else None)
-            return _compared(drawn, released)
+            return replace(_compared(drawn, released), missed=_missed(drawn, rule))
         case "list":
             return Splits(listed(benchmark, sites, rule))
         case _:
             return Splits({site_id: "" for site_id in sites.site_id})
+
+
+def _missed(drawn: dict[str, str], rule: Split) -> dict[str, tuple[float, float]]:
+    """Splits that miss their fractions by more than what is tolerated, relative to them."""
+    names = list(drawn.values())
+    shares = {name: names.count(name) / len(names) for name in NAMES}
+    asked = {name: float(getattr(rule, name)) for name in NAMES}
+    far = [name for name in NAMES if abs(shares[name] - asked[name]) > TOLERATED * asked[name] + 1e-9]
+    return {name: (shares[name], asked[name]) for name in far}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What a benchmark holds, counted once a pixel from the cubes (tiles may overlap; cubes do not).
+"""What a benchmark holds, counted once a pixel of the ground: tiles may overlap, and where AOIs do one
+site counts (`sites.elsewhere`).
 
 Tables under index/statistics/, areas in km², shares of the known area in 0..1:
 
@@ -97,6 +98,8 @@ class Gathered:
         ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
         self.days += [(site.site_id, p, *ends.get(p, (None, None))) for p in labels]
         masks = Labels.read(path)
+        if (counted := site.counted()) is not None:
+            masks = masks.within(counted)
         pixel = site.pixel_km2
         counts = masks.counts()
         for (t1, t2), count in counts.items():

@@ -100,7 +100,7 @@ def _key(benchmark: Benchmark, recipe: Recipe, listed: list[Site], splits: Split
     people also edit by hand), the sites, and the rules."""
     cubes = [
         [site.site_id, site.layout(), site.country, site.production, splits.of[site.site_id],
-         *_held(benchmark.cube(site.site_id))]
+         *([site.elsewhere.wkt] if site.elsewhere else []), *_held(benchmark.cube(site.site_id))]
         for site in listed
     ]  # fmt: skip
     rules = recipe.model_dump(include={"tiling", "pairs", "split", "sensor"}, mode="json")

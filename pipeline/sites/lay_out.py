@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -17,11 +18,13 @@ from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
-from pipeline.sites import imported_sites, mines
+from pipeline.sites import imported_sites, mines, overlaps
 from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
 POLYGONS = ("Polygon", "MultiPolygon")
+LARGEST_PIXELS = 10**8
+"""Of a site: 100 km x 100 km at 10 m. What is larger is a wrong shape far more often than a mine."""
 ID_DEGREES = 1e-6
 """Geometry is rounded to this, about 0.1 m, before its hash becomes part of a site_id."""
 
@@ -37,12 +40,15 @@ def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
 
 
 def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
-    """The table of sites: one row an AOI, with `geometry` (AOI) and `footprint` in EPSG:4326, and
-    its grid as epsg, left, top (metres), height, width (pixels)."""
+    """The table of sites: one row an AOI, with `geometry` (AOI), `footprint` and `elsewhere` (ground of
+    the AOI that another site counts) in EPSG:4326, and its grid as epsg, left, top (metres), height, width
+    (pixels). `parts` says how many sites its mine became, `part` which of them it is. The table's attrs
+    `mines` and `several` are how many mines it is of, and how many of those became several sites."""
     found = mines.read(benchmark, recipe.sites)
     if found.repaired:
         log.warning("repaired invalid geometry in rows %s", ", ".join(map(str, found.repaired)))
-    listed = found.mines.assign(repaired=np.isin(np.arange(len(found.mines)) + 1, found.repaired))
+    rows = np.arange(len(found.mines)) + 1
+    listed = found.mines.assign(row=rows, repaired=np.isin(rows, found.repaired))
     if recipe.sites.group_m:
         # Parts of one multipolygon may lie kilometres apart: distance decides what is one site.
         listed = listed.explode(ignore_index=True)
@@ -110,19 +116,75 @@ def apply_filters(listed: gpd.GeoDataFrame, filters: Filters) -> gpd.GeoDataFram
 
 def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFrame:
     """One row a site: mines closer than `group_m` together, sorted by site_id."""
-    together = geodesy.groups(
-        len(kept),
-        geodesy.near_pairs(list(kept.geometry), recipe.sites.group_m) if recipe.sites.group_m else iter(()),
-    )
-    rows = [_site(kept.iloc[members], recipe, source) for members in together]
-    sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326)
-    sites["footprint"] = gpd.GeoSeries(sites["footprint"], crs=4326)
+    if "row" not in kept:
+        kept = kept.assign(row=np.arange(len(kept)) + 1)
+    within = recipe.sites.group_m
+    near = geodesy.near_pairs(list(kept.geometry), within) if within else iter(())
+    together = geodesy.groups(len(kept), near)
+    sites = _table(kept, together, recipe, source)
+    while recipe.sites.overlap == "merge" and (over := _overlapping(sites, recipe)):
+        joined = geodesy.groups(len(sites), iter(over))
+        together = [sorted(m for place in places for m in together[place]) for places in joined]
+        sites = _table(kept, together, recipe, source)
+    counted = _counted_parts(sites, kept, together)
+    sites = sites.assign(part=counted["part"], parts=counted["parts"])
     sites = sites.sort_values("site_id").drop_duplicates("site_id").reset_index(drop=True)
     if recipe.sites.per_country:
         sites = largest_of(sites, recipe.sites.per_country)
     # The hash at an id's end makes a fixed sample that is spread over the list.
     sample = sites.site_id.str[-6:].rank(method="first").le(recipe.sites.limit or len(sites))
-    return sites[sample].reset_index(drop=True)
+    sites = _without_overlap(sites[sample].reset_index(drop=True), recipe)
+    sites.attrs = {"mines": int(kept.row.nunique()), "several": counted["several"]}
+    return sites
+
+
+def _table(
+    kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, source: str
+) -> gpd.GeoDataFrame:
+    """One row a group of mines, in the groups' order."""
+    rows = [_site(kept.iloc[members], recipe, source) for members in together]
+    sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326)
+    sites["footprint"] = gpd.GeoSeries(sites["footprint"], crs=4326)
+    return sites
+
+
+def _overlapping(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[tuple[int, int]]:
+    return overlaps.pairs(list(sites.geometry), recipe.sensor.resolution**2 / 1e6)
+
+
+def _without_overlap(sites: gpd.GeoDataFrame, recipe: Recipe) -> gpd.GeoDataFrame:
+    """The sites with the ground that another one counts; clipped, their AOIs end there."""
+    pixel_km2 = recipe.sensor.resolution**2 / 1e6
+    theirs = overlaps.shared_ground(sites, pixel_km2)
+    sites = sites.assign(elsewhere=gpd.GeoSeries(theirs, crs=4326))
+    if recipe.sites.overlap != "clip" or not any(theirs):
+        return sites
+    left = [
+        area if other is None else shapely.difference(area, other)
+        for area, other in zip(sites.geometry, theirs, strict=True)
+    ]
+    sites = sites.set_geometry(gpd.GeoSeries(left, crs=4326))
+    gone = np.array([geodesy.area_km2(area) < pixel_km2 for area in left])
+    if gone.any():
+        log.warning("left out, all of their ground is other sites': %s", ", ".join(sites.site_id[gone]))
+    return sites[~gone].reset_index(drop=True)
+
+
+def _counted_parts(
+    sites: gpd.GeoDataFrame, kept: gpd.GeoDataFrame, together: list[list[int]]
+) -> dict[str, Any]:
+    """Of each site how many sites its mine became and which of them it is, the largest first; and how
+    many mines became several."""
+    area = kept["area_km2"].to_numpy()
+    rows = kept["row"].to_numpy()
+    named = [int(rows[max(members, key=lambda m: (area[m], -m))]) for members in together]
+    table = pd.DataFrame({"row": named, "area": sites.area_km2.to_numpy(), "site_id": sites.site_id})
+    order = table.sort_values(["area", "site_id"], ascending=[False, True])
+    part = order.groupby("row").cumcount().add(1).reindex(table.index)
+    parts = table.groupby("row").row.transform("size")
+    places = [{int(rows[m]) for m in members} for members in together]
+    spread = pd.Series([row for there in places for row in there]).value_counts()
+    return {"part": part.to_numpy(), "parts": parts.to_numpy(), "several": int((spread > 1).sum())}
 
 
 def largest_of(sites: gpd.GeoDataFrame, wanted: dict[str, int]) -> gpd.GeoDataFrame:
@@ -146,10 +208,11 @@ def _site(members: gpd.GeoDataFrame, recipe: Recipe, source: str) -> dict[str, o
     # Vertex by vertex, then united: in UTM a polygon over the antimeridian is an ordinary one.
     outline = shapely.union_all([geodesy.project(shape, 4326, epsg) for shape in members.geometry])
     grid_box, aoi = area_of_interest(outline, epsg, recipe)
+    _check_size(grid_box, largest, recipe)
     is_footprint = recipe.sites.geometry == "footprint" and not members["is_box"].any()
     return {
-        "site_id": site_id(largest["name"], largest.geometry),
-        "name": largest["name"] or "",
+        "site_id": site_id(_text(largest["name"]), largest.geometry),
+        "name": _text(largest["name"]),
         "country": largest["country"],
         "commodity": _first_given(members["commodity"]),
         "production": _first_given(members["production"]),
@@ -165,6 +228,21 @@ def _site(members: gpd.GeoDataFrame, recipe: Recipe, source: str) -> dict[str, o
         "geometry": geodesy.to_lonlat(aoi, epsg),
         "footprint": geodesy.to_lonlat(outline, epsg) if is_footprint else None,
     }
+
+
+def _check_size(box: GeoBox, mine: pd.Series, recipe: Recipe) -> None:
+    if box.height * box.width > LARGEST_PIXELS:
+        called = f"{mine['name']} (row {mine['row']})" if _text(mine["name"]) else f"row {mine['row']}"
+        raise InputError(
+            f"The mine list's {called} makes a site of {box.width:,} x {box.height:,} pixels of "
+            f"{recipe.sensor.resolution:g} m, more than {LARGEST_PIXELS:,}: check its shape, lower "
+            "sites.buffer_m, group_m or point_radius_m, or set sites.filters.max_area_km2."
+        )
+
+
+def _text(value: object) -> str:
+    """A cell as text; empty where there is none."""
+    return "" if value is None or value is pd.NA or value != value else str(value)
 
 
 def area_of_interest(outline: BaseGeometry, epsg: int, recipe: Recipe) -> tuple[GeoBox, BaseGeometry]:

@@ -36,6 +36,11 @@ class Site:
     pixel_m2: float
     geometry: BaseGeometry = field(repr=False, compare=False)
     footprint: BaseGeometry | None = field(repr=False, compare=False)
+    elsewhere: BaseGeometry | None = field(default=None, repr=False, compare=False)
+    """Ground of the AOI that another site counts, in EPSG:4326."""
+    part: int = 1
+    parts: int = 1
+    """Which of its mine's sites it is, and how many there are."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,6 +59,8 @@ class Site:
     @property
     def label(self) -> str:
         """What people call it."""
+        if self.name and self.parts > 1:
+            return f"{self.name} ({self.part} of {self.parts})"
         return self.name or self.site_id
 
     def aoi(self, area: GeoBox | None = None) -> NDArray[np.bool_]:
@@ -61,6 +68,13 @@ class Site:
         area = area or self.grid
         outline = geodesy.project(self.geometry, 4326, self.epsg)
         return rasterize([outline], out_shape=area.shape, transform=area.transform).astype(bool)
+
+    def counted(self) -> NDArray[np.bool_] | None:
+        """Pixels (y, x) that no other site counts; None where that is all of them."""
+        if self.elsewhere is None:
+            return None
+        outline = geodesy.project(self.elsewhere, 4326, self.epsg)
+        return ~rasterize([outline], out_shape=self.shape, transform=self.grid.transform).astype(bool)
 
     def search_window(self, period: Period, recipe: Recipe) -> tuple[date, date]:
         """Days to search for a period's scenes: its season on the site's hemisphere."""
@@ -80,7 +94,8 @@ def of(row: Any, resolution: float) -> Site:
         site_id=row.site_id, name=_text(row.name), country=_text(row.country),
         production=_text(row.production), area_km2=float(row.area_km2), mines=int(row.mines),
         epsg=int(row.epsg), grid=box, pixel_m2=grid.pixel_m2(box, resolution), geometry=row.geometry,
-        footprint=row.footprint,
+        footprint=row.footprint, elsewhere=getattr(row, "elsewhere", None),
+        part=int(getattr(row, "part", 1)), parts=int(getattr(row, "parts", 1)),
     )  # fmt: skip
 
 

@@ -1,0 +1,59 @@
+"""Ctrl-C and SIGTERM: a command ends within two seconds, with one sentence and the status of its signal.
+
+Work in threads is not waited for: every output is written under a temporary name first, so what is half
+done is done again by the next run, as after any kill.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+from typing import NoReturn
+
+GRACE_S = 1.0
+"""How long the main thread may take to leave what it is in."""
+SHOW_CURSOR = "\x1b[?25h"
+_ending = threading.Lock()
+
+
+class Interrupted(BaseException):
+    """The user, or whoever runs the command, asked it to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def watch() -> None:
+    """From now on both signals raise `Interrupted` in the main thread. A process whose main thread is
+    deep in a library, or waits for other threads, is ended by a thread of its own."""
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _raise)
+    signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_late, args=(told, tell), name="interruption", daemon=True).start()
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _end_late(told: socket.socket, _kept_open: socket.socket) -> None:
+    numbers = {int(signal.SIGINT), int(signal.SIGTERM)}
+    while not (found := numbers.intersection(told.recv(64))):
+        pass
+    time.sleep(GRACE_S)
+    end(min(found))
+
+
+def end(number: int) -> NoReturn:
+    """End the process at once, other threads or not, with 128 and the signal's number."""
+    _ending.acquire()  # and keep it: the sentence comes once
+    cursor = SHOW_CURSOR + "\n" if sys.stderr.isatty() else ""
+    message = f"{cursor}minebench: Interrupted; run the same command again to go on.\n"
+    os.write(2, message.encode())
+    os._exit(128 + number)
