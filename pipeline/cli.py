@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 from pipeline import __version__
@@ -316,19 +317,40 @@ def new(
         typer.Option(help="GeoPackage, GeoJSON, Shapefile, GeoParquet or CSV, or a published list's name."),
     ],
     layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
-    like: Annotated[str, typer.Option(help="Benchmark whose recipe to start from.")] = "demo",
-    synthetic: Annotated[bool, typer.Option(help="A trial over synthetic images.")] = False,
+    source: Annotated[
+        str | None, typer.Option(help="Where images come from: earthengine, stac, local, xyz or synthetic.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="Benchmark whose recipe to start from, such as euromine.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of dated GeoTIFFs, for the source local.")
+    ] = None,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
-    from pipeline.interchange.scaffold import scaffold
+    from pipeline.interchange import scaffold
 
-    made = scaffold(name, mines, layer, like, synthetic)
-    folder, recipe = made.benchmark.folder, made.benchmark.recipe
-    if made.repaired:
-        print(f"new: repaired invalid geometry in {', '.join(made.repaired)}")
-    print(f"new: {folder} lays out {made.estimate}. Look through {recipe}, then")
+    if source is None and scaffold.needs_source(like):
+        source = _chosen(scaffold.SOURCES)
+    made = scaffold.scaffold(scaffold.Wanted(name, mines, layer, source, like, images))
+    recipe = made.benchmark.recipe
+    for sentence in (*made.account, *made.estimate.sentences()):
+        print(f"new: {sentence}")
+    print(f"new: look through {recipe}, then")
+    for task in made.to_do:
+        print(f"  {task}")
     print(f"  add {name} to benchmarks in params.yaml and run: dvc repro")
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
+
+
+def _chosen(choices: dict[str, str]) -> str:
+    """The source that the user picks; asked on a terminal only."""
+    if not sys.stdin.isatty():
+        raise InputError(f"Say where images come from: --source {', '.join(choices)}.")
+    for number, (name, about) in enumerate(choices.items(), 1):
+        print(f"  {number}  {name:12} {about}")
+    numbers = typer.prompt("Where do images come from?", type=click.Choice([*choices, *"12345"]))
+    return list(choices)[int(numbers) - 1] if numbers.isdigit() else numbers
 
 
 @app.command()

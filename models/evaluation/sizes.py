@@ -64,5 +64,5 @@ def _described(name: str, task: str) -> Described:
     with torch.device("meta"):
         network = registry.create(name, in_channels=10)
     text = " ".join((sys.modules[type(network).__module__].__doc__ or "").split())
-    about = re.split(r", figure|, doi|, arXiv|[:;]|\.(?: |$)", text)[0]
+    about = re.split(r", figure|, doi|, arXiv|[:;]|\.(?= [A-Z]|$)", text)[0]
     return Described(name, task, parameters(network), about + ")" * (about.count("(") - about.count(")")))

@@ -1,21 +1,43 @@
-"""Command `new`: a benchmark's folder from a user's mine list and another benchmark's recipe."""
+"""Command `new`: a benchmark's folder from a user's mine list and a source of images."""
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import jinja2
+import pandas as pd
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from pipeline import recipe
 from pipeline.core import layout
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.interchange import image_folder
+from pipeline.scenes import attribution, scene_table
 from pipeline.scenes.plan import Estimate, estimate
-from pipeline.sites import lay_out, mines, published, site
+from pipeline.sites import account, lay_out, mines, published, site
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+SOURCES = {
+    "earthengine": "Google Earth Engine: Sentinel-2, with an account",
+    "stac": "Sentinel-2 from a STAC API, without an account",
+    "local": "a folder of your own dated GeoTIFFs (--images FOLDER)",
+    "xyz": "dated web tiles, under their terms of use",
+    "synthetic": "invented images, for trying the pipeline out",
+}
+TITLES = {
+    "earthengine": "{}: Sentinel-2 images of mines", "stac": "{}: Sentinel-2 images of mines",
+    "local": "{}: own images of mines", "xyz": "{}: web tiles of mines", "synthetic": "{} (synthetic)",
+}  # fmt: skip
+FINE = ("local", "xyz")
+"""Sources whose pixels are usually a metre or so: smaller sites, larger tiles."""
 ABOUT_PUBLISHED = "{} is fetched from its publisher, or taken from this folder where the file is put here.\n"
 ABOUT_ANNOTATIONS = (
     "Footprint polygons with a column `year` or `date` go here, or change polygons with columns `t1` and\n"
@@ -25,51 +47,83 @@ ABOUT_ANNOTATIONS = (
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a user asks for. `source` is one of `SOURCES`; `like` a benchmark whose recipe to start from;
+    `images` the folder of the source `local`."""
+
+    name: str
+    mines: str
+    layer: str | None = None
+    source: str | None = None
+    like: str | None = None
+    images: Path | None = None
+
+
+@dataclass(frozen=True)
 class Made:
-    """The new benchmark and what it comes to."""
+    """The new benchmark, what became of the list, and what it comes to."""
 
     benchmark: Benchmark
-    repaired: list[str]
+    account: list[str]
     estimate: Estimate
+    to_do: list[str]
 
 
-def scaffold(
-    name: str, mine_list: str, layer: str | None, like: str, synthetic: bool = False, root: Path = Path()
-) -> Made:
-    """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and the recipe of
-    `like`, `synthetic` for a trial over the synthetic archive. InputError, and nothing written, where
-    anything is wrong."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise InputError(f"'{name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
-    benchmark, path = Benchmark(name, root), Path(mine_list)
-    if benchmark.folder.exists():
-        raise InputError(f"{benchmark.folder} exists already: choose another name or remove it.")
-    is_published = mine_list in published.LISTS
-    if not is_published and not path.is_file():
-        known = ", ".join(published.LISTS)
-        raise InputError(f"There is no file {path}, and no published list of that name ({known}).")
-    model = layout.find(like, root)
-    layer = layer if is_published else mines.choose_layer(path, layer)
+def scaffold(wanted: Wanted, root: Path = Path()) -> Made:
+    """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe.
+    InputError, and nothing written, where anything is wrong."""
+    benchmark, path = Benchmark(wanted.name, root), Path(wanted.mines)
+    layer = _check(wanted, benchmark, path)
+    model = layout.find(wanted.like, root) if wanted.like else None
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, root)
         draft.mines.mkdir(parents=True)
-        if is_published:
-            (draft.mines / "README.md").write_text(ABOUT_PUBLISHED.format(mine_list))
+        if wanted.mines in published.LISTS:
+            (draft.mines / "README.md").write_text(ABOUT_PUBLISHED.format(wanted.mines))
         else:
             _copy_list(path, draft.mines)
         draft.annotations.mkdir()
         (draft.annotations / "README.md").write_text(ABOUT_ANNOTATIONS)
-        _adapt(model.recipe, draft.recipe, name, mine_list, layer, synthetic)
+        if model is None:
+            _write(wanted, layer, draft.recipe)
+        else:
+            _adapt(model.recipe, draft.recipe, wanted, layer)
         try:
             loaded = recipe.load(draft.recipe)
             table = lay_out.lay_out(draft, loaded)
         except InputError as error:
             # The draft's folder is about to vanish: speak of the user's own file.
             message = str(error).replace(str(draft.mines / path.name), str(path))
-            raise InputError(message.replace(str(draft.recipe), str(model.recipe))) from None
-    return Made(
-        benchmark, table.site_id[table.repaired].tolist(), estimate(loaded, site.listed(table, loaded))
-    )
+            raise InputError(message.replace(str(draft.recipe), str(benchmark.recipe))) from None
+    made = estimate(loaded, site.listed(table, loaded))
+    return Made(benchmark, account.of(table, loaded), made, _to_do(loaded, root))
+
+
+def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
+    """The layer to read. InputError where what is asked for does not fit."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", wanted.name):
+        raise InputError(f"'{wanted.name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
+    if benchmark.folder.exists():
+        raise InputError(f"{benchmark.folder} exists already: choose another name or remove it.")
+    is_published = wanted.mines in published.LISTS
+    if not is_published and not path.is_file():
+        known = ", ".join(published.LISTS)
+        raise InputError(f"There is no file {path}, and no published list of that name ({known}).")
+    if wanted.source is not None and wanted.source not in SOURCES:
+        raise InputError(f"--source: there is no source '{wanted.source}'; sources: {', '.join(SOURCES)}.")
+    if wanted.source == "local" and wanted.images is None:
+        raise InputError("--source local needs --images FOLDER, with dated GeoTIFFs.")
+    if is_published:
+        return wanted.layer
+    try:
+        return mines.choose_layer(path, wanted.layer)
+    except InputError as error:
+        raise InputError(str(error).replace("name one with layer:", "name one with --layer:")) from None
+
+
+def needs_source(like: str | None, root: Path = Path()) -> bool:
+    """Whether the user must say where images come from: nobody gets invented ones unasked."""
+    return like is None or recipe.load(layout.find(like, root).recipe).source.is_synthetic
 
 
 def _copy_list(mine_list: Path, folder: Path) -> None:
@@ -80,26 +134,87 @@ def _copy_list(mine_list: Path, folder: Path) -> None:
             shutil.copyfile(part, folder / part.name)
 
 
+def _write(wanted: Wanted, layer: str | None, target: Path) -> None:
+    """The recipe of a source, with the citation that its upstreams ask for."""
+    render = _rendered(wanted, layer)
+    target.write_text(render(""), encoding="utf-8")
+    target.write_text(render(_citation(recipe.load(target))), encoding="utf-8")
+
+
+def _rendered(wanted: Wanted, layer: str | None) -> Callable[[str], str]:
+    """A source's recipe as a function of its citation."""
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    text = files("pipeline.interchange").joinpath("new_recipe.yaml").read_text(encoding="utf-8")
+    fine = wanted.source in FINE
+    images = image_folder.look(wanted.images) if wanted.source == "local" and wanted.images else None
+    parts = {
+        "name": wanted.name, "list": Path(wanted.mines).name, "mines": Path(wanted.mines).name,
+        "title": f'"{TITLES[str(wanted.source)].format(wanted.name)}"', "source": wanted.source,
+        "layer": layer if wanted.mines.lower().endswith(".gpkg") else None, "images": images,
+        "tile": 256 if fine else 160, "min_size_m": 512 if fine else 2560,
+        "last_year": date.today().year - 1,
+    }  # fmt: skip
+    template = environment.from_string(text)
+    return lambda citation: _squeezed(template.render(parts, citation=citation))
+
+
+def _squeezed(text: str) -> str:
+    """Without the empty lines that an unused part of the template leaves."""
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _citation(loaded: recipe.Recipe) -> str:
+    none_yet = scene_table.of_rows([])
+    return " ".join(dict.fromkeys(up.citation for up in attribution.used(loaded, pd.DataFrame(none_yet))))
+
+
 OF_THE_LIST = ("columns", "join", "filters", "layer", "limit", "per_country", "gadm")
 """Parts of a recipe's sites that belong to its mine list."""
 
 
-def _adapt(source: Path, target: Path, name: str, mine_list: str, layer: str | None, synthetic: bool) -> None:
-    """The recipe with the new list; comments stay. What belonged to the old list goes."""
+def _adapt(model: Path, target: Path, wanted: Wanted, layer: str | None) -> None:
+    """Another benchmark's recipe with the new list and source. What it says of its own list and images
+    goes: the heading, the comments of `sites` and of a source that is replaced."""
     yaml = YAML()
     yaml.width = 4096  # a line stays a line
-    content = yaml.load(source.read_text(encoding="utf-8"))
-    if synthetic:
-        content["source"] = {"name": "synthetic"}
-        content["labels"]["source"] = "archive"
-    content["title"] = f"{name} (synthetic)" if content["source"]["name"] == "synthetic" else name
-    for key in OF_THE_LIST:
-        content["sites"].pop(key, None)
-    content["sites"]["mines"] = Path(mine_list).name
-    if layer is not None and mine_list.lower().endswith(".gpkg"):
-        content["sites"].insert(1, "layer", layer)
+    content = yaml.load(model.read_text(encoding="utf-8"))
+    content.ca.comment = None
+    content.yaml_set_start_comment(f"{wanted.name}: by `minebench new` from the recipe of {wanted.like}.")
+    if wanted.source and wanted.source != content["source"]["name"]:
+        _take_source(content, wanted, layer)
+    synthetic = content["source"]["name"] == "synthetic"
+    content["title"] = f"{wanted.name} (synthetic)" if synthetic else wanted.name
+    own = {key: value for key, value in content["sites"].items() if key not in OF_THE_LIST}
+    content["sites"] = CommentedMap({**own, "mines": Path(wanted.mines).name})
+    if layer is not None and wanted.mines.lower().endswith(".gpkg"):
+        content["sites"]["layer"] = layer
     if content["split"].get("by") == "list":
         content["split"] = {"by": "site"}
     content["citation"] = ""
-    with target.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
+    for _ in range(2):  # once to be read, once with what its upstreams ask for
+        with target.open("w", encoding="utf-8") as file:
+            yaml.dump(content, file)
+        content["citation"] = _citation(recipe.load(target))
+
+
+def _take_source(content: Any, wanted: Wanted, layer: str | None) -> None:
+    """Put in the source, and the labels that go with it, of the source's own recipe."""
+    own = YAML().load(_rendered(wanted, layer)(""))
+    content["source"] = dict(own["source"])
+    content["labels"]["source"] = own["labels"]["source"]
+    content["labels"].ca.items.pop("source", None)  # its comment was about the other one
+
+
+def _to_do(loaded: recipe.Recipe, root: Path) -> list[str]:
+    """What must be there before the first run."""
+    options, tasks = loaded.source, []
+    if loaded.labels.source == "annotations":
+        tasks = ["put your labels into annotations/ (README.md there), or set labels.source to none"]
+    path = getattr(options, "path", None)
+    if path is not None and not (root / path).exists():
+        tasks.append(f"put your images into {path}, or name their folder in source.path")
+    if options.name == "xyz" and "example.org" in getattr(options, "template", ""):
+        tasks.append("fill in the web tiles' address, releases, attribution and terms under source")
+    return tasks

@@ -7,6 +7,7 @@ Masks are read of every scene that its metadata does not rule out, bands of as m
 may choose; the clearest by metadata stand for those. Bytes are of pixels before compression.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pipeline.core import pair_rules
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.progress import progress
+from pipeline.core.words import counted, duration, size
 from pipeline.geo import geodesy
 from pipeline.recipe import Recipe
 from pipeline.scenes import reader, selection
@@ -27,6 +29,14 @@ from pipeline.scenes.selection import Candidate
 from pipeline.sites.site import Site
 from pipeline.sources.protocol import Source
 
+CORES = os.cpu_count() or 1
+SHIFT_S, COMPOSE_S = 2.3e-6, 1e-8
+"""Time of one core for a pixel and date to measure its shift, and for a pixel, date and band to compose:
+measured at 256 to 1,300 pixels a side and ten bands (docs/benchmarks.md)."""
+ARCHIVE_S = 4e-7
+"""Time of one core for a byte of the synthetic archive."""
+RECEIVED_A_SECOND = 12.5e6
+"""Bytes over a line of 100 Mbit/s."""
 REQUEST_S = 1.0
 """Time a request is taken to need; providers and places differ."""
 
@@ -66,28 +76,68 @@ class Estimate:
     periods: int
     scenes: int
     pixel_bytes: int
+    disk_bytes: int
     tiles: int
     pairs: int
+    source: str
+    fetch_s: float
+    work_s: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.sites:,} sites of {self.aoi_km2:,.1f} km² in {self.periods:,} periods; about "
-            f"{self.scenes:,} scenes to search, {self.pixel_bytes / 1e9:,.2f} GB of pixels to fetch; "
-            f"{self.tiles:,} tiles and {self.pairs:,} pairs if every period has an image"
-        )
+    def sentences(self) -> list[str]:
+        """The sums in words. Of a synthetic source nothing is fetched."""
+        got = {"synthetic": "made", "local": "read from your files"}.get(self.source, "fetched")
+        busy = {"synthetic": "to make the archive", "local": "to read"}.get(self.source, "to fetch")
+        work = f"{duration(self.work_s)} to measure shifts and compose on {counted(CORES, 'core')}"
+        if self.fetch_s:
+            work = f"{duration(self.fetch_s)} {busy}, {work}"
+        return [
+            f"{counted(self.sites, 'AOI')} of {self.aoi_km2:,.1f} km² in {counted(self.periods, 'period')}: "
+            f"{counted(self.tiles, 'tile')} and {counted(self.pairs, 'pair')} if every period has an image",
+            f"about {counted(self.scenes, 'scene')} to search, {size(self.pixel_bytes)} of pixels {got}, at "
+            f"most {size(self.disk_bytes)} of disk",
+            f"about {work}; training is not in it",
+        ]
 
 
 def estimate(recipe: Recipe, sites: Sequence[Site]) -> Estimate:
     """Sums over sites, from the recipe alone."""
     periods = recipe.periods.periods()
     tiles = sum(len(recipe.tiling.corners(site.shape)) for site in sites)
-    scenes = size = 0
+    scenes = weight = disk = requests = 0
+    work = 0.0
+    bands, item = len(recipe.sensor.bands), np.dtype(recipe.sensor.dtype).itemsize
     for site in sites:
         found, taken = _expected(recipe, site)
-        scenes, size = scenes + found, size + _pixel_bytes(recipe, site, found, taken)
+        fetched, pixels = _pixel_bytes(recipe, site, found, taken), site.shape[0] * site.shape[1]
+        scenes, weight, requests = scenes + found, weight + fetched, requests + found + taken * bands
+        # Kept scenes, the cube's images and their GeoTIFFs, and masks, as if nothing were compressed.
+        disk += fetched + len(periods) * pixels * (2 * bands * item + 8)
+        work += taken * pixels * (SHIFT_S + bands * COMPOSE_S) / CORES
     wanted = len(pair_rules.wanted([period.label for period in periods], recipe.pairs))
-    area = sum(geodesy.area_km2(site.geometry) for site in sites)
-    return Estimate(len(sites), area, len(periods), scenes, size, tiles, tiles * wanted)
+    area = sum(_ground_km2(site, recipe) for site in sites)
+    return Estimate(
+        len(sites), area, len(periods), scenes, weight, disk, tiles, tiles * wanted, recipe.source.name,
+        _fetch_s(recipe, requests, weight), work,
+    )  # fmt: skip
+
+
+def _ground_km2(site: Site, recipe: Recipe) -> float:
+    """The AOI without what another site counts; a clipped one is without it already."""
+    area = geodesy.area_km2(site.geometry)
+    if site.elsewhere is None or recipe.sites.overlap == "clip":
+        return area
+    return area - geodesy.area_km2(site.elsewhere)
+
+
+def _fetch_s(recipe: Recipe, requests: int, pixel_bytes: int) -> float:
+    """Time to get the pixels: made, or asked for."""
+    if recipe.source.is_synthetic:
+        return pixel_bytes * ARCHIVE_S / CORES
+    parallel = getattr(recipe.source, "parallel", None)
+    if parallel is None:
+        return 0.0
+    asked = max(requests / recipe.source.requests_a_second(), requests * REQUEST_S / parallel)
+    return max(asked, pixel_bytes / RECEIVED_A_SECOND)
 
 
 def _expected(recipe: Recipe, site: Site) -> tuple[int, int]:

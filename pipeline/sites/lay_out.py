@@ -23,8 +23,8 @@ from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
 POLYGONS = ("Polygon", "MultiPolygon")
-LARGEST_PIXELS = 10**8
-"""Of a site: 100 km x 100 km at 10 m. What is larger is a wrong shape far more often than a mine."""
+LARGEST_PIXELS = 4 * 10**8
+"""Of a site: 200 km x 200 km at 10 m, 24 km x 24 km at 1.2 m. What is larger is hardly a mine."""
 ID_DEGREES = 1e-6
 """Geometry is rounded to this, about 0.1 m, before its hash becomes part of a site_id."""
 

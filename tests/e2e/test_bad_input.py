@@ -87,11 +87,11 @@ def stac(project: Path) -> None:
         (["catalog"], None, 1, "run `minebench sites`"),
         (["report"], None, 1, "run `minebench sites`"),
         (["check"], None, 1, "run `minebench catalog`"),
-        (["evaluate", "--model", "unet"], None, 1, "run `minebench train` first"),
-        (["new", "Bad Name", "--mines", "x.csv"], None, 2, "cannot name a benchmark"),
-        (["new", "tiny", "--mines", "x.csv"], None, 2, "exists already"),
-        (["new", "mine", "--mines", "gone.csv", "--like", "tiny"], None, 2, "no file gone.csv"),
-        (["new", "mine", "--mines", "params.yaml", "--like", "tiny"], None, 2, "params.yaml"),
+        (["evaluate", "--model", "unet"], None, 1, "run `minebench train --benchmark tiny --model unet` first"),
+        (["new", "Bad Name", "--mines", "x.csv", "--source", "stac"], None, 2, "cannot name a benchmark"),
+        (["new", "tiny", "--mines", "x.csv", "--source", "stac"], None, 2, "exists already"),
+        (["new", "mine", "--mines", "gone.csv", "--source", "synthetic"], None, 2, "no file gone.csv"),
+        (["new", "mine", "--mines", "params.yaml", "--source", "synthetic"], None, 2, "params.yaml"),
     ],
 )  # fmt: skip
 def test_one_sentence_and_nothing_written(

@@ -25,7 +25,7 @@ from pipeline.core.runner import Spread
 from pipeline.cubes import annotate, compose
 from pipeline.geo import geodesy
 from pipeline.index import tile
-from pipeline.interchange.scaffold import scaffold
+from pipeline.interchange.scaffold import Wanted, scaffold
 from pipeline.report import page as report
 from pipeline.scenes import fetch
 from pipeline.sites import lay_out
@@ -51,7 +51,7 @@ def small(root: Path, name: str, radius_m: float, changes: dict[str, dict[str, A
     """A published recipe with a list of three small mines and fewer dates, over the synthetic archive."""
     shutil.copytree(ROOT / "catalogs" / name, root / "catalogs" / name, ignore=shutil.ignore_patterns("stac"))
     listed = mines(root / "mines.geojson", radius_m)
-    benchmark = scaffold("small", str(listed), None, name, synthetic=True, root=root).benchmark
+    benchmark = scaffold(Wanted("small", str(listed), source="synthetic", like=name), root).benchmark
     yaml = YAML()
     content = yaml.load(benchmark.recipe.read_text())
     for part, values in changes.items():
@@ -219,7 +219,7 @@ def test_euromines_selection_from_lists_in_the_publishers_form(tmp_path: Path) -
 def test_oms2_over_the_real_boxes_of_its_author(shared: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "catalogs/oms2", tmp_path / "catalogs/oms2")
     listed = shared / "mines/jasansky2023_active_sites.geojson"
-    made = scaffold("real", str(listed), None, "oms2", root=tmp_path).estimate
+    made = scaffold(Wanted("real", str(listed), like="oms2"), tmp_path).estimate
     assert (made.sites, made.periods) == (16, 60)
     assert made.pairs == made.tiles * 60 * 59 // 2
     assert made.scenes == pytest.approx(16 * 5 * 365 / 5, rel=0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 PAGE = 250
 """Items asked for at a time."""
+# pystac looks for its extensions when it reads the first object, and threads that read others meanwhile
+# meet a half-filled list ("dictionary changed size during iteration"): here, where one thread comes first.
+pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, datetime.now(UTC), {}))
 
 
 class StacSource:

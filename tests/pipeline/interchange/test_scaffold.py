@@ -2,11 +2,14 @@ import shutil
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import shapely
 
 from pipeline import recipe
+from pipeline.core.layout import Benchmark
 from tests.conftest import ROOT, contents, run
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
@@ -20,9 +23,11 @@ def listed(path: Path, **more: object) -> Path:
 @pytest.mark.parametrize("name", ["mine list.gpkg", "list.geojson", "list.shp"])
 def test_scaffold_and_lay_out(empty_project: Path, tmp_path: Path, name: str) -> None:
     path = listed(tmp_path / name)
-    done = run("new", "ours", "--mines", str(path), "--like", "tiny", cwd=empty_project)
+    done = run(
+        "new", "ours", "--mines", str(path), "--like", "tiny", "--source", "synthetic", cwd=empty_project
+    )
     assert done.returncode == 0, done.stderr
-    assert "lays out 1 sites of" in done.stdout
+    assert "new: 1 mine, 1 site, " in done.stdout
     assert "dvc repro" in done.stdout
     loaded = recipe.load(empty_project / "catalogs/ours/recipe.yaml")
     assert loaded.title == "ours (synthetic)"
@@ -34,10 +39,24 @@ def test_scaffold_and_lay_out(empty_project: Path, tmp_path: Path, name: str) ->
 def test_layer_is_asked_for_and_kept(empty_project: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "a.gpkg", layer="one")
     listed(path, layer="two")
-    done = run("new", "ours", "--mines", str(path), "--like", "tiny", cwd=empty_project)
+    done = run(
+        "new", "ours", "--mines", str(path), "--like", "tiny", "--source", "synthetic", cwd=empty_project
+    )
     assert done.returncode == 2
-    assert "name one with layer: one, two" in done.stderr
-    done = run("new", "ours", "--mines", str(path), "--layer", "two", "--like", "tiny", cwd=empty_project)
+    assert "name one with --layer: one, two" in done.stderr
+    done = run(
+        "new",
+        "ours",
+        "--mines",
+        str(path),
+        "--layer",
+        "two",
+        "--like",
+        "tiny",
+        "--source",
+        "synthetic",
+        cwd=empty_project,
+    )
     assert done.returncode == 0, done.stderr
     assert recipe.load(empty_project / "catalogs/ours/recipe.yaml").sites.layer == "two"
 
@@ -47,7 +66,9 @@ def test_a_bad_file_leaves_nothing_behind(empty_project: Path, tmp_path: Path, c
     path = tmp_path / "bad.geojson"
     path.write_text(content)
     before = contents(empty_project)
-    done = run("new", "ours", "--mines", str(path), "--like", "tiny", cwd=empty_project)
+    done = run(
+        "new", "ours", "--mines", str(path), "--like", "tiny", "--source", "synthetic", cwd=empty_project
+    )
     assert done.returncode == 2
     assert str(path) in done.stderr
     assert done.stderr.count("\n") == 1
@@ -55,29 +76,51 @@ def test_a_bad_file_leaves_nothing_behind(empty_project: Path, tmp_path: Path, c
     assert sorted(p.name for p in (empty_project / "catalogs").iterdir()) == ["tiny"]
 
 
-def test_comments_of_the_recipe_stay(empty_project: Path, tmp_path: Path) -> None:
+def test_comments_stay_but_for_what_is_said_of_the_other_list(empty_project: Path, tmp_path: Path) -> None:
     model = empty_project / "catalogs/tiny/recipe.yaml"
-    model.write_text("# about this recipe\n" + model.read_text())
+    lines = [
+        "sites:",
+        "  # a hundred on six continents",
+        "  mines: mines.csv",
+        "  geometry: extent",
+        "  min_size_m: 960",
+    ]
+    kept = [
+        line
+        for line in model.read_text().replace("pairs: all", "pairs: all  # every two years").splitlines()
+        if not line.startswith("sites:")
+    ]
+    model.write_text("\n".join(["# about the tiny list", *kept, *lines]) + "\n")
     path = listed(tmp_path / "a.geojson")
-    assert run("new", "ours", "--mines", str(path), "--like", "tiny", cwd=empty_project).returncode == 0
-    assert (empty_project / "catalogs/ours/recipe.yaml").read_text().startswith("# about this recipe")
+    done = run(
+        "new", "ours", "--mines", str(path), "--like", "tiny", "--source", "synthetic", cwd=empty_project
+    )
+    assert done.returncode == 0, done.stderr
+    made = (empty_project / "catalogs/ours/recipe.yaml").read_text()
+    assert "# every two years" in made
+    assert "tiny list" not in made
+    assert "continents" not in made
 
 
 def test_it_says_what_the_benchmark_comes_to(empty_project: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "a.geojson")
-    done = run("new", "ours", "--mines", str(path), "--like", "tiny", cwd=empty_project)
+    done = run(
+        "new", "ours", "--mines", str(path), "--like", "tiny", "--source", "synthetic", cwd=empty_project
+    )
     # One site of some 2.2 km: 3 years, 4 scenes each, tiles of 64 pixels.
     assert "about 12 scenes to search" in done.stdout
     assert run("sites", "--benchmark", "ours", cwd=empty_project).returncode == 0
     table = pd.read_parquet(empty_project / "data/ours/index/sites.parquet")
     side = -(-int(table.height[0]) // 64)
     assert f"{side**2} tiles and {3 * side**2} pairs" in done.stdout
+    assert "of disk" in done.stdout
+    assert "to make the archive" in done.stdout
 
 
 def test_a_dry_run_of_a_published_recipe(empty_project: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "catalogs/minenet", empty_project / "catalogs/minenet")
     path = listed(tmp_path / "a.geojson")
-    words = ("new", "trial", "--mines", str(path), "--like", "minenet", "--synthetic")
+    words = ("new", "trial", "--mines", str(path), "--like", "minenet", "--source", "synthetic")
     done = run(*words, cwd=empty_project)
     assert done.returncode == 0, done.stderr
     loaded = recipe.load(empty_project / "catalogs/trial/recipe.yaml")
@@ -91,6 +134,68 @@ def test_a_dry_run_of_a_published_recipe(empty_project: Path, tmp_path: Path) ->
 
 
 def test_a_published_lists_name_is_known(empty_project: Path) -> None:
-    done = run("new", "ours", "--mines", "maus-v9", "--like", "tiny", cwd=empty_project)
+    done = run(
+        "new", "ours", "--mines", "maus-v9", "--like", "tiny", "--source", "synthetic", cwd=empty_project
+    )
     assert done.returncode == 2
     assert "maus-v2" in done.stderr
+
+
+def test_nobody_gets_invented_images_unasked(empty_project: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "a.geojson")
+    for more in ((), ("--like", "tiny")):
+        done = run("new", "ours", "--mines", str(path), *more, cwd=empty_project)
+        assert done.returncode == 2
+        assert "--source earthengine, stac, local, xyz, synthetic" in done.stderr
+    assert not (empty_project / "catalogs/ours").exists()
+
+
+@pytest.mark.parametrize("source", ["earthengine", "stac", "xyz", "synthetic", "local"])
+def test_a_recipe_of_each_source(empty_project: Path, tmp_path: Path, source: str) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for day in ("20190611", "20210702"):
+        profile = {"driver": "GTiff", "count": 3, "dtype": "uint8", "width": 8, "height": 8,
+                   "crs": "EPSG:32633", "transform": rasterio.transform.from_origin(5e5, 5.7e6, 1.2, 1.2)}  # fmt: skip
+        with rasterio.open(images / f"mine_{day}.tif", "w", **profile) as file:
+            file.write(np.ones((3, 8, 8), np.uint8))
+    words = ["new", "ours", "--mines", str(listed(tmp_path / "a.geojson")), "--source", source]
+    words += ["--images", str(images)] if source == "local" else []
+    done = run(*words, cwd=empty_project)
+    assert done.returncode == 0, done.stderr
+    text = (empty_project / "catalogs/ours/recipe.yaml").read_text()
+    loaded = recipe.load(empty_project / "catalogs/ours/recipe.yaml")
+    assert loaded.source.name == source
+    assert loaded.labels.source == ("archive" if source == "synthetic" else "none")
+    assert loaded.citation
+    assert text.count("#") > 10
+    assert ("synthetic" in text) == (source == "synthetic")
+    if source == "local":
+        assert (loaded.sensor.resolution, loaded.sensor.bands, loaded.sensor.dtype) == (
+            1.2,
+            ("R", "G", "B"),
+            "uint8",
+        )
+        assert [period.label for period in loaded.periods.periods()] == ["2019", "2021"]
+        scenes = loaded.source.open(loaded.setting(Benchmark("ours", empty_project))).files
+        assert [str(file.day) for file in scenes] == ["2019-06-11", "2021-07-02"]
+    if source == "xyz":
+        assert "fill in the web tiles" in done.stdout
+
+
+def test_split_merged_and_overlapping_mines_are_told(empty_project: Path, tmp_path: Path) -> None:
+    """Two parts 20 km apart, two mines within the grouping distance, two whose AOIs overlap."""
+    far = shapely.MultiPolygon([shapely.box(14.0, 51.0, 14.01, 51.01), shapely.box(14.3, 51.0, 14.31, 51.01)])
+    shapes = [far, shapely.box(15, 51, 15.01, 51.01), shapely.box(15.011, 51, 15.02, 51.01),
+              shapely.box(16, 51, 16.01, 51.01), shapely.box(16.03, 51, 16.04, 51.01)]  # fmt: skip
+    path = tmp_path / "a.geojson"
+    gpd.GeoDataFrame({"name": list("abcde")}, geometry=shapes, crs=4326).to_file(path)
+    done = run("new", "ours", "--mines", str(path), "--source", "stac", cwd=empty_project)
+    assert done.returncode == 0, done.stderr
+    for sentence in (
+        "5 mines, 5 sites",
+        "1 mine became several sites, because parts lie further apart than sites.group_m (1000 m)",
+        "1 site hold 2 listed shapes",
+        "1 site overlap others by",
+    ):
+        assert sentence in done.stdout
