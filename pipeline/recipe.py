@@ -261,6 +261,13 @@ class Split(Part):
         return self
 
 
+class Publish(Part):
+    """What the catalog holds beside the cubes."""
+
+    bands: bool = True
+    """A GeoTIFF of all bands for each image, which GIS opens; about the cube's size once more."""
+
+
 def _source(given: Any) -> Any:
     """The options of the source that is named. Only its module is imported."""
     if isinstance(given, Options):
@@ -291,6 +298,7 @@ class Recipe(Part):
     pairs: Rule
     split: Split
     citation: str
+    publish: Publish = Publish()
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":

@@ -21,7 +21,7 @@ BATCH = 16
 
 @torch.no_grad()
 def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None) -> pd.DataFrame:
-    """Scores by level of an analysis set, probability 0.5; also in runs/<model>/analysis_<set>.csv."""
+    """Scores by level of an analysis set, probability 0.5; also in analysis/<run>/<set>.csv."""
     if registry.task_of(model) != "change":
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -46,6 +46,6 @@ def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None)
         for level, h in counted.items()
     ]
     table = pd.DataFrame(rows)
-    with replacing(run / f"analysis_{name}.csv") as temporary:
+    with replacing(Path(benchmark_dir) / "analysis" / run.name / f"{name}.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
     return table

@@ -1,7 +1,7 @@
 """Command `explain`: what a model sees, where it is right and wrong, and at which interval.
 
-    runs/<run>/explain/index.html    one self-contained page
-    runs/<run>/explain/*.png         its pictures
+    explanations/<run>/index.html    one self-contained page
+    explanations/<run>/*.png         its pictures
 
 Panels show hits green, correct background light, false alarms red, misses blue, unknown grey.
 """
@@ -47,7 +47,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
     if not (run / "metrics.json").is_file():
         raise NotMadeYet(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
     metrics = json.loads((run / "metrics.json").read_text())
-    with replacing(run / "explain") as folder:
+    with replacing(benchmark.explanation(run.name)) as folder:
         folder.mkdir()
         rows = _examples(benchmark, recipe, network, scale, run, folder, metrics["threshold"])
         _curves(run, metrics["task"], folder / "curves.png")
@@ -61,7 +61,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
             parts=() if network.classical else network.explained,
         )
         (folder / "index.html").write_text(page, encoding="utf-8")
-    return run / "explain" / "index.html"
+    return benchmark.explanation(run.name) / "index.html"
 
 
 def _template() -> jinja2.Template:

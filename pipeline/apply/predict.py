@@ -1,14 +1,18 @@
 """Command `predict`: a model over whole sites, as COGs and STAC items.
 
-    runs/<run>/predictions/collection.json
-    runs/<run>/predictions/<site_id>/<dates>.tif     probability in per cent, 255 no observation
-    runs/<run>/predictions/<site_id>/<dates>.json    its STAC item
+    predictions/<run>/collection.json
+    predictions/<run>/<site_id>/<dates>.tif     probability in per cent, 255 no observation
+    predictions/<run>/<site_id>/<dates>.json    its STAC item
+    predictions/catalog.json                    all of them; the benchmark's catalog links to it
 
 Windows of the tile's size overlap by half and are blended. A site whose files are there is not done again
 as long as model and cube are the same.
 """
 
+import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pystac
@@ -21,6 +25,7 @@ from models.evaluation import sitewide
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
+from pipeline.catalog import predictions, times
 from pipeline.core import pair_rules, receipts
 from pipeline.core.errors import UnknownName
 from pipeline.core.files import replacing, sha256, write_json
@@ -33,7 +38,7 @@ from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
 NODATA = 255
-VERSION = 1
+VERSION = 2
 """Of the blended windows (`models.evaluation.sitewide`): raise it when they come out otherwise."""
 
 
@@ -53,12 +58,13 @@ def build(
     wanted = set(chosen.site_id)
     listed = [site for site in sites.load(benchmark, recipe) if site.site_id in wanted]
     predictor = _Predictor(benchmark, recipe, run, model, which, fold)
-    folder, done = run / "predictions", 0
+    folder, done = benchmark.predictions / run.name, 0
     with progress(f"predict {model}", len(listed), "sites") as advance:
         for site in listed:
             done += predictor.write(site, folder / site.site_id)
             advance()
-    _write_collection(benchmark, recipe, model, folder)
+    _write_collection(benchmark, recipe, run.name, folder)
+    predictions.write(benchmark)
     return folder, done
 
 
@@ -69,6 +75,7 @@ class _Predictor:
         self, benchmark: Benchmark, recipe: Recipe, run: Path, model: str, which: str, fold: str | None
     ) -> None:
         self.benchmark, self.recipe, self.which = benchmark, recipe, which
+        self.run, self.folder = run.name, benchmark.predictions / run.name
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network, scale, saved = load_run(benchmark.data, model, fold, self.device)
         self.model, self.sum, self.task = model, sha256(run / "model.pt"), saved["task"]
@@ -102,48 +109,80 @@ class _Predictor:
     ) -> None:
         percent = np.where(np.isnan(probability), NODATA, np.rint(probability * 100)).astype(np.uint8)
         path = folder / f"{name}.tif"
-        cog.write(path, percent[None], site.grid, NODATA)
+        cog.write(path, percent[None], site.grid, NODATA, ("probability, per cent",))
         item = self._item(site, name, first, last, path)
-        links = (objects.link(rel, "../collection.json") for rel in ("root", "parent", "collection"))
+        links = predictions.links_of_item(self.benchmark, self.folder / site.site_id)
         objects.write(item, links, folder / f"{name}.json")
 
     def _item(self, site: Site, name: str, first: str, last: str, path: Path) -> pystac.Item:
         known = {period.label: period for period in self.recipe.periods.periods()}
+        acquired = cube.attributes_of(self.benchmark.cube(site.site_id)).get("acquired", {})
+        start, end = times.of_prediction(site, (known[first], known[last]), self.recipe, acquired)
+        box = site.grid
         subject = "change between two dates" if self.task == "change" else "mine footprint"
         title = f"Probability of {subject}, per cent; 255 without a clear observation"
         return pystac.Item(
             id=f"{site.site_id}-{name}",
             **objects.place_of(site.geometry),
             datetime=None,
-            start_datetime=objects.midnight(known[first].start),
-            end_datetime=objects.midnight(known[last].end),
-            stac_extensions=[objects.extension("file/v2.1.0")],
-            collection=f"{self.benchmark.name}-{self.model}",
+            start_datetime=start,
+            end_datetime=end,
+            stac_extensions=[objects.extension(name) for name in ("file/v2.1.0", "projection/v2.0.0")],
+            collection=f"{self.benchmark.name}-{self.run}",
             properties={
                 "title": f"{site.label}, {name.replace('_', ' to ')}",
+                "gsd": self.recipe.sensor.resolution,
+                "proj:code": f"EPSG:{site.epsg}" if site.epsg else None,
+                "proj:shape": list(box.shape),
+                "proj:transform": list(box.transform)[:6],
+                "minebench:periods": sorted({first, last}),
                 "minebench:model": self.model,
                 "minebench:weights": self.sum,
                 "minebench:version": __version__,
             },
-            assets={"probability": objects.asset(path, path.parent, title, objects.COG, ["data"])},
+            assets={
+                "probability": objects.asset(
+                    path,
+                    path.parent,
+                    title,
+                    objects.COG,
+                    ["data"],
+                    bands=[{"name": "probability"}],
+                    data_type="uint8",
+                    nodata=NODATA,
+                )
+            },
         )
 
 
-def _write_collection(benchmark: Benchmark, recipe: Recipe, model: str, folder: Path) -> None:
+def _write_collection(benchmark: Benchmark, recipe: Recipe, run: str, folder: Path) -> None:
     """The collection of every site that is there."""
-    items = sorted(path for path in folder.glob("*/*.json") if path.name != receipts.RECEIPT)
-    periods = recipe.periods.periods()
+    items = [json.loads(path.read_text()) for path in _items(folder)]
+    ends = [(_time(content, "start_datetime"), _time(content, "end_datetime")) for content in items]
+    boxes = [content["bbox"] for content in items if content.get("bbox")]
+    bbox = [float(v) for v in (*np.min(boxes, axis=0)[:2], *np.max(boxes, axis=0)[2:])] if boxes else None
     collection = pystac.Collection(
-        id=f"{benchmark.name}-{model}",
-        title=f"Predictions of {model} on {recipe.title}",
-        description=f"Whole-site predictions of {model}, made by minebench {__version__}."
+        id=f"{benchmark.name}-{run}",
+        title=f"Predictions of {run} on {recipe.title}",
+        description=f"Whole-site predictions of {run}, made by minebench {__version__}."
         + (" The images are synthetic." if recipe.source.is_synthetic else ""),
         license=recipe.source.licence(),
-        extent=objects.extent(None, periods[0].start, periods[-1].end),
+        extent=objects.extent(bbox, *times.around(ends)),
     )
-    hrefs = ("./" + path.relative_to(folder).as_posix() for path in items)
+    titles = [content["properties"]["title"] for content in items]
     links = [
-        objects.link("root", "./collection.json"),
-        *(objects.link("item", h, objects.ITEM) for h in hrefs),
+        *predictions.links_of_collection(benchmark, folder),
+        *(
+            objects.link("item", "./" + path.relative_to(folder).as_posix(), objects.ITEM, title)
+            for path, title in zip(_items(folder), titles, strict=True)
+        ),
     ]
     objects.write(collection, links, folder / "collection.json")
+
+
+def _time(content: dict[str, Any], field: str) -> datetime:
+    return times.parsed(content["properties"][field])
+
+
+def _items(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*.json") if path.name != receipts.RECEIPT)

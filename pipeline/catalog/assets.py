@@ -20,6 +20,8 @@ from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
 THUMBNAIL = 256
+SCALE = 0.0001
+"""Of the cube's reflectance."""
 COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255)}
 CLASSES = [
     {"value": 0, "name": "background", "description": "No mine", "color_hint": "3C3C3C"},
@@ -104,15 +106,17 @@ def write(
     rgb, box = shown(pixels, recipe, look), site.grid
     visual, mine = folder / "visual.tif", folder / "mine.tif"
     thumbnail, footprint = folder / "thumbnail.png", folder / "footprint.geojson"
-    cog.write(visual, rgb, box, 0)
-    cog.write(mine, mask[np.newaxis], box, UNKNOWN, COLOURS)
+    cog.write(visual, rgb, box, 0, ("red", "green", "blue"), is_rgb=True, overviews="average")
+    cog.write(mine, mask[np.newaxis], box, UNKNOWN, ("mine",), colours=COLOURS)
     _write_thumbnail(thumbnail, rgb)
     _write_footprint(footprint, site, mask, label)
     raster: dict[str, Any] = {
         "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
     }  # fmt: skip
+    more = _bands(folder / "reflectance.tif", recipe, site, pixels, raster) if recipe.publish.bands else {}
     colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
+        **more,
         "visual": objects.asset(
             visual, folder, "True colour, 8 bit, one stretch for all dates", objects.COG, ["visual"],
             bands=colours, nodata=0, **raster,
@@ -124,6 +128,28 @@ def write(
         "footprint": objects.asset(footprint, folder, "Mine footprint", objects.ITEM, ["labels"]),
         "thumbnail": objects.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),
     }  # fmt: skip
+
+
+def _bands(
+    path: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], raster: dict[str, Any]
+) -> dict[str, pystac.Asset]:
+    """The image with all its bands as one GeoTIFF, for GIS."""
+    scale = SCALE if recipe.sensor.dtype == "uint16" else None
+    cog.write(path, pixels, site.grid, 0, recipe.sensor.bands, scale=scale, overviews="average")
+    fields = {**raster, "data_type": recipe.sensor.dtype, "nodata": 0, "bands": bands_of(recipe)}
+    roles = ["data", *(["reflectance"] if scale else [])]
+    title = f"{'Reflectance' if scale else 'Image'} of all bands"
+    return {"reflectance-cog": objects.asset(path, path.parent, title, objects.COG, roles, **fields)}
+
+
+def bands_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """The sensor's bands as STAC has them."""
+    scale = {"raster:scale": SCALE} if recipe.sensor.dtype == "uint16" else {}
+    common = recipe.profile.common
+    return [
+        {"name": band, **({"eo:common_name": common[band]} if band in common else {}), **scale}
+        for band in recipe.sensor.bands
+    ]
 
 
 def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:

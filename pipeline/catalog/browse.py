@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import jinja2
 
+from pipeline.catalog import model_items
 from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
 
@@ -43,10 +44,17 @@ def page(benchmark: Benchmark) -> str:
     """All sites and periods of the catalog as one HTML page."""
     template = files("pipeline.catalog").joinpath("browse.html").read_text(encoding="utf-8")
     root = json.loads((benchmark.stac / "catalog.json").read_text())
-    sites = [_site(benchmark, link["href"]) for link in root["links"] if link["rel"] == "child"]
+    children = [link["href"] for link in root["links"] if link["rel"] == "child"]
+    sites = [_site(benchmark, href) for href in children if _is_site(href)]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     base = f"/{benchmark.stac.relative_to(benchmark.root).as_posix()}"
     return environment.from_string(template).render(root=root, sites=sites, base=base, name=benchmark.name)
+
+
+def _is_site(href: str) -> bool:
+    """Whether a child is a site's collection, not the models' or the predictions' catalog."""
+    folder = Path(href).parent.name
+    return Path(href).name == "collection.json" and folder != model_items.FOLDER
 
 
 def _site(benchmark: Benchmark, href: str) -> dict[str, Any]:

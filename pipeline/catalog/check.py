@@ -1,6 +1,6 @@
 """Command `check`: is what a benchmark published still what it says it is?
 
-Five classes of damage, in order; the first one found ends the check and lists all its cases.
+Six classes of damage, in order; the first one found ends the check and lists all its cases.
 """
 
 import json
@@ -12,6 +12,7 @@ import pandas as pd
 import pystac
 from pystac.validation import validate_dict
 
+from pipeline.catalog import times
 from pipeline.core import tables
 from pipeline.core.errors import Damaged, NotMadeYet, WorkError
 from pipeline.core.files import sha256
@@ -31,6 +32,7 @@ def check(benchmark: Benchmark) -> int:
         ("missing", lambda: _missing(nodes)),
         ("damaged", lambda: _damaged(nodes)),
         ("invalid STAC", lambda: _invalid(nodes)),
+        ("items outside their period", lambda: _outside(nodes)),
         ("stale or wrong in the index", lambda: _stale(benchmark)),
     ]
     for name, find in classes:
@@ -98,6 +100,19 @@ def _invalid(nodes: list[Node]) -> Iterator[str]:
         except pystac.STACValidationError as error:
             cause = getattr(error.__cause__, "message", None) or str(error).splitlines()[0]
             yield f"{path}: {cause}"
+
+
+def _outside(nodes: list[Node]) -> Iterator[str]:
+    """Items acquired before or after the period that they stand for, on their own site."""
+    for path, content in nodes:
+        own = content.get("properties", {})
+        if "minebench:period_start" not in own:
+            continue
+        low, high = (times.parsed(own[f"minebench:period_{end}"]) for end in ("start", "end"))
+        found = [own["datetime"]] if own["datetime"] else [own["start_datetime"], own["end_datetime"]]
+        for stamp in found:
+            if not low <= times.parsed(stamp) <= high:
+                yield f"{path}: {stamp} is not within {low:%Y-%m-%d} to {high:%Y-%m-%d}"
 
 
 def _stale(benchmark: Benchmark) -> Iterator[str]:

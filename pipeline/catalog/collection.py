@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pystac
 import zarr
 
 from pipeline import __version__
-from pipeline.catalog import assets, item
+from pipeline.catalog import assets, item, times
 from pipeline.core import receipts
 from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
@@ -23,8 +24,14 @@ from pipeline.geo import objects
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
-EXTENSIONS = [objects.extension(name) for name in ("file/v2.1.0", "scientific/v1.0.0", "version/v1.2.0")]
-VERSION = 2
+EXTENSIONS = [
+    objects.extension(name)
+    for name in (
+        "classification/v1.1.0", "datacube/v2.3.0", "eo/v2.0.0", "file/v2.1.0",
+        "projection/v2.0.0", "raster/v2.0.0", "scientific/v1.0.0", "version/v1.2.0",
+    )
+]  # fmt: skip
+VERSION = 3
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
 
 
@@ -84,9 +91,11 @@ def _make(task: Task, key: str) -> None:
         group = zarr.open_group(task.cube, mode="r")
         images = np.asarray(group[cube.image_name(task.recipe)][:])
         stretch = assets.stretch(images, task.recipe)
-        for position, period in enumerate(task.periods):
+        items = [
             _write_item(task, temporary, group, position, period, stretch, tree)
-        _write_collection(task, temporary, tree, key)
+            for position, period in enumerate(task.periods)
+        ]
+        _write_collection(task, temporary, items, tree, key)
 
 
 STEP = Step("catalog", _key, _receipt, _make, _kept)
@@ -95,7 +104,7 @@ STEP = Step("catalog", _key, _receipt, _make, _kept)
 def _write_item(
     task: Task, temporary: Path, group: zarr.Group, position: int, period: Period, stretch: assets.Stretch,
     tree: assets.Tree,
-) -> None:  # fmt: skip
+) -> pystac.Item:  # fmt: skip
     recipe, site = task.recipe, task.site
     folder = temporary / period.label
     folder.mkdir()
@@ -108,31 +117,94 @@ def _write_item(
     every = {**item.cube_assets(recipe, store, tree), **files}
     described = item.describe(recipe, site, period, mask, clear, scenes, every)
     objects.write(described, objects.to_root(2, collection=True), folder / f"{described.id}.json")
+    return described
 
 
-def _write_collection(task: Task, into: Path, tree: assets.Tree, key: str) -> None:
-    recipe, site, periods = task.recipe, task.site, task.periods
+def _write_collection(task: Task, into: Path, items: list[pystac.Item], tree: assets.Tree, key: str) -> None:
+    recipe, site = task.recipe, task.site
     country = f", {site.country}" if site.country else ""
     source = recipe.source
     described = pystac.Collection(
         id=site.site_id,
         title=site.label + country,
         description=_description(recipe, site),
-        extent=objects.extent(objects.place_of(site.geometry)["bbox"], periods[0].start, periods[-1].end),
+        extent=objects.extent(objects.place_of(site.geometry)["bbox"], *times.around([*map(_span, items)])),
         license=source.licence(),
         providers=[pystac.Provider.from_dict(provider) for provider in source.providers()] or None,
         stac_extensions=EXTENSIONS,
         assets=_assets(task, tree),
-        extra_fields={"version": __version__, "sci:citation": recipe.citation or recipe.title},
-    )
-    items = (f"./{p.label}/{item.item_id(site, p.label)}.json" for p in periods)
+        summaries=_summaries(items, recipe),
+        extra_fields={
+            "version": __version__, "sci:citation": recipe.citation or recipe.title,
+            "item_assets": _item_assets(items[0]), **_datacube(task),
+        },
+    )  # fmt: skip
+    links_to = [(f"./{i.properties['minebench:period']}/{i.id}.json", i.properties["title"]) for i in items]
     terms = (("license", p["url"], f"Terms of {p['name']}") for p in source.providers())
     links = [
         *objects.to_root(1),
-        *(objects.link("item", href, objects.ITEM) for href in items),
+        *(objects.link("item", href, objects.ITEM, title) for href, title in links_to),
         *(pystac.Link(rel, href, title=title) for rel, href, title in terms),
     ]
     objects.write(described, links, into / "collection.json", **{receipts.KEY: key})
+
+
+def _span(described: pystac.Item) -> tuple[datetime, datetime]:
+    """First and last time of an item."""
+    if described.datetime is not None:
+        return described.datetime, described.datetime
+    common = described.common_metadata
+    first, last = common.start_datetime, common.end_datetime
+    assert first is not None
+    assert last is not None
+    return first, last
+
+
+def _summaries(items: list[pystac.Item], recipe: Recipe) -> pystac.Summaries:
+    """What the items have between them."""
+    cloud = [described.properties["eo:cloud_cover"] for described in items]
+    codes = sorted({code for described in items if (code := described.properties["proj:code"])})
+    found: dict[str, Any] = {
+        "gsd": [recipe.sensor.resolution],
+        "bands": assets.bands_of(recipe),
+        "eo:cloud_cover": {"minimum": min(cloud), "maximum": max(cloud)},
+        "minebench:period": [described.properties["minebench:period"] for described in items],
+    }
+    return pystac.Summaries({**found, **({"proj:code": codes} if codes else {})}, maxcount=100)
+
+
+def _item_assets(described: pystac.Item) -> dict[str, Any]:
+    """The assets that every item has, without what differs from item to item."""
+    own = {"href", "file:size", "file:checksum"}
+    shown = {name: asset.to_dict() for name, asset in described.assets.items()}
+    return {name: {k: v for k, v in asset.items() if k not in own} for name, asset in shown.items()}
+
+
+def _datacube(task: Task) -> dict[str, Any]:
+    """The cube's axes and arrays in the datacube extension's words."""
+    recipe, site, box = task.recipe, task.site, task.site.grid
+    left, bottom, right, top = box.boundingbox.bbox
+    half_x, half_y = abs(box.resolution.x) / 2, abs(box.resolution.y) / 2
+    dates = [objects.stamp(objects.midnight(period.start)) for period in task.periods]
+    space = {"type": "spatial", **({"reference_system": site.epsg} if site.epsg else {})}
+    x = {**space, "axis": "x", "extent": [left + half_x, right - half_x], "step": box.resolution.x}
+    y = {**space, "axis": "y", "extent": [bottom + half_y, top - half_y], "step": box.resolution.y}
+    image = cube.image_name(recipe)
+    return {
+        "cube:dimensions": {
+            "time": {"type": "temporal", "extent": [dates[0], dates[-1]], "values": dates},
+            "band": {"type": "bands", "values": list(recipe.sensor.bands)},
+            "y": y, "x": x,
+        },
+        "cube:variables": {
+            image: {
+                "dimensions": ["time", "band", "y", "x"], "type": "data", "data_type": recipe.sensor.dtype,
+            },
+            "clear": {"dimensions": ["time", "y", "x"], "type": "auxiliary", "data_type": "uint8"},
+            "mine": {"dimensions": ["time", "y", "x"], "type": "data", "data_type": "uint8"},
+            "aoi": {"dimensions": ["y", "x"], "type": "auxiliary", "data_type": "uint8"},
+        },
+    }  # fmt: skip
 
 
 def _assets(task: Task, tree: assets.Tree) -> dict[str, pystac.Asset]:

@@ -1,7 +1,7 @@
 """One period of a site as a STAC Item."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pystac
 from numpy.typing import NDArray
 
 from pipeline import __version__
-from pipeline.catalog import assets
+from pipeline.catalog import assets, times
 from pipeline.core.periods import Period
 from pipeline.geo import objects
 from pipeline.recipe import Recipe
@@ -33,36 +33,49 @@ def describe(
     scenes: pd.DataFrame, files: Mapping[str, pystac.Asset],
 ) -> pystac.Item:  # fmt: skip
     """The item; `scenes` are the rows that went into the image."""
+    when = times.of_image(site, period, recipe, scenes)
+    first, last = times.interval(site, period, recipe)
+    labelled = recipe.labels.kind == "change" or bool((mask != assets.UNKNOWN).any())
     return pystac.Item(
         id=item_id(site, period.label),
         **objects.place_of(site.geometry),
-        datetime=objects.midnight(period.start),
-        stac_extensions=EXTENSIONS,
+        datetime=when.at,
+        start_datetime=None if when.at else when.first,
+        end_datetime=None if when.at else when.last,
+        stac_extensions=EXTENSIONS if labelled else [name for name in EXTENSIONS if "/label/" not in name],
         collection=site.site_id,
         assets=dict(files),
         properties={
             "title": f"{site.label}, {period.label}",
-            "start_datetime": f"{period.start}T00:00:00Z",
-            "end_datetime": f"{period.end - timedelta(days=1)}T23:59:59Z",
             "gsd": recipe.sensor.resolution,
             "eo:cloud_cover": round(float((clear == 0).mean() * 100), 3),
             "proj:code": f"EPSG:{site.epsg}" if site.epsg else None,
             "proj:shape": list(site.shape),
             "proj:transform": list(site.grid.transform)[:6],
-            "label:type": "raster",
-            "label:description": _meaning(recipe),
-            "label:properties": None,
-            "label:classes": [{"name": None, "classes": ["background", "mine"]}],
-            "label:tasks": ["segmentation"],
+            **(_label(recipe) if labelled else {}),
             "processing:software": {"minebench": __version__},
             "processing:lineage": _lineage(recipe, scenes),
             **_level(scenes),
+            "minebench:period": period.label,
+            "minebench:period_start": objects.stamp(first),
+            "minebench:period_end": objects.stamp(last),
             "minebench:known_fraction": round(float((mask != assets.UNKNOWN).mean()), 6),
             "minebench:scenes": scenes.scene_id.tolist(),
             "minebench:acquired": sorted(set(scenes.day) - {""}),
             "minebench:dated_by": sorted(set(scenes.dated_by)),
         },
     )
+
+
+def _label(recipe: Recipe) -> dict[str, Any]:
+    """The label extension's fields, of what was labelled."""
+    return {
+        "label:type": "raster",
+        "label:description": _meaning(recipe),
+        "label:properties": None,
+        "label:classes": [{"name": None, "classes": ["background", "mine"]}],
+        "label:tasks": ["segmentation"],
+    }
 
 
 def _meaning(recipe: Recipe) -> str:
@@ -73,14 +86,9 @@ def _meaning(recipe: Recipe) -> str:
 
 def cube_assets(recipe: Recipe, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:
     """The site's cube seen as this item's image and mask: one Zarr group over all dates."""
-    scale = {"raster:scale": 0.0001} if recipe.sensor.dtype == "uint16" else {}
-    common = recipe.profile.common
-    bands = [
-        {"name": band, **({"eo:common_name": common[band]} if band in common else {}), **scale}
-        for band in recipe.sensor.bands
-    ]
+    scale = recipe.sensor.dtype == "uint16"
     kind = "Reflectance" if scale else "Image"
-    image = {"bands": bands, "data_type": recipe.sensor.dtype, "nodata": 0}
+    image = {"bands": assets.bands_of(recipe), "data_type": recipe.sensor.dtype, "nodata": 0}
     mask = {"data_type": "uint8", "nodata": assets.UNKNOWN, "classification:classes": assets.CLASSES}
     return {
         "reflectance": pystac.Asset(

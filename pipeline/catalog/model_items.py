@@ -9,6 +9,7 @@ import shapely
 
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
+from pipeline.catalog import times
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.geo import objects
@@ -38,21 +39,20 @@ def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
             folder.mkdir()
             item = _item(benchmark, recipe, sites, row, final / str(row.run))
             objects.write(item, objects.to_root(2, collection=True), folder / f"{row.run}.json")
-        items = (objects.link("item", f"./{run}/{run}.json", objects.ITEM) for run in compared[0].run)
+        items = (objects.link("item", f"./{run}/{run}.json", objects.ITEM, run) for run in compared[0].run)
         described = _collection(benchmark, recipe, sites, final)
         objects.write(described, [*objects.to_root(1), *items], temporary / "collection.json")
     return True
 
 
 def _collection(benchmark: Benchmark, recipe: Recipe, sites: list[Site], folder: Path) -> pystac.Collection:
-    periods = recipe.periods.periods()
     return pystac.Collection(
         id=f"{benchmark.name}-models",
         title=f"Models trained on {recipe.title}",
         description=f"Baselines with their scores on the test split of {recipe.title}."
         + (" The images are synthetic." if recipe.source.is_synthetic else ""),
         license=recipe.source.licence(),
-        extent=objects.extent(_box(sites), periods[0].start, periods[-1].end),
+        extent=objects.extent(_box(sites), *times.whole(sites, recipe)),
         stac_extensions=[FILE, VERSION],
         extra_fields={"version": __version__},
         assets={
@@ -69,15 +69,15 @@ def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, fol
     from models.evaluation import ranking
 
     saved = ranking.weights_of(benchmark.run(row.run))
-    periods = recipe.periods.periods()
+    start, end = times.whole(sites, recipe)
     west, south, east, north = box = _box(sites)
     return pystac.Item(
         id=row.run,
         geometry=shapely.geometry.mapping(shapely.box(west, south, east, north)),
         bbox=box,
         datetime=None,
-        start_datetime=objects.midnight(periods[0].start),
-        end_datetime=objects.midnight(periods[-1].end),
+        start_datetime=start,
+        end_datetime=end,
         stac_extensions=[MLM, EO, FILE, VERSION],
         collection=f"{benchmark.name}-models",
         properties={

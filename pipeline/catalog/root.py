@@ -5,6 +5,7 @@
     stac/<site_id>/collection.json                 one site
     stac/<site_id>/<period>/<item>.json            one period, its files beside it
     stac/models/<run>/<run>.json                   a trained model, once some were compared
+    data/<benchmark>/predictions/catalog.json      models applied to sites (`minebench predict`)
 
 The cubes and index tables are not copied: assets point to data/<benchmark>/ by relative links, so
 a published benchmark is the folders catalogs/<benchmark>/stac and data/<benchmark>, side by side
@@ -22,7 +23,7 @@ import stac_geoparquet.arrow
 from stac_geoparquet.arrow import parse_stac_items_to_arrow
 
 from pipeline import __version__
-from pipeline.catalog import collection, dataset_card, model_items
+from pipeline.catalog import collection, dataset_card, model_items, predictions
 from pipeline.core import receipts, tables
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing, sha256
@@ -44,7 +45,7 @@ BESIDE = (
     ("related", "splits.parquet", objects.PARQUET),
 )
 """Files beside the catalog's root: relation, name, media type."""
-VERSION = 1
+VERSION = 2
 """Of what stands beside the sites: raise it when it comes out otherwise."""
 
 
@@ -107,6 +108,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str], 
             objects.link("child", f"./{name}/collection.json", title=title)
             for name, title in children.items()
         ),
+        predictions.link(benchmark),
         *(
             objects.link(rel, f"./{name}", kind, **objects.checked(benchmark.stac / name))
             for rel, name, kind in BESIDE

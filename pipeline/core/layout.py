@@ -59,6 +59,15 @@ class Benchmark:
         return self.data / "runs" / model
 
     @property
+    def predictions(self) -> Path:
+        """Models applied to whole sites: a STAC catalog, a collection a run."""
+        return self.data / "predictions"
+
+    def explanation(self, run: str) -> Path:
+        """What a model's decisions come from."""
+        return self.data / "explanations" / run
+
+    @property
     def leaderboard(self) -> Path:
         """All evaluated models side by side."""
         return self.data / "leaderboard"

@@ -1,28 +1,40 @@
 """Writing Cloud-Optimised GeoTIFFs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from rasterio.enums import ColorInterp
 
 Colours = dict[int, tuple[int, int, int, int]]
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 def write(
-    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: int, colours: Colours | None = None
-) -> None:
-    """Write (band, y, x) pixels, deflate with predictor, tiles of 256; a colour table makes a
-    single band a paletted one."""
+    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: int, bands: Sequence[str] = (), *,
+    colours: Colours | None = None, scale: float | None = None, is_rgb: bool = False,
+    overviews: str = "nearest",
+) -> None:  # fmt: skip
+    """Write (band, y, x) pixels with their bands' names, deflate with predictor, tiles of 256. A colour
+    table makes a single band a paletted one; `scale` turns numbers into reflectance. `overviews` are the
+    nearest pixel, or the `average` of what is not nodata."""
     profile = {
         "driver": "COG", "height": area.height, "width": area.width, "count": len(pixels),
         "dtype": pixels.dtype, "crs": str(area.crs) if area.crs else None,
         "transform": area.transform, "nodata": nodata,
         "compress": "deflate", "level": 1, "predictor": "NO" if colours else "STANDARD", "blocksize": 256,
-        "overview_resampling": "nearest",
+        "overview_resampling": overviews,
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as file:
+        if bands:
+            file.descriptions = tuple(bands)
+        if is_rgb:
+            file.colorinterp = RGB
+        if scale is not None:
+            file.scales = (scale,) * len(pixels)
         file.write(pixels)
         if colours:
             file.write_colormap(1, colours)

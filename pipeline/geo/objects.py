@@ -73,11 +73,14 @@ def place_of(geometry: BaseGeometry | None) -> dict[str, Any]:
 WORLD = [-180.0, -90.0, 180.0, 90.0]
 
 
-def extent(bbox: list[float] | None, first: date, last: date) -> pystac.Extent:
-    """An extent from the start of one day to that of another; the world where no place is known."""
-    return pystac.Extent(
-        pystac.SpatialExtent([bbox or WORLD]), pystac.TemporalExtent([[midnight(first), midnight(last)]])
-    )
+def extent(bbox: list[float] | None, first: datetime, last: datetime) -> pystac.Extent:
+    """An extent from one time to another, both included; the world where no place is known."""
+    return pystac.Extent(pystac.SpatialExtent([bbox or WORLD]), pystac.TemporalExtent([[first, last]]))
+
+
+def stamp(time: datetime) -> str:
+    """A time as STAC writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def midnight(day: date) -> datetime:

@@ -78,8 +78,15 @@ class Site:
 
     def search_window(self, period: Period, recipe: Recipe) -> tuple[date, date]:
         """Days to search for a period's scenes: its season on the site's hemisphere."""
+        return period.search_window(self._season(recipe))
+
+    def span(self, period: Period, recipe: Recipe) -> tuple[date, date]:
+        """A period's days here, from the first to before the second; `search_window` lies within."""
+        return period.span(self._season(recipe))
+
+    def _season(self, recipe: Recipe) -> tuple[int, int] | None:
         season = recipe.selection.season
-        return period.search_window(season.at(self.place[1]) if season else None)
+        return season.at(self.place[1]) if season and self.epsg else None
 
     def layout(self) -> list[Any]:
         """What decides where its pixels lie, for fingerprints."""

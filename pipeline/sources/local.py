@@ -56,11 +56,13 @@ class Options(protocol.Options):
 
 @dataclass(frozen=True)
 class Listed:
-    """An image file with its date, and its nodata value where the list gives one."""
+    """An image file with its date, and its nodata value where the list gives one. Of some only the year is
+    known: their day is its first."""
 
     path: Path
     day: date
     nodata: float | None
+    is_exact: bool = True
 
 
 class LocalSource:
@@ -75,11 +77,12 @@ class LocalSource:
         if not self.folder.is_dir():
             raise InputError(f"source.path: there is no folder {self.folder}.")
         if options.dates is None:
-            self.dated_by = "file name"
+            dated_by = "file name"
             self.files = _by_pattern(self.folder, options.pattern or "", options.nodata)
         else:
-            self.dated_by = "list"
+            dated_by = "list"
             self.files = _by_list(self.folder, root / options.dates, options.nodata)
+        self.dated_by = dated_by
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         found = [
@@ -122,7 +125,8 @@ class LocalSource:
             for band, index in self.options.bands.items()
         }
         time = datetime(file.day.year, file.day.month, file.day.day, 12, tzinfo=UTC)
-        return Scene(file.path.stem, time, assets, "local", href=file.path.name, dated_by=self.dated_by)
+        dated_by = self.dated_by if file.is_exact else f"{self.dated_by}, year only"
+        return Scene(file.path.stem, time, assets, "local", href=file.path.name, dated_by=dated_by)
 
 
 def _by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
@@ -136,7 +140,7 @@ def _by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
     files = []
     for path in sorted(folder.iterdir()):
         if match := pattern.fullmatch(path.name):
-            files.append(Listed(path, _date(match["date"], str(path)), nodata))
+            files.append(Listed(path, _date(match["date"], str(path)), nodata, len(match["date"]) > 4))
     if not files:
         raise InputError(f"source.pattern fits no file in {folder}.")
     return files
@@ -158,7 +162,8 @@ def _by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
             value = nodata if own is None or pd.isna(own) else float(own)
         except ValueError:
             raise InputError(f"{where}: nodata '{own}' is not a number.") from None
-        files.append(Listed(path, _date(str(row["date"]), where), value))
+        given = str(row["date"])
+        files.append(Listed(path, _date(given, where), value, len(given) > 4))
     if not files:
         raise InputError(f"{table} lists no files.")
     return files

@@ -87,7 +87,7 @@ def stac(project: Path) -> None:
         (["catalog"], None, 1, "run `minebench sites`"),
         (["report"], None, 1, "run `minebench sites`"),
         (["check"], None, 1, "run `minebench catalog`"),
-        (["evaluate", "--model", "unet"], None, 1, "run `minebench train --benchmark tiny --model unet` first"),
+        (["evaluate", "--model", "unet"], None, 1, "train --benchmark tiny --model unet` first"),
         (["new", "Bad Name", "--mines", "x.csv", "--source", "stac"], None, 2, "cannot name a benchmark"),
         (["new", "tiny", "--mines", "x.csv", "--source", "stac"], None, 2, "exists already"),
         (["new", "mine", "--mines", "gone.csv", "--source", "synthetic"], None, 2, "no file gone.csv"),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import rasterio
 import shapely
+from rasterio.transform import from_origin
 
 from pipeline import recipe
 from pipeline.core.layout import Benchmark
@@ -156,7 +157,7 @@ def test_a_recipe_of_each_source(empty_project: Path, tmp_path: Path, source: st
     images.mkdir()
     for day in ("20190611", "20210702"):
         profile = {"driver": "GTiff", "count": 3, "dtype": "uint8", "width": 8, "height": 8,
-                   "crs": "EPSG:32633", "transform": rasterio.transform.from_origin(5e5, 5.7e6, 1.2, 1.2)}  # fmt: skip
+                   "crs": "EPSG:32633", "transform": from_origin(5e5, 5.7e6, 1.2, 1.2)}  # fmt: skip
         with rasterio.open(images / f"mine_{day}.tif", "w", **profile) as file:
             file.write(np.ones((3, 8, 8), np.uint8))
     words = ["new", "ours", "--mines", str(listed(tmp_path / "a.geojson")), "--source", source]

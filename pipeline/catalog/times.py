@@ -1,0 +1,66 @@
+"""When a published image was taken: its day where one day made it, else the span of its scenes."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+
+from pipeline.core.periods import Period
+from pipeline.geo import objects
+from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
+
+EXACT = frozenset({"acquisition", "file name", "list"})
+"""What tells the very day of a scene; a release, a year alone or a published range does not."""
+
+
+@dataclass(frozen=True)
+class When:
+    """`at` is the time of acquisition of an image of one day, else None; `first` and `last` span the scenes
+    behind it, or the period where their days are not known."""
+
+    at: datetime | None
+    first: datetime
+    last: datetime
+
+
+def interval(site: Site, period: Period, recipe: Recipe) -> tuple[datetime, datetime]:
+    """First and last second of a period on a site."""
+    start, end = site.span(period, recipe)
+    return objects.midnight(start), objects.midnight(end) - timedelta(seconds=1)
+
+
+def of_image(site: Site, period: Period, recipe: Recipe, scenes: pd.DataFrame) -> When:
+    """Of a period's image; `scenes` are the rows of `scenes` that went into it."""
+    first, last = interval(site, period, recipe)
+    if scenes.empty or scenes.datetime.isna().any() or not set(scenes.dated_by) <= EXACT:
+        return When(None, first, last)
+    times = [time.to_pydatetime() for time in scenes.datetime.dt.floor("s")]
+    return When(min(times) if len(set(scenes.day)) == 1 else None, min(times), max(times))
+
+
+def of_prediction(
+    site: Site, periods: tuple[Period, Period], recipe: Recipe, acquired: dict[str, list[str]]
+) -> tuple[datetime, datetime]:
+    """From the first day behind the earlier image to the last behind the later one, as the cube has them;
+    from its period where they are not known."""
+    (start, _), (_, end) = (interval(site, period, recipe) for period in periods)
+    days = [acquired.get(period.label, []) for period in periods]
+    first = objects.midnight(date.fromisoformat(min(days[0]))) if days[0] else start
+    last = date.fromisoformat(max(days[1])) if days[1] else None
+    return first, (objects.midnight(last) + timedelta(days=1, seconds=-1)) if last else end
+
+
+def around(spans: list[tuple[datetime, datetime]]) -> tuple[datetime, datetime]:
+    """The time that all of them take."""
+    return min(first for first, _ in spans), max(last for _, last in spans)
+
+
+def whole(sites: list[Site], recipe: Recipe) -> tuple[datetime, datetime]:
+    """From the start of the first period to the end of the last, over all sites."""
+    periods = recipe.periods.periods()
+    return around([interval(site, period, recipe) for site in sites for period in (periods[0], periods[-1])])
+
+
+def parsed(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
