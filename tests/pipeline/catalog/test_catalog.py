@@ -15,8 +15,20 @@ import xarray as xr
 import zarr
 from PIL import Image
 from pystac.validation import validate_dict
+from pystac_client import Client
+from rasterio.enums import ColorInterp
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
 
+from pipeline.geo import cog
+from pipeline.geo.grid import geobox
 from tests.conftest import run
+from tests.pipeline.sources.test_stac_api import api
+
+# The datacube extension names PROJ's schema of CRS objects, which lies on the network; ours are EPSG codes.
+PROJ = Registry().with_resource(
+    "https://proj.org/schemas/v0.7/projjson.schema.json", DRAFT7.create_resource({"type": "object"})
+)
 
 
 def objects(folder: Path) -> list[tuple[Path, dict]]:
@@ -38,12 +50,14 @@ def test_valid_against_the_extensions_schemas(built: Path, shared: Path) -> None
         for address in content.get("stac_extensions", []):
             schema = json.loads((shared / "stac-schemas" / address.removeprefix(root)).read_text())
             try:
-                jsonschema.validators.validator_for(schema)(schema).validate(content)
+                kind = jsonschema.validators.validator_for(schema)
+                kind(schema, registry=PROJ).validate(content)
             except jsonschema.ValidationError as error:
                 raise AssertionError(f"{path}: {address}: {error.message}") from None
             checked.add(address.removeprefix(root).split("/")[0])
     wanted = {
         "projection",
+        "datacube",
         "eo",
         "raster",
         "classification",
@@ -69,16 +83,111 @@ def test_links_are_relative_and_lead_somewhere(built: Path) -> None:
 def test_opens_with_pystac_odc_and_xarray(built: Path) -> None:
     catalog = pystac.Catalog.from_file(str(built / "catalogs/tiny/stac/catalog.json"))
     sites = list(catalog.get_children())
-    assert len(sites) == 3
+    assert [site.title for site in sites] == ["Alpha, DEU", "Beta, GRC", "Gamma, CHL", "Predictions"]
     items = list(sites[0].get_items())
-    assert set(items[0].assets) == {"reflectance", "mine", "visual", "mine-cog", "footprint", "thumbnail"}
+    assert set(items[0].assets) == set(sites[0].extra_fields["item_assets"])
+    assert set(items[0].assets) == {
+        "reflectance", "reflectance-cog", "mine", "visual", "mine-cog", "footprint", "thumbnail",
+    }  # fmt: skip
     assert {"cube", "pairs", "tiles"} <= set(sites[0].assets)
     cube = xr.open_zarr(items[0].assets["reflectance"].get_absolute_href(), mask_and_scale=False)
-    loaded = odc.stac.load(items, bands=["mine-cog"])
+    loaded = odc.stac.load(items, bands=["mine-cog", "reflectance-cog.3"])
+    assert (loaded["reflectance-cog.3"].to_numpy() == cube.reflectance.sel(band="B04").to_numpy()).all()
     assert loaded.sizes["time"] == len(items) == cube.sizes["time"]
     assert (loaded["mine-cog"].to_numpy() == cube.mine.to_numpy()).all()
     assert np.allclose(loaded.x, cube.x)
     assert np.allclose(loaded.y, cube.y)
+
+
+def test_all_bands_are_one_geotiff(built: Path) -> None:
+    for path, content in objects(built / "catalogs/tiny/stac"):
+        if content["type"] != "Feature":
+            continue
+        asset = content["assets"]["reflectance-cog"]
+        cube = xr.open_zarr(built / f"data/tiny/cubes/{content['collection']}.zarr", mask_and_scale=False)
+        date = list(cube.attrs["periods"]).index(content["properties"]["minebench:period"])
+        with rasterio.open(path.parent / asset["href"]) as file:
+            assert file.dtypes == ("uint16",) * 5
+            assert (
+                file.descriptions == tuple(band["name"] for band in asset["bands"]) == tuple(cube.band.data)
+            )
+            assert (file.nodata, file.scales) == (0, (0.0001,) * 5)
+            assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert (file.read() == cube.reflectance[date].to_numpy()).all()
+
+
+def test_overviews_are_means_of_what_is_not_nodata(tmp_path: Path) -> None:
+    pixels = np.full((2, 600, 700), 100, np.uint16)
+    pixels[:, ::2] = 300
+    pixels[:, :300] = 0
+    box = geobox(32633, 5e5, 5.7e6, 600, 700, 10)
+    cog.write(tmp_path / "a.tif", pixels, box, 0, ("B02", "B03"), scale=1e-4, overviews="average")
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.overviews(1)[0] == 2
+        small = file.read(1, out_shape=(300, 350))
+    assert (small[:150] == 0).all()
+    assert (small[150:] == 200).all()
+
+
+def test_bands_are_left_out_where_the_recipe_says_so(project: Path) -> None:
+    path = project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text() + "publish: {bands: false}\n")
+    assert run("catalog", cwd=project).returncode == 0
+    assert not list((project / "catalogs/tiny/stac").rglob("reflectance.tif"))
+    assert run("check", cwd=project).returncode == 0
+
+
+def test_items_say_when_they_were_acquired(built: Path) -> None:
+    """Spans of the scenes used; in the south a season over New Year lies in the year that ends with it."""
+    scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
+    used = scenes[scenes.selected].groupby(["site_id", "period"]).datetime
+    for _, content in objects(built / "catalogs/tiny/stac"):
+        if content["type"] == "Collection" and content["id"] != "tiny-models":
+            own = used.get_group
+            times = [own((content["id"], label)) for label in content["summaries"]["minebench:period"]]
+            (start, end) = content["extent"]["temporal"]["interval"][0]
+            assert pd.Timestamp(start) == min(t.min() for t in times).floor("s")
+            assert pd.Timestamp(end) == max(t.max() for t in times).floor("s")
+        if content["type"] != "Feature":
+            continue
+        properties = content["properties"]
+        times = used.get_group((content["collection"], properties["minebench:period"]))
+        assert properties["datetime"] is None  # composites of several days
+        assert pd.Timestamp(properties["start_datetime"]) == times.min().floor("s")
+        assert pd.Timestamp(properties["end_datetime"]) == times.max().floor("s")
+        assert properties["minebench:period_start"] <= properties["start_datetime"]
+        assert properties["end_datetime"] <= properties["minebench:period_end"]
+        south = content["collection"].startswith("gamma")
+        assert properties["minebench:period_start"][5:10] == ("03-01" if south else "01-01")
+
+
+def test_an_item_outside_its_period_is_found(project: Path) -> None:
+    path = next(p for p, c in objects(project / "catalogs/tiny/stac") if c["type"] == "Feature")
+    content = json.loads(path.read_text())
+    content["properties"]["start_datetime"] = "2001-01-01T00:00:00Z"
+    path.write_text(json.dumps(content))
+    done = run("check", cwd=project)
+    assert done.returncode == 1
+    assert "1 items outside their period" in done.stderr
+    assert "2001-01-01T00:00:00Z is not within" in done.stderr
+
+
+def test_search_by_time_finds_what_was_acquired_then(built: Path, tmp_path: Path) -> None:
+    """Through pystac-client and a real API server."""
+    items = [content for _, content in objects(built / "catalogs/tiny/stac") if content["type"] == "Feature"]
+    spans = (("2020-12-01", "2021-02-28"), ("2022-06-01", "2022-08-31"), ("2019-01-01", "2019-12-31"))
+    with api(tmp_path, [{**item, "links": []} for item in items]) as address:
+        client = Client.open(address)
+        for first, last in spans:
+            found = {item.id for item in client.search(datetime=f"{first}/{last}").items()}
+            assert found == {item["id"] for item in items if taken(item, first, last)}
+            assert bool(found) == (first != "2019-01-01")
+
+
+def taken(item: dict, first: str, last: str) -> bool:
+    """Whether the span of an item's scenes and that of two days have a day in common."""
+    own = item["properties"]
+    return own["start_datetime"][:10] <= last and first <= own["end_datetime"][:10]
 
 
 def test_pictures_and_colour_tables(built: Path) -> None:
@@ -92,6 +201,8 @@ def test_pictures_and_colour_tables(built: Path) -> None:
         with rasterio.open(path.parent / "visual.tif") as visual:
             assert visual.dtypes == ("uint8",) * 3
             assert visual.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert visual.descriptions == ("red", "green", "blue")
+            assert visual.colorinterp == (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
             assert 30 < visual.read()[visual.read() > 0].mean() < 200
         with Image.open(path.parent / "thumbnail.png") as thumbnail:
             assert max(thumbnail.size) <= 256

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import odc.stac
 import pandas as pd
 import pystac
 import pytest
@@ -14,6 +15,7 @@ from pystac.validation import validate_dict
 from models.data import datasets
 from models.evaluation.sitewide import windows
 from models.training.checkpoint import load
+from pipeline.stages import STAGES
 from tests.conftest import contents, run
 
 MODELS = ("cva", "fc-siam-diff", "unet")
@@ -101,14 +103,14 @@ def test_the_report_and_the_page_of_a_model(compared: Path) -> None:
     for words in ("cva", "fc-siam-diff", "Do they differ?", "parameters", "boundary F1"):
         assert words in page
     for model in MODELS:
-        own = (compared / f"data/tiny/runs/{model}/explain/index.html").read_text()
+        own = (compared / f"data/tiny/explanations/{model}/index.html").read_text()
         assert "All imagery here is synthetic" in own
         assert ("GradCAM" in own) == (model != "cva")
         assert 'src="http' not in own
 
 
 def test_predictions_of_whole_sites_lie_where_the_sites_are(compared: Path) -> None:
-    folder = compared / "data/tiny/runs/unet/predictions"
+    folder = compared / "data/tiny/predictions/unet"
     tiles = pd.read_parquet(compared / "data/tiny/index/tiles.parquet")
     sites = sorted(set(tiles.site_id[tiles.split == "test"]))
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sites
@@ -129,7 +131,7 @@ def test_predictions_of_whole_sites_lie_where_the_sites_are(compared: Path) -> N
             assert ((found == 255) == ~seen).all()
             assert found[seen].max() <= 100
     names = {
-        path.stem for path in (compared / f"data/tiny/runs/fc-siam-diff/predictions/{sites[0]}").glob("*.tif")
+        path.stem for path in (compared / f"data/tiny/predictions/fc-siam-diff/{sites[0]}").glob("*.tif")
     }
     assert names == {"2021_2022", "2022_2023"}
     done = run("predict", "--model", "unet", cwd=compared)
@@ -137,6 +139,36 @@ def test_predictions_of_whole_sites_lie_where_the_sites_are(compared: Path) -> N
     done = run("predict", "--model", "unet", "--split", "dev", cwd=compared)
     assert done.returncode == 2
     assert "no tiles in split 'dev'" in done.stderr
+
+
+def test_predictions_are_items_of_the_catalog(compared: Path) -> None:
+    """From the benchmark's root down and up again; `check` reads them too, and other stages do not."""
+    root = pystac.Catalog.from_file(str(compared / "catalogs/tiny/stac/catalog.json"))
+    (predictions,) = [child for child in root.get_children() if child.title == "Predictions"]
+    assert sorted(child.id for child in predictions.get_children()) == sorted(f"tiny-{m}" for m in MODELS)
+    items = list(predictions.get_items(recursive=True))
+    assert items
+    for item in items:
+        assert item.properties["proj:code"].startswith("EPSG:")
+        assert item.get_root().id == "tiny"
+        assert item.get_collection().id.startswith("tiny-")
+        assert item.common_metadata.start_datetime < item.common_metadata.end_datetime
+    loaded = odc.stac.load(items[:2], bands=["probability"])
+    assert loaded.probability.dtype == np.uint8
+    reads = {path for stage in STAGES if stage.name in ("compare", "report") for path in stage.reads}
+    for written in ("predictions", "explanations", "analysis"):
+        assert not any(f"/{written}" in path for path in reads)
+        assert (compared / "data/tiny" / written).is_dir() or written == "analysis"
+    assert not any(path.endswith("/stac") for path in reads)
+    damaged = compared / "data/tiny/predictions/unet"
+    victim = next(damaged.glob("*/*.tif"))
+    kept = victim.read_bytes()
+    victim.write_bytes(kept[:-1] + b"x")
+    done = run("check", cwd=compared)
+    victim.write_bytes(kept)
+    assert done.returncode == 1
+    assert victim.name in done.stderr
+    assert run("check", cwd=compared).returncode == 0
 
 
 def test_blended_windows_cover_a_site_and_a_constant_stays_one() -> None:
@@ -173,7 +205,7 @@ def test_whole_site_probability_is_the_tiles_where_one_window_covers_it(compared
 def test_an_analysis_set_is_scored_by_level(compared: Path) -> None:
     done = run("evaluate", "--model", "fc-siam-diff", "--analysis", "scale", cwd=compared)
     assert done.returncode == 0, done.stderr
-    table = pd.read_csv(compared / "data/tiny/runs/fc-siam-diff/analysis_scale.csv")
+    table = pd.read_csv(compared / "data/tiny/analysis/fc-siam-diff/scale.csv")
     rows = pd.read_parquet(compared / "data/tiny/index/analysis/scale.parquet")
     assert sorted(table.level.astype(str)) == sorted(rows.level.unique())
     done = run("evaluate", "--model", "unet", "--analysis", "scale", cwd=compared)
@@ -193,7 +225,7 @@ def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path)
     assert "evaluate it again, or remove it" in done.stderr
     done = run("explain", "--model", "unet", cwd=project)
     assert done.returncode == 1
-    assert "run `minebench train` first" in done.stderr
+    assert "train --benchmark tiny --model unet` first" in done.stderr
     done = run("train", "--model", "unett", cwd=project)
     assert done.returncode == 2
     assert "did you mean unet" in done.stderr
