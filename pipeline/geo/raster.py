@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from pipeline.geo import grid as grids
 from pipeline.geo.remote import Opener, Signer, Unsigned
 
 GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64}
+COARSER = 1.9
+"""How many of the file's pixels a pixel may be wide before GDAL reads an overview instead."""
 EXACT = 1e-3
 """Pixels: how far a place may be off its own projection. GDAL's default is 1/8, and 0 fails."""
 
@@ -40,19 +42,31 @@ def read(
     `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
     where the file cannot be read, whole and as it is.
     """
-    with opened(href, signed, parallel) as file:
+    opener = Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
+    with _opened(href, opener) as file:
         if index > file.count:
             raise WorkError(f"{href} has {file.count} bands, and band {index} was asked for.")
         missing = file.nodata if nodata is None else nodata
-        if grids.aligned(grid, grid_of(file)):
-            return _copied(file, index, grid, missing)
-        return _warped(file, index, grid, resampling, missing)
+        with gdal.working():
+            whole = grid_of(file)
+            blocks = _blocks(file, index, whole, grid) if opener else []
+        if opener:
+            opener.fetch_ahead(blocks)
+        with gdal.working():
+            if grids.aligned(grid, whole):
+                return _copied(file, index, grid, missing)
+            return _warped(file, index, grid, resampling, missing)
+
+
+def opened(
+    href: str, signed: Signer | None = None, parallel: int = 20
+) -> AbstractContextManager[DatasetReader]:
+    """A raster file, local or remote; whatever fails while it is open is one WorkError."""
+    return _opened(href, Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None)
 
 
 @contextmanager
-def opened(href: str, signed: Signer | None = None, parallel: int = 20) -> Iterator[DatasetReader]:
-    """A raster file, local or remote; whatever fails while it is open is one WorkError."""
-    opener = Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
+def _opened(href: str, opener: Opener | None) -> Iterator[DatasetReader]:
     try:
         if opener is not None:
             opener.start()
@@ -64,6 +78,32 @@ def opened(href: str, signed: Signer | None = None, parallel: int = 20) -> Itera
     # GDAL may go on after a failed read; what it then gives is not to be used.
     if opener is not None and opener.error is not None:
         raise opener.error
+
+
+MARGIN = 4
+"""Pixels of the source around a window that interpolation may look at."""
+
+
+def _blocks(file: DatasetReader, index: int, whole: GeoBox, grid: GeoBox) -> list[tuple[int, int]]:
+    """Offset and size of the blocks that a grid lies in, as GeoTIFFs tell them; empty where it is not
+    read at about the file's own pixel, but from an overview, and for other formats."""
+    if abs(grid.extent.to_crs(whole.crs).boundingbox.span_x / grid.width / whole.resolution.x) > COARSER:
+        return []
+    rows, columns = whole.overlap_roi(grid, tol=grids.TOUCHING)
+    high, wide = file.block_shapes[index - 1]
+    found = []
+    for y in range(
+        max(0, rows.start - MARGIN) // high, (min(file.height, rows.stop + MARGIN) - 1) // high + 1
+    ):
+        for x in range(
+            max(0, columns.start - MARGIN) // wide, (min(file.width, columns.stop + MARGIN) - 1) // wide + 1
+        ):
+            offset, size = (
+                file.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=index) for what in ("OFFSET", "SIZE")
+            )
+            if offset and size:
+                found.append((int(offset), int(size)))
+    return sorted(set(found))
 
 
 def _driver(href: str) -> str:
@@ -85,19 +125,20 @@ def grid_of(file: DatasetReader) -> GeoBox:
 def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Resampling) -> NDArray[Any]:
     """(band, y, x) pixels of `source` on `grid`, each band as `read` would have it; nodata 0."""
     result = np.zeros((len(pixels), *grid.shape), pixels.dtype)
-    for band, target in zip(pixels, result, strict=True):
-        reproject(
-            band,
-            target,
-            src_transform=source.transform,
-            src_crs=str(source.crs),
-            src_nodata=0,
-            dst_transform=grid.transform,
-            dst_crs=str(grid.crs),
-            dst_nodata=0,
-            resampling=resampling,
-            tolerance=EXACT,
-        )
+    with gdal.working():
+        for band, target in zip(pixels, result, strict=True):
+            reproject(
+                band,
+                target,
+                src_transform=source.transform,
+                src_crs=str(source.crs),
+                src_nodata=0,
+                dst_transform=grid.transform,
+                dst_crs=str(grid.crs),
+                dst_nodata=0,
+                resampling=resampling,
+                tolerance=EXACT,
+            )
     return result
 
 

@@ -17,6 +17,7 @@ HEAD_BYTES = 2**16
 """Read at opening; holds the directories of a cloud-optimised GeoTIFF."""
 GAP_BYTES = 2**19
 """Ranges closer than this are read as one: the bytes between cost less than a request."""
+LEADER, TRAILER = 4, 8
 LARGEST_BYTES = 16 * 2**20
 """Most that one request asks for."""
 
@@ -50,7 +51,7 @@ class RangeFile:
         self.head, self.size = opener.start()
 
     def read(self, size: int = -1) -> bytes:
-        left = self.size - self.position
+        left = max(0, self.size - self.position)
         content = self._bytes(self.position, left if size < 0 else min(size, left))
         self.position += len(content)
         return content
@@ -72,26 +73,22 @@ class RangeFile:
         self.close()
 
     def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Many ranges at once, neighbours merged."""
+        """Many ranges at once, neighbours merged. Each has the size asked for, also beyond the file's end:
+        GDAL copies as many bytes without looking."""
         found: dict[tuple[int, int], bytes] = {}
         for group in merged(sorted(zip(offsets, sizes, strict=True))):
             start, end = group[0][0], max(offset + size for offset, size in group)
-            content = self._bytes(start, end - start)
-            found |= {(o, s): content[o - start : o - start + s] for o, s in group}
+            content = self._bytes(start, min(end, self.size) - start)
+            found |= {(o, s): content[o - start : o - start + s].ljust(s, b"\0") for o, s in group}
         return [found[part] for part in zip(offsets, sizes, strict=True)]
 
     def _bytes(self, start: int, size: int) -> bytes:
-        if size <= 0:
-            return b""
-        if start + size <= len(self.head):
-            return self.head[start : start + size]
-        parts = []
-        for offset in range(start, start + size, LARGEST_BYTES):
-            part, length = self.opener.fetch(self.url, offset, min(LARGEST_BYTES, start + size - offset))
-            if length != self.size:
-                self.opener.fail(WorkError(f"{self.url} changed while it was read."))
-            parts.append(part)
-        return b"".join(parts)
+        """Zeros where they cannot be had: an exception would go through GDAL, which knows none, and the
+        opener remembers the failure."""
+        try:
+            return self.opener.part(start, size)
+        except OSError:
+            return bytes(max(0, size))
 
 
 def merged(ranges: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -116,6 +113,7 @@ class Opener(MultiByteRangeResourceContainer):
         self.error: WorkError | None = None
         self.lock = threading.Lock()
         self.head: tuple[bytes, int] | None = None
+        self.ahead: list[tuple[int, bytes]] = []
 
     def start(self) -> tuple[bytes, int]:
         """The file's first bytes and its size, asked for once. Done before GDAL opens the file, it
@@ -123,6 +121,34 @@ class Opener(MultiByteRangeResourceContainer):
         if self.head is None:
             self.head = self.fetch(self.url, 0, HEAD_BYTES)
         return self.head
+
+    def part(self, start: int, size: int) -> bytes:
+        """A part of the file: of its head, of what was fetched ahead, or asked for. OSError where it
+        cannot be had."""
+        head, length = self.start()
+        if size <= 0:
+            return b""
+        if start + size <= len(head):
+            return head[start : start + size]
+        for offset, content in self.ahead:
+            if offset <= start and start + size <= offset + len(content):
+                return content[start - offset : start - offset + size]
+        parts = []
+        for offset in range(start, start + size, LARGEST_BYTES):
+            part, now = self.fetch(self.url, offset, min(LARGEST_BYTES, start + size - offset))
+            if now != length:
+                self.fail(WorkError(f"{self.url} changed while it was read."))
+            parts.append(part)
+        return b"".join(parts)
+
+    def fetch_ahead(self, blocks: Sequence[tuple[int, int]]) -> None:
+        """Get blocks, (offset, size) in order, neighbours with one request, before GDAL asks for them: it
+        then waits for no network while others wait for it."""
+        for group in merged(blocks):
+            start, end = group[0][0], max(offset + size for offset, size in group)
+            # What cloud-optimised files have before and after each block, GDAL reads with it.
+            start, end = max(0, start - LEADER), min(end + TRAILER, self.start()[1])
+            self.ahead.append((start, self.part(start, end - start)))
 
     def fetch(self, url: str, start: int, size: int) -> tuple[bytes, int]:
         options: dict[str, Any] = {"signed": self.signed, "parallel": self.parallel}

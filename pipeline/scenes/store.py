@@ -142,12 +142,12 @@ class SceneStore:
             (self.folder / name).unlink(missing_ok=True)
 
     def read(self, name: str) -> NDArray[Any]:
-        with gdal.opened(self.folder / name) as file:
+        with gdal.opened(self.folder / name) as file, gdal.working():
             return file.read()
 
     def described(self, name: str) -> tuple[list[str], NDArray[Any]]:
         """Band names and (band, y, x) pixels."""
-        with gdal.opened(self.folder / name) as file:
+        with gdal.opened(self.folder / name) as file, gdal.working():
             return list(file.descriptions), file.read()
 
     def write(self, name: str, pixels: NDArray[Any], area: GeoBox, bands: Sequence[str]) -> None:
@@ -160,7 +160,7 @@ class SceneStore:
             "zstd_level": 1, "predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256,
         }  # fmt: skip
         with replacing(path) as temporary:
-            with gdal.opened(temporary, "w", **profile) as file:
+            with gdal.opened(temporary, "w", **profile) as file, gdal.working():
                 file.write(pixels)
                 file.descriptions = tuple(bands)
             digest = sha256(temporary)

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
-from pipeline.geo import geodesy, grid
+from pipeline.geo import gdal, geodesy, grid
 from pipeline.recipe import Recipe
 
 
@@ -65,16 +65,19 @@ class Site:
 
     def aoi(self, area: GeoBox | None = None) -> NDArray[np.bool_]:
         """Pixels (y, x) of the AOI on the site's grid, or on another, by their centres."""
-        area = area or self.grid
-        outline = geodesy.project(self.geometry, 4326, self.epsg)
-        return rasterize([outline], out_shape=area.shape, transform=area.transform).astype(bool)
+        return self._inside(self.geometry, area or self.grid)
 
     def counted(self) -> NDArray[np.bool_] | None:
         """Pixels (y, x) that no other site counts; None where that is all of them."""
         if self.elsewhere is None:
             return None
-        outline = geodesy.project(self.elsewhere, 4326, self.epsg)
-        return ~rasterize([outline], out_shape=self.shape, transform=self.grid.transform).astype(bool)
+        return ~self._inside(self.elsewhere, self.grid)
+
+    def _inside(self, shape: BaseGeometry, area: GeoBox) -> NDArray[np.bool_]:
+        """Pixels (y, x) of `area` whose centres lie in a shape (EPSG:4326)."""
+        outline = geodesy.project(shape, 4326, self.epsg)
+        with gdal.working():
+            return rasterize([outline], out_shape=area.shape, transform=area.transform).astype(bool)
 
     def search_window(self, period: Period, recipe: Recipe) -> tuple[date, date]:
         """Days to search for a period's scenes: its season on the site's hemisphere."""

@@ -178,7 +178,7 @@ def test_dates_and_nodata_from_a_list(tmp_path: Path) -> None:
     options = Local(name="local", path=tmp_path, dates=table, bands={"R": 1})
     source = LocalSource(options, Path())
     found = source.search(shapely.box(14.9, 45.1, 15.1, 45.2), date(2019, 1, 1), date(2021, 1, 1))
-    assert [(scene.id, scene.dated_by) for scene in found] == [("a b", "list"), ("c", "list")]
+    assert [(scene.id, scene.dated_by) for scene in found] == [("a b", "list"), ("c", "list, year only")]
     box = GeoBox((2, 2), UTM, "EPSG:32633")
     assert source.read(found[0], ["R"], box)[0].tolist() == [[0, 7], [5, 0]]
     assert source.read(found[1], ["R"], box)[0].tolist() == [[9, 7], [5, 9]]
