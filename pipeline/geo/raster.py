@@ -87,23 +87,28 @@ MARGIN = 4
 def _blocks(file: DatasetReader, index: int, whole: GeoBox, grid: GeoBox) -> list[tuple[int, int]]:
     """Offset and size of the blocks that a grid lies in, as GeoTIFFs tell them; empty where it is not
     read at about the file's own pixel, but from an overview, and for other formats."""
-    if abs(grid.extent.to_crs(whole.crs).boundingbox.span_x / grid.width / whole.resolution.x) > COARSER:
+    if whole.crs is None:
         return []
-    rows, columns = whole.overlap_roi(grid, tol=grids.TOUCHING)
+    box = grid.extent.to_crs(whole.crs).boundingbox
+    if box.span_x / grid.width > COARSER * abs(whole.resolution.x):
+        return []
+    left, top = ~whole.affine * (box.left, box.top)
+    right, bottom = ~whole.affine * (box.right, box.bottom)
+    margin = 0 if grids.aligned(grid, whole) else MARGIN
     high, wide = file.block_shapes[index - 1]
-    found = []
-    for y in range(
-        max(0, rows.start - MARGIN) // high, (min(file.height, rows.stop + MARGIN) - 1) // high + 1
-    ):
-        for x in range(
-            max(0, columns.start - MARGIN) // wide, (min(file.width, columns.stop + MARGIN) - 1) // wide + 1
-        ):
-            offset, size = (
-                file.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=index) for what in ("OFFSET", "SIZE")
-            )
-            if offset and size:
-                found.append((int(offset), int(size)))
-    return sorted(set(found))
+    found = [
+        [file.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=index) for what in ("OFFSET", "SIZE")]
+        for y in _numbers(top, bottom, high, file.height, margin)
+        for x in _numbers(left, right, wide, file.width, margin)
+    ]
+    return sorted({(int(offset), int(size)) for offset, size in found if offset and size})
+
+
+def _numbers(first: float, last: float, side: int, pixels: int, margin: int) -> range:
+    """Numbers of the blocks, `side` pixels each, that an edge from one pixel to another touches."""
+    start = max(0, math.floor(first + grids.TOUCHING) - margin)
+    stop = min(pixels, math.ceil(last - grids.TOUCHING) + margin)
+    return range(start // side, (stop - 1) // side + 1) if stop > start else range(0)
 
 
 def _driver(href: str) -> str:
