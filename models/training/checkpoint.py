@@ -111,12 +111,13 @@ def finish(
     settings: Settings,
 ) -> None:  # fmt: skip
     """Write model.pt and run.json, and let the checkpoint go."""
+    told_settings = {**asdict(settings), "weights": _named(settings.weights)}
     saved = {
         "model": model,
         "task": registry.task_of(model),
         "weights": weights,
         "options": settings.options,
-        "settings": asdict(settings),
+        "settings": told_settings,
         "bands": bands,
         "mean": scale.mean.tolist(),
         "std": scale.std.tolist(),
@@ -126,8 +127,13 @@ def finish(
     with replacing(run / "model.pt") as temporary:
         torch.save(saved, temporary)
     told = {receipts.KEY: key, "weights_sha256": sha256(run / "model.pt")}
-    write_json({"model": model, "settings": asdict(settings), **environment(), **told}, run / "run.json")
+    write_json({"model": model, "settings": told_settings, **environment(), **told}, run / "run.json")
     (run / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _named(weights: str | None) -> str | None:
+    """Where weights came from, without the place of a local file: runs are published."""
+    return Path(weights).name if weights and Path(weights).exists() else weights
 
 
 def environment() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +19,8 @@ from pipeline import __version__
 from pipeline.core import tables
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
+from pipeline.core.words import counted
+from pipeline.geo import geodesy
 from pipeline.index import statistics
 from pipeline.index.split import NAMES
 from pipeline.recipe import Recipe
@@ -56,24 +59,38 @@ def publish(benchmark: Benchmark, recipe: Recipe) -> None:
 def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
     """Write card and licences into a folder, such as an export's."""
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
-    counted = statistics.read(benchmark)
+    found = statistics.read(benchmark)
     parts = {
         "recipe": recipe, "benchmark": benchmark.name, "version": __version__, "sources": sources,
-        "licence": attribution.shared_under(sources), "balance": counted["balance"].to_dict("records"),
-        "leakage": counted["leakage"].set_index("split").share.to_dict(),
-        "sites": counted["sites"], "countries": sorted(counted["sites"].country.dropna().unique()),
+        "licence": attribution.shared_under(sources), "balance": found["balance"].to_dict("records"),
+        "leakage": found["leakage"].set_index("split").share.to_dict(),
+        "sites": found["sites"], "countries": sorted(found["sites"].country.dropna().unique()),
         "periods": [period.label for period in recipe.periods.periods()],
         "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
         "synthetic": recipe.source.is_synthetic,
+        "labelled": is_labelled(found["balance"]),
+        "overlap": _overlap_km2(tables.read_geo(benchmark.table("sites"), "sites")),
     }  # fmt: skip
     for name in ("README.md", "LICENCES.md"):
         with replacing(folder / name) as temporary:
             temporary.write_text(_template(name).render(parts), encoding="utf-8")
 
 
+def is_labelled(balance: pd.DataFrame) -> bool:
+    """Whether any pixel of any mask or pair is known."""
+    return bool(balance[["changed", "unchanged", "mine", "background"]].to_numpy().any())
+
+
+def _overlap_km2(sites: Any) -> float:
+    """Ground that lies in the AOIs of two sites."""
+    shared = sites.elsewhere.dropna() if "elsewhere" in sites else []
+    return sum(geodesy.area_km2(ground) for ground in shared)
+
+
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters["json"] = json.dumps
+    environment.filters["counted"] = counted
     return environment.from_string(files("pipeline.catalog").joinpath(name).read_text(encoding="utf-8"))
 
 
@@ -82,12 +99,14 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
     catalog's root, as in its STAC."""
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
     paths = {name: benchmark.table(name) for name in TABLES}
+    labelled = is_labelled(tables.read(benchmark.table("statistics/balance"), "tile"))
+    meaning = f"{recipe.labels.meaning} " if labelled else ""
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": benchmark.name,
-        "description": f"{recipe.title}. {recipe.labels.meaning} Pixels are in one Zarr cube a site, data/"
+        "description": f"{recipe.title}. {meaning}Pixels are in one Zarr cube a site, data/"
         f"{benchmark.name}/cubes/<site_id>.zarr; a tile is a window of it, a pair a row of pairs.",
         "license": _licence_url(attribution.shared_under(sources)),
         "url": "./catalog.json",

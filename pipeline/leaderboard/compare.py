@@ -53,7 +53,7 @@ def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
         row=row,
         saved=saved,
         run=run,
-        weights=(folder / "model.pt").as_posix(),
+        weights=f"data/{benchmark.name}/runs/{row.run}/model.pt",
         scores=list(_shown(row)),
         settings=[(name, value) for name, value in saved["settings"].items() if value not in (None, {}, "")],
     )

@@ -1,6 +1,7 @@
 """Whose data a benchmark is made of: licences and citations of what it really used, no more."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -53,7 +54,7 @@ def _years(scenes: pd.DataFrame) -> str:
 
 def _list(name: str) -> list[Upstream]:
     if name not in published.LISTS:
-        return [Upstream(name, "mine list", "of whoever made the list", "List of the user.")]
+        return [Upstream(Path(name).name, "mine list", "of whoever made the list", "List of the user.")]
     entry = published.LISTS[name]
     own = Upstream(name, "mine list", entry.licence, entry.citation, entry.page)
     return [own, *(source for part in BUILT_ON.get(name, ()) for source in _list(part))]

@@ -51,7 +51,9 @@ class Options(protocol.Options):
         return LocalSource(self, setting.root)
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
-        return [Upstream(str(self.path), "images", "of whoever made the files", "Files of the user.")]
+        # Its name alone: where a user keeps files is nobody's business.
+        named = f"Images in {self.path.name}" if self.path.name else "Own images"
+        return [Upstream(named, "images", "of whoever made the files", "Files of the user.")]
 
 
 @dataclass(frozen=True)
