@@ -23,6 +23,7 @@ from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
 POLYGONS = ("Polygon", "MultiPolygon")
+LEAST_KM2 = 1e-6
 LARGEST_PIXELS = 4 * 10**8
 """Of a site: 200 km x 200 km at 10 m, 24 km x 24 km at 1.2 m. What is larger is hardly a mine."""
 ID_DEGREES = 1e-6
@@ -71,8 +72,11 @@ def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame
     ]
     table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326))
     table = table.assign(is_box=is_box, area_km2=[geodesy.area_km2(shape) for shape in shapes])
-    if (flat := np.flatnonzero(table["area_km2"].to_numpy() == 0)).size:
-        raise InputError(f"The mine list's row {flat[0] + 1} is a polygon without area: remove it.")
+    if (flat := np.flatnonzero(table["area_km2"].to_numpy() < LEAST_KM2)).size:
+        row = table["row"].iloc[flat[0]] if "row" in table else flat[0] + 1
+        raise InputError(
+            f"The mine list's row {row} is a polygon without area (less than a square metre): remove it."
+        )
     return table
 
 

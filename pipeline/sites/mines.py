@@ -1,13 +1,17 @@
 """Mine lists as users bring them: any vector format or CSV, read into one set of columns."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pyogrio
 import shapely
+from numpy.typing import NDArray
 
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
@@ -29,6 +33,8 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 LON = ("lon", "longitude", "x")
 LAT = ("lat", "latitude", "y")
+NULL_ISLAND = 0.01
+"""Degrees around 0° N, 0° E."""
 SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".parquet", ".geoparquet", ".csv")
 
 
@@ -85,9 +91,7 @@ def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Pat
         table = gadm.fill(table, areas, path)
     _check_geometry(table, path)
     repaired = tuple(int(row) + 1 for row in np.flatnonzero(~table.geometry.is_valid.to_numpy()))
-    table = table.set_geometry(shapely.make_valid(table.geometry.to_numpy())).set_crs(
-        table.crs, allow_override=True
-    )
+    table = table.set_geometry(_repaired(table, path)).set_crs(table.crs, allow_override=True)
     table = table.to_crs(4326)
     _check_range(table, path)
     mines = _rename(table, columns, path)
@@ -151,6 +155,7 @@ def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoData
         if suffix == ".csv":
             return _points(pd.read_csv(path), path, columns)
         if suffix.endswith("parquet"):
+            _check_encoding(path)
             return gpd.read_parquet(path)
         return gpd.read_file(path, layer=layer)
     except InputError:
@@ -158,6 +163,18 @@ def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoData
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a mine list: {reason.rstrip('.')}.") from None
+
+
+def _check_encoding(path: Path) -> None:
+    """GeoParquet's own encoding can crash the reading library where it mixes shapes (geoarrow), a thing
+    that no exception tells."""
+    told = json.loads((pq.read_schema(path).metadata or {}).get(b"geo", b"{}"))
+    for column, about in told.get("columns", {}).items():
+        if about.get("encoding", "WKB") != "WKB":
+            raise InputError(
+                f"{path}: column {column} is encoded as {about['encoding']}, which cannot be read safely; "
+                "save it as WKB, the usual encoding of GeoParquet."
+            )
 
 
 def _points(table: pd.DataFrame, path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
@@ -190,16 +207,52 @@ def _rename(table: gpd.GeoDataFrame, columns: dict[str, str], path: Path) -> gpd
         theirs = _column(table, ours, KNOWN_COLUMNS[ours], columns, path)
         values = table[theirs] if theirs else pd.Series([None] * len(table))
         if ours == "production_start":
-            mines[ours] = pd.to_numeric(values, errors="coerce").astype("Float64").to_numpy()
+            mines[ours] = pd.to_numeric(values.map(_text), errors="coerce").astype("Float64").to_numpy()
         else:
-            mines[ours] = [None if pd.isna(value) else str(value) for value in values]
+            mines[ours] = pd.Series([_text(value) for value in values], dtype=object)
     return mines
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text; None for an empty one. Lists, which GeoJSON and Parquet know, are joined."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(text for item in value if (text := _text(item))) or None
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
+    return str(value).strip() or None
+
+
+def _repaired(table: gpd.GeoDataFrame, path: Path) -> NDArray[Any]:
+    """The shapes, valid ones as they are. InputError names the row of one that is beyond repair, or is a
+    polygon without any area."""
+    shapes = []
+    for row, shape in enumerate(table.geometry, 1):
+        try:
+            shapes.append(shapely.make_valid(shape))
+        except shapely.errors.GEOSException:
+            raise InputError(
+                f"{path} row {row} has a geometry that cannot be repaired: draw it again or remove the row."
+            ) from None
+        if shape.geom_type in ("Polygon", "MultiPolygon") and not shapes[-1].area > 0:
+            raise InputError(
+                f"{path} row {row} is a polygon without area: give it a shape or remove the row."
+            )
+    return np.array(shapes, dtype=object)
 
 
 def _check_geometry(table: gpd.GeoDataFrame, path: Path) -> None:
     empty = np.flatnonzero((table.geometry.isna() | table.geometry.is_empty).to_numpy())
     if len(empty):
-        raise InputError(f"{path} row {empty[0] + 1} has no geometry: give it one or remove the row.")
+        more = f" (and {len(empty) - 1} more rows)" if len(empty) > 1 else ""
+        units = " or, where it has GADM ids, set sites.gadm to true" if _has_units(table) else ""
+        raise InputError(
+            f"{path} row {empty[0] + 1}{more} has no geometry: give it one, remove the row{units}."
+        )
+
+
+def _has_units(table: gpd.GeoDataFrame) -> bool:
+    """Whether a list names GADM units, from which places can be had."""
+    return any(str(column).startswith("GID_") for column in table.columns)
 
 
 def _check_range(table: gpd.GeoDataFrame, path: Path) -> None:
@@ -216,6 +269,14 @@ def _check_range(table: gpd.GeoDataFrame, path: Path) -> None:
         raise InputError(
             f"{path} row {bad[0] + 1}: coordinates are out of range; they must be degrees of "
             "longitude and latitude once in EPSG:4326."
+        )
+    nowhere = bounds[["minx", "miny"]].abs().lt(NULL_ISLAND).all(axis=1) & bounds[["maxx", "maxy"]].abs().lt(
+        NULL_ISLAND
+    ).all(axis=1)
+    if (bad := np.flatnonzero(nowhere.to_numpy())).size:
+        raise InputError(
+            f"{path} row {bad[0] + 1} lies at 0° N, 0° E, in the Atlantic, where missing coordinates end up: "
+            "give it its own or remove the row."
         )
     beyond = bounds["maxy"].gt(84) | bounds["miny"].lt(-80)
     if (bad := np.flatnonzero(beyond.to_numpy())).size:
