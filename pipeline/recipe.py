@@ -235,7 +235,7 @@ class Split(Part):
 
     `by: tile` draws tiles, and `by: list` takes `list`, a CSV in the benchmark's mines/ with columns
     site_id (or name) and split: both can put neighbours into different splits, which is measured
-    and said (index/statistics/leakage.parquet).
+    and reported (index/statistics/leakage.parquet).
     """
 
     by: Literal["site", "tile", "list"] = "site"

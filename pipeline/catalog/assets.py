@@ -19,7 +19,9 @@ from pipeline.geo import cog, geodesy, objects
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
-THUMBNAIL = 256
+THUMBNAIL, PREVIEW = 256, 1024
+"""Longest sides, pixels."""
+OUTLINE = (255, 220, 0)
 SCALE = 0.0001
 """Of the cube's reflectance."""
 COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255)}
@@ -109,6 +111,7 @@ def write(
     cog.write(visual, rgb, box, 0, ("red", "green", "blue"), is_rgb=True, overviews="average")
     cog.write(mine, mask[np.newaxis], box, UNKNOWN, ("mine",), colours=COLOURS)
     _write_thumbnail(thumbnail, rgb)
+    _write_preview(folder / "preview.png", rgb, mask)
     _write_footprint(footprint, site, mask, label)
     raster: dict[str, Any] = {
         "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
@@ -126,6 +129,10 @@ def write(
             nodata=UNKNOWN, **{"classification:classes": CLASSES}, **raster,
         ),
         "footprint": objects.asset(footprint, folder, "Mine footprint", objects.ITEM, ["labels"]),
+        "preview": objects.asset(
+            folder / "preview.png", folder, "True colour with the footprint's outline", "image/png",
+            ["overview"],
+        ),
         "thumbnail": objects.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),
     }  # fmt: skip
 
@@ -150,6 +157,27 @@ def bands_of(recipe: Recipe) -> list[dict[str, Any]]:
         {"name": band, **({"eo:common_name": common[band]} if band in common else {}), **scale}
         for band in recipe.sensor.bands
     ]
+
+
+def outlined(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image with the footprint's inner edge drawn."""
+    inside = mask == 1
+    core = inside.copy()
+    for axis in (0, 1):
+        for step in (1, -1):
+            core &= np.roll(inside, step, axis)
+    picture = image.copy()
+    picture[inside & ~core] = OUTLINE
+    return picture
+
+
+def _write_preview(path: Path, rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """A picture that every browser shows, with the footprint's outline."""
+    picture = Image.fromarray(outlined(np.moveaxis(rgb, 0, -1), mask))
+    factor = max(1, PREVIEW // max(picture.size) // 2)
+    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture.thumbnail((PREVIEW, PREVIEW))
+    picture.save(path)
 
 
 def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:

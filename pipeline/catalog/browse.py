@@ -48,7 +48,9 @@ def page(benchmark: Benchmark) -> str:
     sites = [_site(benchmark, href) for href in children if _is_site(href)]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     base = f"/{benchmark.stac.relative_to(benchmark.root).as_posix()}"
-    return environment.from_string(template).render(root=root, sites=sites, base=base, name=benchmark.name)
+    return environment.from_string(template).render(
+        root=root, sites=sites, base=base, name=benchmark.name, report=benchmark.report.is_file()
+    )
 
 
 def _is_site(href: str) -> bool:

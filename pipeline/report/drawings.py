@@ -15,13 +15,15 @@ from pipeline.scenes import coregister
 from pipeline.sites import countries
 
 SPLIT_COLOURS = {
-    "train": "#3b6fb6",
-    "val": "#e0a02e",
-    "test": "#c8413b",
-    "mixed": "#6a4c93",
+    "train": "#0072b2",
+    "val": "#e69f00",
+    "test": "#d55e00",
+    "mixed": "#cc79a7",
     "none": "#8a8f98",
 }
 GREY = "#8a8f98"
+NAMED = 25
+"""Most sites that the map names."""
 FONT = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -30,8 +32,9 @@ FONT = {
 }
 
 
-def world(sites: gpd.GeoDataFrame) -> str | None:
-    """The sites on a map of the land around them, coloured by split; None where none has a place."""
+def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
+    """The sites on a map of the land around them, coloured by split, with their names where there are few;
+    None where none has a place."""
     sites = sites[sites.epsg > 0]
     if sites.empty:
         return None
@@ -56,6 +59,10 @@ def world(sites: gpd.GeoDataFrame) -> str | None:
         none = sites.split.isna().to_numpy()
         if none.any():
             axes.scatter(lon[none], lat[none], s=34, marker="x", color=GREY, label="no image", zorder=3)
+        for site_id, x, y in zip(sites.site_id, lon, lat, strict=True) if len(sites) <= NAMED else ():
+            axes.annotate(
+                names[site_id], (x, y), (5, 3), textcoords="offset points", fontsize=7, color="#444"
+            )
         x0, x1 = _span(lon, 30, -180, 180)
         y0, y1 = _span(lat, 14, -60, 85)
         axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect=1 / max(0.3, np.cos(np.radians((y0 + y1) / 2))))
@@ -65,7 +72,7 @@ def world(sites: gpd.GeoDataFrame) -> str | None:
 
 
 def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Length of each surely measured shift, metres, before and after correction; without the
+    """Length of each reliably measured shift, metres, before and after correction; without the
     references themselves, which are 0 by definition."""
     sure = scenes[scenes.confidence.ge(coregister.TRUSTED) & (scenes.dx.ne(0) | scenes.dy.ne(0))]
     before = np.hypot(sure.dx, sure.dy)
@@ -150,7 +157,7 @@ def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
         return _svg(figure)
 
 
-def by_interval(runs: list[Run]) -> str | None:
+def by_interval(runs: list[Run], unit: str) -> str | None:
     """F1 of the change models by interval; None where there is one interval only."""
     change = [run for run in runs if run.metrics["task"] == "change"]
     if not any(len(set(run.table.interval)) > 1 for run in change):
@@ -160,7 +167,7 @@ def by_interval(runs: list[Run]) -> str | None:
         axes = figure.subplots()
         for run in change:
             axes.plot(run.table.interval, run.table.f1, marker="o", label=run.model)
-        axes.set(ylim=(0, 1), xlabel="interval")
+        axes.set(ylim=(0, 1), xlabel=f"interval{unit}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _tidy(axes, "F1 by interval")
         axes.legend(frameon=False, loc="lower right")

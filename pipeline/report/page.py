@@ -16,12 +16,14 @@ from pipeline import __version__
 from pipeline.core import tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.core.words import counted
 from pipeline.index import analysis_sets, statistics
 from pipeline.leaderboard import board
 from pipeline.recipe import Recipe
 from pipeline.report import drawings, pictures
 from pipeline.scenes import coregister
 from pipeline.scenes.status import TITLES, Status
+from pipeline.sites import site
 
 log = logging.getLogger(__name__)
 
@@ -34,38 +36,43 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     tiles = tables.read(benchmark.table("tiles"), "tile")
     pairs = tables.read(benchmark.table("pairs"), "tile")
     sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
-    counted = statistics.read(benchmark)
+    totals = statistics.read(benchmark)
     runs = _runs(benchmark)
     compared = board.read(benchmark)
     look = pictures.Looks(benchmark, recipe)
+    names = {s.site_id: s.label for s in site.listed(sites, recipe)}
     page = _template().render(
         recipe=recipe,
         version=__version__,
         benchmark=benchmark.name,
         synthetic=recipe.source.is_synthetic,
-        map=drawings.world(sites),
+        map=drawings.world(sites, names),
         facts=_facts(sites, composites, tiles, pairs),
-        sites=sites.drop(columns=["geometry", "footprint"]).to_dict("records"),
+        sites=sites.drop(columns=["geometry", "footprint", "elsewhere"], errors="ignore").to_dict("records"),
         availability=_availability(composites, recipe),
         reasons=_reasons(scenes),
         shifts=_shifts(scenes),
         shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,
         dated_by=sorted(set(scenes.dated_by[scenes.selected]) - {"acquisition"}),
-        by_period=counted["by_period"].to_dict("records"),
-        by_interval=counted["by_interval"].to_dict("records"),
-        by_country=_by_country(counted["by_country"]),
-        changes=_largest(counted["sites"]),
-        mean_months=counted["sites"].months.mean(),
-        balance=[_balanced(row) for row in counted["balance"].to_dict("records")],
-        leakage=counted["leakage"].to_dict("records"),
-        area_chart=drawings.footprints(counted["by_period"]) if len(counted["by_period"]) else None,
-        days_chart=drawings.acquisitions(counted["acquisitions"]),
-        spectra_chart=drawings.spectra(counted["spectra"], recipe.sensor.bands),
+        by_period=totals["by_period"].to_dict("records"),
+        by_interval=totals["by_interval"].to_dict("records"),
+        by_country=_by_country(totals["by_country"]),
+        changes=_largest(totals["sites"]),
+        mean_months=totals["sites"].months.mean(),
+        balance=[_balanced(row) for row in totals["balance"].to_dict("records")],
+        leakage=totals["leakage"].to_dict("records"),
+        area_chart=drawings.footprints(totals["by_period"]) if len(totals["by_period"]) else None,
+        days_chart=drawings.acquisitions(totals["acquisitions"]),
+        spectra_chart=drawings.spectra(totals["spectra"], recipe.sensor.bands),
         analysis=_analysis(benchmark),
-        series=pictures.series(look, sites),
+        series=pictures.series(look, sites, names),
+        labels=names,
+        left_out=_left_out(composites),
+        interval_unit=_interval_unit(pairs),
+        has_intervals=any(run.metrics.get("f1_interval", [None])[0] is not None for run in runs),
         scores=_scores(runs, compared[0] if compared else None),
         tests=_tests(compared[1]) if compared else [],
-        interval_chart=drawings.by_interval(runs),
+        interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
         examples=[pictures.examples(look, run, tiles) for run in runs],
     )
     with replacing(benchmark.report) as temporary:
@@ -96,14 +103,25 @@ def _runs(benchmark: Benchmark) -> list[pictures.Run]:
 def _facts(
     sites: gpd.GeoDataFrame, composites: pd.DataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame
 ) -> list[tuple[str, str]]:
-    return [
-        (f"{len(sites):,}", "sites"),
-        (f"{sites.country.nunique():,}", "countries"),
-        (f"{composites.period.nunique():,}", "periods"),
-        (f"{int(composites.kept.sum()):,}", "images"),
-        (f"{len(tiles):,}", "tiles"),
-        (f"{len(pairs):,}", "pairs"),
-    ]
+    nouns = (
+        (len(sites), ("site",)), (sites.country.nunique(), ("country", "countries")),
+        (composites.period.nunique(), ("period",)), (int(composites.kept.sum()), ("image",)),
+        (len(tiles), ("tile",)), (len(pairs), ("pair",)),
+    )  # fmt: skip
+    found = [counted(number, *noun).partition(" ") for number, noun in nouns]
+    return [(number, noun) for number, _, noun in found]
+
+
+def _left_out(composites: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Site, period and reason of each image that there is not."""
+    gone = composites[~composites.kept]
+    return list(zip(gone.site_id, gone.period, gone.reason, strict=True))
+
+
+def _interval_unit(pairs: pd.DataFrame) -> str:
+    """Of the intervals between periods, by how long their names are."""
+    label = str(pairs.t1.iloc[0]) if len(pairs) else ""
+    return {4: ", years", 7: ", months", 10: ", days"}.get(len(label), "") if label[:1].isdigit() else ""
 
 
 def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:

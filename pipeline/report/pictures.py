@@ -23,10 +23,10 @@ SITES_SHOWN = 5
 DATES_SHOWN = 10
 EXAMPLES_SHOWN = 4
 SIDE = 220
-OUTLINE = (255, 220, 0)
 TRUE_POSITIVE, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, UNKNOWN = (
-    (46, 160, 67), (232, 232, 232), (214, 39, 40), (31, 119, 220), (150, 150, 150),
+    (0, 158, 115), (232, 232, 232), (213, 94, 0), (0, 114, 178), (150, 150, 150),
 )  # fmt: skip
+"""Of Okabe and Ito's palette, which colour-blind people tell apart."""
 Picture = NDArray[np.uint8]
 
 
@@ -72,37 +72,41 @@ class Looks:
         return zarr.open_group(self.benchmark.cube(site_id), mode="r")
 
 
-def series(look: Looks, sites: gpd.GeoDataFrame) -> list[dict[str, Any]]:
-    """A few sites over their periods, footprints outlined; spread over the splits."""
+def series(look: Looks, sites: gpd.GeoDataFrame, labels_of: dict[str, str]) -> list[dict[str, Any]]:
+    """A few sites over the same periods, footprints outlined; spread over the splits. A period without an
+    image has None in its place."""
+    every = [period.label for period in look.recipe.periods.periods()]
+    shown = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, DATES_SHOWN).round().astype(int))]
     order = sites.assign(rank=sites.groupby("split").cumcount()).sort_values(["rank", "split"])
     strips: list[dict[str, Any]] = []
     for site in order.itertuples():
         labels = look.periods(site.site_id)
         if not labels or len(strips) == SITES_SHOWN:
             continue
-        dates = np.unique(np.linspace(0, len(labels) - 1, DATES_SHOWN).round().astype(int))
         # Of a stack of tiles the first few.
         rows = slice(None) if site.epsg else slice(0, 3 * site.width)
         frames = [
-            (
-                labels[date],
-                png(outlined(look.image(site.site_id, date)[rows], look.mask(site.site_id, date)[rows])),
-            )
-            for date in dates
+            (label, _dated(look, site.site_id, labels.index(label), rows) if label in labels else None)
+            for label in shown
         ]
-        title = f"{site.name or site.site_id}" + (
-            f", {site.country}" if isinstance(site.country, str) else ""
-        )
+        title = labels_of[site.site_id] + (f", {site.country}" if isinstance(site.country, str) else "")
         strips.append({"title": title, "split": site.split, "frames": frames})
     return strips
+
+
+def _dated(look: Looks, site_id: str, date: int, rows: slice) -> str:
+    """A site's image of a date with its footprint."""
+    return png(assets.outlined(look.image(site_id, date)[rows], look.mask(site_id, date)[rows]))
 
 
 def examples(look: Looks, run: Run, tiles: pd.DataFrame) -> dict[str, Any]:
     """A model's kept predictions beside images and truth."""
     by_id = {tile.tile_id: tile for tile in tiles_of(tiles)}
     change = run.metrics["task"] == "change"
-    rows = []
-    for name, packed in list(run.examples.items())[:EXAMPLES_SHOWN]:
+    rows: list[dict[str, Any]] = []
+    for name, packed in list(run.examples.items()):
+        if len(rows) == EXAMPLES_SHOWN:
+            break
         tile_id, *dates = name.split("|")
         tile = by_id[tile_id]
         labels = look.periods(tile.site_id)
@@ -117,23 +121,13 @@ def examples(look: Looks, run: Run, tiles: pd.DataFrame) -> dict[str, Any]:
             truth = _window(look, tile, shown[0])[1]
             predicted = bits[-1]
         predicted = predicted[: tile.height, : tile.width]
+        if not predicted.any() and not (truth == 1).any():
+            continue  # nothing to see
         frames = [(labels[date], png(_window(look, tile, date)[0])) for date in shown]
         frames.append(("truth", png(coloured(truth == 1, truth))))
         frames.append(("prediction", png(coloured(predicted, truth))))
         rows.append({"title": tile_id, "frames": frames})
     return {"model": run.model, "task": run.metrics["task"], "rows": rows}
-
-
-def outlined(image: Picture, mask: NDArray[np.uint8]) -> Picture:
-    """The image with the footprint's inner edge drawn."""
-    inside = mask == 1
-    core = inside.copy()
-    for axis in (0, 1):
-        for step in (1, -1):
-            core &= np.roll(inside, step, axis)
-    picture = image.copy()
-    picture[inside & ~core] = OUTLINE
-    return picture
 
 
 def coloured(predicted: NDArray[np.bool_], truth: NDArray[np.uint8]) -> Picture:
