@@ -4,27 +4,33 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test slow check bench env
+.PHONY: repro test slow check bench env dev
 repro: env
 	dvc repro
 
-test: env
+test: dev
 	python -m pytest -n 2
 
-slow: env
+slow: dev
 	python -m pytest -n 1 -m slow
 
-check: env
+check: dev
 	ruff check . && ruff format --check . && mypy
 
-bench: env
+bench: dev
 	python bench/compose.py
 	python bench/fetch.py
 	python bench/pairs.py
 	python bench/train.py
 	python bench/evaluate.py
 
+# What builds and trains; and on top of it what tests.
 env: $(VENV)/.ready
+dev: $(VENV)/.dev
+
+$(VENV)/.dev: $(VENV)/.ready
+	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
+	@touch $@
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v git >/dev/null || { echo "minebench needs git: install it and run make again." >&2; exit 1; }
@@ -32,5 +38,5 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "minebench needs Python 3.11, and $(PYTHON) is another version: name yours with make PYTHON=/path/to/python3.11." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the venv module: install it (Debian: python3.11-venv) and run make again." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
+	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
 	@touch $@
