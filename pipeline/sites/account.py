@@ -28,7 +28,8 @@ def of(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
     merged = sites[sites.mines > 1]
     if len(merged):
         shapes = counted(int(merged.mines.sum()), "listed shape")
-        said.append(f"{counted(len(merged), 'site')} hold {shapes} that lie near one another")
+        hold = "holds" if len(merged) == 1 else "hold"
+        said.append(f"{counted(len(merged), 'site')} {hold} {shapes} that lie near one another")
     said += _overlap(sites, recipe)
     if sites.repaired.any():
         said.append(f"repaired invalid geometry in {few(sites.site_id[sites.repaired].tolist())}")
@@ -41,7 +42,9 @@ def _overlap(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
     if over.empty:
         return []
     shared = sum(geodesy.area_km2(ground) for ground in over.elsewhere)
-    return [f"{counted(len(over), 'site')} overlap others by {shared:,.1f} km²: {HOW[recipe.sites.overlap]}"]
+    overlap = "overlaps" if len(over) == 1 else "overlap"
+    how = HOW[recipe.sites.overlap]
+    return [f"{counted(len(over), 'site')} {overlap} others by {shared:,.1f} km²: {how}"]
 
 
 def _memory(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:

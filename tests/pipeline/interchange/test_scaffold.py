@@ -196,7 +196,7 @@ def test_split_merged_and_overlapping_mines_are_told(empty_project: Path, tmp_pa
     for sentence in (
         "5 mines, 5 sites",
         "1 mine became several sites, because parts lie further apart than sites.group_m (1000 m)",
-        "1 site hold 2 listed shapes",
-        "1 site overlap others by",
+        "1 site holds 2 listed shapes",
+        "1 site overlaps others by",
     ):
         assert sentence in done.stdout

@@ -1,0 +1,93 @@
+"""Ground in two AOIs is counted once, clipped or merged, by the recipe."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import recipe
+from pipeline.core.layout import Benchmark
+from pipeline.cubes.labels import Labels
+from pipeline.geo import geodesy
+from pipeline.sites import lay_out, overlaps, site
+from tests.conftest import RECIPE, make_project, run
+
+BOXES = st.lists(
+    st.tuples(st.floats(14, 14.2), st.floats(51, 51.2), st.floats(0.01, 0.08), st.floats(0.01, 0.08)),
+    min_size=2,
+    max_size=7,
+)
+
+
+def table(boxes: list[tuple[float, float, float, float]]) -> gpd.GeoDataFrame:
+    shapes = [shapely.box(x, y, x + w, y + h) for x, y, w, h in boxes]
+    return gpd.GeoDataFrame(
+        {"site_id": [f"s{i}" for i in range(len(shapes))], "area_km2": [b[2] * b[3] for b in boxes]},
+        geometry=shapes, crs=4326,
+    )  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(BOXES)
+def test_what_is_left_covers_the_ground_once(boxes: list[tuple[float, float, float, float]]) -> None:
+    sites = table(boxes)
+    theirs = overlaps.shared_ground(sites, 0)
+    left = [a if b is None else a.difference(b) for a, b in zip(sites.geometry, theirs, strict=True)]
+    union = shapely.union_all(sites.geometry.to_numpy())
+    assert sum(map(geodesy.area_km2, left)) == pytest.approx(geodesy.area_km2(union), rel=2e-4)
+
+
+def laid_out(folder: Path, overlap: str) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
+    """Two mines 1.4 km apart with AOIs of 2 km, and one by itself."""
+    text = RECIPE.replace("point_radius_m: 400, min_size_m: 960", f"point_radius_m: 1000, overlap: {overlap}")
+    mines = "name,lon,lat,production\nA,14.2,51.6,coal\nB,14.22,51.6,coal\nC,14.9,51.6,coal\n"
+    project = make_project(folder / "project", text, mines)
+    benchmark = Benchmark("tiny", project)
+    loaded = recipe.load(benchmark.recipe)
+    return loaded, lay_out.lay_out(benchmark, loaded)
+
+
+def test_merged_sites_are_one(tmp_path: Path) -> None:
+    _, sites = laid_out(tmp_path, "merge")
+    assert sorted(sites.mines) == [1, 2]
+    assert sites.elsewhere.isna().all()
+
+
+def test_clipped_aois_end_where_the_other_begins(tmp_path: Path) -> None:
+    loaded, sites = laid_out(tmp_path, "clip")
+    assert len(sites) == 3
+    assert not overlaps.pairs(list(sites.geometry), loaded.sensor.resolution**2 / 1e6)
+    assert sites.elsewhere.notna().sum() == 1
+
+
+def test_a_pixel_of_two_sites_counts_once(tmp_path: Path) -> None:
+    """Through the stages: the statistics' known ground is the union's, for `once` and for `clip`."""
+    for overlap in ("once", "clip"):
+        folder = tmp_path / overlap
+        loaded, sites = laid_out(folder, overlap)
+        project = folder / "project"
+        text = (project / "catalogs/tiny/recipe.yaml").read_text()
+        text = text.replace("{train: 0.34, val: 0.33, test: 0.33}", "{train: 0.5, val: 0.0, test: 0.5}")
+        (project / "catalogs/tiny/recipe.yaml").write_text(text)
+        for stage in ("sites", "archive", "fetch", "compose", "annotate", "tile"):
+            done = run(stage, cwd=project)
+            assert done.returncode == 0, done.stderr
+        if overlap == "once":
+            assert "1 site overlaps others by" in run("sites", cwd=project).stdout
+        pairs = pd.read_parquet(project / "data/tiny/index/statistics/site_pairs.parquet")
+        known = pairs.groupby("site_id").known_km2.max()
+        union = geodesy.area_km2(shapely.union_all(sites.geometry.to_numpy()))
+        assert known.sum() == pytest.approx(union, rel=0.02)
+        listed = {s.site_id: s for s in site.listed(sites, loaded)}
+        (shared,) = [s for s in listed.values() if s.elsewhere is not None]
+        counted = shared.counted()
+        assert counted is not None
+        masks = Labels.read(project / f"data/tiny/cubes/{shared.site_id}.zarr")
+        outside = masks.mine[:, ~counted]
+        assert (outside == 255).all() == (overlap == "clip")
+        assert np.isin(masks.within(counted).mine[:, ~counted], 255).all()
