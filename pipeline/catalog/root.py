@@ -54,6 +54,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     many sites were written."""
     table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")
+    cube.require_all(benchmark, table.site_id)
     chosen = scene_table.by_site(scenes[scenes.selected])
     index = collection.index_assets(benchmark)
     present = [s for s in sites.listed(table, recipe) if cube.periods_of(benchmark.cube(s.site_id))]

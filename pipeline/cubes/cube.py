@@ -11,11 +11,13 @@
 Chunks are one date of one tile with all its bands, which is what training reads.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import receipts
+from pipeline.core import receipts, tables
 from pipeline.core.errors import NotMadeYet
+from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.recipe import Recipe
 
@@ -51,6 +53,20 @@ def periods_in(path: Path, recipe: Recipe) -> list[Period]:
     if strange := [label for label in held if label not in known]:
         raise NotMadeYet(f"{path} holds {strange[0]}, no period of the recipe: run `minebench compose`.")
     return [known[label] for label in held]
+
+
+def require_all(benchmark: Benchmark, site_ids: Iterable[str], arrays: Iterable[str] = ("mine",)) -> None:
+    """NotMadeYet where a site was not composed, or a cube that should have images lacks them or `arrays`."""
+    composites = tables.read(benchmark.table("composites"), "compose")
+    kept = composites.groupby("site_id").kept.any().to_dict()
+    for site_id in site_ids:
+        path = benchmark.cube(site_id)
+        if site_id not in kept or (kept[site_id] and not periods_of(path)):
+            raise NotMadeYet(f"{path} is missing or older than the sites: run `minebench compose`.")
+        for array in arrays if kept[site_id] else ():
+            # Zarr takes an array that is gone for one of zeros, as long as the group's metadata names it.
+            if not receipt(path / array).is_file():
+                raise NotMadeYet(f"{path} has no {array}: run `minebench annotate` first.")
 
 
 def image_name(recipe: Recipe) -> str:

@@ -39,6 +39,8 @@ class Labels:
     @classmethod
     def read(cls, path: Path) -> "Labels":
         """A cube's masks. WorkError where it has none."""
+        if not cube.receipt(path / "mine").is_file():
+            raise NotMadeYet(f"{path} has no masks: run `minebench annotate` first.")
         try:
             group = zarr.open_group(path, mode="r")
             mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])

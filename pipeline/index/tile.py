@@ -62,6 +62,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     """Write the tables, unless they are of the same cubes and rules. InputError where nothing fits."""
     table = sites.read(benchmark)
     listed = sites.listed(table, recipe)
+    cube.require_all(benchmark, table.site_id)
     splits = split.of_sites(benchmark, table, recipe.split)
     key = _key(benchmark, recipe, listed, splits)
     path = benchmark.table("tiles")

@@ -42,7 +42,9 @@ def empty_row(site_id: str, period: str, request: str, choice: str) -> Row:
 
 def of_rows(rows: list[Row]) -> pd.DataFrame:
     """Rows as a table, with the columns' types."""
-    return pd.DataFrame(rows, columns=list(ROW)).astype(ROW)
+    table = pd.DataFrame(rows, columns=list(ROW))
+    # Of a site without any scene pandas takes the column for one without a time zone.
+    return table.assign(datetime=pd.to_datetime(table.datetime, utc=True)).astype(ROW)
 
 
 def read_listed(benchmark: Benchmark) -> pd.DataFrame | None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.core import receipts
+from pipeline.core.errors import NotMadeYet
 from pipeline.sensors import airborne, sentinel2
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import local, protocol
@@ -45,7 +46,10 @@ class Options(protocol.Options):
         return StacSource(_catalog(archive), "synthetic", setting.profile)
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
-        world = receipts.read(setting.data / FOLDER / site_id / "collection.json").get(WORLD)
+        collection = setting.data / FOLDER / site_id / "collection.json"
+        if not collection.is_file():
+            raise NotMadeYet(f"The synthetic archive has no {site_id}: run `minebench archive` first.")
+        world = receipts.read(collection).get(WORLD)
         return [*super().asked(site_id, setting), world]
 
     def expected(self, first: date, last: date, profile: Profile) -> int:
