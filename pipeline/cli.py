@@ -59,7 +59,7 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="minebench", standalone_mode=False) or 0)
     except MinebenchError as error:
         logging.getLogger("pipeline").error("%s", error)
         _fail(str(error), error.exit_status)
@@ -155,7 +155,7 @@ def _whole(stage: str, name: str | None) -> Any:
     return stages.named(stage).load()(benchmark, loaded)
 
 
-@app.command()
+@app.command(epilog="Example: minebench sites --benchmark ours --plan")
 def sites(
     benchmark: Name = None,
     plan: Annotated[bool, typer.Option(help="Also print what fetching would take.")] = False,
@@ -176,13 +176,13 @@ def sites(
         print(f"plan: {found or 'the source is synthetic: nothing is fetched'}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench archive --benchmark demo")
 def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make the synthetic archive, where the recipe's source is synthetic."""
     _made("archive", "made", _by_site("archive", benchmark, scheduler))
 
 
-@app.command()
+@app.command(epilog="Example: minebench fetch --benchmark ours")
 def fetch(
     benchmark: Name = None,
     scheduler: Scheduler = None,
@@ -194,19 +194,19 @@ def fetch(
     print(f"fetch: {_by_site('fetch', benchmark, scheduler, refresh=refresh)}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench compose --benchmark ours")
 def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make one image a period, and the sites' cubes."""
     _made("compose", "composed", _by_site("compose", benchmark, scheduler))
 
 
-@app.command()
+@app.command(epilog="Example: minebench annotate --benchmark ours")
 def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Rasterise dated footprints into the cubes."""
     _made("annotate", "annotated", _by_site("annotate", benchmark, scheduler))
 
 
-@app.command()
+@app.command(epilog="Example: minebench tile --benchmark ours")
 def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Index tiles, pairs and splits."""
     done = _by_site("tile", benchmark, scheduler)
@@ -215,13 +215,13 @@ def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
         print(f"tile: {done.splits}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench catalog --benchmark ours")
 def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Publish the benchmark as a static STAC catalog."""
     _made("catalog", "wrote", _by_site("catalog", benchmark, scheduler))
 
 
-@app.command()
+@app.command(epilog="Example: minebench train --model fc-siam-diff --fold kfold/0")
 def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     """Train a model on the training split, or on a fold's."""
     from models.training.settings import Settings
@@ -233,7 +233,7 @@ def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     print(f"train: {run(where.data, model, settings)}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench evaluate --model fc-siam-diff --threshold validation")
 def evaluate(
     model: Model,
     benchmark: Name = None,
@@ -267,7 +267,7 @@ def _score(value: float) -> str:
     return f"{value:.3f}" if value == value else "undefined"
 
 
-@app.command()
+@app.command(epilog="Example: minebench compare --benchmark ours")
 def compare(benchmark: Name = None) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
     table = _whole("compare", benchmark)
@@ -275,7 +275,7 @@ def compare(benchmark: Name = None) -> None:
         print(f"compare: {task}: {', '.join(f'{row.run} {_score(row.f1)}' for row in own.itertuples())}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench predict --model unet --split all")
 def predict(
     model: Model,
     benchmark: Name = None,
@@ -294,7 +294,7 @@ def predict(
     print(f"  in {folder}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench explain --model fc-siam-diff")
 def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     """Show what a model's decisions come from: GradCAM, hits and misses, curves."""
     from pipeline.apply import explain as stage
@@ -303,13 +303,13 @@ def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     print(f"explain: {stage.build(where, loaded, model, fold)}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench report --benchmark ours")
 def report(benchmark: Name = None) -> None:
     """Write the report: one HTML file."""
     print(f"report: {_whole('report', benchmark)}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench new ours --mines mines.gpkg --source stac")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
     mines: Annotated[
@@ -353,7 +353,7 @@ def _chosen(choices: dict[str, str]) -> str:
     return list(choices)[int(numbers) - 1] if numbers.isdigit() else numbers
 
 
-@app.command()
+@app.command(epilog="Example: minebench ingest mine --from oms2cd --path published/")
 def ingest(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
     layout: Annotated[str, typer.Option("--from", help="Layout: minenetcd256, oms2cd or euromine.")],
@@ -373,7 +373,7 @@ def ingest(
     print(f"  minebench train --benchmark {name} --model fc-siam-diff")
 
 
-@app.command()
+@app.command(epilog="Example: minebench models --task change")
 def models(
     task: Annotated[str | None, typer.Option(help="change or segmentation; default: both.")] = None,
 ) -> None:
@@ -384,7 +384,7 @@ def models(
         print(f"{row.name:24}{row.task:14}{row.parameters / 1e6:8.2f} M  {row.about}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench export --to coco --benchmark ours")
 def export(
     to: Annotated[str, typer.Option(help="minenetcd256, oms2cd, folders, coco or webdataset.")],
     benchmark: Name = None,
@@ -401,7 +401,7 @@ def export(
     print(f"export: {run(where, loaded, to, out, image, max_unknown)}")
 
 
-@app.command()
+@app.command(epilog="Example: minebench check --benchmark ours")
 def check(benchmark: Name = None) -> None:
     """Verify what the benchmark published: files, checksums, STAC, index against cubes."""
     from pipeline.catalog.check import check as run
@@ -410,7 +410,7 @@ def check(benchmark: Name = None) -> None:
     print(f"check: {run(where)} files are as published")
 
 
-@app.command()
+@app.command(epilog="Example: minebench browse --benchmark ours --port 8080")
 def browse(
     benchmark: Name = None,
     port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8000,

@@ -19,6 +19,7 @@ from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.runner import Step
+from pipeline.core.words import counted
 from pipeline.cubes import cube
 from pipeline.geo import objects
 from pipeline.recipe import Recipe
@@ -224,7 +225,8 @@ def _seen_from(folder: Path, table: pystac.Asset) -> pystac.Asset:
 def _description(recipe: Recipe, site: Site) -> str:
     if recipe.source.is_published:
         return f"{recipe.title}: images of {site.area_km2:.2f} km², as published."
-    return f"{recipe.title}: {site.mines} shape(s) of {site.area_km2:.2f} km² in the mine list."
+    shapes = counted(site.mines, "listed shape")
+    return f"{recipe.title}: {shapes} of {site.area_km2:.2f} km²."
 
 
 def _change(task: Task, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:
