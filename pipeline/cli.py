@@ -358,12 +358,16 @@ def ingest(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
     layout: Annotated[str, typer.Option("--from", help="Layout: minenetcd256, oms2cd or euromine.")],
     path: Annotated[Path, typer.Option(help="Folder with the published files.")],
+    resolution: Annotated[
+        float | None,
+        typer.Option(help="Metres a pixel, of files that do not say it; default: as published.", min=0.01),
+    ] = None,
 ) -> None:
     """Make a benchmark of published files, as they are."""
     from pipeline.interchange.ingest import prepare, run
 
     workers = int(_params().get("workers", 2))
-    benchmark, loaded = prepare(name, layout, path)
+    benchmark, loaded = prepare(name, layout, path, resolution=resolution)
     _log_to(benchmark.log("ingest"))
     made = run(benchmark, loaded, workers)
     for reason in made.left_out:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.data.cube_windows import Cubes
+from pipeline import __version__
 from pipeline.catalog import dataset_card
 from pipeline.core import tables
 from pipeline.core.errors import InputError, UnknownName
-from pipeline.core.files import replacing
+from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.interchange import to_coco, to_folders, to_minenetcd256, to_oms2cd, to_webdataset
-from pipeline.interchange.jobs import Job
+from pipeline.interchange.jobs import ABOUT_EXPORT, Job
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 
@@ -79,4 +80,7 @@ def export(
                 "annotate it, or raise --max-unknown."
             )
         dataset_card.beside(benchmark, recipe, temporary)
+        about = {"benchmark": benchmark.name, "minebench": __version__, "layout": to,
+                 "resolution_m": recipe.sensor.resolution}  # fmt: skip
+        write_json(about, temporary / ABOUT_EXPORT)
     return Exported(folder, job.written, job.left_out, job.made_known)

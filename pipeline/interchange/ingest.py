@@ -7,7 +7,7 @@ over from there. Nothing is resampled and nothing tiled that is already: see
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import yaml
 
 from pipeline import recipe
 from pipeline.catalog import root as catalog
-from pipeline.core import tables
+from pipeline.core import receipts, tables
 from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread
 from pipeline.cubes import annotate, compose
 from pipeline.index import tile
+from pipeline.interchange.jobs import ABOUT_EXPORT
 from pipeline.recipe import Recipe
 from pipeline.scenes import fetch
 from pipeline.sites import lay_out
@@ -30,6 +31,8 @@ from pipeline.sources import import_
 from pipeline.sources.import_.layouts import Facts, Layout
 from pipeline.sources.import_.readers import READERS, opened
 
+PLACELESS = ("minenetcd256",)
+"""Layouts whose files have no place and therefore no pixel size."""
 ABOUT_MINES = "The sites of this benchmark come from published files; see source in ../recipe.yaml.\n"
 
 
@@ -42,16 +45,19 @@ class Ingested:
     left_out: tuple[str, ...]
 
 
-def prepare(name: str, layout: str, path: Path, root: Path = Path()) -> tuple[Benchmark, Recipe]:
-    """The benchmark's folder and recipe, made unless they are there from a run before. InputError, and
-    nothing written, where the files do not fit the layout."""
+def prepare(
+    name: str, layout: str, path: Path, root: Path = Path(), resolution: float | None = None
+) -> tuple[Benchmark, Recipe]:
+    """The benchmark's folder and recipe, made unless they are there from a run before. `resolution` in
+    metres is of files that do not say it. InputError, and nothing written, where the files do not fit the
+    layout."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise InputError(f"'{name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
     if layout not in READERS:
         raise UnknownName(f"'{layout}' is not a layout; choose one of {', '.join(READERS)}.")
     benchmark = Benchmark(name, root)
     if not benchmark.folder.exists():
-        _scaffold(benchmark, layout, path.resolve())
+        _scaffold(benchmark, layout, path.resolve(), resolution)
     loaded = recipe.load(benchmark.recipe)
     source = loaded.source
     if not isinstance(source, import_.Options) or (source.layout, source.path) != (layout, path.resolve()):
@@ -80,9 +86,23 @@ def _published_names(files: Layout, size: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["site_id", "y0", "file"])
 
 
-def _scaffold(benchmark: Benchmark, layout: str, path: Path) -> None:
+def _resolution(layout: str, path: Path, given: float | None) -> float | None:
+    """The pixel, metres, of files without a place: as the user or the export says; None for the
+    published one, and for files that have it themselves."""
+    if layout not in PLACELESS:
+        if given is not None:
+            raise InputError(f"--resolution: the files of {layout} say it themselves; leave it out.")
+        return None
+    told = receipts.read(path / ABOUT_EXPORT).get("resolution_m")
+    return given or (float(told) if told else None)
+
+
+def _scaffold(benchmark: Benchmark, layout: str, path: Path, resolution: float | None) -> None:
     files = opened(layout, path)
     facts = files.facts()
+    pixel = _resolution(layout, path, resolution)
+    if pixel is not None:
+        facts = replace(facts, sensor={**facts.sensor, "resolution": pixel})
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, benchmark.root)
         for folder, text in ((draft.mines, ABOUT_MINES), (draft.annotations, "Labels are imported.\n")):

@@ -21,6 +21,10 @@ TOP = 4000
 """Reflectance, as a digital number, that 8-bit pictures show as full white; 0 stays 0."""
 
 
+ABOUT_EXPORT = "minebench.json"
+"""File of an export: what it was made of, and what its layout has no place for, such as the pixel."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """A tile's two images (band, y, x) in stored numbers and its change label (y, x) in {0, 1, 255},

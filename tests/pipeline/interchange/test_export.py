@@ -57,6 +57,8 @@ def test_minenetcd256_is_read_by_datasets_as_ucd_does(tiny, tmp_path: Path, monk
 def test_what_minenetcd256_exports_comes_in_again(tiny, tmp_path: Path) -> None:
     exported(tiny, "minenetcd256", tmp_path / "out")
     benchmark, loaded = ingest.prepare("again", "minenetcd256", tmp_path / "out", tmp_path)
+    assert loaded.sensor.resolution == 10  # as the export says, and not the published 1.2
+    assert loaded.sensor.resolution == 10  # as the export says, and not the published 1.2
     ingest.run(benchmark, loaded, 2)
     before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
     for split in ("train", "val", "test"):

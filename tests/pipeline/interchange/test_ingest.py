@@ -221,3 +221,12 @@ def test_an_empty_folder_leaves_nothing_behind(tmp_path: Path, kind: str) -> Non
         ingested(tmp_path, "mines", kind, tmp_path / "files")
     assert [path.name for path in tmp_path.iterdir() if path.name != "catalogs"] == ["files"]
     assert not list((tmp_path / "catalogs").glob("*")) if (tmp_path / "catalogs").exists() else True
+
+
+def test_the_pixel_of_files_without_a_place_may_be_told(tmp_path: Path) -> None:
+    files = published.minenetcd_folders(tmp_path / "files")
+    for name, given, found in (("fine", None, 1.2), ("coarse", 10, 10)):
+        _, loaded = ingest.prepare(name, "minenetcd256", files, tmp_path, resolution=given)
+        assert loaded.sensor.resolution == found
+    with pytest.raises(InputError, match="--resolution: the files of oms2cd say it themselves"):
+        ingest.prepare("other", "oms2cd", published.oms2cd(tmp_path / "oms2cd"), tmp_path, resolution=10)
