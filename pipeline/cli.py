@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from pipeline import __version__
@@ -347,10 +346,11 @@ def _chosen(choices: dict[str, str]) -> str:
     """The source that the user picks; asked on a terminal only."""
     if not sys.stdin.isatty():
         raise InputError(f"Say where images come from: --source {', '.join(choices)}.")
-    for number, (name, about) in enumerate(choices.items(), 1):
-        print(f"  {number}  {name:12} {about}")
-    numbers = typer.prompt("Where do images come from?", type=click.Choice([*choices, *"12345"]))
-    return list(choices)[int(numbers) - 1] if numbers.isdigit() else numbers
+    from rich.prompt import Prompt
+
+    for name, about in choices.items():
+        print(f"  {name:12} {about}")
+    return Prompt.ask("Where do images come from?", choices=list(choices))
 
 
 @app.command(epilog="Example: minebench ingest mine --from oms2cd --path published/")

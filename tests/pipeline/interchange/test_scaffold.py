@@ -1,3 +1,5 @@
+import os
+import pty
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from rasterio.transform import from_origin
 
 from pipeline import recipe
 from pipeline.core.layout import Benchmark
-from tests.conftest import ROOT, contents, run
+from tests.conftest import MINEBENCH, ROOT, contents, run
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
 
@@ -200,3 +202,24 @@ def test_split_merged_and_overlapping_mines_are_told(empty_project: Path, tmp_pa
         "1 site overlaps others by",
     ):
         assert sentence in done.stdout
+
+
+def test_on_a_terminal_the_source_is_asked_for(empty_project: Path, tmp_path: Path) -> None:
+    """Through a real terminal: a wrong answer is asked again."""
+    path = listed(tmp_path / "a.geojson")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(empty_project)
+        os.execv(MINEBENCH, [str(MINEBENCH), "new", "ours", "--mines", str(path)])
+    said, answers = b"", [b"somewhere\n", b"stac\n"]
+    while True:
+        try:
+            read = os.read(terminal, 4096)
+        except OSError:
+            break
+        said += read
+        if answers and said.count(b"come from?") > 2 - len(answers):
+            os.write(terminal, answers.pop(0))
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, said.decode()
+    assert recipe.load(empty_project / "catalogs/ours/recipe.yaml").source.name == "stac"
