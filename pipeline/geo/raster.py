@@ -92,8 +92,8 @@ def _blocks(file: DatasetReader, index: int, whole: GeoBox, grid: GeoBox) -> lis
     box = grid.extent.to_crs(whole.crs).boundingbox
     if box.span_x / grid.width > COARSER * abs(whole.resolution.x):
         return []
-    left, top = ~whole.affine * (box.left, box.top)
-    right, bottom = ~whole.affine * (box.right, box.bottom)
+    left, top = ~whole.affine @ (box.left, box.top)
+    right, bottom = ~whole.affine @ (box.right, box.bottom)
     margin = 0 if grids.aligned(grid, whole) else MARGIN
     high, wide = file.block_shapes[index - 1]
     found = [

@@ -20,7 +20,7 @@ from pipeline.cubes.labels import Labels
 from pipeline.recipe import Recipe
 
 SITES_SHOWN = 5
-DATES_SHOWN = 10
+DATES_SHOWN = 12
 EXAMPLES_SHOWN = 4
 SIDE = 220
 TRUE_POSITIVE, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, UNKNOWN = (

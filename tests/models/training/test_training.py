@@ -262,7 +262,7 @@ def test_bad_settings_checkpoints_and_labels(project: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             Settings.of(wrong, "unet")
-    with pytest.raises(WorkError, match="run `minebench train` first"):
+    with pytest.raises(WorkError, match="train the model first"):
         load(benchmark / "runs/unet/model.pt")
     (benchmark / "runs/unet").mkdir(parents=True)
     (benchmark / "runs/unet/model.pt").write_bytes(b"junk")
