@@ -30,9 +30,9 @@ from pipeline.sites.site import Site
 from pipeline.sources.protocol import Source
 
 CORES = os.cpu_count() or 1
-SHIFT_S, COMPOSE_S = 2.3e-6, 1e-8
-"""Time of one core for a pixel and date to measure its shift, and for a pixel, date and band to compose:
-measured at 256 to 1,300 pixels a side and ten bands (docs/benchmarks.md)."""
+SHIFT_S, COMPOSE_S = 4.7e-6, 1e-8
+"""Time of one core for a pixel and date to be read, judged and its shift measured, and for a pixel, date
+and band to be composed; ten bands, sites of 256 to 820 pixels (docs/benchmarks.md)."""
 ARCHIVE_S = 4e-7
 """Time of one core for a byte of the synthetic archive."""
 RECEIVED_A_SECOND = 12.5e6
