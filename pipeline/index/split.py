@@ -247,7 +247,7 @@ def assign(sites: gpd.GeoDataFrame, rule: Split, released: Released | None = Non
     units = units_of(sites, rule)
     if len(units) < len(fractions):
         raise InputError(
-            f"split: {len(sites)} sites make {len(units)} separate units, too few for "
+            f"split: {counted(len(sites), 'site')} in {counted(len(units), 'separate unit')}, too few for "
             f"{', '.join(fractions)}: add mines, lower split.min_distance_m or set a fraction to 0."
         )
     ids = sites.site_id.tolist()
