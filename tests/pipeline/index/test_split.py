@@ -80,7 +80,7 @@ def test_every_wanted_split_gets_a_site() -> None:
 
 
 def test_too_few_sites_is_said() -> None:
-    with pytest.raises(InputError, match="2 sites make 1 separate units"):
+    with pytest.raises(InputError, match="2 sites in 1 separate unit,"):
         split.assign(sites_at([(0, 0), (2, 0)]), Split())
 
 
