@@ -68,6 +68,7 @@ def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
         "periods": [period.label for period in recipe.periods.periods()],
         "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
         "synthetic": recipe.source.is_synthetic,
+        "tested": any(row["split"] == "test" and row["tiles"] for row in found["balance"].to_dict("records")),
         "labelled": is_labelled(found["balance"]),
         "overlap": _overlap_km2(tables.read_geo(benchmark.table("sites"), "sites")),
     }  # fmt: skip

@@ -76,6 +76,8 @@ def test_what_was_not_labelled_or_trained_is_not_described(published: Path) -> N
     for words in ("footprint masks", "pairs with change", "synthetic", "Labels are"):
         assert words not in card
     assert "1 site in 1 country (DEU)" in card
+    assert "There is no test split." in card
+    assert "tiles came without a place" not in card
     assert "Mine footprint" not in (stac / "croissant.json").read_text()
     items = [path.read_text() for path in stac.glob("*/*/*.json")]
     assert items
