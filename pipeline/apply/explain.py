@@ -3,7 +3,7 @@
     explanations/<run>/index.html    one self-contained page
     explanations/<run>/*.png         its pictures
 
-Panels show hits green, correct background light, false alarms red, misses blue, unknown grey.
+Panels show hits green, correct background light, false alarms orange, misses blue, unknown grey.
 """
 
 import base64

@@ -26,7 +26,7 @@ from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
 from pipeline.catalog import predictions, times
-from pipeline.core import pair_rules, receipts
+from pipeline.core import pair_rules, receipts, tables
 from pipeline.core.errors import UnknownName
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
@@ -38,7 +38,7 @@ from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
 NODATA = 255
-VERSION = 2
+VERSION = 1
 """Of the blended windows (`models.evaluation.sitewide`): raise it when they come out otherwise."""
 
 
@@ -76,6 +76,8 @@ class _Predictor:
     ) -> None:
         self.benchmark, self.recipe, self.which = benchmark, recipe, which
         self.run, self.folder = run.name, benchmark.predictions / run.name
+        scenes = tables.read(benchmark.table("scenes"), "fetch")
+        self.scenes = scenes[scenes.selected]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network, scale, saved = load_run(benchmark.data, model, fold, self.device)
         self.model, self.sum, self.task = model, sha256(run / "model.pt"), saved["task"]
@@ -116,8 +118,11 @@ class _Predictor:
 
     def _item(self, site: Site, name: str, first: str, last: str, path: Path) -> pystac.Item:
         known = {period.label: period for period in self.recipe.periods.periods()}
-        acquired = cube.attributes_of(self.benchmark.cube(site.site_id)).get("acquired", {})
-        start, end = times.of_prediction(site, (known[first], known[last]), self.recipe, acquired)
+        own = self.scenes[self.scenes.site_id == site.site_id]
+        earlier, later = (
+            times.of_image(site, known[label], self.recipe, own[own.period == label])
+            for label in (first, last)
+        )
         box = site.grid
         subject = "change between two dates" if self.task == "change" else "mine footprint"
         title = f"Probability of {subject}, per cent; 255 without a clear observation"
@@ -125,8 +130,8 @@ class _Predictor:
             id=f"{site.site_id}-{name}",
             **objects.place_of(site.geometry),
             datetime=None,
-            start_datetime=start,
-            end_datetime=end,
+            start_datetime=earlier.first,
+            end_datetime=later.last,
             stac_extensions=[objects.extension(name) for name in ("file/v2.1.0", "projection/v2.0.0")],
             collection=f"{self.benchmark.name}-{self.run}",
             properties={
@@ -135,7 +140,7 @@ class _Predictor:
                 "proj:code": f"EPSG:{site.epsg}" if site.epsg else None,
                 "proj:shape": list(box.shape),
                 "proj:transform": list(box.transform)[:6],
-                "minebench:periods": sorted({first, last}),
+                "minebench:periods": list(dict.fromkeys((first, last))),
                 "minebench:model": self.model,
                 "minebench:weights": self.sum,
                 "minebench:version": __version__,

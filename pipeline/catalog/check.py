@@ -17,6 +17,7 @@ from pipeline.core import tables
 from pipeline.core.errors import Damaged, NotMadeYet, WorkError
 from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
+from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Count, Labels
@@ -85,11 +86,20 @@ def _missing(nodes: list[Node]) -> Iterator[str]:
 
 
 def _damaged(nodes: list[Node]) -> Iterator[str]:
-    for path, stated in _promised(nodes).items():
-        if stated.get("size", path.stat().st_size) != path.stat().st_size:
-            yield f"{path}: {path.stat().st_size} bytes, not {stated['size']}"
-        elif sha256(path) != stated["sha256"]:
-            yield f"{path}: its checksum differs"
+    promised = _promised(nodes)
+    with progress("check", len(promised), "files") as advance:
+        for path, stated in promised.items():
+            yield from _differs(path, stated)
+            advance()
+
+
+def _differs(path: Path, stated: dict[str, Any]) -> Iterator[str]:
+    """What a file's size or checksum says against what was promised."""
+    size = path.stat().st_size
+    if stated.get("size", size) != size:
+        yield f"{path}: {size} bytes, not {stated['size']}"
+    elif sha256(path) != stated["sha256"]:
+        yield f"{path}: its checksum differs"
 
 
 def _invalid(nodes: list[Node]) -> Iterator[str]:

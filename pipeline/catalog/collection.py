@@ -68,7 +68,7 @@ class Task:
 
 def _key(task: Task) -> str:
     recipe = task.recipe.model_dump(exclude={"split"})
-    named = [task.site.name, task.site.country]
+    named = [task.site.label, task.site.country]
     scenes = task.scenes[["period", "scene_id", "day", "offset", "corrected"]].to_dict("list")
     return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes])
 

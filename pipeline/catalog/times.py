@@ -1,7 +1,7 @@
 """When a published image was taken: its day where one day made it, else the span of its scenes."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
@@ -37,18 +37,6 @@ def of_image(site: Site, period: Period, recipe: Recipe, scenes: pd.DataFrame) -
         return When(None, first, last)
     times = [time.to_pydatetime() for time in scenes.datetime.dt.floor("s")]
     return When(min(times) if len(set(scenes.day)) == 1 else None, min(times), max(times))
-
-
-def of_prediction(
-    site: Site, periods: tuple[Period, Period], recipe: Recipe, acquired: dict[str, list[str]]
-) -> tuple[datetime, datetime]:
-    """From the first day behind the earlier image to the last behind the later one, as the cube has them;
-    from its period where they are not known."""
-    (start, _), (_, end) = (interval(site, period, recipe) for period in periods)
-    days = [acquired.get(period.label, []) for period in periods]
-    first = objects.midnight(date.fromisoformat(min(days[0]))) if days[0] else start
-    last = date.fromisoformat(max(days[1])) if days[1] else None
-    return first, (objects.midnight(last) + timedelta(days=1, seconds=-1)) if last else end
 
 
 def around(spans: list[tuple[datetime, datetime]]) -> tuple[datetime, datetime]:

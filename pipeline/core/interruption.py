@@ -39,6 +39,9 @@ def watch() -> None:
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
+    # A second Ctrl-C must not break into what ends the process; that is under way.
+    for further in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(further, signal.SIG_IGN)
     raise Interrupted(number)
 
 

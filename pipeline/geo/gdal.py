@@ -2,8 +2,8 @@
 
 rasterio gives GDAL a file system of its own for every file opened through Python, and takes it away when
 the file is closed; GDAL changes that list without a lock, while other threads look through it for every
-file that they open, read or warp (rasterio #3636): `fetch` crashed, about once in a thousand runs of the
-tests. So opening and closing have GDAL to themselves, and work on open files is done side by side.
+file that they open, read or warp (rasterio #3636): `fetch` crashed now and then, probably for this reason.
+So opening and closing have GDAL to themselves, and work on open files is done side by side.
 
 What waits for a network is done before, outside of both: see `pipeline.geo.raster`.
 """

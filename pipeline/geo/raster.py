@@ -42,7 +42,7 @@ def read(
     `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
     where the file cannot be read, whole and as it is.
     """
-    opener = Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
+    opener = _opener(href, signed, parallel)
     with _opened(href, opener) as file:
         if index > file.count:
             raise WorkError(f"{href} has {file.count} bands, and band {index} was asked for.")
@@ -62,7 +62,11 @@ def opened(
     href: str, signed: Signer | None = None, parallel: int = 20
 ) -> AbstractContextManager[DatasetReader]:
     """A raster file, local or remote; whatever fails while it is open is one WorkError."""
-    return _opened(href, Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None)
+    return _opened(href, _opener(href, signed, parallel))
+
+
+def _opener(href: str, signed: Signer | None, parallel: int) -> Opener | None:
+    return Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ HEAD_BYTES = 2**16
 GAP_BYTES = 2**19
 """Ranges closer than this are read as one: the bytes between cost less than a request."""
 LEADER, TRAILER = 4, 8
+"""Bytes before and after a block that GDAL reads with it, where the file is cloud-optimised."""
 LARGEST_BYTES = 16 * 2**20
 """Most that one request asks for."""
 
@@ -146,7 +147,6 @@ class Opener(MultiByteRangeResourceContainer):
         then waits for no network while others wait for it."""
         for group in merged(blocks):
             start, end = group[0][0], max(offset + size for offset, size in group)
-            # What cloud-optimised files have before and after each block, GDAL reads with it.
             start, end = max(0, start - LEADER), min(end + TRAILER, self.start()[1])
             self.ahead.append((start, self.part(start, end - start)))
 

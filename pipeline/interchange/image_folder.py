@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rasterio.warp import transform_bounds
-
 from pipeline.core.errors import InputError
-from pipeline.geo import raster
+from pipeline.geo import grid, raster
 
 SUFFIXES = (".tif", ".tiff")
 DATES = (r"(?<!\d)(?P<date>(?:19|20)\d{2}-\d{2}-\d{2})(?!\d)", r"(?<!\d)(?P<date>(?:19|20)\d{6})(?!\d)",
          r"(?<!\d)(?P<date>(?:19|20)\d{2})(?!\d)")  # fmt: skip
 """How names tell a date, the most exact first: 2014-02-20, 20140220, 2014."""
 NAMED = {1: ("pan",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "NIR")}
-M_A_DEGREE = 111_195.0
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,8 @@ def look(folder: Path) -> Images:
     with raster.opened(str(folder / names[0])) as file:
         if file.crs is None:
             raise InputError(f"{folder / names[0]} has no CRS: assign one, for example with gdal_edit.")
-        dtype, count, pixel = file.dtypes[0], file.count, abs(file.transform.a)
-        if file.crs.is_geographic:
-            _, south, _, north = transform_bounds(file.crs, 4326, *file.bounds)
-            pixel *= M_A_DEGREE * math.cos(math.radians((south + north) / 2))
+        dtype, count = file.dtypes[0], file.count
+        pixel = math.sqrt(grid.pixel_m2(raster.grid_of(file), abs(file.transform.a)))
     if dtype not in ("uint8", "uint16"):
         raise InputError(f"{folder / names[0]} is {dtype}; images may be uint8 or uint16.")
     bands = NAMED.get(count, tuple(f"B{i}" for i in range(1, count + 1)))

@@ -31,8 +31,6 @@ from pipeline.sources import import_
 from pipeline.sources.import_.layouts import Facts, Layout
 from pipeline.sources.import_.readers import READERS, opened
 
-PLACELESS = ("minenetcd256",)
-"""Layouts whose files have no place and therefore no pixel size."""
 ABOUT_MINES = "The sites of this benchmark come from published files; see source in ../recipe.yaml.\n"
 
 
@@ -86,10 +84,10 @@ def _published_names(files: Layout, size: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["site_id", "y0", "file"])
 
 
-def _resolution(layout: str, path: Path, given: float | None) -> float | None:
+def _resolution(files: Layout, layout: str, path: Path, given: float | None) -> float | None:
     """The pixel, metres, of files without a place: as the user or the export says; None for the
     published one, and for files that have it themselves."""
-    if layout not in PLACELESS:
+    if all(site.grid is not None for site in files.sites()):
         if given is not None:
             raise InputError(f"--resolution: the files of {layout} say it themselves; leave it out.")
         return None
@@ -100,7 +98,7 @@ def _resolution(layout: str, path: Path, given: float | None) -> float | None:
 def _scaffold(benchmark: Benchmark, layout: str, path: Path, resolution: float | None) -> None:
     files = opened(layout, path)
     facts = files.facts()
-    pixel = _resolution(layout, path, resolution)
+    pixel = _resolution(files, layout, path, resolution)
     if pixel is not None:
         facts = replace(facts, sensor={**facts.sensor, "resolution": pixel})
     with replacing(benchmark.folder) as temporary:

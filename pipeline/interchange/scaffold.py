@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
@@ -84,11 +83,11 @@ def scaffold(wanted: Wanted, root: Path = Path()) -> Made:
             _copy_list(path, draft.mines)
         draft.annotations.mkdir()
         (draft.annotations / "README.md").write_text(ABOUT_ANNOTATIONS)
-        if model is None:
-            _write(wanted, layer, draft.recipe)
-        else:
-            _adapt(model.recipe, draft.recipe, wanted, layer)
         try:
+            if model is None:
+                _write(wanted, layer, draft.recipe)
+            else:
+                _adapt(model.recipe, draft.recipe, wanted, layer)
             loaded = recipe.load(draft.recipe)
             table = lay_out.lay_out(draft, loaded)
         except InputError as error:
@@ -167,7 +166,7 @@ def _squeezed(text: str) -> str:
 
 def _citation(loaded: recipe.Recipe) -> str:
     none_yet = scene_table.of_rows([])
-    return " ".join(dict.fromkeys(up.citation for up in attribution.used(loaded, pd.DataFrame(none_yet))))
+    return " ".join(dict.fromkeys(upstream.citation for upstream in attribution.used(loaded, none_yet)))
 
 
 OF_THE_LIST = ("columns", "join", "filters", "layer", "limit", "per_country", "gadm")

@@ -30,11 +30,11 @@ from pipeline.sites.site import Site
 from pipeline.sources.protocol import Source
 
 CORES = os.cpu_count() or 1
-SHIFT_S, COMPOSE_S = 4.7e-6, 1e-8
+SHIFT_S, COMPOSE_S = 4.7e-6, 6e-8
 """Time of one core for a pixel and date to be read, judged and its shift measured, and for a pixel, date
 and band to be composed; ten bands, sites of 256 to 820 pixels (docs/benchmarks.md)."""
-ARCHIVE_S = 4e-7
-"""Time of one core for a byte of the synthetic archive."""
+ARCHIVE_S = 3e-7
+"""Time of one core for a byte of the synthetic archive (docs/benchmarks.md)."""
 RECEIVED_A_SECOND = 12.5e6
 """Bytes over a line of 100 Mbit/s."""
 REQUEST_S = 1.0
@@ -86,7 +86,7 @@ class Estimate:
     def sentences(self) -> list[str]:
         """The sums in words. Of a synthetic source nothing is fetched."""
         got = {"synthetic": "made", "local": "read from your files"}.get(self.source, "fetched")
-        busy = {"synthetic": "to make the archive", "local": "to read"}.get(self.source, "to fetch")
+        busy = "to make the archive" if self.source == "synthetic" else "to fetch"
         work = f"{duration(self.work_s)} to measure shifts and compose on {counted(CORES, 'core')}"
         if self.fetch_s:
             work = f"{duration(self.fetch_s)} {busy}, {work}"

@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
+from pipeline.core.progress import progress
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
 from pipeline.sites import imported_sites, mines, overlaps
@@ -146,7 +147,11 @@ def _table(
     kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, source: str
 ) -> gpd.GeoDataFrame:
     """One row a group of mines, in the groups' order."""
-    rows = [_site(kept.iloc[members], recipe, source) for members in together]
+    rows = []
+    with progress("sites", len(together), "sites") as advance:
+        for members in together:
+            rows.append(_site(kept.iloc[members], recipe, source))
+            advance()
     sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326)
     sites["footprint"] = gpd.GeoSeries(sites["footprint"], crs=4326)
     return sites

@@ -79,12 +79,11 @@ class LocalSource:
         if not self.folder.is_dir():
             raise InputError(f"source.path: there is no folder {self.folder}.")
         if options.dates is None:
-            dated_by = "file name"
+            self.dated_by = "file name"
             self.files = _by_pattern(self.folder, options.pattern or "", options.nodata)
         else:
-            dated_by = "list"
+            self.dated_by = "list"
             self.files = _by_list(self.folder, root / options.dates, options.nodata)
-        self.dated_by = dated_by
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         found = [

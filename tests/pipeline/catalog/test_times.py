@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pipeline import recipe
 from pipeline.catalog import times
 from pipeline.core import periods
-from pipeline.core.periods import Period
 from pipeline.geo.grid import geobox
 from pipeline.sites.site import Site
 from tests.conftest import RECIPE
@@ -68,12 +67,3 @@ def test_every_season_lies_in_its_period_and_periods_follow_on_one_another(
     (start, end), (opening, closing) = this.span(season), this.search_window(season)
     assert start <= opening < closing <= end
     assert end == following.span(season)[0]
-
-
-def test_a_prediction_spans_the_days_behind_both_images(tiny: recipe.Recipe) -> None:
-    pair: tuple[Period, Period] = (YEAR, periods.parse("2022"))
-    days = {"2020": ["2020-07-01", "2020-06-05"], "2022": ["2022-08-09"]}
-    first, last = times.of_prediction(site(50), pair, tiny, days)
-    assert (str(first), str(last)) == ("2020-06-05 00:00:00+00:00", "2022-08-09 23:59:59+00:00")
-    first, last = times.of_prediction(site(50), pair, tiny, {})
-    assert (str(first), str(last)) == ("2020-01-01 00:00:00+00:00", "2022-12-31 23:59:59+00:00")
