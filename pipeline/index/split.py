@@ -222,14 +222,16 @@ def _k_folds(units: list[Unit], count: int) -> list[tuple[str, str, int, str]]:
 
 def _countries(sites: gpd.GeoDataFrame, units: list[Unit]) -> list[tuple[str, str, int, str]]:
     codes = sites.country.fillna("").tolist()
+    there = {unit: {codes[i] for i in unit.members} for unit in units}
     rows = []
     for country in sorted(set(codes) - {""}):
-        rest = [unit for unit in units if not any(codes[i] == country for i in unit.members)]
+        rest = [unit for unit in units if country not in there[unit]]
         if len(rest) < 2:
             continue
         val = max(1, round(len(rest) / 10))
         lowest = sorted(rest, key=lambda unit: unit.draw)[:val]
-        names = {i: "val" if unit in lowest else "train" for unit in rest for i in unit.members}
+        names = {i: "train" for unit in rest for i in unit.members}
+        names |= {i: "val" for unit in lowest for i in unit.members}
         for i, code in enumerate(codes):
             rows.append(("country", country, i, "test" if code == country else names.get(i, UNUSED)))
     return rows
@@ -265,8 +267,10 @@ def _runs(units: list[Unit], fractions: dict[str, float]) -> dict[Unit, str]:
     train, and so on. Each stratum begins at an offset drawn from its own name, so that small ones do not
     all round off the same way."""
     places: dict[Unit, float] = {}
-    for stratum in dict.fromkeys(unit.stratum for unit in units):
-        own = [unit for unit in units if unit.stratum == stratum]
+    strata: dict[str, list[Unit]] = {}
+    for unit in units:
+        strata.setdefault(unit.stratum, []).append(unit)
+    for stratum, own in strata.items():
         total, before = sum(len(unit.members) for unit in own), _draw(stratum, 0)
         for unit in own:
             places[unit] = (before + (len(unit.members) - 1) / 2) / total

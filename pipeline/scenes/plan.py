@@ -80,6 +80,7 @@ class Estimate:
     tiles: int
     pairs: int
     source: str
+    quota: str
     fetch_s: float
     work_s: float
 
@@ -89,7 +90,7 @@ class Estimate:
         busy = "to make the archive" if self.source == "synthetic" else "to fetch"
         work = f"{duration(self.work_s)} to measure shifts and compose on {counted(CORES, 'core')}"
         if self.fetch_s:
-            work = f"{duration(self.fetch_s)} {busy}, {work}"
+            work = f"{duration(self.fetch_s)} {busy}{self.quota}, {work}"
         return [
             f"{counted(self.sites, 'AOI')} of {self.aoi_km2:,.1f} km² in {counted(self.periods, 'period')}: "
             f"{counted(self.tiles, 'tile')} and {counted(self.pairs, 'pair')} if every period has an image",
@@ -117,7 +118,7 @@ def estimate(recipe: Recipe, sites: Sequence[Site]) -> Estimate:
     area = sum(_ground_km2(site, recipe) for site in sites)
     return Estimate(
         len(sites), area, len(periods), scenes, weight, disk, tiles, tiles * wanted, recipe.source.name,
-        _fetch_s(recipe, requests, weight), work,
+        _quota(recipe, requests), _fetch_s(recipe, requests, weight), work,
     )  # fmt: skip
 
 
@@ -127,6 +128,15 @@ def _ground_km2(site: Site, recipe: Recipe) -> float:
     if site.elsewhere is None or recipe.sites.overlap == "clip":
         return area
     return area - geodesy.area_km2(site.elsewhere)
+
+
+def _quota(recipe: Recipe, requests: int) -> str:
+    """What is asked of a service, and how much at a time; empty where none is asked."""
+    parallel = getattr(recipe.source, "parallel", None)
+    if parallel is None:
+        return ""
+    rate = recipe.source.requests_a_second()
+    return f" ({requests:,} requests, {parallel} at once and at most {rate:g} a second)"
 
 
 def _fetch_s(recipe: Recipe, requests: int, pixel_bytes: int) -> float:

@@ -2,7 +2,10 @@
 
 import hashlib
 import logging
+import os
 import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
@@ -67,10 +71,10 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
 def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame:
     """The mines as polygons: points become boxes of half side `radius_m`; `is_box` says which."""
     is_box = ~listed.geometry.geom_type.isin([*POLYGONS, "GeometryCollection"])
-    shapes = [
-        _box_around(shape, radius_m) if box else _polygonal(shape)
-        for shape, box in zip(listed.geometry, is_box, strict=True)
-    ]
+    shapes = listed.geometry.to_numpy().copy()
+    boxes = is_box.to_numpy()
+    shapes[boxes] = _boxes_around(shapes[boxes], radius_m)
+    shapes[~boxes] = [_polygonal(shape) for shape in shapes[~boxes]]
     table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326))
     table = table.assign(is_box=is_box, area_km2=[geodesy.area_km2(shape) for shape in shapes])
     if (flat := np.flatnonzero(table["area_km2"].to_numpy() < LEAST_KM2)).size:
@@ -133,7 +137,9 @@ def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFra
         sites = _table(kept, together, recipe, source)
     counted = _counted_parts(sites, kept, together)
     sites = sites.assign(part=counted["part"], parts=counted["parts"])
-    sites = sites.sort_values("site_id").drop_duplicates("site_id").reset_index(drop=True)
+    sites = sites.drop_duplicates("site_id")
+    sites = sites.assign(site_id=short_ids(sites.site_id.tolist()))
+    sites = sites.sort_values("site_id").reset_index(drop=True)
     if recipe.sites.per_country:
         sites = largest_of(sites, recipe.sites.per_country)
     # The hash at an id's end makes a fixed sample that is spread over the list.
@@ -147,14 +153,20 @@ def _table(
     kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, source: str
 ) -> gpd.GeoDataFrame:
     """One row a group of mines, in the groups' order."""
+    parts = [together[first : first + AT_ONCE] for first in range(0, len(together), AT_ONCE)]
     rows = []
-    with progress("sites", len(together), "sites") as advance:
-        for members in together:
-            rows.append(_site(kept.iloc[members], recipe, source))
-            advance()
-    sites = gpd.GeoDataFrame(rows, geometry="geometry", crs=4326)
+    # Threads, because GEOS and PROJ work outside of Python's lock.
+    with progress("sites", len(together), "sites") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for some in pool.map(lambda part: _sites(kept, part, recipe, source), parts):
+            rows.append(some)
+            advance(len(some))
+    sites = gpd.GeoDataFrame(pd.concat(rows, ignore_index=True), geometry="geometry", crs=4326)
     sites["footprint"] = gpd.GeoSeries(sites["footprint"], crs=4326)
     return sites
+
+
+AT_ONCE = 500
+"""Sites that are laid out together, in arrays."""
 
 
 def _overlapping(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[tuple[int, int]]:
@@ -208,45 +220,61 @@ def largest_of(sites: gpd.GeoDataFrame, wanted: dict[str, int]) -> gpd.GeoDataFr
     return kept
 
 
-def _site(members: gpd.GeoDataFrame, recipe: Recipe, source: str) -> dict[str, object]:
+def _sites(kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, source: str) -> pd.DataFrame:
+    """The rows of some groups of mines. All geometry is done in arrays, a call for all of them."""
+    areas, shapes = kept["area_km2"].to_numpy(), kept.geometry.to_numpy()
     # The largest polygon names the site, so a small neighbour added later changes no site_id.
-    members = members.sort_values("area_km2", ascending=False, kind="stable")
-    largest = members.iloc[0]
-    merged = shapely.union_all(members.geometry.to_numpy())
-    epsg = geodesy.utm_epsg(*geodesy.centre(merged))
+    together = [sorted(members, key=lambda m: -areas[m]) for members in together]
+    flat = np.concatenate(together)
+    ends = np.cumsum([len(members) for members in together])[:-1]
+    epsg = np.array([geodesy.utm_epsg(*place) for place in geodesy.centres(_united(shapes[flat], ends))])
     # Vertex by vertex, then united: in UTM a polygon over the antimeridian is an ordinary one.
-    outline = shapely.union_all([geodesy.project(shape, 4326, epsg) for shape in members.geometry])
-    grid_box, aoi = area_of_interest(outline, epsg, recipe)
-    _check_size(grid_box, largest, recipe)
-    is_footprint = recipe.sites.geometry == "footprint" and not members["is_box"].any()
-    return {
-        "site_id": site_id(_text(largest["name"]), largest.geometry),
-        "name": _text(largest["name"]),
-        "country": largest["country"],
-        "commodity": _first_given(members["commodity"]),
-        "production": _first_given(members["production"]),
+    own = np.repeat(epsg, [len(members) for members in together])
+    outlines = _united(geodesy.project_each(shapes[flat], 4326, own), ends)
+    largest = kept.iloc[[members[0] for members in together]]
+    boxes, aois = areas_of_interest(outlines, epsg, recipe)
+    for box, row in zip(boxes, largest.index, strict=True):
+        if box.height * box.width > LARGEST_PIXELS:
+            raise _too_large(box, largest.loc[row], recipe)
+    names = [_text(name) for name in largest["name"]]
+    is_box, repaired = kept["is_box"].to_numpy(bool), kept["repaired"].to_numpy(bool)
+    wanted = recipe.sites.geometry == "footprint"
+    footprints = geodesy.to_lonlat_each(outlines, epsg)
+    return pd.DataFrame({
+        "site_id": [*map(site_id, names, largest.geometry)],
+        "name": names,
+        "country": largest["country"].to_numpy(),
+        "commodity": [_first_given(kept["commodity"].to_numpy()[m]) for m in together],
+        "production": [_first_given(kept["production"].to_numpy()[m]) for m in together],
         "source": source,
-        "area_km2": round(outline.area / 1e6, 6),
+        "area_km2": [round(outline.area / 1e6, 6) for outline in outlines],
         "epsg": epsg,
-        "left": grid_box.transform.c,
-        "top": grid_box.transform.f,
-        "height": grid_box.height,
-        "width": grid_box.width,
-        "mines": len(members),
-        "repaired": bool(members["repaired"].any()),
-        "geometry": geodesy.to_lonlat(aoi, epsg),
-        "footprint": geodesy.to_lonlat(outline, epsg) if is_footprint else None,
-    }
+        "left": [box.transform.c for box in boxes],
+        "top": [box.transform.f for box in boxes],
+        "height": [box.height for box in boxes],
+        "width": [box.width for box in boxes],
+        "mines": [len(members) for members in together],
+        "repaired": [bool(repaired[members].any()) for members in together],
+        "geometry": geodesy.to_lonlat_each(aois, epsg),
+        "footprint": [
+            shape if wanted and not is_box[members].any() else None
+            for shape, members in zip(footprints, together, strict=True)
+        ],
+    })  # fmt: skip
 
 
-def _check_size(box: GeoBox, mine: pd.Series, recipe: Recipe) -> None:
-    if box.height * box.width > LARGEST_PIXELS:
-        called = f"{mine['name']} (row {mine['row']})" if _text(mine["name"]) else f"row {mine['row']}"
-        raise InputError(
-            f"The mine list's {called} makes a site of {box.width:,} x {box.height:,} pixels of "
-            f"{recipe.sensor.resolution:g} m, more than {LARGEST_PIXELS:,}: check its shape, lower "
-            "sites.buffer_m, group_m or point_radius_m, or set sites.filters.max_area_km2."
-        )
+def _united(shapes: NDArray[Any], ends: NDArray[np.int64]) -> NDArray[Any]:
+    """The union of each run of shapes; runs end at `ends`."""
+    return np.array([shapely.union_all(run) for run in np.split(shapes, ends)], dtype=object)
+
+
+def _too_large(box: GeoBox, mine: pd.Series, recipe: Recipe) -> InputError:
+    called = f"{mine['name']} (row {mine['row']})" if _text(mine["name"]) else f"row {mine['row']}"
+    return InputError(
+        f"The mine list's {called} makes a site of {box.width:,} x {box.height:,} pixels of "
+        f"{recipe.sensor.resolution:g} m, more than {LARGEST_PIXELS:,}: check its shape, lower "
+        "sites.buffer_m, group_m or point_radius_m, or set sites.filters.max_area_km2."
+    )
 
 
 def _text(value: object) -> str:
@@ -254,35 +282,56 @@ def _text(value: object) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)
 
 
-def area_of_interest(outline: BaseGeometry, epsg: int, recipe: Recipe) -> tuple[GeoBox, BaseGeometry]:
-    """The grid and the AOI (UTM) around a site's outline (UTM): buffered, squared, snapped."""
-    buffered = outline.buffer(recipe.sites.buffer_m) if recipe.sites.buffer_m else outline
-    left, bottom, right, top = buffered.bounds
-    width, height = (max(side, recipe.sites.min_size_m) for side in (right - left, top - bottom))
-    if recipe.sites.square:
-        width = height = max(width, height)
-    middle = (left + right) / 2, (bottom + top) / 2
-    sensor, corner = recipe.sensor, recipe.profile.corner_m
-    exact = recipe.sites.buffer_m == 0
-    box = grid.around(middle, width, height, epsg, sensor.resolution, sensor.step, corner, exact)
-    if recipe.sites.square:
-        return box, shapely.box(*box.boundingbox.bbox)
-    return box, buffered.intersection(shapely.box(*box.boundingbox.bbox))
+def areas_of_interest(
+    outlines: NDArray[Any], epsg: NDArray[np.int64], recipe: Recipe
+) -> tuple[list[GeoBox], NDArray[Any]]:
+    """The grids and the AOIs (UTM) around sites' outlines (UTM): buffered, squared, snapped."""
+    rule, sensor = recipe.sites, recipe.sensor
+    buffered = shapely.buffer(outlines, rule.buffer_m, quad_segs=16) if rule.buffer_m else outlines
+    left, bottom, right, top = shapely.bounds(buffered).T
+    width, height = (np.maximum(side, rule.min_size_m) for side in (right - left, top - bottom))
+    if rule.square:
+        width = height = np.maximum(width, height)
+    boxes = [
+        grid.around(
+            (x, y), across, up, int(code), sensor.resolution, sensor.step, recipe.profile.corner_m,
+            exact=rule.buffer_m == 0,
+        )
+        for x, y, across, up, code in zip(
+            (left + right) / 2, (bottom + top) / 2, width, height, epsg, strict=True
+        )
+    ]  # fmt: skip
+    outer = shapely.box(*np.array([box.boundingbox.bbox for box in boxes]).T)
+    return boxes, outer if rule.square else shapely.intersection(buffered, outer)
 
 
 def site_id(name: str | None, geometry: BaseGeometry) -> str:
-    """A readable, stable id: the name's slug and six hex digits of the geometry's hash."""
+    """A readable, stable id: the name's slug and `LONG` hex digits of the geometry's hash."""
     slug = re.sub(r"[^a-z0-9]+", "-", (name or "mine").lower()).strip("-")[:24].strip("-") or "mine"
     # normalize() makes the hash free of vertex order and starting point.
     rounded = shapely.normalize(shapely.set_precision(geometry, ID_DEGREES, mode="pointwise"))
-    return f"{slug}-{hashlib.sha256(shapely.to_wkb(rounded)).hexdigest()[:6]}"
+    return f"{slug}-{hashlib.sha256(shapely.to_wkb(rounded)).hexdigest()[:LONG]}"
 
 
-def _box_around(shape: BaseGeometry, radius_m: float) -> BaseGeometry:
-    epsg = geodesy.utm_epsg(*geodesy.centre(shape))
-    left, bottom, right, top = geodesy.project(shape, 4326, epsg).bounds
-    box = shapely.box(left - radius_m, bottom - radius_m, right + radius_m, top + radius_m)
-    return geodesy.to_lonlat(box, epsg)
+SHORT, LONG = 6, 16
+"""Digits of an id's hash: six tell the sites of a short list apart; of 45,000 about sixty are alike."""
+
+
+def short_ids(ids: list[str]) -> list[str]:
+    """Different ids with their hashes cut to `SHORT` digits, but where that would make two alike."""
+    cut = [name[: SHORT - LONG] for name in ids]
+    times = Counter(cut)
+    return [short if times[short] == 1 else name for short, name in zip(cut, ids, strict=True)]
+
+
+def _boxes_around(shapes: NDArray[Any], radius_m: float) -> NDArray[Any]:
+    """Boxes of half side `radius_m` around points, or around what else has no area (EPSG:4326)."""
+    if not len(shapes):
+        return shapes
+    epsg = [geodesy.utm_epsg(*place) for place in geodesy.centres(shapes)]
+    bounds = shapely.bounds(geodesy.project_each(shapes, 4326, epsg))
+    boxes = np.asarray(shapely.box(*np.add(bounds, (-radius_m, -radius_m, radius_m, radius_m)).T))
+    return geodesy.to_lonlat_each(boxes, epsg)
 
 
 def _polygonal(shape: BaseGeometry) -> BaseGeometry:
@@ -291,6 +340,5 @@ def _polygonal(shape: BaseGeometry) -> BaseGeometry:
     return parts[0] if len(parts) == 1 else shapely.union_all(parts)
 
 
-def _first_given(values: pd.Series) -> str | None:
-    given = values.dropna()
-    return str(given.iloc[0]) if len(given) else None
+def _first_given(values: NDArray[Any]) -> str | None:
+    return next((str(value) for value in values if not pd.isna(value)), None)

@@ -1,9 +1,11 @@
 """A folder of dated GeoTIFFs, such as images exported by hand."""
 
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core import tables
 from pipeline.core.errors import InputError, WorkError
+from pipeline.core.progress import progress
 from pipeline.geo import raster
 from pipeline.sensors.profile import Profile
 from pipeline.sources import protocol
@@ -67,6 +70,34 @@ class Listed:
     is_exact: bool = True
 
 
+class Images:
+    """The images of a folder by name and by place. Where they lie is read of each once, at the first
+    question: a list of thousands of sites asks thousands of times."""
+
+    def __init__(self, files: list[Listed]) -> None:
+        self.files = files
+        self.by_name = {file.path.name: file for file in files}
+        self.lock = threading.Lock()
+        self.tree: shapely.STRtree | None = None
+
+    def near(self, area: BaseGeometry) -> list[Listed]:
+        """Those that touch an area (EPSG:4326), in the folder's order."""
+        with self.lock:
+            if self.tree is None:
+                with progress("looking through images", len(self.files), "files") as advance:
+                    self.tree = shapely.STRtree([_footprint(file.path, advance) for file in self.files])
+        return [self.files[i] for i in sorted(self.tree.query(area, predicate="intersects"))]
+
+
+@lru_cache(maxsize=4)
+def _looked_through(folder: Path, table: Path, options: str, *_read_at: int) -> Images:
+    """The images of a folder; looked for again where the folder or the list has changed."""
+    found = Options.model_validate_json(options)
+    if found.dates is None:
+        return Images(_by_pattern(folder, found.pattern or "", found.nodata))
+    return Images(_by_list(folder, table, found.nodata))
+
+
 class LocalSource:
     """See `pipeline.sources.protocol.Source`. A file is a scene; pixels with data are clear."""
 
@@ -78,26 +109,20 @@ class LocalSource:
         self.folder = root / options.path
         if not self.folder.is_dir():
             raise InputError(f"source.path: there is no folder {self.folder}.")
-        if options.dates is None:
-            self.dated_by = "file name"
-            self.files = _by_pattern(self.folder, options.pattern or "", options.nodata)
-        else:
-            self.dated_by = "list"
-            self.files = _by_list(self.folder, root / options.dates, options.nodata)
+        self.dated_by = "file name" if options.dates is None else "list"
+        table = root / options.dates if options.dates else self.folder
+        read_at = [path.stat().st_mtime_ns for path in (self.folder, table) if path.exists()]
+        self.images = _looked_through(self.folder, table, options.model_dump_json(), *read_at)
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        found = [
-            self._scene(file)
-            for file in self.files
-            if start <= file.day < end and _footprint(file.path).intersects(area)
-        ]
+        found = [self._scene(file) for file in self.images.near(area) if start <= file.day < end]
         return sorted(found, key=lambda scene: (scene.time, scene.id))
 
     def find(self, href: str) -> Scene:
-        for file in self.files:
-            if file.path.name == href:
-                return self._scene(file)
-        raise WorkError(f"{self.folder / href} is not there any more.")
+        file = self.images.by_name.get(href)
+        if file is None:
+            raise WorkError(f"{self.folder / href} is not there any more.")
+        return self._scene(file)
 
     def native(self, scene: Scene, band: str) -> GeoBox:
         grid = scene.assets[band].grid
@@ -179,7 +204,8 @@ def _date(text: str, where: str) -> date:
     raise InputError(f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD or YYYY-MM-DD.")
 
 
-def _footprint(path: Path) -> BaseGeometry:
+def _footprint(path: Path, advance: Callable[[], None]) -> BaseGeometry:
+    advance()
     with raster.opened(str(path)) as file:
         if file.crs is None:
             raise InputError(f"{path} has no CRS: assign one, for example with gdal_edit.")
