@@ -32,13 +32,14 @@ RECIPE = """\
 title: Scale
 sensor: {{bands: [R], rgb: [R, R, R], resolution: {pixel}, dtype: uint8}}
 source: {{name: local, path: images, pattern: '.*_(?P<date>\\d{{4}})\\.tif', bands: {{R: 1}}}}
-periods: {{start: {first}, end: {last}}}
+periods: {{unit: year, start: "{first}", end: "{last}"}}
 sites: {{mines: mines.gpkg, group_m: 500, buffer_m: 500, min_size_m: 5120, limit: {sites}}}
-selection: {{policy: least_cloudy, coregister: false}}
-tiling: {{size: 16, overlap: 0.25}}
+selection: {{policy: least_cloudy, min_clear: 0.1, min_period_clear: 0.1, coregister: false}}
+tiling: {{size: 16, edge: shift}}
 pairs: all
-labels: {{source: annotations, kind: footprint, meaning: Footprints of the list.}}
-split: {{by: site, train: 0.7, val: 0.1, test: 0.2, min_distance_m: 500}}
+labels: {{source: annotations}}
+split: {{by: site, train: 0.7, val: 0.1, test: 0.2, stratify: [country], min_distance_m: 500, seed: 1}}
+citation: ""
 """
 
 
@@ -106,11 +107,11 @@ def make_images(sites: gpd.GeoDataFrame) -> None:
 def timed(words: list[str]) -> tuple[float, float]:
     """Seconds and peak memory (MB) of a command."""
     start = time.perf_counter()
-    process = subprocess.Popen(["minebench", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert process.stderr is not None
-    if status:
-        sys.exit(f"minebench {' '.join(words)}: {process.stderr.read().decode()[-2000:]}")
+    with Path("said").open("w+") as said:
+        process = subprocess.Popen(["minebench", *words], stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"minebench {' '.join(words)}: {said.seek(0) or said.read()[-2000:]}")
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
@@ -118,9 +119,7 @@ def show(found: pd.DataFrame) -> None:
     """Milliseconds a site and peak memory by stage and number of sites, and how they grow."""
     for turn, own in found.groupby("turn", sort=False):
         each = own.assign(ms=1000 * own.seconds / own.sites)
-        ms, peak = (
-            each.pivot(index="stage", columns="sites", values=v).loc[list(STAGES)] for v in ("ms", "peak")
-        )
+        ms, peak = (each.pivot_table(v, "stage", "sites").loc[list(STAGES)] for v in ("ms", "peak"))
         ms.loc["all"] = ms.sum()
         least, most = ms.columns[0], ms.columns[-1]
         table = ms.round(2).add_prefix("ms/site, ").assign(growth=(ms[most] / ms[least]).round(2))

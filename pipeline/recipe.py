@@ -115,13 +115,17 @@ class Selection(Part):
     exclude: tuple[str, ...] = ()
     """Ids of scenes left out by hand."""
     coregister: bool = False
-    """Whether measured shifts between dates are corrected; they are measured in any case."""
+    """Whether measured shifts between dates are corrected."""
+    measure_shifts: bool = True
+    """Whether shifts between dates are measured; else `dx`, `dy` and `confidence` are empty in the table."""
     min_months_apart: int = Field(default=0, ge=0, le=1200)
     """Pairs whose images were acquired nearer in time than this are not made."""
 
     @model_validator(mode="after")
     def _check(self) -> "Selection":
         classes.numbers(self.clear_classes)
+        if self.coregister and not self.measure_shifts:
+            raise ValueError("coregister corrects measured shifts: set measure_shifts to true")
         return self
 
     @property

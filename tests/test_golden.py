@@ -91,8 +91,8 @@ def of_selection(_: Path) -> str:
 
 def of_coregister(_: Path) -> str:
     image = np.stack([land() * 1000 + 1000] * 2)
-    moved = np.roll(image, (1, 2), (1, 2))
-    found = coregister.measure(image, moved, np.ones(BOX.shape, bool))
+    moved, clear = np.roll(image, (1, 2), (1, 2)), np.ones(BOX.shape, bool)
+    found = coregister.Reference.of(image, clear).measure(moved, clear)
     return digest([round(found.down, 4), round(found.right, 4), round(found.confidence, 4)])
 
 

@@ -4,24 +4,28 @@ Notes on masking. Only pixels that are clear on both dates count; others are 0 a
 is taken out, so they pull nowhere. A window counts where most of it is clear.
 
 The measure is phase correlation with an upsampled peak (Guizar-Sicairos et al. 2008, doi
-10.1364/OL.33.000156), of images with the local mean and contrast taken out, all bands together,
-in many small windows. A mine changes in some windows; the median over them does not follow it.
+10.1364/OL.33.000156) in many small windows. The bands are summed first, each weighed by its own
+contrast in the reference, and the local mean and contrast are taken out of the sum. A mine changes
+in some windows; the median over them does not follow it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.fft import fft2, fftfreq, ifft2
+from scipy.fft import fftfreq, rfft2
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-VERSION = 1
+VERSION = 2
 """Of the measure: raise it when the same images give other shifts. A frozen choice keeps the shifts that
 it was made with; `fetch --refresh` measures anew."""
 WINDOW = 64
-"""Side of a window, pixels; half of it is the step."""
+"""Side of a window, pixels; half of it is the step, or more where there would be more than `MOST`."""
+MOST = 400
+"""Windows of an image. The error of their mean falls with their square root: 400 are good for a
+hundredth of a pixel."""
 FINE, COARSE = 0.45, 2.3
 """Standard deviations, pixels, of the smoothing and of the local mean."""
 CONTRAST = 31
@@ -36,6 +40,8 @@ CLEAR_SHARE = 0.6
 """Of a window, to be measured at all: at the edge of what is hidden everything seems to stand still."""
 FAINTEST = 1.0
 """Digital numbers of contrast below which there is nothing to see."""
+PLAINEST = 0.05
+"""Standard deviation of a window's texture below which there is nothing to match."""
 FEWEST = 6
 """Windows that must agree, where an image has as many."""
 TRUSTED = 0.4
@@ -46,6 +52,7 @@ larger a shift must be."""
 LARGEST = 4
 """Shifts beyond this, whole pixels, are not looked for: they are no misregistration."""
 BoolImage = NDArray[np.bool_]
+FloatImage = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -71,74 +78,107 @@ class Offset:
         return self.is_sure and self.size * self.confidence >= SMALLEST
 
 
-def measure(reference: NDArray[Any], moving: NDArray[Any], clear: BoolImage, window: int = WINDOW) -> Offset:
-    """Offset of `moving` against `reference`, both (band, y, x) on one grid; `clear` (y, x) says
-    which pixels are clear in both. Images smaller than a window are one window."""
-    window = min(window, *clear.shape)
-    first, second = texture(reference, clear), texture(moving, clear)
-    taper = np.hanning(window + 2)[1:-1]
-    weight = taper[:, None] * taper[None, :]
-    found = [
-        _peak(first[:, rows, columns] * weight, second[:, rows, columns] * weight)
-        for rows, columns in _windows(clear, window)
-        if min(first[:, rows, columns].std(), second[:, rows, columns].std()) > 0.05
-    ]
-    if not found:
-        return Offset(0.0, 0.0, 0.0)
-    shifts = np.array(found)
-    middle = np.median(shifts, axis=0)
-    agreeing = np.abs(shifts - middle).max(axis=1) < AGREE
-    if agreeing.sum() < min(FEWEST, _count(clear.shape, window)):
-        return Offset(0.0, 0.0, 0.0)
-    down, right = shifts[agreeing].mean(axis=0)
-    return Offset(float(down), float(right), float(agreeing.mean()))
+@dataclass(frozen=True)
+class Reference:
+    """The date that the others are measured against: its texture (y, x), made once, and the weight of
+    each band (float32) in the sum."""
+
+    weights: FloatImage = field(repr=False)
+    texture: FloatImage = field(repr=False)
+
+    @classmethod
+    def of(cls, image: NDArray[Any], clear: BoolImage) -> "Reference":
+        """From an image (band, y, x) and its clear pixels (y, x)."""
+        weights = _weights(image, clear)
+        return cls(weights, texture(_summed(image, weights), clear))
+
+    def measure(self, moving: NDArray[Any], clear: BoolImage) -> Offset:
+        """Offset of another image (band, y, x) on the same grid; `clear` (y, x) says which pixels are
+        clear in both. Images smaller than a window are one window."""
+        other = texture(_summed(moving, self.weights), clear)
+        window = min(WINDOW, *clear.shape)
+        tapered = np.hanning(window + 2)[1:-1].astype(np.float32)
+        taper = tapered[:, None] * tapered[None, :]
+        first, second, seen = (_windows(image, window) for image in (self.texture, other, clear))
+        usable = seen.mean((1, 2)) >= CLEAR_SHARE
+        usable &= np.minimum(first.std((1, 2)), second.std((1, 2))) > PLAINEST
+        if not usable.any():
+            return Offset(0.0, 0.0, 0.0)
+        shifts = _peaks(np.conj(rfft2(first[usable] * taper)) * rfft2(second[usable] * taper), window)
+        middle = np.median(shifts, axis=0)
+        agreeing = np.abs(shifts - middle).max(axis=1) < AGREE
+        if agreeing.sum() < min(FEWEST, len(usable)):
+            return Offset(0.0, 0.0, 0.0)
+        down, right = shifts[agreeing].mean(axis=0)
+        return Offset(float(down), float(right), float(agreeing.mean()))
 
 
-def texture(image: NDArray[Any], clear: BoolImage) -> NDArray[np.float32]:
-    """(band, y, x) without local mean and contrast, slightly smoothed; 0 where not clear."""
+def _weights(image: NDArray[Any], clear: BoolImage) -> FloatImage:
+    """One over each band's mean step between clear neighbours, scaled to a sum of 1."""
+    both = clear[:, 1:] & clear[:, :-1]
+    steps = [np.abs(np.diff(band.astype(np.float32)))[both] for band in image]
+    found = np.array([1 / max(float(step.mean()), FAINTEST) if step.size else 1.0 for step in steps])
+    return (found / found.sum()).astype(np.float32)
+
+
+def _summed(image: NDArray[Any], weights: FloatImage) -> FloatImage:
+    total = np.zeros(image.shape[1:], np.float32)
+    for band, weight in zip(image, weights, strict=True):
+        total += band * weight
+    return total
+
+
+def texture(image: FloatImage, clear: BoolImage) -> FloatImage:
+    """An image (y, x) without local mean and contrast, slightly smoothed; 0 where not clear."""
+    if clear.all():
+        detail = image - _near(image)
+        contrast = np.sqrt(np.maximum(_wide(detail * detail), 0)) + FAINTEST
+        return gaussian_filter(np.clip(detail / contrast, -STRONGEST, STRONGEST), FINE)
     seen = clear.astype(np.float32)
     near, wide = (np.maximum(blur(seen), 1e-3) for blur in (_near, _wide))
-    soft = gaussian_filter(seen, 1.0)
-    result = np.empty(image.shape, np.float32)
-    for band, target in zip(image, result, strict=True):
-        pixels = np.where(clear, band, 0).astype(np.float32)
-        detail = (pixels - _near(pixels) / near) * seen
-        contrast = np.sqrt(np.maximum(_wide(detail * detail) / wide, 0)) + FAINTEST
-        target[:] = gaussian_filter(np.clip(detail / contrast, -STRONGEST, STRONGEST), FINE) * soft
-    return result
+    detail = (image - _near(image * seen) / near) * seen
+    contrast = np.sqrt(np.maximum(_wide(detail * detail) / wide, 0)) + FAINTEST
+    smooth = gaussian_filter(np.clip(detail / contrast, -STRONGEST, STRONGEST), FINE)
+    return np.asarray(smooth * gaussian_filter(seen, 1.0))
 
 
-def _near(image: NDArray[Any]) -> NDArray[np.float32]:
-    return gaussian_filter(image, COARSE)
+def _near(image: NDArray[Any]) -> FloatImage:
+    return np.asarray(gaussian_filter(image, COARSE, truncate=3.0))
 
 
-def _wide(image: NDArray[Any]) -> NDArray[np.float32]:
-    return uniform_filter(image, CONTRAST, mode="nearest")
+def _wide(image: NDArray[Any]) -> FloatImage:
+    return np.asarray(uniform_filter(image, CONTRAST, mode="nearest"))
 
 
-def _windows(clear: BoolImage, window: int) -> Iterator[tuple[slice, slice]]:
-    height, width = clear.shape
-    for top in range(0, height - window + 1, window // 2):
-        for left in range(0, width - window + 1, window // 2):
-            part = slice(top, top + window), slice(left, left + window)
-            if clear[part].mean() >= CLEAR_SHARE:
-                yield part
+def _windows(image: NDArray[Any], window: int) -> NDArray[Any]:
+    """Windows (window, y, x) of an image, half overlapping, or farther apart where it is large."""
+    step = window // 2 or 1
+    while np.prod([(side - window) // step + 1 for side in image.shape]) > MOST:
+        step += 1
+    found = sliding_window_view(image, (window, window))[::step, ::step]
+    return found.reshape(-1, window, window)
 
 
-def _count(shape: tuple[int, ...], window: int) -> int:
-    return int(np.prod([(side - window) // (window // 2) + 1 for side in shape]))
+def _peaks(spectra: NDArray[np.complex64], side: int) -> NDArray[np.float64]:
+    """Displacements (window, [down, right]) at the peaks of cross-correlations, at most LARGEST either
+    way: to the pixel first, then in steps of a fraction of it around there. `spectra` (window, y, x) are
+    those that `rfft2` makes of windows of `side` pixels."""
+    down, right = fftfreq(side), np.arange(spectra.shape[-1]) / side
+    # Of a real image's spectrum half is there; what has a mirror image counts twice.
+    twice = np.where((right == 0) | (right == 0.5), 1, 2)
+    steps, fine = np.arange(-LARGEST, LARGEST + 1), np.arange(-STEPS, STEPS + 1) / STEPS
+    whole = steps[_highest(spectra, steps, down, right, twice)]
+    turns = [np.exp(2j * np.pi * whole[:, [axis]] * by) for axis, by in enumerate((down, right))]
+    moved = spectra * turns[0].astype(np.complex64)[:, :, None] * turns[1].astype(np.complex64)[:, None, :]
+    return whole + fine[_highest(moved, fine, down, right, twice)]
 
 
-def _peak(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
-    """Displacement (down, right) at the peak of the bands' summed cross-correlation, at most
-    LARGEST either way: to the pixel first, then in steps of a fraction of it around there."""
-    side = first.shape[-1]
-    spectrum = (np.conj(fft2(first)) * fft2(second)).sum(axis=0)
-    steps = np.arange(-LARGEST, LARGEST + 1)
-    near = ifft2(spectrum).real[np.ix_(steps, steps)]
-    whole = steps[list(np.unravel_index(near.argmax(), near.shape))]
-    fine = np.arange(-STEPS, STEPS + 1) / STEPS
-    angle = 2j * np.pi * fftfreq(side)
-    down, right = (np.exp(np.outer(at + fine, angle)) for at in whole)
-    around = (down @ spectrum @ right.T).real
-    return whole + fine[list(np.unravel_index(around.argmax(), around.shape))]
+def _highest(
+    spectra: NDArray[np.complex64], steps: NDArray[Any], down: NDArray[Any], right: NDArray[Any],
+    twice: NDArray[Any],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Places (window, [down, right]) among `steps` where each cross-correlation is highest."""
+    rows = np.exp(2j * np.pi * np.outer(steps, down)).astype(np.complex64)
+    columns = (np.exp(2j * np.pi * np.outer(right, steps)) * twice[:, None]).astype(np.complex64)
+    height = (rows @ spectra @ columns).real.reshape(len(spectra), -1)
+    return np.column_stack(np.unravel_index(height.argmax(axis=1), (len(steps), len(steps))))

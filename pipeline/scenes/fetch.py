@@ -153,9 +153,11 @@ def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
 
 
 def _rule(recipe: Recipe) -> dict[str, Any]:
-    """The rule of selection, with classes by number: a name and its number are one choice."""
+    """The rule of selection, with classes by number: a name and its number are one choice. What tables of
+    earlier versions do not know of is left out as long as it says what they did."""
     rule = recipe.selection
-    return {**rule.model_dump(), "clear_classes": rule.clear.numbers}
+    given = rule.model_dump(exclude={"measure_shifts"} if rule.measure_shifts else set())
+    return {**given, "clear_classes": rule.clear.numbers}
 
 
 def _choice_before(task: Task) -> str:

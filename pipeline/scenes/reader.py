@@ -75,13 +75,10 @@ class Reader:
         if share > HARDLY_ANY and float(pixels.any(axis=0).mean()) < share / 2:
             raise WorkError(f"{scene.id} has no pixels where its mask says that it has some.")
 
-    def fine(self, scene: Scene, shift: Shift = STILL) -> NDArray[Any] | None:
-        """The kept bands (band, y, x) that lie on the target grid; None where none does."""
-        for name in self.bands(scene, shift):
-            pixels = self.store.read(name)
-            if pixels.shape[1:] == self.grid.shape:
-                return pixels
-        return None
+    def fine(self, scene: Scene, shift: Shift, bands: int) -> NDArray[Any] | None:
+        """The first so many of the kept bands (band, y, x) that lie on the target grid; None where fewer
+        do."""
+        return self.store.first_of(self.bands(scene, shift), self.grid.shape, bands)
 
     def on_target(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask of the mask grid on the target grid."""

@@ -22,10 +22,10 @@ ROW = {
 scene was ruled out unread; `status` is one of `Status`, and `reason` the same in words; `day` is the
 solar day; `cloud_cover` is the provider's, per cent; `offset` was taken from the digital numbers,
 because of `offset_from`. `dx`, `dy` are metres east and north of the site's reference, `confidence`
-from 0 to 1; `corrected` says that the scene was read again on a grid so shifted, `dx_left`, `dy_left`
-what was then left. `href` finds the scene again; `checksum` (SHA-256) is of its pixels for the bands
-and grid of `request`, chosen for its period by the rules of `choice`. A period without any scene has a
-row with an empty scene_id."""
+from 0 to 1, all three NaN where no shift was measured; `corrected` says that the scene was read again
+on a grid so shifted, `dx_left`, `dy_left` what was then left. `href` finds the scene again;
+`checksum` (SHA-256) is of its pixels for the bands and grid of `request`, chosen for its period by the
+rules of `choice`. A period without any scene has a row with an empty scene_id."""
 Row = dict[str, Any]
 
 

@@ -68,7 +68,9 @@ class SceneSelector:
         settled = [self._settled(row) for row in frozen if row["selected"] and row["status"] == CHOSEN.status]
         self._verify_offsets([c for c in chosen if c.selected], settled)
         aligner = Aligner(self.reader, settled)
-        aligner.align([c for c in chosen if c.selected], self._trying)
+        aligner.align(
+            [c for c in chosen if c.selected], lambda read, items: self._each(self._trying(read), items)
+        )
         kept = {c.scene.id for c in (*chosen, *settled)}
         self._release([c for group in found for c in group if c not in chosen], kept)
         return [

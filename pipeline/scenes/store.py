@@ -127,10 +127,17 @@ class SceneStore:
 
     def fine(self, scene_id: str, shape: tuple[int, int]) -> NDArray[Any] | None:
         """The bands (band, y, x) that are kept in the target grid's shape; None where none is."""
-        for name in self.bands(scene_id):
-            pixels = self.read(name)
-            if pixels.shape[1:] == shape:
-                return pixels
+        return self.first_of(self.bands(scene_id), shape)
+
+    def first_of(
+        self, names: Iterable[str], shape: tuple[int, int], most: int | None = None
+    ) -> NDArray[Any] | None:
+        """The bands (band, y, x), `most` of them at most, of the first file of that shape; None where none
+        is."""
+        for name in names:
+            with gdal.opened(self.folder / name) as file, gdal.working():
+                if file.shape == shape:
+                    return file.read(list(range(1, min(most or file.count, file.count) + 1)))
         return None
 
     def drop(self, names: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 
 from pipeline.geo import grid
-from pipeline.scenes import coregister
+from pipeline.scenes.coregister import TRUSTED, Reference
 from pipeline.scenes.store import SceneStore, name_of
 from tests.conftest import RECIPE, make_project, run
 
@@ -29,7 +29,7 @@ def test_known_shifts_are_found(down: float, right: float, seed: int) -> None:
     moved = shift(image, (0, down, right), order=3, mode="nearest") * 1.2 + 100
     clear = np.ones(image.shape[1:], bool)
     clear[:4] = clear[-4:] = clear[:, :4] = clear[:, -4:] = False
-    found = coregister.measure(image, moved, clear)
+    found = Reference.of(image, clear).measure(moved, clear)
     assert found.down == pytest.approx(down, abs=0.08)
     assert found.right == pytest.approx(right, abs=0.08)
     assert found.is_sure
@@ -42,16 +42,16 @@ def test_clouds_and_a_growing_mine_pull_nowhere() -> None:
     moved[:, 120:170, :60] = 9000  # a cloud, known as such
     clear = np.ones(image.shape[1:], bool)
     clear[115:175, :65] = False
-    found = coregister.measure(image, moved, clear)
+    found = Reference.of(image, clear).measure(moved, clear)
     assert (found.down, found.right) == (pytest.approx(0.4, abs=0.1), pytest.approx(-0.3, abs=0.1))
 
 
 def test_nothing_is_claimed_of_unlike_or_hidden_images() -> None:
     image, clear = land(1), np.ones((192, 192), bool)
-    assert not coregister.measure(image, land(2), clear).is_sure
-    assert coregister.measure(image, image, np.zeros_like(clear)).confidence == 0
+    assert not Reference.of(image, clear).measure(land(2), clear).is_sure
+    assert Reference.of(image, clear).measure(image, np.zeros_like(clear)).confidence == 0
     flat = np.full_like(image, 500.0)
-    assert coregister.measure(flat, flat, clear).size == pytest.approx(0, abs=1e-6)
+    assert Reference.of(flat, clear).measure(flat, clear).size == pytest.approx(0, abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_true_shifts_of_the_archive_are_corrected(corrected: pd.DataFrame) -> No
 def test_what_was_done_is_in_the_table(corrected: pd.DataFrame) -> None:
     done = corrected[corrected.corrected]
     assert (np.hypot(done.dx_left, done.dy_left) < np.hypot(done.dx, done.dy)).all()
-    assert (done.confidence >= coregister.TRUSTED).all()
+    assert (done.confidence >= TRUSTED).all()
     assert corrected[~corrected.corrected].dx_left.isna().all()
 
 
