@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import __version__
-from pipeline.core import interruption, layout
+from pipeline.core import interruption, layout, locks
 from pipeline.core.errors import InputError, MinebenchError
+from pipeline.core.faults import explained
 from pipeline.core.layout import Benchmark
 from pipeline.core.redaction import redacted
 from pipeline.core.words import counted
@@ -57,6 +58,7 @@ def main() -> None:
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that cannot be written has no place on the terminal
     try:
         sys.exit(app(prog_name="minebench", standalone_mode=False) or 0)
     except MinebenchError as error:
@@ -71,6 +73,8 @@ def main() -> None:
         _fail(f"{error.format_message().rstrip('.')}; see `{' '.join(words)}`.", 2)
     except Exception as error:
         logging.getLogger("pipeline").exception("unexpected failure")
+        if known := explained(error):
+            _fail(str(known), known.exit_status)
         _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
 
 
@@ -86,12 +90,19 @@ def _fail(message: str, status: int) -> None:
     sys.exit(status)
 
 
+LOCKS = {"compose": "cubes", "annotate": "cubes"}
+"""Stages that write the same files share a lock; all others have one of their own."""
+READERS = {"browse", "check"}
+
+
 def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
-    """The benchmark and its recipe, with the stage's log file open."""
+    """The benchmark and its recipe, with the stage's lock taken and its log file open."""
     from pipeline import recipe
 
     benchmark = layout.find(name or str(_params()["benchmarks"][0]))
     loaded = recipe.load(benchmark.recipe)
+    if stage not in READERS and os.environ.get("RANK", "0") == "0":
+        locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
     _log_to(benchmark.log(stage))
     return benchmark, loaded
 
@@ -368,6 +379,7 @@ def ingest(
 
     workers = int(_params().get("workers", 2))
     benchmark, loaded = prepare(name, layout, path, resolution=resolution)
+    locks.take(benchmark.lock("ingest"), f"`minebench ingest` of {benchmark.name}")
     _log_to(benchmark.log("ingest"))
     made = run(benchmark, loaded, workers)
     for reason in made.left_out:

@@ -95,14 +95,25 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         Task(benchmark, recipe, site, mines)
         for site, mines in zip(listed, mines_near(listed, recipe), strict=True)
     ]
-    results = each_step(STEP, tasks, spread)
+    made = sum(made for _, made in each_step(STEP, tasks, spread))
+    _write_root(benchmark, recipe, ids, bool(made))
+    return made
+
+
+def _write_root(benchmark: Benchmark, recipe: Recipe, ids: list[str], is_new: bool) -> None:
+    """What stands above the sites' folders, unless it is of the same sites already."""
+    path = benchmark.archive / "footprints.parquet"
+    key = receipts.fingerprint(receipts.key_in(benchmark.archive / s / "collection.json") for s in ids)
+    if not is_new and receipts.key_in(path) == key:
+        return
     if recipe.sensor.dtype == "uint8":
         aerial.write_list(benchmark.archive, ids)
     else:
         scene_files.write_root(benchmark, recipe, ids)
     footprints = pd.concat([gpd.read_parquet(benchmark.archive / s / "footprints.parquet") for s in ids])
-    tables.write(gpd.GeoDataFrame(footprints, crs=4326), benchmark.archive / "footprints.parquet")
-    return sum(made for _, made in results)
+    whole = gpd.GeoDataFrame(footprints, crs=4326)
+    whole.attrs = {receipts.KEY: key}
+    tables.write(whole, path)
 
 
 def mines_near(listed: list[Site], recipe: Recipe) -> list[list[Mine]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,10 @@ class Tree:
 
 def tree(folder: Path) -> Tree:
     """Checksums of all files of a folder, in C order of their paths."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
-    return Tree({name: sha256(path) for name, path in names}, sum(path.stat().st_size for path in paths))
+    root = str(folder)
+    paths = [f"{top}/{name}" for top, _, names in os.walk(root) for name in names]
+    names = sorted(path[len(root) + 1 :] for path in paths)
+    return Tree({name: sha256(folder / name) for name in names}, sum(map(os.path.getsize, paths)))
 
 
 def stretch(images: NDArray[Any], recipe: Recipe) -> Stretch:

@@ -1,11 +1,12 @@
 """Command `browse`: serve a benchmark's catalog and data on this machine, for browsers and GIS.
 
-    /                            a page of all sites and periods
+    /                            a page of sites and periods; /?page=2 the next hundred sites
     /catalogs/<b>/stac/...       the catalog, for STAC clients
-    /data/<b>/...                cubes and tables that its assets point to
+    /data/<b>/...                cubes, tables and models that its assets point to
 
 Answers byte ranges, which COG and Zarr readers ask for, and allows other origins, so that a STAC
-browser in the same web browser can read it. Nothing else of the repository is served.
+browser in the same web browser can read it. Nothing else of the repository is served, and nobody who
+calls this machine by another name than its own (a page elsewhere could have its name point here).
 """
 
 import io
@@ -17,46 +18,75 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import parse_qs, urlsplit
 
 import jinja2
 
-from pipeline.catalog import model_items
+from pipeline.catalog import areas, model_items
 from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 TYPES = {".json": "application/json", ".geojson": "application/geo+json", ".tif": "image/tiff"}
+PUBLISHED = ("cubes", "index", "leaderboard", "predictions", "report")
+"""Folders of data/<b>/ that the catalog's assets, or its page, point to."""
+OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
+A_PAGE = 100
+"""Sites on a page."""
+IDLE_S = 30
+"""After which a silent connection is closed, and its thread ends."""
 
 
-def server(benchmark: Benchmark, port: int) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    """A thread a connection."""
+
+    request_queue_size = 256
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is nobody's concern."""
+
+
+def server(benchmark: Benchmark, port: int) -> Server:
     """A server on the loopback address, bound but not yet serving; port 0 takes a free one."""
     if not (benchmark.stac / "catalog.json").is_file():
         raise NotMadeYet(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, benchmark=benchmark))
+        return Server(("127.0.0.1", port), partial(_Handler, benchmark=benchmark))
     except OSError as error:
         raise WorkError(
             f"Port {port} cannot be used ({error.strerror}): choose another with --port."
         ) from None
 
 
-def page(benchmark: Benchmark) -> str:
-    """All sites and periods of the catalog as one HTML page."""
+def page(benchmark: Benchmark, number: int = 1) -> str:
+    """A hundred sites of the catalog with their periods as one HTML page; the first is 1."""
     template = files("pipeline.catalog").joinpath("browse.html").read_text(encoding="utf-8")
     root = json.loads((benchmark.stac / "catalog.json").read_text())
-    children = [link["href"] for link in root["links"] if link["rel"] == "child"]
-    sites = [_site(benchmark, href) for href in children if _is_site(href)]
+    hrefs = _sites(benchmark, root)
+    pages = max(1, -(-len(hrefs) // A_PAGE))
+    number = min(max(1, number), pages)
+    shown = hrefs[(number - 1) * A_PAGE : number * A_PAGE]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    base = f"/{benchmark.stac.relative_to(benchmark.root).as_posix()}"
     return environment.from_string(template).render(
-        root=root, sites=sites, base=base, name=benchmark.name, report=benchmark.report.is_file()
-    )
+        root=root, sites=[_site(benchmark, href) for href in shown], name=benchmark.name, number=number,
+        pages=pages, count=len(hrefs), report=benchmark.report.is_file(),
+        base=f"/{benchmark.stac.relative_to(benchmark.root).as_posix()}",
+    )  # fmt: skip
 
 
-def _is_site(href: str) -> bool:
-    """Whether a child is a site's collection, not the models' or the predictions' catalog."""
-    folder = Path(href).parent.name
-    return Path(href).name == "collection.json" and folder != model_items.FOLDER
+def _sites(benchmark: Benchmark, root: dict[str, Any]) -> list[str]:
+    """The hrefs of all sites' collections, from the root's own links or its areas'."""
+    found = []
+    for href in (link["href"] for link in root["links"] if link["rel"] == "child"):
+        path = Path(href)
+        if areas.FOLDER in path.parts:
+            area = json.loads((benchmark.stac / path).read_text())
+            links = [link["href"] for link in area["links"] if link["rel"] == "child"]
+            found += [f"{Path(link).parent.name}/collection.json" for link in links]
+        elif path.name == "collection.json" and path.parent.name != model_items.FOLDER:
+            found.append(path.as_posix())
+    return found
 
 
 def _site(benchmark: Benchmark, href: str) -> dict[str, Any]:
@@ -74,10 +104,32 @@ def _site(benchmark: Benchmark, href: str) -> dict[str, Any]:
     return {"href": Path(href).as_posix(), "items_": items, **collection}
 
 
+def _is_own_name(host: str) -> bool:
+    """Whether a Host header names this machine's loopback."""
+    try:
+        return urlsplit(f"//{host}").hostname in OWN_NAMES
+    except ValueError:
+        return False
+
+
+def _is_published(benchmark: Benchmark, file: Path) -> bool:
+    """Whether a file is the catalog's, or one that its assets point to."""
+    if file.is_relative_to(benchmark.stac.resolve()):
+        return True
+    data = benchmark.data.resolve()
+    if not file.is_relative_to(data):
+        return False
+    folder, *rest = file.relative_to(data).parts
+    if folder == "runs" and len(rest) == 2:
+        return rest[1] == "model.pt" and (benchmark.stac / model_items.FOLDER / rest[0]).is_dir()
+    return folder in PUBLISHED
+
+
 class _Handler(SimpleHTTPRequestHandler):
     """Files of one benchmark, with byte ranges and open to other origins."""
 
     protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
 
     def __init__(self, *args: Any, benchmark: Benchmark, **more: Any) -> None:
         self.benchmark = benchmark
@@ -86,19 +138,23 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def send_head(self) -> IO[bytes] | None:  # type: ignore[override]
         """Headers of a whole file or of the range asked for; the body follows from `copyfile`."""
-        if self.path.split("?")[0] == "/":
-            return self._send_page()
-        path = Path(self.translate_path(self.path)).resolve()
-        served = (self.benchmark.stac.resolve(), self.benchmark.data.resolve())
-        if not path.is_file() or not any(path.is_relative_to(folder) for folder in served):
+        if not _is_own_name(self.headers.get("Host", "")):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Ask for 127.0.0.1 or localhost")
+            return None
+        asked = urlsplit(self.path)
+        if asked.path == "/":
+            number = parse_qs(asked.query).get("page", ["1"])[0]
+            return self._send_page(int(number) if number.isdecimal() and len(number) < 9 else 1)
+        path = self._served(asked.path)
+        if path is None:
             self.send_error(HTTPStatus.NOT_FOUND, "Not part of this benchmark")
             return None
         size = path.stat().st_size
         first, last = _span(self.headers.get("Range"), size)
-        if first > last and size:
+        partial_ = "Range" in self.headers
+        if first > last and partial_:
             self.send_error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
             return None
-        partial_ = "Range" in self.headers
         self.send_response(HTTPStatus.PARTIAL_CONTENT if partial_ else HTTPStatus.OK)
         if partial_:
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
@@ -109,6 +165,14 @@ class _Handler(SimpleHTTPRequestHandler):
         file.seek(first)
         self.left = last - first + 1
         return file
+
+    def _served(self, path: str) -> Path | None:
+        """The file of an address where it is one that is served; symbolic links lead nowhere."""
+        try:
+            file = Path(self.translate_path(path)).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            return None
+        return file if file.is_file() and _is_published(self.benchmark, file) else None
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         """Send just what `send_head` announced."""
@@ -130,8 +194,8 @@ class _Handler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Stay quiet."""
 
-    def _send_page(self) -> IO[bytes]:
-        body = page(self.benchmark).encode()
+    def _send_page(self, number: int) -> IO[bytes]:
+        body = page(self.benchmark, number).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

@@ -1,10 +1,11 @@
 """Command `check`: is what a benchmark published still what it says it is?
 
-Six classes of damage, in order; the first one found ends the check and lists all its cases.
+The catalog is walked once, one object in memory at a time. Five classes of damage, in order; the cases of
+the first class that was found are listed.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pystac
 from pystac.validation import validate_dict
 
 from pipeline.catalog import times
-from pipeline.core import tables
-from pipeline.core.errors import Damaged, NotMadeYet, WorkError
+from pipeline.core import receipts, tables
+from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
@@ -22,75 +23,92 @@ from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Count, Labels
 
-Node = tuple[Path, dict[str, Any]]
+CLASSES = ("missing", "damaged", "invalid STAC", "items outside their period", "stale or wrong in the index")
+LISTED = 200
+"""Cases that are listed; all are counted."""
+Found = dict[str, set[str]]
 
 
 def check(benchmark: Benchmark) -> int:
-    """Verify the published catalog; returns how many files it vouches for. WorkError lists every
-    case of the first class of damage."""
-    nodes = _load(benchmark)
-    classes: list[tuple[str, Callable[[], Iterator[str]]]] = [
-        ("missing", lambda: _missing(nodes)),
-        ("damaged", lambda: _damaged(nodes)),
-        ("invalid STAC", lambda: _invalid(nodes)),
-        ("items outside their period", lambda: _outside(nodes)),
-        ("stale or wrong in the index", lambda: _stale(benchmark)),
-    ]
-    for name, find in classes:
-        if found := sorted(set(find())):
-            raise WorkError(f"{benchmark.stac}: {len(found)} {name}:\n  " + "\n  ".join(found))
-    return len(_promised(nodes))
-
-
-def _load(benchmark: Benchmark) -> list[Node]:
-    """Root, collections and items, each with its path, by following the links."""
+    """Verify the published catalog; returns how many files it vouches for. WorkError lists the cases of
+    the first class of damage."""
     root = benchmark.stac / "catalog.json"
     if not root.is_file():
         raise NotMadeYet(f"{root} is missing: run `minebench catalog` first.")
-    nodes, queue = [], [root]
-    for path in queue:
+    found: Found = {name: set() for name in CLASSES}
+    shared: dict[Path, list[str]] = {}
+    files = 0
+    with progress("check", _count(benchmark), "objects") as advance:
+        for path, content in _walk(root, found):
+            files += _files(path, content, found, shared)
+            found["invalid STAC"].update(_invalid(path, content))
+            found["items outside their period"].update(_outside(path, content))
+            advance()
+    if not any(found.values()):
+        found["stale or wrong in the index"].update(_stale(benchmark))
+    for name, cases in found.items():
+        if cases:
+            more = [f"and {len(cases) - LISTED:,} more"] if len(cases) > LISTED else []
+            listed = "\n  ".join([*sorted(cases)[:LISTED], *more])
+            raise WorkError(f"{benchmark.stac}: {len(cases)} {name}:\n  {listed}")
+    return files
+
+
+def _count(benchmark: Benchmark) -> int:
+    """How many objects there are to look at: items in their periods' folders, and what stands above."""
+    stac, predicted = benchmark.stac, benchmark.predictions
+    found = (stac.glob("*/*/*.json"), stac.glob("*/collection.json"), predicted.glob("*/*.json"))
+    return 2 + sum(path.name != receipts.RECEIPT for paths in found for path in paths)
+
+
+def _walk(root: Path, found: Found) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Root, collections and items, each with its path, by following the links."""
+    queue = [root]
+    while queue:
+        path = queue.pop()
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             links = [link["href"] for link in content["links"] if link["rel"] in {"child", "item"}]
         except FileNotFoundError:
-            raise WorkError(f"{benchmark.stac}: 1 missing:\n  {path}") from None
+            found["missing"].add(str(path))
+            continue
         except (ValueError, KeyError, TypeError):
-            raise Damaged(f"{benchmark.stac}: 1 damaged:\n  {path}: not a STAC object") from None
-        nodes.append((path, content))
+            found["damaged"].add(f"{path}: not a STAC object")
+            continue
+        yield path, content
         queue += [path.parent / href for href in links]
-    return nodes
 
 
-def _promised(nodes: list[Node]) -> dict[Path, dict[str, Any]]:
-    """Every file that an asset or a link stands for, with its size and SHA-256."""
-    promised: dict[Path, dict[str, Any]] = {}
-    for path, content in nodes:
-        for link in content["links"]:
-            if "file:checksum" in link:
-                stated = {"sha256": link["file:checksum"][4:], "size": link["file:size"]}
-                promised[(path.parent / link["href"]).resolve()] = stated
-        for asset in content.get("assets", {}).values():
-            target = (path.parent / asset["href"]).resolve()
-            for name, digest in asset.get("minebench:files", {}).items():
-                promised[target / name] = {"sha256": digest}
-            if "zarr" not in asset["type"]:
-                promised[target] = {
-                    "sha256": asset["file:checksum"][4:],
-                    "size": asset["file:size"],
-                }
-    return promised
+def _promised(path: Path, content: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every file that an asset or a link of an object stands for, with its size and SHA-256."""
+    for link in content["links"]:
+        if "file:checksum" in link:
+            stated = {"sha256": link["file:checksum"][4:], "size": link["file:size"]}
+            yield (path.parent / link["href"]).resolve(), stated
+    for asset in content.get("assets", {}).values():
+        target = (path.parent / asset["href"]).resolve()
+        for name, digest in asset.get("minebench:files", {}).items():
+            yield target / name, {"sha256": digest}
+        if "zarr" not in asset["type"]:
+            yield target, {"sha256": asset["file:checksum"][4:], "size": asset["file:size"]}
 
 
-def _missing(nodes: list[Node]) -> Iterator[str]:
-    return (str(path) for path in _promised(nodes) if not path.is_file())
-
-
-def _damaged(nodes: list[Node]) -> Iterator[str]:
-    promised = _promised(nodes)
-    with progress("check", len(promised), "files") as advance:
-        for path, stated in promised.items():
-            yield from _differs(path, stated)
-            advance()
+def _files(path: Path, content: dict[str, Any], found: Found, shared: dict[Path, list[str]]) -> int:
+    """Look at the files of an object; how many they are. Those that every site names, the index tables,
+    are read and counted once."""
+    own = 0
+    for file, stated in dict(_promised(path, content)).items():
+        if not file.is_file():
+            found["missing"].add(str(file))
+        elif file.suffix != ".parquet":
+            found["damaged"].update(_differs(file, stated))
+        else:
+            own -= file in shared
+            known = shared.setdefault(file, [str(file.stat().st_size), sha256(file)])
+            if known != [str(stated["size"]), stated["sha256"]]:
+                found["damaged"].update(_differs(file, stated))
+        own += 1
+    return own
 
 
 def _differs(path: Path, stated: dict[str, Any]) -> Iterator[str]:
@@ -102,46 +120,67 @@ def _differs(path: Path, stated: dict[str, Any]) -> Iterator[str]:
         yield f"{path}: its checksum differs"
 
 
-def _invalid(nodes: list[Node]) -> Iterator[str]:
+def _invalid(path: Path, content: dict[str, Any]) -> Iterator[str]:
     """Against the core schemas that pystac carries; extensions' schemas are on the network."""
-    for path, content in nodes:
-        try:
-            validate_dict({**content, "stac_extensions": []})
-        except pystac.STACValidationError as error:
-            cause = getattr(error.__cause__, "message", None) or str(error).splitlines()[0]
-            yield f"{path}: {cause}"
+    try:
+        validate_dict({**content, "stac_extensions": []})
+    except pystac.STACValidationError as error:
+        cause = getattr(error.__cause__, "message", None) or str(error).splitlines()[0]
+        yield f"{path}: {cause}"
 
 
-def _outside(nodes: list[Node]) -> Iterator[str]:
-    """Items acquired before or after the period that they stand for, on their own site."""
-    for path, content in nodes:
-        own = content.get("properties", {})
-        if "minebench:period_start" not in own:
-            continue
-        low, high = (times.parsed(own[f"minebench:period_{end}"]) for end in ("start", "end"))
-        found = [own["datetime"]] if own["datetime"] else [own["start_datetime"], own["end_datetime"]]
-        for stamp in found:
-            if not low <= times.parsed(stamp) <= high:
-                yield f"{path}: {stamp} is not within {low:%Y-%m-%d} to {high:%Y-%m-%d}"
+def _outside(path: Path, content: dict[str, Any]) -> Iterator[str]:
+    """An item acquired before or after the period that it stands for, on its own site."""
+    own = content.get("properties", {})
+    if "minebench:period_start" not in own:
+        return
+    low, high = (times.parsed(own[f"minebench:period_{end}"]) for end in ("start", "end"))
+    found = [own["datetime"]] if own["datetime"] else [own["start_datetime"], own["end_datetime"]]
+    for stamp in found:
+        if not low <= times.parsed(stamp) <= high:
+            yield f"{path}: {stamp} is not within {low:%Y-%m-%d} to {high:%Y-%m-%d}"
 
 
 def _stale(benchmark: Benchmark) -> Iterator[str]:
     """Tiles that lie outside their cube, and pairs whose counts are not the cube's."""
     tiles = tables.read(benchmark.table("tiles"), "tile")
-    pairs = dict(tuple(tables.read(benchmark.table("pairs"), "tile").groupby("tile_id")))
-    for site_id, own in tiles.groupby("site_id"):
-        path = benchmark.cube(str(site_id))
-        if not cube.periods_of(path):
-            yield f"{benchmark.table('tiles')}: {site_id} has no cube"
-            continue
-        masks = Labels.read(path)
-        shape = masks.mine.shape[1:]
-        for tile in tiles_of(own):
-            rows = pairs.get(tile.tile_id)
-            if tile.y0 + tile.height > shape[0] or tile.x0 + tile.width > shape[1]:
-                yield f"{benchmark.table('tiles')}: {tile.tile_id} reaches beyond its cube"
-            elif rows is not None:
-                yield from _stale_pairs(benchmark, tile, rows, masks)
+    with progress("index", tiles.site_id.nunique(), "sites") as advance:
+        for site_id, own, pairs in _by_site(benchmark, tiles):
+            yield from _stale_site(benchmark, site_id, own, pairs)
+            advance()
+
+
+def _by_site(benchmark: Benchmark, tiles: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Each site with its tiles and their pairs. The rows of a site stand together in both tables, so that
+    few pairs are in memory; those that do not are looked for at the end."""
+    owner = dict(zip(tiles.tile_id, tiles.site_id, strict=True))
+    groups = {str(site_id): own for site_id, own in tiles.groupby("site_id", sort=False)}
+    held = pd.DataFrame()
+    for part in tables.batches(benchmark.table("pairs"), "tile"):
+        held = pd.concat([held, part.assign(site_id=part.tile_id.map(owner).fillna(""))])
+        last = held.site_id.iloc[-1]
+        for site_id, pairs in held[held.site_id != last].groupby("site_id", sort=False):
+            if str(site_id) in groups:
+                yield str(site_id), groups.pop(str(site_id)), pairs
+        held = held[held.site_id == last]
+    for site_id, own in groups.items():
+        yield site_id, own, held[held.site_id == site_id] if len(held) else held
+
+
+def _stale_site(benchmark: Benchmark, site_id: str, own: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[str]:
+    path = benchmark.cube(site_id)
+    if not cube.periods_of(path):
+        yield f"{benchmark.table('tiles')}: {site_id} has no cube"
+        return
+    masks = Labels.read(path)
+    shape = masks.mine.shape[1:]
+    by_tile = {str(tile_id): rows for tile_id, rows in pairs.groupby("tile_id")} if len(pairs) else {}
+    for tile in tiles_of(own):
+        rows = by_tile.get(tile.tile_id)
+        if tile.y0 + tile.height > shape[0] or tile.x0 + tile.width > shape[1]:
+            yield f"{benchmark.table('tiles')}: {tile.tile_id} reaches beyond its cube"
+        elif rows is not None:
+            yield from _stale_pairs(benchmark, tile, rows, masks)
 
 
 def _stale_pairs(benchmark: Benchmark, tile: Tile, rows: pd.DataFrame, masks: Labels) -> Iterator[str]:

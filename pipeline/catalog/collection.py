@@ -23,6 +23,7 @@ from pipeline.core.words import counted
 from pipeline.cubes import cube
 from pipeline.geo import objects
 from pipeline.recipe import Recipe
+from pipeline.scenes.scene_table import Listed
 from pipeline.sites.site import Site
 
 EXTENSIONS = [
@@ -38,13 +39,26 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class Task:
-    """One site's work. `scenes` are its rows that were selected, `index` the benchmark's tables."""
+    """One site's work. `chosen` are the rows of `scenes` that were selected, `index` the benchmark's
+    tables, `parent` the href of the catalog that links the site."""
 
     benchmark: Benchmark
     recipe: Recipe
     site: Site
-    scenes: pd.DataFrame
+    chosen: Listed
     index: Mapping[str, pystac.Asset]
+    parent: str = "../catalog.json"
+
+    def __reduce__(self) -> Any:
+        # A worker elsewhere gets the rows of its own site.
+        chosen = self.chosen.only(self.site.site_id)
+        return Task, (self.benchmark, self.recipe, self.site, chosen, self.index, self.parent)
+
+    @cached_property
+    def scenes(self) -> pd.DataFrame:
+        """The site's rows."""
+        rows = self.chosen.of(self.site.site_id)
+        return self.chosen.table[:0] if rows is None else rows
 
     @property
     def cube(self) -> Path:
@@ -69,7 +83,8 @@ class Task:
 def _key(task: Task) -> str:
     recipe = task.recipe.model_dump(exclude={"split"})
     named = [task.site.label, task.site.country]
-    scenes = task.scenes[["period", "scene_id", "day", "offset", "corrected"]].to_dict("list")
+    columns = ("period", "scene_id", "day", "offset", "corrected")
+    scenes = dict(zip(columns, task.chosen.values(task.site.site_id, columns), strict=True))
     return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes])
 
 
@@ -78,11 +93,13 @@ def _receipt(task: Task) -> Path:
 
 
 def _kept(task: Task) -> None:
-    """Items stay; the collection also names the benchmark's tables, which may have changed."""
+    """Items stay; the collection also names its parent and the benchmark's tables, which may have changed."""
     content = receipts.read(_receipt(task))
     index = {key: _seen_from(task.folder, table).to_dict() for key, table in task.index.items()}
-    if any(content["assets"][key] != table for key, table in index.items()):
-        write_json({**content, "assets": {**content["assets"], **index}}, _receipt(task))
+    links = [{**link, "href": task.parent} if link["rel"] == "parent" else link for link in content["links"]]
+    if links != content["links"] or any(content["assets"][key] != table for key, table in index.items()):
+        assets = {**content["assets"], **index}
+        write_json({**content, "assets": assets, "links": links}, _receipt(task))
 
 
 def _make(task: Task, key: str) -> None:
@@ -143,7 +160,8 @@ def _write_collection(task: Task, into: Path, items: list[pystac.Item], tree: as
     links_to = [(f"./{i.properties['minebench:period']}/{i.id}.json", i.properties["title"]) for i in items]
     terms = (("license", p["url"], f"Terms of {p['name']}") for p in source.providers())
     links = [
-        *objects.to_root(1),
+        objects.link("root", "../catalog.json"),
+        objects.link("parent", task.parent),
         *(objects.link("item", href, objects.ITEM, title) for href, title in links_to),
         *(pystac.Link(rel, href, title=title) for rel, href, title in terms),
     ]

@@ -2,6 +2,7 @@
 
     stac/catalog.json                              root
     stac/items.parquet                             all items (stac-geoparquet), for search
+    stac/areas/<country>/catalog.json              sites by country, where they are more than a thousand
     stac/<site_id>/collection.json                 one site
     stac/<site_id>/<period>/<item>.json            one period, its files beside it
     stac/models/<run>/<run>.json                   a trained model, once some were compared
@@ -14,26 +15,28 @@ as they are here.
 
 import json
 import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pystac
 import stac_geoparquet.arrow
-from stac_geoparquet.arrow import parse_stac_items_to_arrow
+from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow
 
 from pipeline import __version__
-from pipeline.catalog import collection, dataset_card, model_items, predictions
+from pipeline.catalog import areas, collection, dataset_card, model_items, predictions
 from pipeline.core import receipts, tables
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import Spread, each_step, prune
+from pipeline.core.runner import Spread, Tasks, each_step, prune
 from pipeline.cubes import cube
 from pipeline.geo import objects
 from pipeline.index import split
 from pipeline.recipe import Recipe
-from pipeline.scenes import scene_table
+from pipeline.scenes.scene_table import Listed
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
@@ -55,29 +58,38 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     cube.require_all(benchmark, table.site_id)
-    chosen = scene_table.by_site(scenes[scenes.selected])
+    chosen = Listed(scenes[scenes.selected])
     index = collection.index_assets(benchmark)
     present = [s for s in sites.listed(table, recipe) if cube.periods_of(benchmark.cube(s.site_id))]
     if not present:
         raise NotMadeYet("No site has a cube to publish: run `minebench compose` and `annotate`.")
-    prune(benchmark.stac, {*(site.site_id for site in present), model_items.FOLDER})
-    tasks = [
-        collection.Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), index)
-        for site in present
-    ]
+    prune(benchmark.stac, {*(site.site_id for site in present), model_items.FOLDER, areas.FOLDER})
+    parents = areas.parents(present)
+
+    def task(site: Site) -> collection.Task:
+        parent = parents.get(site.site_id, "../catalog.json")
+        return collection.Task(benchmark, recipe, site, chosen, index, parent)
+
+    tasks = Tasks(present, task)
     made = sum(made for _, made in each_step(collection.STEP, tasks, spread))
     key = _key(benchmark, recipe, present)
     if not made and _is_whole(benchmark, key):
         return 0
-    _write_items(benchmark)
+    _write_items(benchmark, present)
     _write_splits(benchmark, recipe)
     dataset_card.publish(benchmark, recipe)
     trained = model_items.write(benchmark, recipe, present)
     if not trained:
         shutil.rmtree(benchmark.stac / model_items.FOLDER, ignore_errors=True)
-    children = {site.site_id: site.label for site in present}
-    _write_root(benchmark, recipe, {**children, **({model_items.FOLDER: "Models"} if trained else {})}, key)
+    links = areas.write(benchmark, present) or [_child(site.site_id, site.label) for site in present]
+    if trained:
+        links.append(_child(model_items.FOLDER, "Models"))
+    _write_root(benchmark, recipe, links, key)
     return made
+
+
+def _child(folder: str, title: str) -> pystac.Link:
+    return objects.link("child", f"./{folder}/collection.json", title=title)
 
 
 def _key(benchmark: Benchmark, recipe: Recipe, present: list[Site]) -> str:
@@ -96,7 +108,7 @@ def _is_whole(benchmark: Benchmark, key: str) -> bool:
     return root.get(receipts.KEY) == key and all((benchmark.stac / link["href"]).is_file() for link in links)
 
 
-def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str], key: str) -> None:
+def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[pystac.Link], key: str) -> None:
     root = pystac.Catalog(
         id=benchmark.name,
         title=recipe.title,
@@ -105,10 +117,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: dict[str, str], 
     )
     links = [
         objects.link("root", "./catalog.json"),
-        *(
-            objects.link("child", f"./{name}/collection.json", title=title)
-            for name, title in children.items()
-        ),
+        *children,
         predictions.link(benchmark),
         *(
             objects.link(rel, f"./{name}", kind, **objects.checked(benchmark.stac / name))
@@ -132,23 +141,34 @@ def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
     tables.write(released, path)
 
 
-def _write_items(benchmark: Benchmark) -> None:
+def _write_items(benchmark: Benchmark, sites: list[Site]) -> None:
     """All items as stac-geoparquet, hrefs made relative to the catalog's root; without tiles that
-    have no place, which no search by area could find."""
-    items = []
-    for path in sorted(benchmark.stac.glob("*/*/*.json")):
-        if path.parent.parent.name == model_items.FOLDER:
-            continue
-        content = json.loads(path.read_text())
-        if content["geometry"]:
-            items.append(_relocated(content, path.parent.relative_to(benchmark.stac).as_posix()))
-    if not items:
-        (benchmark.stac / "items.parquet").unlink(missing_ok=True)
-        return
-    reader = parse_stac_items_to_arrow(items)
-    table = pa.Table.from_batches(reader, schema=reader.schema)
-    with replacing(benchmark.stac / "items.parquet") as temporary:
-        stac_geoparquet.arrow.to_parquet(table, temporary)
+    have no place, which no search by area could find. They go through a file of lines, so that few are in
+    memory at a time."""
+    path = benchmark.stac / "items.parquet"
+    with tempfile.TemporaryDirectory(dir=benchmark.stac, prefix=".items-") as folder:
+        lines = Path(folder) / "items.ndjson"
+        with lines.open("w", encoding="utf-8") as file:
+            for content in _items(benchmark, sites):
+                file.write(json.dumps(content) + "\n")
+        if not lines.stat().st_size:
+            path.unlink(missing_ok=True)
+            return
+        with replacing(path) as temporary:
+            reader = parse_stac_ndjson_to_arrow(lines, chunk_size=ITEMS)
+            stac_geoparquet.arrow.to_parquet(reader, temporary)
+
+
+ITEMS = 1000
+"""Items that are in memory together."""
+
+
+def _items(benchmark: Benchmark, sites: list[Site]) -> Iterator[dict[str, Any]]:
+    for site in sites:
+        for path in sorted((benchmark.stac / site.site_id).glob("*/*.json")):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["geometry"]:
+                yield _relocated(content, path.parent.relative_to(benchmark.stac).as_posix())
 
 
 def _relocated(item: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class Benchmark:
     def report(self) -> Path:
         return self.data / "report" / "index.html"
 
+    def lock(self, name: str) -> Path:
+        """Who writes now; see `pipeline.core.locks`."""
+        return self.data / "locks" / name
+
     def log(self, stage: str) -> Path:
         return self.data / "logs" / f"{stage}.log"
 

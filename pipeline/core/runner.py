@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, MinebenchError, WorkError
+from pipeline.core.faults import explained
 from pipeline.core.progress import progress
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,19 @@ class Spread:
 
     workers: int
     scheduler: str | None = None
+
+
+class Tasks(Generic[Task]):
+    """A task for each item, made when its turn comes: thousands of tables' parts are never held at once."""
+
+    def __init__(self, items: Sequence[Any], make: Callable[[Any], Task]) -> None:
+        self.items, self.make = items, make
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Task]:
+        return map(self.make, self.items)
 
 
 def _always(_task: Any) -> bool:
@@ -69,32 +84,28 @@ def prune(folder: Path, keep: Collection[str]) -> None:
 
 
 def each_site(
-    stage: str, tasks: Sequence[Task], work: Callable[[Task], Result], spread: Spread
-) -> list[Result]:
-    """`work` on every task, results in the tasks' order.
+    stage: str, tasks: Sequence[Task] | Tasks[Task], work: Callable[[Task], Result], spread: Spread
+) -> Iterator[Result]:
+    """`work` on every task, results in the tasks' order and as they come: few are held at a time.
 
     One site's failure does not stop the others: the first one is raised at the end, the log has
     all, and the next run takes up just those sites. Results should be small; arrays go to files.
     """
     with progress(stage, len(tasks), "sites") as advance:
-        outcomes = _outcomes(tasks, work, spread, advance)
-    return _results(outcomes)
+        yield from _results(_outcomes(tasks, _never, work, spread, advance))
 
 
-def each_step(step: Step[Task, Result], tasks: Sequence[Task], spread: Spread) -> list[tuple[Result, bool]]:
+def each_step(
+    step: Step[Task, Result], tasks: Sequence[Task] | Tasks[Task], spread: Spread
+) -> Iterator[tuple[Result, bool]]:
     """`step` for every task, results in the tasks' order, each with whether its output had to be made.
-    What is done is found first, here; only the rest is spread. Failures as in `each_site`."""
+    What is done is found here; only the rest goes to a cluster. Failures as in `each_site`."""
     with progress(step.name, len(tasks), "sites") as advance:
-        outcomes: list[Outcome | None] = []
-        with ThreadPoolExecutor(spread.workers) as pool:
-            for outcome in pool.map(partial(_taken, step), tasks):
-                outcomes.append(outcome)
-                if outcome is not None:
-                    advance()
-        open_ = [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
-        made = iter(_outcomes(open_, step, spread, advance) if open_ else [])
-        found = [next(made) if outcome is None else outcome for outcome in outcomes]
-    return _results(found)
+        yield from _results(_outcomes(tasks, partial(_taken, step), step, spread, advance))
+
+
+def _never(_task: Any) -> None:
+    """No task is done before it is begun."""
 
 
 def _taken(step: Step[Any, Any], task: Any) -> Outcome | None:
@@ -106,20 +117,25 @@ def _taken(step: Step[Any, Any], task: Any) -> Outcome | None:
 
 
 def _outcomes(
-    tasks: Sequence[Any], work: Callable[[Any], Any], spread: Spread, advance: Callable[[], None]
-) -> list[Outcome]:
+    tasks: Iterable[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any], spread: Spread,
+    advance: Callable[[], None],
+) -> Iterator[Outcome]:  # fmt: skip
     run = _on_cluster if spread.scheduler else _in_threads
-    return run(tasks, work, spread, advance)
+    return run(tasks, taken, work, spread, advance)
 
 
-def _results(outcomes: list[Outcome]) -> list[Any]:
-    failed = [error for _, error in outcomes if error]
+def _results(outcomes: Iterator[Outcome]) -> Iterator[Any]:
+    failed: list[MinebenchError] = []
+    for result, error in outcomes:
+        if error:
+            failed.append(error)
+        else:
+            yield result
     if failed:
         more = f" (and {len(failed) - 1} more sites failed; see the log)" if len(failed) > 1 else ""
         # Wrong input is wrong for every site: it goes before what went wrong on the way.
         first = next((error for error in failed if isinstance(error, InputError)), failed[0])
         raise type(first)(f"{str(first).rstrip('.')}{more}.")
-    return [result for result, _ in outcomes]
 
 
 def _guarded(work: Callable[[Any], Any], task: Any) -> Outcome:
@@ -131,32 +147,77 @@ def _guarded(work: Callable[[Any], Any], task: Any) -> Outcome:
         return None, error
     except Exception as error:
         log.exception("unexpected failure")
-        return None, WorkError(f"{type(error).__name__}: {error}; this is a defect, the log has its trace")
+        defect = f"{type(error).__name__}: {error}; this is a defect, the log has its trace"
+        return None, explained(error) or WorkError(defect)
+
+
+AHEAD = 8
+"""Tasks a worker that may be under way or done before the first of them is asked for."""
 
 
 def _in_threads(
-    tasks: Sequence[Any], work: Callable[[Any], Any], spread: Spread, advance: Callable[[], None]
-) -> list[Outcome]:
-    # Here and not above: a stage that needs only receipts does without Dask.
-    import dask
-    from dask.callbacks import Callback
+    tasks: Iterable[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any], spread: Spread,
+    advance: Callable[[], None],
+) -> Iterator[Outcome]:  # fmt: skip
+    def run(task: Any) -> Outcome:
+        outcome = taken(task) or _guarded(work, task)
+        advance()
+        return outcome
 
-    delayed = [dask.delayed(_guarded, pure=False)(work, task) for task in tasks]
-    with Callback(posttask=lambda *_: advance()):
-        return list(dask.compute(*delayed, scheduler="threads", num_workers=spread.workers))
+    pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
+    try:
+        yield from _in_order((pool.submit(run, task).result for task in tasks), AHEAD * spread.workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _on_cluster(
-    tasks: Sequence[Any], work: Callable[[Any], Any], spread: Spread, advance: Callable[[], None]
-) -> list[Outcome]:
-    from distributed import Client, as_completed
+    tasks: Iterable[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any], spread: Spread,
+    advance: Callable[[], None],
+) -> Iterator[Outcome]:  # fmt: skip
+    # Here and not above: work in threads does without Dask.
+    from pipeline.core.cluster import Cluster, connected
 
-    try:
-        client = Client(spread.scheduler, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise WorkError(f"No Dask scheduler answers at {spread.scheduler}: {error}.") from None
-    with client:
-        futures = [client.submit(_guarded, work, task, pure=False) for task in tasks]
-        for _ in as_completed(futures):
+    def started(cluster: Cluster, task: Any, found: Outcome | None) -> Callable[[], Outcome]:
+        if found is not None:
             advance()
-        return list(client.gather(futures))
+            return lambda: found
+        future = cluster.submit(partial(_guarded, work), task)
+        future.add_done_callback(lambda _: advance())
+        return lambda: _of_cluster(cluster, future, task)
+
+    pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
+    try:
+        with connected(str(spread.scheduler)) as cluster:
+            looked = _in_order((pool.submit(taken, task).result for task in tasks), AHEAD * spread.workers)
+            begun = (started(cluster, task, found) for task, found in zip(tasks, looked, strict=True))
+            yield from _in_order(begun, AHEAD * cluster.threads)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _of_cluster(cluster: Any, future: Any, task: Any) -> Outcome:
+    """The outcome of a task on a cluster; what failed there goes to this command's log too."""
+    from pipeline.core.cluster import Lost
+
+    site = getattr(getattr(task, "site", None), "site_id", "A site")
+    try:
+        outcome: Outcome = cluster.result(future, site)
+    except Lost:
+        raise
+    except WorkError as error:
+        outcome = None, error
+    if outcome[1]:
+        log.error("%s", outcome[1])
+    return outcome
+
+
+def _in_order(begun: Iterator[Callable[[], Any]], ahead: int) -> Iterator[Any]:
+    """The results of what was begun, in its order; so many are begun before the first is waited for."""
+    waiting: deque[Callable[[], Any]] = deque()
+    for result in begun:
+        waiting.append(result)
+        if len(waiting) > ahead:
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()

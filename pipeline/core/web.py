@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,6 +19,7 @@ import requests
 import tenacity
 
 from pipeline import __version__
+from pipeline.core import limits
 from pipeline.core.errors import WorkError
 from pipeline.core.redaction import redacted
 
@@ -172,7 +172,7 @@ def _try(
 ) -> Answer:
     """One try, following redirects on the same host."""
     for _ in range(REDIRECTS):
-        with _gate(host(url), parallel):
+        with limits.gate(host(url), parallel):
             answer = _send(signed(url), method, headers, body, limit)
         if answer.status not in (301, 302, 303, 307, 308):
             break
@@ -252,8 +252,3 @@ def _session() -> requests.Session:
         session.headers["Accept-Encoding"] = "gzip"
         _local.session = session
     return _local.session
-
-
-@lru_cache(maxsize=64)
-def _gate(_host: str, parallel: int) -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(parallel)

@@ -30,7 +30,7 @@ from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.periods import Period
-from pipeline.core.runner import Spread, Step, each_step
+from pipeline.core.runner import Spread, Step, Tasks, each_step
 from pipeline.cubes import cube, imported_cubes
 from pipeline.geo import geodesy
 from pipeline.recipe import Recipe, Spans
@@ -50,7 +50,7 @@ class Task:
     benchmark: Benchmark
     recipe: Recipe
     site: Site
-    labels: gpd.GeoDataFrame
+    labels: "Near"
     images: str
 
     @property
@@ -58,40 +58,64 @@ class Task:
         return self.benchmark.cube(self.site.site_id)
 
 
+@dataclass(frozen=True)
+class Near:
+    """All annotations, and the places among them of those that may reach a site."""
+
+    every: gpd.GeoDataFrame
+    places: list[int]
+
+    def __reduce__(self) -> Any:
+        # A worker elsewhere gets these alone.
+        return Near, (self.rows, list(range(len(self.places))))
+
+    @property
+    def rows(self) -> gpd.GeoDataFrame:
+        return self.every.iloc[self.places]
+
+    def inputs(self) -> list[Any]:
+        """What they say, for fingerprints."""
+        when, shapes = self.every["when"].array, self.every.geometry.array
+        return [[str(when[i]) for i in self.places], [shapes[i].wkt for i in self.places]]
+
+
 def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     """Write the masks that are missing or of other inputs. Returns how many cubes changed."""
     composites = tables.read(benchmark.table("composites"), "compose")
     listed = sites.load(benchmark, recipe)
-    labels = read_labels(benchmark, recipe)
-    near = labels_near(labels, listed)
-    images = {str(site_id): rows.images.tolist() for site_id, rows in composites.groupby("site_id")}
+    near = labels_near(read_labels(benchmark, recipe), listed)
+    images: dict[str, list[str]] = {}
+    for site_id, own in zip(composites.site_id.tolist(), composites.images.tolist(), strict=True):
+        images.setdefault(site_id, []).append(own)
     # A site that no period was clear enough for has nothing to put masks on.
     empty = set(composites.site_id) - set(composites.site_id[composites.kept])
-    tasks = [
-        Task(benchmark, recipe, site, own, receipts.fingerprint(images.get(site.site_id, [])))
-        for site, own in zip(listed, near, strict=True)
-        if site.site_id not in empty
-    ]
-    return sum(made for _, made in each_step(STEP, tasks, spread))
+    pairs = [pair for pair in zip(listed, near, strict=True) if pair[0].site_id not in empty]
+
+    def task(pair: tuple[Site, Near]) -> Task:
+        site, own = pair
+        return Task(benchmark, recipe, site, own, receipts.fingerprint(images.get(site.site_id, [])))
+
+    return sum(made for _, made in each_step(STEP, Tasks(pairs, task), spread))
 
 
-def labels_near(labels: gpd.GeoDataFrame, listed: list[Site]) -> list[gpd.GeoDataFrame]:
-    """For each site the annotations that touch its AOI, and the empty ones, which speak of no place."""
-    if labels.empty:
-        return [labels for _ in listed]
-    shapes, outlines = labels.geometry.to_numpy(), [site.geometry for site in listed]
+def labels_near(labels: gpd.GeoDataFrame, listed: list[Site]) -> list[Near]:
+    """For each site the annotations that touch its AOI, and the empty ones, which speak of no place; a row
+    with a site_id is that site's alone."""
+    shapes, ids = labels.geometry.to_numpy(), [site.site_id for site in listed]
+    owner = labels.site_id.tolist() if "site_id" in labels else [None] * len(labels)
+    owner = [None if pd.isna(value) else value for value in owner]
+    found: dict[str, set[int]] = {site_id: set() for site_id in ids}
     tree = shapely.STRtree(shapes)
-    empty = np.flatnonzero(shapely.is_empty(shapes))
-    found: list[set[int]] = [set(empty.tolist()) for _ in listed]
-    for place, row in tree.query(outlines, predicate="intersects").T.tolist():
-        found[place].add(row)
-    return [_of_site(labels.iloc[sorted(rows)], site) for rows, site in zip(found, listed, strict=True)]
-
-
-def _of_site(labels: gpd.GeoDataFrame, site: Site) -> gpd.GeoDataFrame:
-    if "site_id" not in labels:
-        return labels
-    return labels[labels.site_id.isna() | (labels.site_id == site.site_id)]
+    for place, row in tree.query([site.geometry for site in listed], predicate="intersects").T.tolist():
+        if owner[row] in (None, ids[place]):
+            found[ids[place]].add(row)
+    everywhere = []
+    for row in np.flatnonzero(shapely.is_empty(shapes)).tolist():
+        if (own := owner[row]) is None:
+            everywhere.append(row)
+        elif own in found:
+            found[own].add(row)
+    return [Near(labels, sorted({*found[site_id], *everywhere})) for site_id in ids]
 
 
 def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
@@ -185,13 +209,12 @@ def _key(task: Task) -> str:
     held = [row["images"] for row in attributes.get("minebench:composites", [])]
     if not attributes or receipts.fingerprint(held) != task.images:
         raise NotMadeYet(f"{task.path} does not fit index/composites.parquet: run `minebench compose`.")
-    labels, recipe = task.labels, task.recipe
+    recipe = task.recipe
     inputs: list[Any] = [
         VERSION,
         attributes[receipts.KEY],
         recipe.labels.model_dump(exclude={"meaning"}),
-        list(labels.when),
-        [g.wkt for g in labels.geometry],
+        *task.labels.inputs(),
     ]
     if recipe.labels.kind == "change":
         inputs.append(recipe.pairs)
@@ -220,7 +243,7 @@ def _make(task: Task, key: str) -> None:
     # Older labels must not outlive their source, should writing the new ones fail.
     for name in ("mine", "change"):
         shutil.rmtree(task.path / name, ignore_errors=True)
-    masks, change = labels_of(task.benchmark, task.recipe, task.site, task.labels, seen)
+    masks, change = labels_of(task.benchmark, task.recipe, task.site, task.labels.rows, seen)
     counted = task.site.counted() if task.recipe.sites.overlap == "clip" else None
     if counted is not None:
         for labelled in (masks, *change.values()):

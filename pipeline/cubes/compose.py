@@ -10,6 +10,7 @@ masks to the same cubes.
 import logging
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from pipeline.core import receipts, tables
 from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
-from pipeline.core.runner import Spread, Step, each_step, prune
+from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.cubes import cube, imported_cubes
 from pipeline.recipe import Recipe
-from pipeline.scenes import scene_table, selection
+from pipeline.scenes import selection
+from pipeline.scenes.scene_table import Listed
 from pipeline.scenes.store import SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -40,6 +42,7 @@ ROW = {
 }  # fmt: skip
 """Columns of `composites`. `days` and `scenes` went into the image; `clear` is the share of the
 AOI with at least one clear observation; `images` is the key of what the image is made of."""
+PIXELS = ("scene_id", "day", "checksum")
 VERSION = 1
 """Of the composites (`pipeline.cubes.period_image`, `pipeline.cubes.composite`): raise it when they come
 out otherwise."""
@@ -47,20 +50,38 @@ out otherwise."""
 
 @dataclass(frozen=True)
 class Task:
-    """One site's work; `chosen` are its rows of `scenes` that were selected."""
+    """One site's work; `chosen` are the rows of `scenes` that were selected."""
 
     benchmark: Benchmark
     recipe: Recipe
     site: Site
-    chosen: pd.DataFrame
+    chosen: Listed
     threads: int
+
+    def __reduce__(self) -> Any:
+        # A worker elsewhere gets the rows of its own site.
+        chosen = self.chosen.only(self.site.site_id)
+        return Task, (self.benchmark, self.recipe, self.site, chosen, self.threads)
 
     @property
     def path(self) -> Path:
         return self.benchmark.cube(self.site.site_id)
 
+    @cached_property
+    def pixels(self) -> dict[str, dict[str, list[str]]]:
+        """By period the chosen scenes, their days, and the checksums of their pixels."""
+        found: dict[str, dict[str, list[str]]] = {}
+        labels, *columns = self.chosen.values(self.site.site_id, ("period", *PIXELS))
+        for label, *values in zip(labels, *columns, strict=True):
+            own = found.setdefault(label, {name: [] for name in PIXELS})
+            for name, value in zip(PIXELS, values, strict=True):
+                own[name].append(value)
+        return found
+
     def of(self, period: Period) -> pd.DataFrame:
-        return self.chosen[self.chosen.period == period.label]
+        """A period's rows."""
+        rows = self.chosen.of(self.site.site_id)
+        return self.chosen.table[:0] if rows is None else rows[rows.period == period.label]
 
 
 def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
@@ -71,23 +92,22 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     if not is_import:  # published files have no rows for what they lack
         _check_fetched(scenes, list(table.site_id), recipe)
     prune(benchmark.data / "cubes", {f"{site_id}.zarr" for site_id in table.site_id})
-    chosen = scene_table.by_site(scenes[scenes.selected])
+    chosen = Listed(scenes[scenes.selected])
     cores = (os.cpu_count() or 1) if spread.scheduler is None else 1
     threads = max(1, cores // max(1, min(spread.workers, len(table))))
-    tasks = [
-        Task(benchmark, recipe, site, chosen.get(site.site_id, scenes[:0]), threads)
-        for site in sites.listed(table, recipe)
-    ]
-    step = IMPORTED if is_import else STEP
-    results = each_step(step, tasks, spread)
-    composites = pd.DataFrame([row for rows, _ in results for row in rows], columns=list(ROW)).astype(ROW)
+    tasks = Tasks(sites.listed(table, recipe), lambda site: Task(benchmark, recipe, site, chosen, threads))
+    rows, composed = [], 0
+    for own, made in each_step(IMPORTED if is_import else STEP, tasks, spread):
+        rows += [tuple(row[name] for name in ROW) for row in own]
+        composed += made
+    composites = pd.DataFrame(rows, columns=list(ROW)).astype(ROW)
     if not composites.kept.any():
         raise WorkError(
             f"No site has a period with enough clear pixels ({composites.reason.iloc[0]}): "
             "lower selection.min_period_clear or search more scenes."
         )
     tables.write(composites, benchmark.table("composites"))
-    return sum(made for _, made in results)
+    return composed
 
 
 def _check_fetched(scenes: pd.DataFrame, site_ids: list[str], recipe: Recipe) -> None:
@@ -103,11 +123,12 @@ def _check_fetched(scenes: pd.DataFrame, site_ids: list[str], recipe: Recipe) ->
 
 def image_key(task: Task, period: Period) -> str:
     """What a period's image is made of: its scenes' pixels, and the rules."""
-    recipe, rows = task.recipe, task.of(period)
+    recipe = task.recipe
+    none: dict[str, list[str]] = {name: [] for name in PIXELS}
     rule = recipe.selection
     return receipts.fingerprint([
         VERSION, selection.VERSION, period.label, period.start, period.end,
-        rows[["scene_id", "day", "checksum"]].to_dict("list"),
+        task.pixels.get(period.label, none),
         recipe.sensor.asked(), recipe.profile.name, recipe.profile.version,
         rule.policy, rule.composite, rule.clear.numbers,
         rule.clear.margin, rule.min_period_clear, task.site.layout(), task.site.geometry.wkt,

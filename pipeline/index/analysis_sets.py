@@ -14,11 +14,14 @@ pair is moved in one of eight directions, drawn by its ids.
 
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pyarrow.dataset import field
 from scipy import ndimage
 
 from pipeline.core import tables
@@ -38,6 +41,7 @@ SIZES = ("small", "medium", "large")
 LEVELS = (*RINGS, *SIZES, "1", "2", "4", "8", "16")
 """All levels, in the order in which they are shown."""
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
+TEXT = {"tile_id", "site_id", "level", "t1", "t2", "corner"}
 WINDOW = ["tile_id", "site_id", "level", "t1", "t2", "y0", "x0", "height", "width", "pad_y", "pad_x"]
 COLUMNS = {
     "neighbourhood": [*WINDOW, "corner", "region_y", "region_x", "region_size"],
@@ -45,47 +49,81 @@ COLUMNS = {
     "object_size": [*WINDOW, "objects", "mean_object_px"],
     "misregistration": [*WINDOW, "dy", "dx"],
 }
+PAIRS = ["tile_id", "t1", "t2", "interval", "changed", "split"]
 Row = dict[str, Any]
 
 
-def build(
-    benchmark: Benchmark, sites: list[Site], tiles: pd.DataFrame, pair_rows: pd.DataFrame, spread: Spread
-) -> None:
-    """Write index/analysis/<set>.parquet for the test split."""
+@dataclass(frozen=True)
+class Task:
+    """One site's work: its tiles of the test split, and their pairs."""
+
+    benchmark: Benchmark
+    site: Site
+    tiles: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def build(benchmark: Benchmark, sites: list[Site], tiles: pd.DataFrame, spread: Spread) -> None:
+    """Write index/analysis/<set>.parquet for the test split. The table of pairs is there already."""
     tested = tiles[tiles.split == "test"]
-    by_tile = dict(tuple(pair_rows[pair_rows.split == "test"].groupby("tile_id")))
-    groups = dict(tuple(tested.groupby("site_id")))
+    places = dict(zip(tested.tile_id, tested.site_id, strict=True))
+    groups = {str(site_id): own for site_id, own in tested.groupby("site_id")}
     tasks = [
-        (
-            benchmark,
-            site,
-            groups[site.site_id],
-            {t: by_tile[t] for t in groups[site.site_id].tile_id if t in by_tile},
-        )
-        for site in sites
-        if site.site_id in groups
+        Task(benchmark, site, groups[site.site_id], pairs)
+        for site, pairs in _with_pairs(benchmark, [s for s in sites if s.site_id in groups], places)
     ]
-    found = each_site("analysis", tasks, _of_site, spread)
-    rows: dict[str, list[Row]] = {name: [row for part in found for row in part[name]] for name in COLUMNS}
-    for name, columns in COLUMNS.items():
-        table = pd.DataFrame(rows[name], columns=columns)
-        tables.write(by_terciles(table) if name == "object_size" else table, path(benchmark, name))
+    sized = []
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(tables.writing(path(benchmark, name), _types(name), {}))
+            for name in COLUMNS
+            if name != "object_size"
+        }
+        for found in each_site("analysis", tasks, _of_site, spread):
+            for name, writer in writers.items():
+                writer.add([tuple(row[column] for column in COLUMNS[name]) for row in found[name]])
+            sized += [
+                tuple(row.get(column, "") for column in COLUMNS["object_size"])
+                for row in found["object_size"]
+            ]
+    whole = pd.DataFrame(sized, columns=COLUMNS["object_size"]).astype(_types("object_size"))
+    tables.write(by_terciles(whole), path(benchmark, "object_size"))
+
+
+def _with_pairs(
+    benchmark: Benchmark, sites: list[Site], places: dict[str, str]
+) -> Iterator[tuple[Site, pd.DataFrame]]:
+    """Each site with the pairs of its tiles; the rows of a site stand together in the table."""
+    tested = list(tables.batches(benchmark.table("pairs"), "tile", PAIRS, field("split") == "test"))
+    pairs = pd.concat(tested, ignore_index=True) if tested else pd.DataFrame(columns=PAIRS)
+    rows = pairs.tile_id.map(places)
+    found = rows.groupby(rows).indices
+    for site in sites:
+        own = found.get(site.site_id, [])
+        yield site, pairs.iloc[own[0] : own[-1] + 1] if len(own) else pairs[:0]
+
+
+def _types(name: str) -> dict[str, str]:
+    return {
+        column: "str" if column in TEXT else "float64" if column == "mean_object_px" else "int64"
+        for column in COLUMNS[name]
+    }
 
 
 def path(benchmark: Benchmark, name: str) -> Any:
     return benchmark.table(f"analysis/{name}")
 
 
-def _of_site(task: tuple[Benchmark, Site, pd.DataFrame, dict[str, pd.DataFrame]]) -> dict[str, list[Row]]:
-    benchmark, site, tiles, by_tile = task
-    masks = Labels.read(benchmark.cube(site.site_id))
+def _of_site(task: Task) -> dict[str, list[Row]]:
+    site, by_tile = task.site, {str(tile_id): own for tile_id, own in task.pairs.groupby("tile_id")}
+    masks = Labels.read(task.benchmark.cube(site.site_id))
 
     def label(tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
         return masks.label(t1, t2, tile.window)
 
     shape = site.shape
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
-    for tile in tiles_of(tiles):
+    for tile in tiles_of(task.tiles):
         own = by_tile.get(tile.tile_id)
         if own is None:
             continue

@@ -54,9 +54,8 @@ def build(
     recipe: Recipe,
     sites: list[Site],
     tiles: pd.DataFrame,
-    pair_rows: pd.DataFrame,
 ) -> None:
-    """Count everything and write the tables."""
+    """Count everything and write the tables; those of pairs and of tiles' periods are there already."""
     gathered = Gathered(recipe)
     with progress("statistics", len(sites), "sites") as advance:
         for site in sites:
@@ -64,7 +63,7 @@ def build(
                 gathered.add(benchmark, site)
             advance()
     found = gathered.tables(sites)
-    found["balance"] = balance(tiles, pair_rows, tables.read(benchmark.table("tile_periods"), "tile"))
+    found["balance"] = balance(benchmark, tiles)
     found["leakage"] = leakage.measure(sites, tiles, recipe)
     for name in TABLES:
         tables.write(found[name], table_path(benchmark, name))
@@ -244,22 +243,36 @@ def by_interval(site_pairs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(share=table.accumulated_km2 / table.known_km2)
 
 
-def balance(tiles: pd.DataFrame, pair_rows: pd.DataFrame, tile_periods: pd.DataFrame) -> pd.DataFrame:
-    """Classes of each split as its models see them: pixels count once a tile and pair (or period)."""
+def balance(benchmark: Benchmark, tiles: pd.DataFrame) -> pd.DataFrame:
+    """Classes of each split as its models see them: pixels count once a tile and pair (or period). The
+    tables of pairs and of tiles' periods are read part by part."""
     size = (tiles.height * tiles.width).set_axis(tiles.tile_id)
-    rows = []
-    for name in ("train", "val", "test"):
-        own = tiles[tiles.split == name]
-        of_pairs = pair_rows[pair_rows.split == name]
-        pixels = int(size.reindex(of_pairs.tile_id).sum())
-        changed, unknown = int(of_pairs.changed.sum()), int(of_pairs.unknown.sum())
-        masks = tile_periods[tile_periods.tile_id.isin(own.tile_id)]
-        seen = size.reindex(masks.tile_id).to_numpy() * (1 - masks.unknown_fraction.to_numpy())
-        rows.append({
-            "split": name, "sites": own.site_id.nunique(), "tiles": len(own), "pairs": len(of_pairs),
-            "pairs_with_change": int((of_pairs.changed > 0).sum()), "changed": changed,
-            "unchanged": pixels - changed - unknown, "unknown": unknown,
-            "images": len(masks), "mine": round(float(np.nansum(seen * masks.mine_fraction.to_numpy()))),
-            "background": round(float(np.nansum(seen * (1 - masks.mine_fraction.to_numpy())))),
+    of_tile = tiles.split.set_axis(tiles.tile_id)
+    sums = pd.DataFrame(0.0, index=list(NAMES), columns=list(SUMS))
+    for part in tables.batches(benchmark.table("pairs"), "tile", PAIR_COLUMNS):
+        own = part[["split", "changed", "unknown"]].assign(
+            pairs=1, pairs_with_change=part.changed > 0, pixels=size.reindex(part.tile_id).to_numpy()
+        )
+        sums = sums.add(own.groupby("split").sum().reindex(NAMES), fill_value=0)
+    for part in tables.batches(benchmark.table("tile_periods"), "tile", PERIOD_COLUMNS):
+        seen = size.reindex(part.tile_id).to_numpy() * (1 - part.unknown_fraction.to_numpy())
+        mine, background = (seen * share for share in (part.mine_fraction, 1 - part.mine_fraction))
+        own = pd.DataFrame({
+            "split": of_tile.reindex(part.tile_id).to_numpy(), "images": 1, "mine": mine.to_numpy(),
+            "background": background.to_numpy(),
         })  # fmt: skip
-    return pd.DataFrame(rows)
+        sums = sums.add(own.groupby("split").sum().reindex(NAMES), fill_value=0)
+    whole = sums.round().astype("int64")
+    counts = tiles.groupby("split").agg(sites=("site_id", "nunique"), tiles=("tile_id", "size"))
+    table = counts.reindex(NAMES, fill_value=0).join(whole)
+    table["unchanged"] = table.pixels - table.changed - table.unknown
+    return table.rename_axis("split").reset_index()[BALANCE]
+
+
+NAMES = ("train", "val", "test")
+SUMS = ("changed", "unknown", "pairs", "pairs_with_change", "pixels", "images", "mine", "background")
+PAIR_COLUMNS, PERIOD_COLUMNS = (
+    ["tile_id", "split", "changed", "unknown"], ["tile_id", "mine_fraction", "unknown_fraction"],
+)  # fmt: skip
+BALANCE = ["split", "sites", "tiles", "pairs", "pairs_with_change", "changed", "unchanged", "unknown",
+           "images", "mine", "background"]  # fmt: skip

@@ -9,7 +9,7 @@ index/analysis/              sets to take a model's test scores apart; see `pipe
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,21 +33,33 @@ from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
-TILE = list(FIELDS)
-TILE_PERIOD = ["tile_id", "period", "mine_fraction", "unknown_fraction", "clear_fraction"]
-PAIR = ["tile_id", "t1", "t2", "interval", "changed", "expanded", "reduced", "unknown", "split"]
+TILE = {name: "str" if name in {"tile_id", "site_id", "split"} else "int64" for name in FIELDS}
+TILE_PERIOD = {
+    "tile_id": "str",
+    "period": "str",
+    "mine_fraction": "float64",
+    "unknown_fraction": "float64",
+    "clear_fraction": "float64",
+}
+PAIR = {
+    "tile_id": "str", "t1": "str", "t2": "str", "interval": "int64", "changed": "int64",
+    "expanded": "Int64", "reduced": "Int64", "unknown": "int64", "split": "str",
+}  # fmt: skip
+"""Columns of the three tables."""
+Row = tuple[Any, ...]
 VERSION = 1
 """Of the tables of tiles and pairs: raise it when the same cubes give others."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One site's work."""
+    """One site's work; `splits` has the split of each of its tiles where tiles are drawn, else `split`."""
 
     benchmark: Benchmark
     recipe: Recipe
     site: Site
     split: str
+    drawn: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,25 +80,36 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     path = benchmark.table("tiles")
     if receipts.key_in(path) == key and all(other.is_file() for other in _others(benchmark)):
         return Done(len(tables.read(path, "tile")), splits)
-    tasks = [Task(benchmark, recipe, site, splits.of[site.site_id]) for site in listed]
-    found = each_site("tile", tasks, _tile_site, spread)
-    tiles, tile_periods, pair_rows = (
-        pd.DataFrame([row for part in found for row in part[kind]]) for kind in range(3)
-    )
-    _check(benchmark, recipe, tiles, pair_rows)
-    if recipe.split.by == "tile":
-        drawn = split.of_tiles(list(tiles.tile_id), recipe.split)
-        tiles["split"], pair_rows["split"] = tiles.tile_id.map(drawn), pair_rows.tile_id.map(drawn)
-    tiles, pair_rows = tiles[TILE], pair_rows[PAIR].astype({"expanded": "Int64", "reduced": "Int64"})
-    for name, rows in (("tile_periods", tile_periods[TILE_PERIOD]), ("pairs", pair_rows)):
-        tables.write(rows, benchmark.table(name))
-    tables.write(split.folds(table, recipe.split), benchmark.table("folds"))
-    statistics.build(benchmark, recipe, listed, tiles, pair_rows)
-    analysis_sets.build(benchmark, listed, tiles, pair_rows, spread)
+    drawn = _drawn(benchmark, recipe, listed)
+    tasks = [Task(benchmark, recipe, site, splits.of[site.site_id], drawn) for site in listed]
     beyond = "none" if grid.ungeoreferenced(table) else recipe.tiling.beyond
-    tiles.attrs = {"beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key}
+    told = {"beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key}
+    rows: list[Row] = []
+    with (
+        tables.writing(benchmark.table("tile_periods"), TILE_PERIOD, {}) as tile_periods,
+        tables.writing(benchmark.table("pairs"), PAIR, {}) as pairs,
+    ):
+        for own, of_periods, of_pairs in each_site("tile", tasks, _tile_site, spread):
+            rows += own
+            tile_periods.add(of_periods)
+            pairs.add(of_pairs)
+        _check(benchmark, recipe, len(rows), pairs.count)
+    tiles = pd.DataFrame(rows, columns=list(TILE)).astype(TILE)
+    tables.write(split.folds(table, recipe.split), benchmark.table("folds"))
+    statistics.build(benchmark, recipe, listed, tiles)
+    analysis_sets.build(benchmark, listed, tiles, spread)
+    tiles.attrs = told
     tables.write(tiles, path)
     return Done(len(tiles), splits)
+
+
+def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str, str]:
+    """The split of every tile where single tiles are drawn; else empty."""
+    if recipe.split.by != "tile":
+        return {}
+    composed = [site for site in listed if cube.periods_of(benchmark.cube(site.site_id))]
+    names = [tile_name(site, *corner) for site in composed for corner in recipe.tiling.corners(site.shape)]
+    return split.of_tiles(names, recipe.split)
 
 
 def _others(benchmark: Benchmark) -> Iterator[Path]:
@@ -116,16 +139,16 @@ def _held(path: Path) -> list[Any]:
     return [receipts.key_in(cube.receipt(path)), *sums]
 
 
-def _check(benchmark: Benchmark, recipe: Recipe, tiles: pd.DataFrame, pair_rows: pd.DataFrame) -> None:
-    if tiles.empty:
+def _check(benchmark: Benchmark, recipe: Recipe, tiles: int, pairs: int) -> None:
+    if not tiles:
         raise InputError(
             f"{benchmark.recipe}: tiling.size {recipe.tiling.size} fits no site; lower it or set tiling.pad."
         )
-    if pair_rows.empty:
+    if not pairs:
         raise InputError(f"{benchmark.recipe}: no site has two periods that make one of the pairs.")
 
 
-def _tile_site(task: Task) -> tuple[list[dict[str, Any]], ...]:
+def _tile_site(task: Task) -> tuple[list[Row], list[Row], list[Row]]:
     """A site's rows of the three tables. Pixels that padding repeats are not counted twice."""
     recipe, site = task.recipe, task.site
     path = task.benchmark.cube(site.site_id)
@@ -134,19 +157,27 @@ def _tile_site(task: Task) -> tuple[list[dict[str, Any]], ...]:
         return [], [], []
     labels = Labels.read(path)
     wanted = far_enough(pair_rules.wanted(names, recipe.pairs), cube.attributes_of(path), names, recipe)
+    pairs = [(names[i], names[j]) for i, j in wanted]
+    intervals = {pair: periods.interval(*pair) for pair in pairs}
     tiles, tile_periods, pair_rows = [], [], []
     for y0, x0 in recipe.tiling.corners(site.shape):
-        tile = tile_at(site, y0, x0, recipe.tiling.size, task.split)
-        tiles.append(vars(tile))
+        part = task.drawn.get(tile_name(site, y0, x0), task.split)
+        tile = tile_at(site, y0, x0, recipe.tiling.size, part)
+        tiles.append(tuple(vars(tile).values()))
         tile_periods += _period_rows(tile, labels)
-        pair_rows += _pair_rows(tile, labels.counts(tile.window), [(names[i], names[j]) for i, j in wanted])
+        pair_rows += _pair_rows(tile, labels.counts(tile.window), intervals)
     return tiles, tile_periods, pair_rows
+
+
+def tile_name(site: Site, y0: int, x0: int) -> str:
+    """The id of the tile whose upper left corner is there."""
+    return f"{site.site_id}_{y0:05d}_{x0:05d}"
 
 
 def tile_at(site: Site, y0: int, x0: int, size: int, part: str) -> Tile:
     """The tile whose upper left corner is there, as far as it lies in the site."""
     height, width = (min(size, side) for side in site.shape)
-    name = f"{site.site_id}_{y0:05d}_{x0:05d}"
+    name = tile_name(site, y0, x0)
     return Tile(name, site.site_id, part, y0, x0, height, width, size - height, size - width)
 
 
@@ -178,36 +209,22 @@ def months_between(first: date, last: date) -> float:
     return (last - first).days / statistics.MONTH_DAYS
 
 
-def _period_rows(tile: Tile, labels: Labels) -> list[dict[str, Any]]:
+def _period_rows(tile: Tile, labels: Labels) -> list[Row]:
     """Fractions of the tile's pixels; `mine_fraction` is of the known ones, NaN without any."""
     rows = []
     for i, (period, known) in enumerate(zip(labels.periods, labels.known(tile.window), strict=True)):
         mine, clear = labels.mine[i][tile.window], labels.clear[i][tile.window]
-        rows.append(
-            {
-                "tile_id": tile.tile_id,
-                "period": period,
-                "mine_fraction": float((mine[known] == 1).mean()) if known.any() else float("nan"),
-                "unknown_fraction": float(1 - known.mean()),
-                "clear_fraction": float((clear > 0).mean()),
-            }
-        )
+        share = float((mine[known] == 1).mean()) if known.any() else float("nan")
+        rows.append((tile.tile_id, period, share, float(1 - known.mean()), float((clear > 0).mean())))
     return rows
 
 
 def _pair_rows(
-    tile: Tile, counts: dict[tuple[str, str], Count], wanted: list[tuple[str, str]]
-) -> list[dict[str, Any]]:
+    tile: Tile, counts: dict[tuple[str, str], Count], intervals: dict[tuple[str, str], int]
+) -> list[Row]:
     """Rows of the wanted pairs; of those without a label, where change itself was drawn, none."""
     return [
-        {
-            "tile_id": tile.tile_id,
-            "t1": t1,
-            "t2": t2,
-            "interval": periods.interval(t1, t2),
-            "split": tile.split,
-            **counts[t1, t2]._asdict(),
-        }
-        for t1, t2 in wanted
-        if (t1, t2) in counts
+        (tile.tile_id, *pair, interval, *counts[pair], tile.split)
+        for pair, interval in intervals.items()
+        if pair in counts
     ]

@@ -34,7 +34,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     composites = tables.read(benchmark.table("composites"), "compose")
     tiles = tables.read(benchmark.table("tiles"), "tile")
-    pairs = tables.read(benchmark.table("pairs"), "tile")
+    pairs = tables.first(benchmark.table("pairs"), "tile")
     sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
     totals = statistics.read(benchmark)
     runs = _runs(benchmark)
@@ -47,7 +47,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         benchmark=benchmark.name,
         synthetic=recipe.source.is_synthetic,
         map=drawings.world(sites, names),
-        facts=_facts(sites, composites, tiles, pairs),
+        facts=_facts(sites, composites, len(tiles), tables.rows(benchmark.table("pairs"))),
         sites=sites.drop(columns=["geometry", "footprint", "elsewhere"], errors="ignore").to_dict("records"),
         availability=_availability(composites, recipe),
         reasons=_reasons(scenes),
@@ -101,12 +101,12 @@ def _runs(benchmark: Benchmark) -> list[pictures.Run]:
 
 
 def _facts(
-    sites: gpd.GeoDataFrame, composites: pd.DataFrame, tiles: pd.DataFrame, pairs: pd.DataFrame
+    sites: gpd.GeoDataFrame, composites: pd.DataFrame, tiles: int, pairs: int
 ) -> list[tuple[str, str]]:
     nouns = (
         (len(sites), ("site",)), (sites.country.nunique(), ("country", "countries")),
         (composites.period.nunique(), ("period",)), (int(composites.kept.sum()), ("image",)),
-        (len(tiles), ("tile",)), (len(pairs), ("pair",)),
+        (tiles, ("tile",)), (pairs, ("pair",)),
     )  # fmt: skip
     found = [counted(number, *noun).partition(" ") for number, noun in nouns]
     return [(number, noun) for number, _, noun in found]
@@ -125,9 +125,12 @@ def _interval_unit(pairs: pd.DataFrame) -> str:
 
 
 def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
-    """Site by period: clear share of the AOI, and why a period was left out."""
+    """Site by period: clear share of the AOI, and why a period was left out. Of many sites those that lack
+    most."""
     rows = []
-    for site_id, group in composites.groupby("site_id", sort=True):
+    lacking = composites.groupby("site_id").kept.mean().sort_values(kind="stable").index[:SHOWN]
+    shown = composites[composites.site_id.isin(lacking)]
+    for site_id, group in shown.groupby("site_id", sort=True):
         cells = {
             row.period: {
                 "share": row.clear,
@@ -140,7 +143,11 @@ def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
         rows.append((site_id, cells))
     known = set(composites.period)
     labels = [period.label for period in recipe.periods.periods() if period.label in known]
-    return {"periods": labels, "rows": rows}
+    return {"periods": labels, "rows": rows, "of": composites.site_id.nunique()}
+
+
+SHOWN = 200
+"""Lines of a table that has one a site: the rest is in the index tables."""
 
 
 def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
@@ -197,7 +204,7 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
     """Rows of each analysis set by level."""
     found = []
     for name in analysis_sets.COLUMNS:
-        counts = tables.read(analysis_sets.path(benchmark, name), "tile").level.value_counts()
+        counts = tables.read(analysis_sets.path(benchmark, name), "tile", ["level"]).level.value_counts()
         levels = [level for level in analysis_sets.LEVELS if level in counts.index]
         found.append((name.replace("_", " "), [(level, int(counts[level])) for level in levels]))
     return found

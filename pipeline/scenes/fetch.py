@@ -20,6 +20,7 @@ without touching the others. `--refresh` makes a new choice.
 
 import logging
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,13 @@ import pandas as pd
 from pipeline.core import receipts, tables, web
 from pipeline.core.errors import WorkError
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import Spread, Step, each_step, prune
+from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.recipe import Recipe
 from pipeline.scenes import imported_scenes, scene_table
-from pipeline.scenes.scene_table import Row
+from pipeline.scenes.scene_table import Listed, Row
 from pipeline.scenes.selector import Keys, SceneSelector, rows_of
 from pipeline.scenes.status import Status
-from pipeline.scenes.store import SceneStore
+from pipeline.scenes.store import ROWS, SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 from pipeline.sources import import_
@@ -63,28 +64,40 @@ class Done:
 
 @dataclass(frozen=True)
 class Task:
-    """One site's work. `listed` are its rows of the table of scenes, None where there are none or all
-    is to be chosen anew."""
+    """One site's work. `listed` is the table of scenes, an empty one where all is to be chosen anew."""
 
     benchmark: Benchmark
     recipe: Recipe
     site: Site
-    listed: pd.DataFrame | None
+    listed: Listed
     refresh: bool = False
+
+    def __reduce__(self) -> Any:
+        # A worker elsewhere gets the rows of its own site.
+        listed = self.listed.only(self.site.site_id)
+        return Task, (self.benchmark, self.recipe, self.site, listed, self.refresh)
 
     @property
     def store(self) -> SceneStore:
         return SceneStore(self.benchmark.scenes(self.site.site_id))
 
+    @cached_property
     def keys(self) -> Keys:
         return keys_of(self.benchmark, self.recipe, self.site)
+
+    @property
+    def is_as_listed(self) -> bool:
+        """Whether the site's last run wrote just the rows that are listed."""
+        digest = receipts.read(_receipt(self)).get(ROWS)
+        return digest is not None and digest == self.listed.digests.get(self.site.site_id)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One site's rows; `traffic` is requests, retries and bytes."""
+    """One site's rows, None where they are those that were listed; `traffic` is requests, retries and
+    bytes."""
 
-    rows: pd.DataFrame
+    rows: pd.DataFrame | None
     traffic: tuple[int, int, int] = (0, 0, 0)
 
 
@@ -107,22 +120,36 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
     table = sites.read(benchmark)
     if isinstance(recipe.source, import_.Options):
         (benchmark.data / "scenes").mkdir(parents=True, exist_ok=True)
-        rows = imported_scenes.table(recipe.source.read(benchmark.root), recipe, table)
-        tables.write(rows, benchmark.table("scenes"))
+        imported = imported_scenes.table(recipe.source.read(benchmark.root), recipe, table)
+        tables.write(imported, benchmark.table("scenes"))
         return Done(len(table))
     prune(benchmark.data / "scenes", set(table.site_id))
     recipe.source.announce(recipe.setting(benchmark))
-    listed = scene_table.by_site(None if refresh else scene_table.read_listed(benchmark))
-    tasks = [
-        Task(benchmark, recipe, site, listed.get(site.site_id), refresh)
-        for site in sites.listed(table, recipe)
-    ]
-    results = each_step(STEP, tasks, spread)
-    scenes = pd.concat([outcome.rows for outcome, _ in results], ignore_index=True)
-    tables.write(scenes, benchmark.table("scenes"))
-    _check_read(scenes)
-    sums = np.array([outcome.traffic for outcome, _ in results]).sum(axis=0)
-    return Done(sum(made for _, made in results), *map(int, sums))
+    listed = Listed(None if refresh else scene_table.read_listed(benchmark))
+    found = sites.listed(table, recipe)
+    tasks = Tasks(found, lambda site: Task(benchmark, recipe, site, listed, refresh))
+    rows: dict[str, pd.DataFrame | None] = {}
+    sums, fetched = np.zeros(3, np.int64), 0
+    for site, (outcome, made) in zip(found, each_step(STEP, tasks, spread), strict=True):
+        rows[site.site_id] = outcome.rows
+        sums, fetched = sums + outcome.traffic, fetched + made
+    scenes = _joined(rows, listed)
+    if scenes is not None:
+        tables.write(scenes, benchmark.table("scenes"))
+        _check_read(scenes)
+    return Done(fetched, *map(int, sums))
+
+
+def _joined(rows: dict[str, pd.DataFrame | None], listed: Listed) -> pd.DataFrame | None:
+    """The table of all sites, in their order; None where it is the one that was listed."""
+    new = [table for table in rows.values() if table is not None]
+    if not new and list(dict.fromkeys(listed.columns["site_id"])) == list(rows):
+        return None
+    as_listed = [i for site_id, table in rows.items() if table is None for i in listed.places[site_id]]
+    whole = pd.concat([listed.table.iloc[as_listed], *new], ignore_index=True)
+    order = {site_id: place for place, site_id in enumerate(rows)}
+    sorted_ = whole.sort_values("site_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    return sorted_
 
 
 def _check_read(scenes: pd.DataFrame) -> None:
@@ -169,16 +196,19 @@ def _choice_before(task: Task) -> str:
 
 
 def _key(task: Task) -> str:
-    keys = task.keys()
-    return receipts.fingerprint([keys.request, keys.choices])
+    return receipts.fingerprint([task.keys.request, task.keys.choices])
 
 
 def _is_sound(task: Task) -> bool:
     """Whether the site's own rows are those that are listed, and all its files are whole."""
-    return not task.refresh and frozen_rows(task, task.keys()).is_own and task.store.is_whole()
+    if task.refresh or not (task.is_as_listed or frozen_rows(task, task.keys).is_own):
+        return False
+    return task.store.is_whole()
 
 
 def _kept(task: Task) -> Outcome:
+    if task.is_as_listed:
+        return Outcome(None)
     rows = task.store.rows()
     if rows is None:
         raise WorkError(f"{task.store.folder} lost its table of scenes while it was read: run again.")
@@ -187,7 +217,7 @@ def _kept(task: Task) -> Outcome:
 
 def _make(task: Task, key: str) -> Outcome:
     """Read again what is frozen, and choose for the periods that are not."""
-    keys = task.keys()
+    keys = task.keys
     store = SceneStore.prepared(task.benchmark.scenes(task.site.site_id), keys.request)
     frozen = frozen_rows(task, keys)
     periods = task.recipe.periods.periods()
@@ -218,7 +248,7 @@ def frozen_rows(task: Task, keys: Keys) -> Frozen:
     inputs. The site's own rows go before equal ones of the table of scenes, which else decides."""
     if task.refresh:
         return Frozen(is_own=False)
-    own, listed = (_by_period(table) for table in (task.store.rows(), task.listed))
+    own, listed = (_by_period(table) for table in (task.store.rows(), task.listed.of(task.site.site_id)))
     before, found = _choice_before(task), Frozen()
     for label, choice in keys.choices.items():
         mine, theirs = (_closed(rows.get(label, []), {choice, before}) for rows in (own, listed))

@@ -1,11 +1,14 @@
 """The table `scenes`: every candidate with its fate. It is also the frozen choice."""
 
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pipeline.core import tables
+from pipeline.core import receipts, tables
 from pipeline.core.layout import Benchmark
 from pipeline.scenes.status import Status, fate
 
@@ -77,8 +80,47 @@ def _status(reason: str) -> Status:
     return next(starts, Status.COMPOSITE_FULL if "fill the composite" in reason else Status.OTHER_CLEARER)
 
 
-def by_site(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
-    """The rows of each site, found in one pass."""
-    if table is None:
-        return {}
-    return {str(site_id): rows.reset_index(drop=True) for site_id, rows in table.groupby("site_id")}
+class Listed:
+    """The table of scenes by site. A site's rows are found through an index made once, and columns are
+    turned into Python's own values once: a table of thousands of sites is not searched for each."""
+
+    def __init__(self, table: pd.DataFrame | None) -> None:
+        self.table = of_rows([]) if table is None else table.reset_index(drop=True)
+
+    @cached_property
+    def places(self) -> dict[str, NDArray[np.int64]]:
+        return dict(self.table.groupby("site_id").indices)
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        return {name: self.table[name].tolist() for name in ROW}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """A digest of each site's rows, all columns of them."""
+        rows = list(zip(*self.columns.values(), strict=True))
+        return {site_id: digest_of(rows[i] for i in own) for site_id, own in self.places.items()}
+
+    def of(self, site_id: str) -> pd.DataFrame | None:
+        """A site's rows; None where there are none."""
+        own = self.places.get(site_id)
+        return None if own is None else self.table.iloc[own].reset_index(drop=True)
+
+    def values(self, site_id: str, names: Sequence[str]) -> list[list[Any]]:
+        """A site's values in some columns, a list each."""
+        own = self.places.get(site_id, ())
+        return [[self.columns[name][i] for i in own] for name in names]
+
+    def only(self, site_id: str) -> "Listed":
+        """The table of one site alone, such as a worker elsewhere needs."""
+        return Listed(self.of(site_id))
+
+
+def digest_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Sixteen hex digits of rows, as `Listed` has them."""
+    return receipts.fingerprint([repr(row) for row in rows])
+
+
+def digest(table: pd.DataFrame) -> str:
+    """The digest of one site's table."""
+    return digest_of(zip(*(table[name].tolist() for name in ROW), strict=True))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from pipeline.core import web
+from pipeline.core import limits, web
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.periods import Period
 from pipeline.core.redaction import redacted
@@ -178,7 +178,8 @@ class SceneSelector:
             with web.counting(self.traffic):
                 return work(item)
 
-        jobs = [_pool(self.source.parallel).submit(counted, item) for item in items]
+        pool = _pool(limits.threads_for(self.source.parallel))
+        jobs = [pool.submit(counted, item) for item in items]
         try:
             return [job.result() for job in jobs]
         finally:

@@ -19,9 +19,11 @@ from odc.geo.geobox import GeoBox
 from pipeline.core import receipts, tables
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.geo import gdal
-from pipeline.scenes.scene_table import with_status
+from pipeline.scenes.scene_table import digest, with_status
 
 SUMS = "SHA256SUMS"
+ROWS = "rows"
+"""In the receipt: the digest of the site's table."""
 OWN = {SUMS, receipts.RECEIPT, "scenes.parquet"}
 """Files of the folder that are no pixels."""
 Shift = tuple[float, float]
@@ -80,7 +82,7 @@ class SceneStore:
         """Write the site's table and checksums in order, and vouch for the folder."""
         self.forget_others()
         tables.write(table, self.folder / "scenes.parquet")
-        content = {receipts.KEY: key, "request": request, "files": sorted(self.sums)}
+        content = {receipts.KEY: key, "request": request, "files": sorted(self.sums), ROWS: digest(table)}
         write_json(content, self.folder / receipts.RECEIPT)
 
     def is_whole(self) -> bool:

@@ -8,13 +8,10 @@ import io
 import math
 import os
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -28,7 +25,7 @@ from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import web
+from pipeline.core import limits, web
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.files import replacing, write_json
 from pipeline.geo import geodesy, window
@@ -163,7 +160,7 @@ class XyzSource:
         rows, columns = world(int(zoom)).overlap_roi(area, tol=1e-3)
         top, left = rows.start, columns.start
         tiles = list(_touched(top, left, area.shape))
-        with ThreadPoolExecutor(self.parallel) as pool:
+        with ThreadPoolExecutor(limits.threads_for(self.parallel)) as pool:
             jobs = [pool.submit(copy_context().run, self._tile, day, int(zoom), x, y) for y, x in tiles]
             images = [job.result() for job in jobs]
         result = np.zeros((3, *area.shape), np.uint8)
@@ -178,7 +175,7 @@ class XyzSource:
         name = f"Tile {zoom}/{x}/{y} of release {release}"
         if not path.is_file():
             places = {"z": zoom, "x": x, "y": y, "release": release, "key": self.key}
-            _wait(web.host(self.options.template), self.options.per_second)
+            limits.wait_for_turn(web.host(self.options.template), self.options.per_second)
             try:
                 url = self.options.template.format(**places)
                 content = web.get(url, limit=LARGEST_TILE, parallel=self.parallel).content
@@ -250,21 +247,6 @@ def _decoded(content: bytes, name: str) -> NDArray[np.uint8]:
         raise WorkError(f"{name} is not an image.") from None
     rgb = np.maximum(pixels[..., :3], 1) * (pixels[..., 3:] > 0)
     return np.ascontiguousarray(rgb.transpose(2, 0, 1))
-
-
-@lru_cache(maxsize=16)
-def _turns(_host: str) -> tuple[threading.Lock, list[float]]:
-    """A host's lock and the time of its next free turn."""
-    return threading.Lock(), [0.0]
-
-
-def _wait(host: str, per_second: float) -> None:
-    """Until this request's turn: never more than `per_second` a second to one host."""
-    lock, free = _turns(host)
-    with lock:
-        turn = max(time.monotonic(), free[0])
-        free[0] = turn + 1 / per_second
-    time.sleep(max(0.0, turn - time.monotonic()))
 
 
 _conforms: type[Source] = XyzSource

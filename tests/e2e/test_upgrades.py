@@ -15,6 +15,7 @@ from pipeline import recipe
 from pipeline.core import receipts
 from pipeline.core.layout import Benchmark
 from pipeline.scenes import fetch, scene_table
+from pipeline.scenes.scene_table import Listed
 from pipeline.scenes.status import Status
 from pipeline.sites import site as sites
 from tests.conftest import ROOT, STAGES, run
@@ -150,7 +151,7 @@ def test_a_table_of_version_0_1_0_is_still_the_frozen_choice(project: Path) -> N
     assert set(before.status) <= {Status.CHOSEN, *wordings}
     old = before.assign(reason=before.status.map(wordings).fillna("")).drop(columns="status")
     for site in sites.load(benchmark, loaded):
-        task = fetch.Task(benchmark, loaded, site, None)
+        task = fetch.Task(benchmark, loaded, site, Listed(None))
         old.loc[old.site_id == site.site_id, "choice"] = fetch._choice_before(task)
         folder = benchmark.scenes(site.site_id)
         (folder / receipts.RECEIPT).unlink()

@@ -1,13 +1,17 @@
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import rasterio
 import xarray as xr
 
+from pipeline.catalog import browse
+from pipeline.core import layout
 from tests.conftest import MINEBENCH, run
 
 
@@ -81,3 +85,63 @@ def test_a_taken_port_is_said(address: str, built: Path) -> None:
     done = run("browse", "--port", address.rsplit(":", 1)[1], cwd=built)
     assert done.returncode == 1
     assert "cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[", ""])
+def test_other_names_of_this_machine_are_refused(address: str, host: str) -> None:
+    """A page elsewhere whose name is made to point here reads nothing."""
+    assert get(address + "/catalogs/tiny/stac/catalog.json", Host=host)[0] in (400, 421)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000"])
+def test_its_own_names_are_answered(address: str, host: str) -> None:
+    assert get(address + "/", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["loop", "out", "long", "nul"])
+def test_strange_paths_are_not_found(address: str, built: Path, kind: str) -> None:
+    inside = built / "catalogs/tiny/stac"
+    links = {"loop": "strange-loop", "out": "../../recipe.yaml"}
+    if kind in links:
+        (inside / f"strange-{kind}").symlink_to(links[kind])
+    path = {"loop": "strange-loop", "out": "strange-out", "long": "x" * 5000, "nul": "a%00b"}[kind]
+    try:
+        assert get(f"{address}/catalogs/tiny/stac/{path}")[0] == 404
+    finally:
+        (inside / f"strange-{kind}").unlink(missing_ok=True)
+
+
+def test_logs_and_unpublished_weights_are_not_served(address: str, built: Path) -> None:
+    for name in ("logs/fetch.log", "runs/secret/model.pt", "archive/catalog.json"):
+        path = built / "data/tiny" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        assert get(f"{address}/data/tiny/{name}")[0] == 404
+    shutil.rmtree(built / "data/tiny/runs/secret")
+
+
+def test_ranges_that_cannot_be_are_refused(address: str, built: Path) -> None:
+    empty = built / "data/tiny/index/empty"
+    empty.touch()
+    try:
+        assert get(f"{address}/data/tiny/index/empty")[:2] == (200, b"")
+        assert get(f"{address}/data/tiny/index/empty", Range="bytes=0-")[0] == 416
+        huge = "9" * 5000
+        assert get(f"{address}/catalogs/tiny/stac/catalog.json", Range=f"bytes={huge}-")[0] == 416
+    finally:
+        empty.unlink()
+
+
+def test_two_hundred_at_once_are_all_answered(address: str) -> None:
+    with ThreadPoolExecutor(200) as pool:
+        found = list(pool.map(get, [f"{address}/catalogs/tiny/stac/catalog.json"] * 200))
+    assert {status for status, _, _ in found} == {200}
+
+
+def test_many_sites_are_shown_page_by_page(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browse, "A_PAGE", 2)
+    benchmark = layout.Benchmark("tiny", built)
+    pages = [browse.page(benchmark, number) for number in (1, 2, 9)]
+    assert [page.count("<h2>") for page in pages] == [2, 1, 1]
+    assert "page 2 of 2" in pages[1]
+    assert pages[1] == pages[2]

@@ -90,9 +90,9 @@ def test_tables_of_the_tiny_project(built) -> None:
     listed = pd.read_parquet(index / "tiles.parquet")
     pairs = pd.read_parquet(index / "pairs.parquet")
     periods = pd.read_parquet(index / "tile_periods.parquet")
-    assert list(listed) == tile.TILE
-    assert list(pairs) == tile.PAIR
-    assert list(periods) == tile.TILE_PERIOD
+    assert list(listed) == list(tile.TILE)
+    assert list(pairs) == list(tile.PAIR)
+    assert list(periods) == list(tile.TILE_PERIOD)
     assert listed.tile_id.is_unique
     assert (pairs.changed == pairs.expanded + pairs.reduced).all()
     assert (pairs.t1 < pairs.t2).all()

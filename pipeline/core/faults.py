@@ -1,0 +1,50 @@
+"""What the machine can refuse, a sentence each: full disks, folders that are closed or gone."""
+
+import errno
+import re
+
+from pipeline.core.errors import OutOfMemory, WorkError
+
+AGAIN = "and run the command again; what is finished stays"
+SENTENCES = {
+    errno.ENOSPC: "the disk is full: free space, {again}.",
+    errno.EDQUOT: "your share of the disk is used up: free space or ask for more, {again}.",
+    errno.EFBIG: "a file would grow beyond the largest that is allowed here: raise `ulimit -f`, {again}.",
+    errno.EROFS: "it is on a file system that can only be read: make it writable, {again}.",
+    errno.EACCES: "you may not write or read it: change its permissions, {again}.",
+    errno.EPERM: "the system does not allow it: change its permissions, {again}.",
+    errno.ENOENT: "it, or its folder, is gone: if somebody removed it meanwhile, put it back, {again}.",
+    errno.ENOTDIR: "its folder is none: put it back, {again}.",
+    errno.ESTALE: "the file server lost it: wait until it is back, {again}.",
+    errno.EIO: "the disk fails: look into the system's log, {again}.",
+    errno.EMFILE: "too many files are open: raise `ulimit -n` or lower workers, {again}.",
+}
+"""By error number."""
+WRITING = ("write", "writing", "no space", "file too large", "writeblock", "flush")
+"""Words by which GDAL, which keeps no number, says that it could not write."""
+
+
+def explained(error: Exception) -> WorkError | None:
+    """A failure of the machine as a sentence; None for what is none."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory("Memory ran out: lower workers in params.yaml, or tiling.size or sites.buffer_m.")
+    number = _number(error)
+    if isinstance(error, OSError) and number in SENTENCES:
+        return WorkError(f"{_where(error)}: {SENTENCES[number].format(again=AGAIN)}")
+    if type(error).__module__.startswith("rasterio") and any(w in str(error).lower() for w in WRITING):
+        said = str(error).splitlines()[0].rstrip(".")
+        return WorkError(f"GDAL could not write a file ({said}): is the disk full? Free space, {AGAIN}.")
+    return None
+
+
+def _number(error: Exception) -> int | None:
+    """The error's number; Arrow tells it in words alone."""
+    found = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
+    return getattr(error, "errno", None) or (int(found[1]) if found else None)
+
+
+def _where(error: OSError) -> str:
+    """The file it is about."""
+    name = error.filename2 or error.filename
+    found = re.search(r"'([^']+)'", str(error))
+    return str(name or (found[1] if found else "A file"))
