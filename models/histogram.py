@@ -30,6 +30,12 @@ class Histogram:
         found = torch.bincount(place.flatten(), minlength=3 * BINS)
         self.held = found if self.held is None else self.held + found
 
+    def summed_into(self, device: torch.device) -> Tensor:
+        """The counts to be summed over processes, in place."""
+        if self.held is None:
+            self.held = torch.zeros(3 * BINS, dtype=torch.int64, device=device)
+        return self.held
+
     @property
     def counts(self) -> NDArray[np.int64]:
         if self.held is None:

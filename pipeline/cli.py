@@ -1,5 +1,6 @@
 """The `minebench` command: one command a stage, thin over what `pipeline.stages` names."""
 
+import io
 import logging
 import os
 import sys
@@ -33,7 +34,11 @@ Name = Annotated[
 Model = Annotated[str, typer.Option(help="Such as tinycd or unet; `minebench models` lists them.")]
 Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a Dask scheduler; default: threads on this machine.")
+    str | None,
+    typer.Option(
+        help="Address of a Dask scheduler; default: MINEBENCH_SCHEDULER, scheduler in params.yaml, else "
+        "threads on this machine."
+    ),
 ]
 
 
@@ -55,6 +60,8 @@ def _everywhere(
 def main() -> None:
     """Run the command line: 0 done, 1 the work failed, 2 usage or input error."""
     interruption.watch()
+    if os.environ.get("RANK", "0") != "0":
+        sys.stdout = io.StringIO()  # of several processes the first one speaks
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)
@@ -141,7 +148,9 @@ def _spread(scheduler: str | None) -> Any:
     """How params.yaml and the command's words want the work to be spread."""
     from pipeline.core.runner import Spread
 
-    return Spread(int(_params().get("workers", 2)), scheduler)
+    params = _params()
+    address = scheduler or os.environ.get("MINEBENCH_SCHEDULER") or params.get("scheduler")
+    return Spread(int(params.get("workers", 2)), str(address) if address else None)
 
 
 def _made(stage: str, verb: str, count: int) -> None:

@@ -8,6 +8,8 @@
     runs/<model>/examples.npz     a few predictions for the report
     runs/<model>/timing.json      how fast, on what
 
+On several processes: accelerate launch -m pipeline.cli evaluate --model NAME
+
 Scope of every score: all known pixels of all tiles of the split, whole tiles, one threshold, counts
 summed before dividing. Average precision is that of probabilities in 1024 steps.
 """
@@ -23,6 +25,7 @@ import pandas as pd
 import torch
 
 from models.data import datasets
+from models.evaluation import processes
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
@@ -49,7 +52,7 @@ def evaluate(
 
     `threshold` is a probability, or "validation" for the one of highest F1 on the validation split.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = processes.device()
     run = run_folder(benchmark_dir, model, fold)
     network, scale, saved = load_run(benchmark_dir, model, fold, device)
     weights = sha256(run / "model.pt")
@@ -65,7 +68,9 @@ def evaluate(
     scored = score(benchmark_dir, network, opened(split), chosen).run()
     head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen}
     result = {**head, **scored.result()}
-    _write(run, result, scored, key)
+    if processes.is_first():
+        _write(run, result, scored, key)
+    processes.wait()
     return result
 
 

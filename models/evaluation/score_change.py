@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.base import Model
-from models.evaluation import baselines, tally
+from models.evaluation import baselines, processes, tally
 from models.evaluation.inference import pair_logits, wait
 from models.evaluation.scores import EXAMPLES, by_column, overall, packed
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
@@ -40,6 +40,8 @@ class Change:
                 if (rows := self.rows.get(stack.tile.tile_id)) is not None:
                     self._add(stack, rows)
                     advance(len(rows))
+        processes.add_up(self.tally.held, self.tally.edges, self.histogram.summed_into(self.stacks.device))
+        self.examples = {name: e for own in processes.gathered(self.examples) for name, e in own.items()}
         self.counts = self.tally.table()
         return self
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.base import Model
-from models.evaluation import baselines, tally
+from models.evaluation import baselines, processes, tally
 from models.evaluation.inference import mask_logits, wait
 from models.evaluation.scores import EXAMPLES, by_column, overall, packed
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
@@ -49,8 +49,28 @@ class Segmentation:
             for stack in self.stacks:
                 self._add(stack)
                 advance(len(stack.periods))
+        self._join()
         self.counts = self.tally.table()
         return self
+
+    def _join(self) -> None:
+        """Take in what other processes counted, in the order in which one alone would have."""
+        histograms = [self.histogram, *([self.index.histogram] if self.index else [])]
+        held = [histogram.summed_into(self.stacks.device) for histogram in histograms]
+        processes.add_up(
+            self.tally.held, self.tally.edges, self.change.held, self.change.edges, self.flickers, *held
+        )
+        parts = processes.gathered(self.consistency)
+        sites = dict.fromkeys(tile.site_id for tile in self.stacks.tiles)
+        counted = {site: [part[site] for part in parts if site in part] for site in sites}
+        self.consistency = {
+            site: tuple(sum(numbers) for numbers in zip(*found, strict=True))
+            for site, found in counted.items()
+            if found
+        }
+        shown = {name: e for own in processes.gathered(self.examples) for name, e in own.items()}
+        order = [tile.tile_id for tile in self.stacks.tiles if tile.tile_id in shown]
+        self.examples = {name: shown[name] for name in order[:EXAMPLES]}
 
     def _add(self, stack: Stack) -> None:
         begun = time.perf_counter()

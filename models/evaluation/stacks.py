@@ -15,6 +15,7 @@ from torch import Tensor
 from models.base import Model
 from models.data import datasets, opening
 from models.data.datasets import Scale, Series
+from models.evaluation import processes
 from models.evaluation.tally import Key
 from models.training.batches import change_of
 from models.training.objective import Standardise
@@ -38,7 +39,7 @@ class Stack:
 
 
 class Stacks:
-    """The tiles of a split as stacks."""
+    """The tiles of a split as stacks; of several processes each goes through its share."""
 
     def __init__(
         self, benchmark_dir: Path, network: Model, split: str, scale: Scale, device: torch.device,
@@ -57,7 +58,7 @@ class Stacks:
 
     def __iter__(self) -> Iterator[Stack]:
         with ThreadPoolExecutor(2) as pool:
-            tiles = iter(self.tiles)
+            tiles = iter(processes.share(self.tiles))
             coming = [pool.submit(self._read, tile) for tile in islice(tiles, AHEAD)]
             while coming:
                 tile, pixels, masks, aoi, around = coming.pop(0).result()

@@ -6,7 +6,9 @@
     predictions/catalog.json                    all of them; the benchmark's catalog links to it
 
 Windows of the tile's size overlap by half and are blended. A site whose files are there is not done again
-as long as model and cube are the same.
+as long as model and cube are the same. On several processes, each with its share of the sites:
+
+    accelerate launch -m pipeline.cli predict --model NAME
 """
 
 import json
@@ -16,12 +18,11 @@ from typing import Any
 
 import numpy as np
 import pystac
-import torch
 from numpy.typing import NDArray
 
 from models.data import datasets
 from models.data.cube_windows import Cubes
-from models.evaluation import sitewide
+from models.evaluation import processes, sitewide
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
@@ -34,6 +35,7 @@ from pipeline.core.progress import progress
 from pipeline.cubes import cube
 from pipeline.geo import cog, objects
 from pipeline.recipe import Recipe
+from pipeline.scenes.scene_table import Listed
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
@@ -59,12 +61,16 @@ def build(
     listed = [site for site in sites.load(benchmark, recipe) if site.site_id in wanted]
     predictor = _Predictor(benchmark, recipe, run, model, which, fold)
     folder, done = benchmark.predictions / run.name, 0
-    with progress(f"predict {model}", len(listed), "sites") as advance:
-        for site in listed:
+    own = processes.share(listed)
+    with progress(f"predict {model}", len(own), "sites") as advance:
+        for site in own:
             done += predictor.write(site, folder / site.site_id)
             advance()
-    _write_collection(benchmark, recipe, run.name, folder)
-    predictions.write(benchmark)
+    done = sum(processes.gathered(done))
+    if processes.is_first():
+        _write_collection(benchmark, recipe, run.name, folder)
+        predictions.write(benchmark)
+    processes.wait()
     return folder, done
 
 
@@ -77,8 +83,8 @@ class _Predictor:
         self.benchmark, self.recipe, self.which = benchmark, recipe, which
         self.run, self.folder = run.name, benchmark.predictions / run.name
         scenes = tables.read(benchmark.table("scenes"), "fetch")
-        self.scenes = scenes[scenes.selected]
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.chosen = Listed(scenes[scenes.selected])
+        self.device = processes.device()
         self.network, scale, saved = load_run(benchmark.data, model, fold, self.device)
         self.model, self.sum, self.task = model, sha256(run / "model.pt"), saved["task"]
         self.standardise = Standardise(scale).to(self.device)
@@ -118,7 +124,8 @@ class _Predictor:
 
     def _item(self, site: Site, name: str, first: str, last: str, path: Path) -> pystac.Item:
         known = {period.label: period for period in self.recipe.periods.periods()}
-        own = self.scenes[self.scenes.site_id == site.site_id]
+        rows = self.chosen.of(site.site_id)
+        own = self.chosen.table[:0] if rows is None else rows
         earlier, later = (
             times.of_image(site, known[label], self.recipe, own[own.period == label])
             for label in (first, last)

@@ -1,6 +1,7 @@
 """How far long work is: a bar with rate and ETA on a terminal, else lines; the log has the lines too."""
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -33,8 +34,9 @@ Advance = Callable[..., None]
 def progress(label: str, total: int, unit: str) -> Iterator[Advance]:
     """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
     as it is told, and shows a `note` beside the rate. Several threads may call it."""
-    lines = _Lines(label, total, unit, spoken=not sys.stderr.isatty())
-    bar = _bar(label, total, unit) if sys.stderr.isatty() else None
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes the first one speaks
+    lines = _Lines(label, total, unit, spoken=is_first and not sys.stderr.isatty())
+    bar = _bar(label, total, unit) if is_first and sys.stderr.isatty() else None
 
     def advance(count: int = 1, note: str = "") -> None:
         lines.advance(count, note)

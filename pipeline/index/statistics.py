@@ -18,6 +18,7 @@ Site after site, one in memory at a time, all pairs of a site in one pass (`pipe
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from pipeline.core import periods, tables
 from pipeline.core.layout import Benchmark
-from pipeline.core.progress import progress
+from pipeline.core.runner import Spread, each_site
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Count, Labels
 from pipeline.index import leakage
@@ -49,19 +50,22 @@ SITE_PAIR = ["site_id", "t1", "t2", "interval", "known_km2", "expanded_km2", "re
 SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2", "reduced_km2"]
 
 
+@dataclass(frozen=True)
+class Task:
+    """One site's work."""
+
+    benchmark: Benchmark
+    recipe: Recipe
+    site: Site
+
+
 def build(
-    benchmark: Benchmark,
-    recipe: Recipe,
-    sites: list[Site],
-    tiles: pd.DataFrame,
+    benchmark: Benchmark, recipe: Recipe, sites: list[Site], tiles: pd.DataFrame, spread: Spread
 ) -> None:
     """Count everything and write the tables; those of pairs and of tiles' periods are there already."""
     gathered = Gathered(recipe)
-    with progress("statistics", len(sites), "sites") as advance:
-        for site in sites:
-            if cube.periods_of(benchmark.cube(site.site_id)):
-                gathered.add(benchmark, site)
-            advance()
+    for counted in each_site("statistics", [Task(benchmark, recipe, site) for site in sites], _count, spread):
+        gathered.add(counted)
     found = gathered.tables(sites)
     found["balance"] = balance(benchmark, tiles)
     found["leakage"] = leakage.measure(sites, tiles, recipe)
@@ -79,6 +83,59 @@ def read(benchmark: Benchmark) -> dict[str, pd.DataFrame]:
 
 
 @dataclass
+class Counted:
+    """A site's rows of `site_pairs`, of periods and of `acquisitions`, and histograms (date, band,
+    [unchanged, changed], bin) of the first and last image of its longest pair."""
+
+    pairs: list[tuple[Any, ...]] = field(default_factory=list)
+    periods: list[tuple[Any, ...]] = field(default_factory=list)
+    days: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
+    histograms: NDArray[np.int64] | None = None
+
+
+def _count(task: Task) -> Counted:
+    """Count one site."""
+    site, path = task.site, task.benchmark.cube(task.site.site_id)
+    attributes = cube.attributes_of(path)
+    labels = list(attributes.get("periods", []))
+    if not labels:
+        return Counted()
+    acquired = attributes.get("acquired", {})
+    ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
+    masks = Labels.read(path)
+    if (counted := site.counted()) is not None:
+        masks = masks.within(counted)
+    counts = masks.counts()
+    found = Counted(days=[(site.site_id, p, *ends.get(p, (None, None))) for p in labels])
+    for (t1, t2), count in counts.items():
+        known = masks.mine[0].size - count.unknown
+        sizes = [np.nan if n is None else n * site.pixel_km2 for n in (known, *count[1:3], count.changed)]
+        found.pairs.append((site.site_id, t1, t2, periods.interval(t1, t2), *sizes))
+    if masks.change is None:
+        found.periods = list(_periods(site, masks, counts))
+    if counts:
+        longest = list(counts)[-1] if masks.change is not None else (labels[0], labels[-1])
+        found.histograms = _spectra(path, masks, longest, task.recipe)
+    return found
+
+
+def _periods(site: Site, masks: Labels, counts: dict[tuple[str, str], Count]) -> Iterator[tuple[Any, ...]]:
+    known = masks.known()
+    for i, label in enumerate(masks.periods):
+        since = counts[masks.periods[i - 1], label][1:3] if i else (np.nan, np.nan)
+        sizes = (known[i].sum(), ((masks.mine[i] == 1) & known[i]).sum(), *since)
+        yield (site.site_id, label, *(float(n) * site.pixel_km2 for n in sizes))
+
+
+def _spectra(path: Any, masks: Labels, pair: tuple[str, str], recipe: Recipe) -> NDArray[np.int64]:
+    """Histograms of the first and last image of the site's longest pair."""
+    changed = masks.label(*pair)
+    pixels = zarr.open_group(path, mode="r")[cube.image_name(recipe)]
+    dates = [masks.periods.index(period) for period in pair]
+    return np.stack([_histograms(np.asarray(pixels[date]), changed, recipe) for date in dates])
+
+
+@dataclass
 class Gathered:
     """Rows of all sites so far, and the sums over them."""
 
@@ -88,46 +145,12 @@ class Gathered:
     days: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
     histograms: NDArray[np.int64] | None = None
 
-    def add(self, benchmark: Benchmark, site: Site) -> None:
-        """Count one site."""
-        path = benchmark.cube(site.site_id)
-        attributes = cube.attributes_of(path)
-        labels = list(attributes["periods"])
-        acquired = attributes.get("acquired", {})
-        ends = {p: (min(days), max(days)) for p in labels if (days := acquired.get(p))}
-        self.days += [(site.site_id, p, *ends.get(p, (None, None))) for p in labels]
-        masks = Labels.read(path)
-        if (counted := site.counted()) is not None:
-            masks = masks.within(counted)
-        pixel = site.pixel_km2
-        counts = masks.counts()
-        for (t1, t2), count in counts.items():
-            known = masks.mine[0].size - count.unknown
-            sizes = [np.nan if n is None else n * pixel for n in (known, *count[1:3], count.changed)]
-            self.pair_rows.append((site.site_id, t1, t2, periods.interval(t1, t2), *sizes))
-        if masks.change is None:
-            self._periods(site.site_id, masks, counts, pixel)
-        if counts:
-            self._spectra(
-                path, masks, list(counts)[-1] if masks.change is not None else (labels[0], labels[-1])
-            )
-
-    def _periods(
-        self, site_id: str, masks: Labels, counts: dict[tuple[str, str], Count], pixel: float
-    ) -> None:
-        known = masks.known()
-        for i, label in enumerate(masks.periods):
-            since = counts[masks.periods[i - 1], label][1:3] if i else (np.nan, np.nan)
-            sizes = (known[i].sum(), ((masks.mine[i] == 1) & known[i]).sum(), *since)
-            self.period_rows.append((site_id, label, *(float(n) * pixel for n in sizes)))
-
-    def _spectra(self, path: Any, masks: Labels, pair: tuple[str, str]) -> None:
-        """Histograms of the first and last image of the site's longest pair."""
-        changed = masks.label(*pair)
-        pixels = zarr.open_group(path, mode="r")[cube.image_name(self.recipe)]
-        dates = [masks.periods.index(period) for period in pair]
-        counted = np.stack([_histograms(np.asarray(pixels[date]), changed, self.recipe) for date in dates])
-        self.histograms = counted if self.histograms is None else self.histograms + counted
+    def add(self, counted: Counted) -> None:
+        self.pair_rows += counted.pairs
+        self.period_rows += counted.periods
+        self.days += counted.days
+        if counted.histograms is not None:
+            self.histograms = counted.histograms + (0 if self.histograms is None else self.histograms)
 
     def tables(self, sites: list[Site]) -> dict[str, pd.DataFrame]:
         site_pairs = pd.DataFrame(self.pair_rows, columns=SITE_PAIR)

@@ -96,7 +96,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
         _check(benchmark, recipe, len(rows), pairs.count)
     tiles = pd.DataFrame(rows, columns=list(TILE)).astype(TILE)
     tables.write(split.folds(table, recipe.split), benchmark.table("folds"))
-    statistics.build(benchmark, recipe, listed, tiles)
+    statistics.build(benchmark, recipe, listed, tiles, spread)
     analysis_sets.build(benchmark, listed, tiles, spread)
     tiles.attrs = told
     tables.write(tiles, path)
