@@ -61,26 +61,35 @@ class Cluster:
     @property
     def threads(self) -> int:
         """Tasks that the workers can do at a time."""
-        return max(1, sum(self.client.nthreads().values()))
+        with self.watched():
+            return max(1, sum(self.client.nthreads().values()))
 
     def submit(self, work: Callable[[Any], Any], task: Any) -> Any:
         """A future of `work(task)`, done in this folder on any worker."""
-        return self.client.submit(partial(_there, str(self.mark), work), task, pure=False)
+        with self.watched():
+            return self.client.submit(partial(_there, str(self.mark), work), task, pure=False)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Say it in a sentence where the scheduler is gone."""
+        try:
+            yield
+        except LOST as error:
+            raise Lost(
+                f"The Dask scheduler at {self.address} was lost ({type(error).__name__}): start it again, "
+                "and run the same command to go on."
+            ) from None
 
     def result(self, future: Any, what: str) -> Any:
         """What a future came to. WorkError where its workers died over it, or the scheduler is gone."""
         try:
-            return future.result()
+            with self.watched():
+                return future.result()
         except KilledWorker as error:
             raise WorkError(
                 f"{what}: workers died over it one after the other ({error.last_worker.address} last), "
                 "probably of too little memory: give workers more memory or fewer threads, and run the "
                 "command again."
-            ) from None
-        except LOST as error:
-            raise Lost(
-                f"The Dask scheduler at {self.address} was lost ({type(error).__name__}): start it again, "
-                "and run the same command to go on."
             ) from None
 
 

@@ -11,31 +11,25 @@ import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from pipeline.core.errors import WorkError
-
-_held: list[IO[str]] = []
-"""Open files keep their locks until the process ends."""
 
 
 def take(path: Path, what: str) -> None:
     """Hold the lock of a file until this process ends. WorkError names who holds it already."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # open for as long as the process lives
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.seek(0)
-        raise WorkError(
-            f"{what} is at work already, {_holder(file.read())}: wait for it, or end it."
-        ) from None
-    file.truncate(0)
+        told = os.read(lock, 4096).decode(errors="replace")
+        os.close(lock)
+        raise WorkError(f"{what} is at work already, {_holder(told)}: wait for it, or end it.") from None
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     command = " ".join(["minebench", *sys.argv[1:]])
-    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}, file)
-    file.flush()
-    _held.append(file)
+    told = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command})
+    os.truncate(lock, 0)
+    os.write(lock, told.encode())
 
 
 def _holder(told: str) -> str:

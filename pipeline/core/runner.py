@@ -5,6 +5,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,22 +179,24 @@ def _on_cluster(
     # Here and not above: work in threads does without Dask.
     from pipeline.core.cluster import Cluster, connected
 
-    def started(cluster: Cluster, task: Any, found: Outcome | None) -> Callable[[], Outcome]:
-        if found is not None:
-            advance()
-            return lambda: found
-        future = cluster.submit(partial(_guarded, work), task)
-        future.add_done_callback(lambda _: advance())
-        return lambda: _of_cluster(cluster, future, task)
-
+    joined: list[Cluster] = []
     pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
-    try:
-        with connected(str(spread.scheduler)) as cluster:
-            looked = _in_order((pool.submit(taken, task).result for task in tasks), AHEAD * spread.workers)
-            begun = (started(cluster, task, found) for task, found in zip(tasks, looked, strict=True))
-            yield from _in_order(begun, AHEAD * cluster.threads)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ExitStack() as stack:
+        stack.callback(pool.shutdown, cancel_futures=True)
+
+        def started(task: Any, found: Outcome | None) -> Callable[[], Outcome]:
+            if found is not None:
+                advance()
+                return lambda: found
+            if not joined:  # only now there is something to ask a cluster for
+                joined.append(stack.enter_context(connected(str(spread.scheduler))))
+            future = joined[0].submit(partial(_guarded, work), task)
+            future.add_done_callback(lambda _: advance())
+            return lambda: _of_cluster(joined[0], future, task)
+
+        looked = _in_order((pool.submit(taken, task).result for task in tasks), AHEAD * spread.workers)
+        begun = (started(task, found) for task, found in zip(tasks, looked, strict=True))
+        yield from _in_order(begun, lambda: AHEAD * (joined[0].threads if joined else 1))
 
 
 def _of_cluster(cluster: Any, future: Any, task: Any) -> Outcome:
@@ -212,12 +215,12 @@ def _of_cluster(cluster: Any, future: Any, task: Any) -> Outcome:
     return outcome
 
 
-def _in_order(begun: Iterator[Callable[[], Any]], ahead: int) -> Iterator[Any]:
+def _in_order(begun: Iterator[Callable[[], Any]], ahead: int | Callable[[], int]) -> Iterator[Any]:
     """The results of what was begun, in its order; so many are begun before the first is waited for."""
     waiting: deque[Callable[[], Any]] = deque()
     for result in begun:
         waiting.append(result)
-        if len(waiting) > ahead:
+        if len(waiting) > (ahead() if callable(ahead) else ahead):
             yield waiting.popleft()()
     while waiting:
         yield waiting.popleft()()

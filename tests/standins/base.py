@@ -37,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
     log: ClassVar[list[list[Any]]] = []
     faults: ClassVar[list[dict[str, Any]]] = []
     latency = 0.0
+    under_way = 0
     setup_data: Any = None
 
     def respond(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -59,6 +60,17 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(self.path)
         if path == "/control":
             return self._control(method, body)
+        begun = time.monotonic()
+        with self.lock:
+            Handler.under_way += 1
+            together = Handler.under_way
+        try:
+            return self._after_faults(method, path, body, [together, begun])
+        finally:
+            with self.lock:
+                Handler.under_way -= 1
+
+    def _after_faults(self, method: str, path: str, body: bytes, when: list[Any]) -> None:
         time.sleep(Handler.latency)
         fault = self._fault(path)
         if fault and self._fail(fault):
@@ -67,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault:
             status, headers, content = self.spoilt(fault, status, headers, content)
         with self.lock:
-            Handler.log.append([method, path, status, len(content), self.headers.get("Range", "")])
+            Handler.log.append([method, path, status, len(content), self.headers.get("Range", ""), *when])
         self._send(status, headers, content)
         return None
 
@@ -160,7 +172,8 @@ class Running:
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/control", order)).read()
 
     def asked(self) -> list[list[Any]]:
-        """[method, path, status, bytes, range] of every request since the last `set`."""
+        """[method, path, status, bytes, range, requests under way when it began, seconds] of every request
+        since the last `set`."""
         return json.loads(urllib.request.urlopen(f"{self.url}/control").read())
 
 

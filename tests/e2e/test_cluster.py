@@ -1,0 +1,267 @@
+"""Stages on a real Dask cluster on loopback: a scheduler and workers in processes of their own."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MINEBENCH, contents, run
+from tests.standins.base import running
+
+DASK = [sys.executable, "-m", "dask"]
+WORKING = ("archive", "fetch", "compose", "annotate", "tile", "catalog")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class Cluster:
+    """A scheduler and its workers."""
+
+    def __init__(self) -> None:
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self.processes: list[subprocess.Popen[str]] = []
+        self.start_scheduler()
+
+    def start_scheduler(self) -> None:
+        port = self.address.rpartition(":")[2]
+        words = ["scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"]
+        self.scheduler = self._start([*DASK, *words], "Scheduler at")
+
+    def add_worker(
+        self, *words: str, before: tuple[str, ...] = (), threads: int = 1
+    ) -> subprocess.Popen[str]:
+        command = [*DASK, "worker", self.address, "--nthreads", str(threads), "--no-dashboard", *words]
+        return self._start([*before, *command], "Registered to")
+
+    def _start(self, command: list[str], sign: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self.processes.append(process)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if sign in line:
+                # Nobody reads on: a full pipe would stop the process.
+                subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+                return process
+        raise AssertionError(f"{command} did not start")
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        subprocess.run(["pkill", "-f", self.address], check=False)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    found = Cluster()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def wiped(project: Path) -> Path:
+    for path in (project / "data/tiny", project / "catalogs/tiny/stac"):
+        shutil.rmtree(path, ignore_errors=True)
+    assert run("sites", cwd=project).returncode == 0
+    return project
+
+
+def results(project: Path) -> dict[str, bytes]:
+    """Every file but logs and locks; times of writing are in none."""
+    found = {**contents(project / "data/tiny"), **{f"stac/{k}": v for k, v in contents(
+        project / "catalogs/tiny/stac").items()}}  # fmt: skip
+    return {
+        name: content for name, content in found.items() if name.partition("/")[0] not in {"logs", "locks"}
+    }
+
+
+@contextmanager
+def started(stage: str, address: str, project: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [MINEBENCH, stage, "--scheduler", address], cwd=project, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_worker_killed_in_the_middle_of_each_stage(project: Path, cluster: Cluster) -> None:
+    """The others do its work; in the end the bytes are those of one machine."""
+    reference = results(project)
+    wiped(project)
+    cluster.add_worker()
+    for stage in WORKING:
+        # Under a nanny a killed worker process comes back; this one has none and stays away.
+        victim = cluster.add_worker("--no-nanny")
+        with started(stage, cluster.address, project) as process:
+            wait_for_work(project, stage, process)
+            victim.send_signal(signal.SIGKILL)
+            out, err = process.communicate(timeout=120)
+            assert process.returncode == 0, (stage, out, err)
+    assert results(project) == reference
+
+
+def wait_for_work(project: Path, stage: str, process: subprocess.Popen[str]) -> None:
+    """Until a worker was told of the stage: the mark of a command's cluster is there."""
+    ends = time.monotonic() + 60
+    while not list(project.glob(".cluster-*")) and process.poll() is None:
+        assert time.monotonic() < ends, stage
+        time.sleep(0.02)
+    time.sleep(0.4)
+
+
+def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path, cluster: Cluster) -> None:
+    reference = results(project)
+    wiped(project)
+    assert run("archive", cwd=project).returncode == 0
+    # A process that has loaded what reads images is larger than that: its nanny kills it each time.
+    small = cluster.add_worker("--memory-limit", "170MiB")
+    done = run("fetch", "--scheduler", cluster.address, cwd=project)
+    assert done.returncode == 1
+    assert "probably of too little memory" in done.stderr
+    assert "Traceback" not in done.stderr
+    small.terminate()
+    small.wait()
+    cluster.add_worker()
+    for stage in WORKING[1:]:
+        done = run(stage, "--scheduler", cluster.address, cwd=project)
+        assert done.returncode == 0, done.stderr
+    assert results(project) == reference
+
+
+def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, cluster: Cluster) -> None:
+    reference = results(project)
+    wiped(project)
+    cluster.add_worker()
+    assert run("archive", cwd=project).returncode == 0
+    with started("fetch", cluster.address, project) as process:
+        wait_for_work(project, "fetch", process)
+        cluster.scheduler.kill()
+        cluster.scheduler.wait()
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 1, err
+    assert "was lost" in err
+    assert "Traceback" not in err
+    cluster.start_scheduler()
+    cluster.add_worker()
+    for stage in WORKING[1:]:
+        done = run(stage, "--scheduler", cluster.address, cwd=project)
+        assert done.returncode == 0, done.stderr
+    assert results(project) == reference
+    assert not list(project.glob(".cluster-*"))
+
+
+def test_a_worker_elsewhere_is_told(project: Path, cluster: Cluster) -> None:
+    """In a namespace of its own another file system lies over the project's folder."""
+    hides = f'mount -t tmpfs tmpfs {project} && exec "$@"'
+    namespace = ("unshare", "-rm", "sh", "-c", hides, "sh")
+    if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make mount namespaces")
+    cluster.add_worker(before=namespace)
+    done = run("compose", "--scheduler", cluster.address, cwd=project)
+    assert done.returncode == 0  # nothing to do, so nobody was asked
+    shutil.rmtree(project / "data/tiny/cubes")
+    done = run("compose", "--scheduler", cluster.address, cwd=project)
+    assert done.returncode == 1
+    assert f"does not see {project}: all workers need this folder" in done.stderr
+
+
+def test_params_and_environment_name_the_scheduler(
+    project: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = "tcp://127.0.0.1:1"
+    shutil.rmtree(project / "data/tiny/cubes")
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(f"{params}scheduler: {nowhere}\n")
+    assert f"No Dask scheduler answers at {nowhere}" in run("compose", cwd=project).stderr
+    cluster.add_worker()
+    done = subprocess.run(
+        [MINEBENCH, "compose"], cwd=project, capture_output=True, text=True, check=False,
+        env={"MINEBENCH_SCHEDULER": cluster.address, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+TILES = """\
+title: tiles
+sensor: {{bands: [R, G, B], rgb: [R, G, B], resolution: 1.2, dtype: uint8}}
+source:
+  name: xyz
+  template: {url}/pattern/{{release}}/{{z}}/{{x}}/{{y}}
+  releases: {{"2020-03-01": r1, "2022-03-01": r2}}
+  zoom: 17
+  attribution: Nobody's tiles
+  terms: https://example.org/terms
+  parallel: 3
+  per_second: {per_second}
+periods: {{dates: ["2020", "2022"]}}
+selection: {{policy: least_cloudy, min_clear: 0, min_period_clear: 0}}
+sites: {{mines: mines.csv, geometry: extent, point_radius_m: 250, min_size_m: 512}}
+labels: {{source: none}}
+tiling: {{size: 64}}
+pairs: all
+split: {{train: 0.34, val: 0.33, test: 0.33}}
+citation: ""
+"""
+
+
+@pytest.mark.parametrize("per_second", [200, 16])
+def test_a_services_limits_hold_for_the_whole_cluster(
+    empty_project: Path, cluster: Cluster, built: Path, per_second: int
+) -> None:
+    """Three workers of four threads: never more than three requests at once, nor faster than allowed."""
+    cluster.add_worker("--nworkers", "3", threads=4)
+    with running("tiles", str(built / "data/tiny/archive"), "14.223,51.630") as server:
+        server.set(latency=0.15)
+        text = TILES.format(url=server.url, per_second=per_second)
+        (empty_project / "catalogs/tiny/recipe.yaml").write_text(text)
+        for stage in ("sites", "fetch"):
+            words = ["--scheduler", cluster.address] if stage == "fetch" else []
+            done = run(stage, *words, cwd=empty_project)
+            assert done.returncode == 0, done.stderr
+        asked = server.asked()
+    assert len(asked) >= 18
+    together, begun = [entry[5] for entry in asked], sorted(entry[6] for entry in asked)
+    assert max(together) <= 3
+    if per_second == 200:
+        assert max(together) == 3
+    for first, later in zip(begun, begun[per_second:], strict=False):
+        assert later - first >= 0.9  # but for what the way to the server takes
+
+
+def test_locks_say_who_holds_them(project: Path) -> None:
+    """Two runs of a stage: the second says who is at work; a killed one holds nothing."""
+    shutil.rmtree(project / "data/tiny/scenes")
+    with subprocess.Popen([MINEBENCH, "fetch"], cwd=project, stderr=subprocess.PIPE, text=True) as first:
+        lock = project / "data/tiny/locks/fetch"
+        ends = time.monotonic() + 60
+        while f'"pid": {first.pid},' not in lock.read_text() and time.monotonic() < ends:
+            time.sleep(0.02)
+        assert json.loads(lock.read_text())["pid"] == first.pid
+        first.send_signal(signal.SIGSTOP)
+        second = run("fetch", cwd=project)
+        first.send_signal(signal.SIGCONT)
+        first.send_signal(signal.SIGKILL)
+    assert second.returncode == 1
+    assert f"is at work already, process {first.pid}" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert run("fetch", cwd=project).returncode == 0
