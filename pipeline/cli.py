@@ -65,6 +65,7 @@ def main() -> None:
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL says besides its errors
     logging.raiseExceptions = False  # a log that cannot be written has no place on the terminal
     try:
         sys.exit(app(prog_name="minebench", standalone_mode=False) or 0)

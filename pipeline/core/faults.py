@@ -20,7 +20,7 @@ SENTENCES = {
     errno.EMFILE: "too many files are open: raise `ulimit -n` or lower workers, {again}.",
 }
 """By error number."""
-WRITING = ("write", "writing", "no space", "file too large", "writeblock", "flush")
+WRITING = ("write", "no space", "file too large", "flush", "failed to read directory")
 """Words by which GDAL, which keeps no number, says that it could not write."""
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp
+
+from pipeline.geo import gdal
 
 Colours = dict[int, tuple[int, int, int, int]]
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -28,7 +29,7 @@ def write(
         "compress": "deflate", "level": 1, "predictor": "NO" if colours else "STANDARD", "blocksize": 256,
         "overview_resampling": overviews,
     }  # fmt: skip
-    with rasterio.open(path, "w", **profile) as file:
+    with gdal.encoding(path, **profile) as file:
         if bands:
             file.descriptions = tuple(bands)
         if is_rgb:

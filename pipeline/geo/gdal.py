@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio.io import MemoryFile
 
 
 class _Gate:
@@ -67,6 +68,21 @@ def opened(path: str | Path, mode: str = "r", **options: Any) -> Iterator[Any]:
     finally:
         with _gate.alone():
             file.close()
+
+
+@contextmanager
+def encoding(path: Path, **profile: Any) -> Iterator[Any]:
+    """A new raster to be filled, made in memory and then written to `path`: where a disk is full, GDAL
+    knows no number for it, and its TIFF library writes to the terminal."""
+    with MemoryFile() as memory:
+        with _gate.alone():
+            file = memory.open(**profile)
+        try:
+            yield file
+        finally:
+            with _gate.alone():
+                file.close()
+        path.write_bytes(memory.getbuffer())
 
 
 @contextmanager

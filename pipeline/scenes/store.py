@@ -169,7 +169,7 @@ class SceneStore:
             "zstd_level": 1, "predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256,
         }  # fmt: skip
         with replacing(path) as temporary:
-            with gdal.opened(temporary, "w", **profile) as file, gdal.working():
+            with gdal.encoding(temporary, **profile) as file, gdal.working():
                 file.write(pixels)
                 file.descriptions = tuple(bands)
             digest = sha256(temporary)
