@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test slow check bench env dev
+.PHONY: repro test slow chaos check bench env dev
 repro: env
 	dvc repro
 
@@ -14,15 +14,21 @@ test: dev
 slow: dev
 	python -m pytest -n 1 -m slow
 
+chaos: dev
+	python -m tests.chaos
+
 check: dev
 	ruff check . && ruff format --check . && mypy
 
 bench: dev
 	python bench/compose.py
+	python bench/coregister.py
 	python bench/fetch.py
 	python bench/pairs.py
 	python bench/train.py
 	python bench/evaluate.py
+	python bench/scale.py 100 1000
+	python bench/cluster.py
 
 # What builds and trains; and on top of it what tests.
 env: $(VENV)/.ready

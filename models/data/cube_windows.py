@@ -10,9 +10,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from models.data.shards import Shard
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.masks import UNKNOWN, change_label
+from pipeline.core.shards import Shard
 from pipeline.core.tiles import Tile
 
 

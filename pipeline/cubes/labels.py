@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
+from pipeline.core import shards
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.cubes import change_counts, cube
@@ -42,9 +42,9 @@ class Labels:
         if not cube.receipt(path / "mine").is_file():
             raise NotMadeYet(f"{path} has no masks: run `minebench annotate` first.")
         try:
-            group = zarr.open_group(path, mode="r")
-            mine, clear = np.asarray(group["mine"][:]), np.asarray(group["clear"][:])
-            change = np.asarray(group["change"][:]) if "change" in group else None
+            mine, clear = shards.read(path / "mine"), shards.read(path / "clear")
+            has_change = cube.receipt(path / "change").is_file()
+            change = shards.read(path / "change") if has_change else None
         except (KeyError, FileNotFoundError):
             raise NotMadeYet(f"{path} has no masks: run `minebench annotate` first.") from None
         return cls(cube.periods_of(path), mine, clear, change, cube.change_of(path))

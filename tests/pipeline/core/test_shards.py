@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec
 
-from models.data.shards import Shard
+from pipeline.core.shards import Shard
 
 
 def make(path: Path, array: np.ndarray, chunk: int, fill: int = 0) -> zarr.Array:
