@@ -124,8 +124,9 @@ def finish(
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
-    with replacing(run / "model.pt") as temporary:
-        torch.save(saved, temporary)
+    # Through an open file: of a path torch puts the name, here a temporary one, into the archive.
+    with replacing(run / "model.pt") as temporary, temporary.open("wb") as file:
+        torch.save(saved, file)
     told = {receipts.KEY: key, "weights_sha256": sha256(run / "model.pt")}
     write_json({"model": model, "settings": told_settings, **environment(), **told}, run / "run.json")
     (run / "checkpoint.pt").unlink(missing_ok=True)

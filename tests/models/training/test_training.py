@@ -384,6 +384,16 @@ def test_two_processes_train_one_model(project: Path) -> None:
     assert steps.tolist() == [2, 4]
 
 
+def test_the_same_training_gives_the_same_bytes(project: Path) -> None:
+    found = []
+    for _ in range(2):
+        shutil.rmtree(project / "data/tiny/runs", ignore_errors=True)
+        assert run("train", "--model", "unet", cwd=project).returncode == 0
+        folder = project / "data/tiny/runs/unet"
+        found.append([(folder / name).read_bytes() for name in ("model.pt", "run.json")])
+    assert found[0] == found[1]
+
+
 def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
     network = registry.create("unet", in_channels=3, width=4)
     optimiser = torch.optim.Adam(network.parameters())
