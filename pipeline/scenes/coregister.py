@@ -23,11 +23,12 @@ VERSION = 2
 it was made with; `fetch --refresh` measures anew."""
 WINDOW = 64
 """Side of a window, pixels; half of it is the step, or more where there would be more than `MOST`."""
-MOST = 400
-"""Windows of an image. The error of their mean falls with their square root: 400 are good for a
+MOST = 200
+"""Windows of an image. The error of their mean falls with their square root: 200 are good for a
 hundredth of a pixel."""
-FINE, COARSE = 0.45, 2.3
-"""Standard deviations, pixels, of the smoothing and of the local mean."""
+FINE, COARSE = 0.45, (5, 7)
+"""Standard deviation, pixels, of the smoothing; sides of the two boxes whose means, one after the other, are
+the local mean: together they are nearly a bell of 2.4 pixels, at a third of its time."""
 CONTRAST = 31
 """Side of the square, pixels, over which local contrast is taken."""
 STEPS = 20
@@ -80,31 +81,29 @@ class Offset:
 
 @dataclass(frozen=True)
 class Reference:
-    """The date that the others are measured against: its texture (y, x), made once, and the weight of
-    each band (float32) in the sum."""
+    """The date that the others are measured against, all that can be made of it once: the weight of each
+    band in the sum, and of each window of its texture the spectrum and the standard deviation."""
 
     weights: FloatImage = field(repr=False)
-    texture: FloatImage = field(repr=False)
+    spectra: NDArray[np.complex64] = field(repr=False)
+    contrast: FloatImage = field(repr=False)
 
     @classmethod
     def of(cls, image: NDArray[Any], clear: BoolImage) -> "Reference":
         """From an image (band, y, x) and its clear pixels (y, x)."""
         weights = _weights(image, clear)
-        return cls(weights, texture(_summed(image, weights), clear))
+        windows = _windows(texture(_summed(image, weights), clear))
+        return cls(weights, np.conj(_spectra(windows)), windows.std((1, 2)))
 
     def measure(self, moving: NDArray[Any], clear: BoolImage) -> Offset:
         """Offset of another image (band, y, x) on the same grid; `clear` (y, x) says which pixels are
         clear in both. Images smaller than a window are one window."""
-        other = texture(_summed(moving, self.weights), clear)
-        window = min(WINDOW, *clear.shape)
-        tapered = np.hanning(window + 2)[1:-1].astype(np.float32)
-        taper = tapered[:, None] * tapered[None, :]
-        first, second, seen = (_windows(image, window) for image in (self.texture, other, clear))
-        usable = seen.mean((1, 2)) >= CLEAR_SHARE
-        usable &= np.minimum(first.std((1, 2)), second.std((1, 2))) > PLAINEST
+        windows = _windows(texture(_summed(moving, self.weights), clear))
+        usable = _windows(clear).mean((1, 2)) >= CLEAR_SHARE
+        usable &= np.minimum(self.contrast, windows.std((1, 2))) > PLAINEST
         if not usable.any():
             return Offset(0.0, 0.0, 0.0)
-        shifts = _peaks(np.conj(rfft2(first[usable] * taper)) * rfft2(second[usable] * taper), window)
+        shifts = _peaks(self.spectra[usable] * _spectra(windows[usable]), windows.shape[-1])
         middle = np.median(shifts, axis=0)
         agreeing = np.abs(shifts - middle).max(axis=1) < AGREE
         if agreeing.sum() < min(FEWEST, len(usable)):
@@ -133,30 +132,42 @@ def texture(image: FloatImage, clear: BoolImage) -> FloatImage:
     if clear.all():
         detail = image - _near(image)
         contrast = np.sqrt(np.maximum(_wide(detail * detail), 0)) + FAINTEST
-        return gaussian_filter(np.clip(detail / contrast, -STRONGEST, STRONGEST), FINE)
+        return _smooth(detail / contrast)
     seen = clear.astype(np.float32)
     near, wide = (np.maximum(blur(seen), 1e-3) for blur in (_near, _wide))
     detail = (image - _near(image * seen) / near) * seen
     contrast = np.sqrt(np.maximum(_wide(detail * detail) / wide, 0)) + FAINTEST
-    smooth = gaussian_filter(np.clip(detail / contrast, -STRONGEST, STRONGEST), FINE)
-    return np.asarray(smooth * gaussian_filter(seen, 1.0))
+    return _smooth(detail / contrast) * near * seen
+
+
+def _smooth(detail: NDArray[Any]) -> FloatImage:
+    clipped = np.clip(detail, -STRONGEST, STRONGEST, out=detail)
+    return np.asarray(gaussian_filter(clipped, FINE, truncate=3.0))
 
 
 def _near(image: NDArray[Any]) -> FloatImage:
-    return np.asarray(gaussian_filter(image, COARSE, truncate=3.0))
+    for side in COARSE:
+        image = uniform_filter(image, side, mode="nearest")
+    return np.asarray(image)
 
 
 def _wide(image: NDArray[Any]) -> FloatImage:
     return np.asarray(uniform_filter(image, CONTRAST, mode="nearest"))
 
 
-def _windows(image: NDArray[Any], window: int) -> NDArray[Any]:
+def _windows(image: NDArray[Any]) -> NDArray[Any]:
     """Windows (window, y, x) of an image, half overlapping, or farther apart where it is large."""
-    step = window // 2 or 1
-    while np.prod([(side - window) // step + 1 for side in image.shape]) > MOST:
+    side = min(WINDOW, *image.shape)
+    step = side // 2 or 1
+    while np.prod([(length - side) // step + 1 for length in image.shape]) > MOST:
         step += 1
-    found = sliding_window_view(image, (window, window))[::step, ::step]
-    return found.reshape(-1, window, window)
+    return sliding_window_view(image, (side, side))[::step, ::step].reshape(-1, side, side)
+
+
+def _spectra(windows: FloatImage) -> NDArray[np.complex64]:
+    """Half the spectrum of each window (window, y, x), tapered to its edges."""
+    taper = np.hanning(windows.shape[-1] + 2)[1:-1].astype(np.float32)
+    return np.asarray(rfft2(windows * (taper[:, None] * taper[None, :])))
 
 
 def _peaks(spectra: NDArray[np.complex64], side: int) -> NDArray[np.float64]:
