@@ -78,7 +78,7 @@ class Benchmark:
 
     def lock(self, name: str) -> Path:
         """Who writes now; see `pipeline.core.locks`."""
-        return self.data / "locks" / name
+        return self.data / "logs" / f"{name}.lock"
 
     def log(self, stage: str) -> Path:
         return self.data / "logs" / f"{stage}.log"

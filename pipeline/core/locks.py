@@ -1,6 +1,6 @@
 """One run at a time: two of one stage over the same benchmark would take each other's files away.
 
-A lock is the operating system's, on a file under data/<benchmark>/locks. It ends with the process that
+A lock is the operating system's, on a file under data/<benchmark>/logs. It ends with the process that
 holds it, however that ends, so no lock of a killed run is ever left; the file stays and says who had it.
 """
 

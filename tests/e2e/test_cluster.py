@@ -83,12 +83,10 @@ def wiped(project: Path) -> Path:
 
 
 def results(project: Path) -> dict[str, bytes]:
-    """Every file but logs and locks; times of writing are in none."""
+    """Every file but logs; times of writing are in none."""
     found = {**contents(project / "data/tiny"), **{f"stac/{k}": v for k, v in contents(
         project / "catalogs/tiny/stac").items()}}  # fmt: skip
-    return {
-        name: content for name, content in found.items() if name.partition("/")[0] not in {"logs", "locks"}
-    }
+    return {name: content for name, content in found.items() if name.partition("/")[0] != "logs"}
 
 
 @contextmanager
@@ -252,7 +250,7 @@ def test_locks_say_who_holds_them(project: Path) -> None:
     """Two runs of a stage: the second says who is at work; a killed one holds nothing."""
     shutil.rmtree(project / "data/tiny/scenes")
     with subprocess.Popen([MINEBENCH, "fetch"], cwd=project, stderr=subprocess.PIPE, text=True) as first:
-        lock = project / "data/tiny/locks/fetch"
+        lock = project / "data/tiny/logs/fetch.lock"
         ends = time.monotonic() + 60
         while f'"pid": {first.pid},' not in lock.read_text() and time.monotonic() < ends:
             time.sleep(0.02)

@@ -26,9 +26,7 @@ def _namespaces() -> None:
 
 def results(project: Path) -> dict[str, bytes]:
     found = contents(project / "data/tiny")
-    return {
-        name: content for name, content in found.items() if name.partition("/")[0] not in {"logs", "locks"}
-    }
+    return {name: content for name, content in found.items() if name.partition("/")[0] != "logs"}
 
 
 def under(script: str, stage: str, project: Path) -> subprocess.CompletedProcess[str]:
