@@ -1,7 +1,7 @@
 """Reading one band of a raster file onto a grid, and resampling an array onto one."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -26,6 +26,28 @@ COARSER = 1.9
 """How many of the file's pixels a pixel may be wide before GDAL reads an overview instead."""
 EXACT = 1e-3
 """Pixels: how far a place may be off its own projection. GDAL's default is 1/8, and 0 fails."""
+
+
+def read_bands(
+    href: str, indexes: Sequence[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+) -> NDArray[Any]:
+    """Bands of a file (band, y, x), each as `read` would have it; the file is opened once, so that blocks
+    which hold all bands are decoded once."""
+    with _opened(href, None) as file:
+        if (most := max(indexes)) > file.count:
+            raise WorkError(f"{href} has {file.count} bands, and band {most} was asked for.")
+        missing = file.nodata if nodata is None else nodata
+        with gdal.working():
+            return _onto(file, list(indexes), grid, resampling, missing)
+
+
+def _onto(
+    file: DatasetReader, indexes: list[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+) -> NDArray[Any]:
+    """Bands (band, y, x) of an open file on a grid."""
+    if grids.aligned(grid, grid_of(file)):
+        return _copied(file, indexes, grid, nodata)
+    return _warped(file, indexes, grid, resampling, nodata)
 
 
 def read(
@@ -53,9 +75,7 @@ def read(
         if opener:
             opener.fetch_ahead(blocks)
         with gdal.working():
-            if grids.aligned(grid, whole):
-                return _copied(file, index, grid, missing)
-            return _warped(file, index, grid, resampling, missing)
+            return np.asarray(_onto(file, [index], grid, resampling, missing)[0])
 
 
 def opened(
@@ -151,26 +171,26 @@ def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Re
     return result
 
 
-def _copied(file: DatasetReader, index: int, grid: GeoBox, nodata: float | None) -> NDArray[Any]:
+def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float | None) -> NDArray[Any]:
     """Pixels that lie on the grid already; 0 beyond the file's edge."""
     whole = grid_of(file)
     rows, columns = whole.overlap_roi(grid, tol=grids.TOUCHING)
     if rows.stop <= rows.start or columns.stop <= columns.start:
-        return np.zeros(grid.shape, file.dtypes[index - 1])
-    found = file.read(index, window=Window.from_slices(rows, columns))
+        return np.zeros((len(indexes), *grid.shape), file.dtypes[indexes[0] - 1])
+    found = file.read(indexes, window=Window.from_slices(rows, columns))
     if nodata is None:
         found[found == 0] = 1
     elif nodata != 0 and not math.isnan(nodata):
         found = np.where(found == nodata, 0, np.maximum(found, 1)).astype(found.dtype)
-    if found.shape == grid.shape:
+    if found.shape[1:] == grid.shape:
         return found
-    pixels = np.zeros(grid.shape, found.dtype)
-    pixels[grid.overlap_roi(whole[rows, columns], tol=grids.TOUCHING)] = found
+    pixels = np.zeros((len(indexes), *grid.shape), found.dtype)
+    pixels[:, *grid.overlap_roi(whole[rows, columns], tol=grids.TOUCHING)] = found
     return pixels
 
 
 def _warped(
-    file: DatasetReader, index: int, grid: GeoBox, resampling: Resampling, nodata: float | None
+    file: DatasetReader, indexes: list[int], grid: GeoBox, resampling: Resampling, nodata: float | None
 ) -> NDArray[Any]:
     """Resampled once by GDAL, which leaves nodata out of the weights and widens its kernel when
     going coarser."""
@@ -186,4 +206,4 @@ def _warped(
         add_alpha=False,
         tolerance=EXACT,
     ) as view:
-        return view.read(index)
+        return view.read(indexes)

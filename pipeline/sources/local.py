@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
@@ -134,7 +133,9 @@ class LocalSource:
         if missing := [band for band in bands if band not in scene.assets]:
             raise InputError(f"source.bands does not say which band of the files is {missing[0]}.")
         assets = [scene.assets[band] for band in bands]
-        return np.stack([raster.read(a.href, a.index, grid, Resampling.bilinear, a.nodata) for a in assets])
+        first = assets[0]  # a scene is one file
+        indexes = [asset.index for asset in assets]
+        return raster.read_bands(first.href, indexes, grid, Resampling.bilinear, first.nodata)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         return 0
