@@ -70,7 +70,7 @@ def with_status(table: pd.DataFrame) -> pd.DataFrame | None:
     if "status" not in table and "reason" in table:
         found = [_status(reason) for reason in table.reason]
         table = table.assign(status=[status.value for status in found])
-    return table if set(ROW) <= set(table.columns) else None
+    return table[list(ROW)] if set(ROW) <= set(table.columns) else None
 
 
 def _status(reason: str) -> Status:

@@ -14,6 +14,7 @@ from pipeline.core.errors import OutOfMemory
 from pipeline.core.faults import explained
 from tests.conftest import MINEBENCH, contents, run
 
+SLOW = pytest.mark.slow
 WRITES = {"archive": "archive", "fetch": "scenes", "compose": "cubes", "annotate": "cubes", "tile": "index"}
 NAMESPACE = ("unshare", "-rm", "sh", "-c")
 
@@ -71,7 +72,9 @@ def finished_as(before: dict[str, bytes], stage: str, project: Path) -> None:
     assert results(project) == before
 
 
-@pytest.mark.parametrize("stage", ["archive", "fetch", "compose"])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("archive", marks=SLOW), "fetch", pytest.param("compose", marks=SLOW)]
+)
 def test_a_full_disk(project: Path, stage: str) -> None:
     before = results(project)
     folder = emptied(project, stage)
@@ -80,7 +83,9 @@ def test_a_full_disk(project: Path, stage: str) -> None:
     ends_well(done, stage, project, before)
 
 
-@pytest.mark.parametrize("stage", list(WRITES))
+@pytest.mark.parametrize(
+    "stage", [*(pytest.param(name, marks=SLOW) for name in WRITES if name != "tile"), "tile"]
+)
 def test_a_folder_that_can_only_be_read(project: Path, stage: str) -> None:
     before = results(project)
     folder = emptied(project, stage)
@@ -90,7 +95,9 @@ def test_a_folder_that_can_only_be_read(project: Path, stage: str) -> None:
     ends_well(done, stage, project, before)
 
 
-@pytest.mark.parametrize("stage", ["archive", "fetch", "compose", "annotate", "tile"])
+@pytest.mark.parametrize(
+    "stage", [*(pytest.param(name, marks=SLOW) for name in WRITES if name != "compose"), "compose"]
+)
 def test_a_file_size_limit(project: Path, stage: str) -> None:
     before = results(project)
     emptied(project, stage)
@@ -106,7 +113,7 @@ def test_a_project_that_cannot_be_written_at_all(project: Path) -> None:
     assert "can only be read" in done.stderr
 
 
-@pytest.mark.parametrize("stage", ["fetch", "compose"])
+@pytest.mark.parametrize("stage", [pytest.param("fetch", marks=SLOW), "compose"])
 def test_a_folder_that_vanishes(project: Path, stage: str) -> None:
     """Whatever had been done by then; a run afterwards makes the same bytes."""
     before = results(project)
