@@ -1,5 +1,6 @@
 """A folder of dated GeoTIFFs, such as images exported by hand."""
 
+import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -101,7 +102,7 @@ class LocalSource:
     """See `pipeline.sources.protocol.Source`. A file is a scene; pixels with data are clear."""
 
     mask_band: str | None = None
-    parallel = 1
+    parallel = os.cpu_count() or 1
 
     def __init__(self, options: Options, root: Path) -> None:
         self.options = options
