@@ -35,7 +35,8 @@ class Change:
         self.counts = pd.DataFrame()
 
     def run(self) -> "Change":
-        with progress("evaluate", len(self.pairs), "pairs") as advance:
+        own = sum(len(self.rows.get(tile.tile_id, ())) for tile in self.stacks.own)
+        with progress("evaluate", own, "pairs") as advance:
             for stack in self.stacks:
                 if (rows := self.rows.get(stack.tile.tile_id)) is not None:
                     self._add(stack, rows)

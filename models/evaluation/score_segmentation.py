@@ -35,7 +35,7 @@ class Segmentation:
         self.tally = Tally(list(periods), stacks.device)
         pairs, self.rows = pairs_of_tiles(benchmark_dir, stacks, needed=False)
         self.change = Tally(keys_of(pairs), stacks.device)
-        self.total_dates = sum(len(stacks.cubes.periods(tile.site_id)) for tile in stacks.tiles)
+        self.total_dates = sum(len(stacks.cubes.periods(tile.site_id)) for tile in stacks.own)
         self.histogram = Histogram()
         self.index = _IndexRule(stacks) if {"B04", "B08"} <= set(stacks.bands) else None
         self.consistency: dict[str, Any] = {}

@@ -48,6 +48,7 @@ class Stacks:
         series = opening.open(benchmark_dir, "series", split, scale, fold=fold)
         assert isinstance(series, Series)
         self.cubes, self.tiles = series.cubes, series.tiles
+        self.own = processes.share(self.tiles)
         self.device, self.scale = device, scale
         self.standardise = Standardise(scale).to(device)
         self.beyond = datasets.beyond_of(benchmark_dir) if network.context else None
@@ -58,7 +59,7 @@ class Stacks:
 
     def __iter__(self) -> Iterator[Stack]:
         with ThreadPoolExecutor(2) as pool:
-            tiles = iter(processes.share(self.tiles))
+            tiles = iter(self.own)
             coming = [pool.submit(self._read, tile) for tile in islice(tiles, AHEAD)]
             while coming:
                 tile, pixels, masks, aoi, around = coming.pop(0).result()

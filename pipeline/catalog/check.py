@@ -27,6 +27,7 @@ CLASSES = ("missing", "damaged", "invalid STAC", "items outside their period", "
 LISTED = 200
 """Cases that are listed; all are counted."""
 Found = dict[str, set[str]]
+Facts = tuple[int, str]
 
 
 def check(benchmark: Benchmark) -> int:
@@ -36,7 +37,7 @@ def check(benchmark: Benchmark) -> int:
     if not root.is_file():
         raise NotMadeYet(f"{root} is missing: run `minebench catalog` first.")
     found: Found = {name: set() for name in CLASSES}
-    shared: dict[Path, list[str]] = {}
+    shared: dict[Path, Facts | None] = {}
     files = 0
     with progress("check", _count(benchmark), "objects") as advance:
         for path, content in _walk(root, found):
@@ -93,31 +94,29 @@ def _promised(path: Path, content: dict[str, Any]) -> Iterator[tuple[Path, dict[
             yield target, {"sha256": asset["file:checksum"][4:], "size": asset["file:size"]}
 
 
-def _files(path: Path, content: dict[str, Any], found: Found, shared: dict[Path, list[str]]) -> int:
-    """Look at the files of an object; how many they are. Those that every site names, the index tables,
-    are read and counted once."""
-    own = 0
+def _files(path: Path, content: dict[str, Any], found: Found, shared: dict[Path, Facts | None]) -> int:
+    """Look at the files of an object; how many of them are new. Those that every site names, the index
+    tables, are read and counted once."""
+    new = 0
     for file, stated in dict(_promised(path, content)).items():
-        if not file.is_file():
-            found["missing"].add(str(file))
-        elif file.suffix != ".parquet":
-            found["damaged"].update(_differs(file, stated))
+        if file in shared:
+            facts = shared[file]
         else:
-            own -= file in shared
-            known = shared.setdefault(file, [str(file.stat().st_size), sha256(file)])
-            if known != [str(stated["size"]), stated["sha256"]]:
-                found["damaged"].update(_differs(file, stated))
-        own += 1
-    return own
+            facts, new = _facts(file), new + 1
+            if file.suffix == ".parquet":
+                shared[file] = facts
+        if facts is None:
+            found["missing"].add(str(file))
+        elif stated.get("size", facts[0]) != facts[0]:
+            found["damaged"].add(f"{file}: {facts[0]} bytes, not {stated['size']}")
+        elif stated["sha256"] != facts[1]:
+            found["damaged"].add(f"{file}: its checksum differs")
+    return new
 
 
-def _differs(path: Path, stated: dict[str, Any]) -> Iterator[str]:
-    """What a file's size or checksum says against what was promised."""
-    size = path.stat().st_size
-    if stated.get("size", size) != size:
-        yield f"{path}: {size} bytes, not {stated['size']}"
-    elif sha256(path) != stated["sha256"]:
-        yield f"{path}: its checksum differs"
+def _facts(file: Path) -> Facts | None:
+    """A file's size and checksum; None where there is none."""
+    return (file.stat().st_size, sha256(file)) if file.is_file() else None
 
 
 def _invalid(path: Path, content: dict[str, Any]) -> Iterator[str]:
@@ -146,25 +145,33 @@ def _stale(benchmark: Benchmark) -> Iterator[str]:
     tiles = tables.read(benchmark.table("tiles"), "tile")
     with progress("index", tiles.site_id.nunique(), "sites") as advance:
         for site_id, own, pairs in _by_site(benchmark, tiles):
+            if own is None:
+                yield f"{benchmark.table('pairs')}: the rows of {site_id} do not stand together"
+                continue
             yield from _stale_site(benchmark, site_id, own, pairs)
             advance()
 
 
-def _by_site(benchmark: Benchmark, tiles: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Each site with its tiles and their pairs. The rows of a site stand together in both tables, so that
-    few pairs are in memory; those that do not are looked for at the end."""
+def _by_site(
+    benchmark: Benchmark, tiles: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame | None, pd.DataFrame]]:
+    """Each site with its tiles and their pairs. The rows of a site stand together in the table of pairs, so
+    that few are in memory; more rows of a site that was there come without tiles."""
     owner = dict(zip(tiles.tile_id, tiles.site_id, strict=True))
     groups = {str(site_id): own for site_id, own in tiles.groupby("site_id", sort=False)}
-    held = pd.DataFrame()
+    known, held = set(groups), pd.DataFrame()
     for part in tables.batches(benchmark.table("pairs"), "tile"):
         held = pd.concat([held, part.assign(site_id=part.tile_id.map(owner).fillna(""))])
         last = held.site_id.iloc[-1]
         for site_id, pairs in held[held.site_id != last].groupby("site_id", sort=False):
-            if str(site_id) in groups:
-                yield str(site_id), groups.pop(str(site_id)), pairs
+            if str(site_id) in known:
+                yield str(site_id), groups.pop(str(site_id), None), pairs
         held = held[held.site_id == last]
+    last = held.site_id.iloc[-1] if len(held) else ""
+    if last in known:
+        yield last, groups.pop(last, None), held
     for site_id, own in groups.items():
-        yield site_id, own, held[held.site_id == site_id] if len(held) else held
+        yield site_id, own, held[:0]
 
 
 def _stale_site(benchmark: Benchmark, site_id: str, own: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[str]:

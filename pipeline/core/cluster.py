@@ -30,8 +30,8 @@ def connected(address: str) -> Iterator["Cluster"]:
         raise WorkError(f"No Dask scheduler answers at {address}: {str(error).rstrip('.')}.") from None
     # Every worker must find this file under the same name: late ones look for it at their first task.
     mark = Path.cwd() / f".cluster-{uuid.uuid4().hex}"
-    mark.touch()
     try:
+        mark.touch()
         cluster = Cluster(address, client, mark)
         cluster.check()
         yield cluster
@@ -49,7 +49,8 @@ class Cluster:
     def check(self) -> None:
         """WorkError where one of the workers there are sees another folder, or another minebench."""
         try:
-            found = self.client.run(_unlike, str(self.mark), __version__)
+            with self.watched():
+                found = self.client.run(_unlike, str(self.mark), __version__)
         except ImportError:
             raise WorkError(
                 f"A worker of {self.address} has no minebench: start its workers in an environment like this."

@@ -19,6 +19,7 @@ def join(worker: Any) -> None:
     if _joined.get("worker") is not worker:
         _joined["worker"] = worker
         gate.cache_clear()
+        _turn.cache_clear()
 
 
 def threads_for(parallel: int) -> int:

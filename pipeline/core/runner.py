@@ -167,7 +167,8 @@ def _in_threads(
 
     pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
     try:
-        yield from _in_order((pool.submit(run, task).result for task in tasks), AHEAD * spread.workers)
+        begun = (pool.submit(run, task).result for task in tasks)
+        yield from _in_order(begun, lambda: AHEAD * spread.workers)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -194,7 +195,8 @@ def _on_cluster(
             future.add_done_callback(lambda _: advance())
             return lambda: _of_cluster(joined[0], future, task)
 
-        looked = _in_order((pool.submit(taken, task).result for task in tasks), AHEAD * spread.workers)
+        looking = (pool.submit(taken, task).result for task in tasks)
+        looked = _in_order(looking, lambda: AHEAD * spread.workers)
         begun = (started(task, found) for task, found in zip(tasks, looked, strict=True))
         yield from _in_order(begun, lambda: AHEAD * (joined[0].threads if joined else 1))
 
@@ -215,12 +217,12 @@ def _of_cluster(cluster: Any, future: Any, task: Any) -> Outcome:
     return outcome
 
 
-def _in_order(begun: Iterator[Callable[[], Any]], ahead: int | Callable[[], int]) -> Iterator[Any]:
+def _in_order(begun: Iterator[Callable[[], Any]], ahead: Callable[[], int]) -> Iterator[Any]:
     """The results of what was begun, in its order; so many are begun before the first is waited for."""
     waiting: deque[Callable[[], Any]] = deque()
     for result in begun:
         waiting.append(result)
-        if len(waiting) > (ahead() if callable(ahead) else ahead):
+        if len(waiting) > ahead():
             yield waiting.popleft()()
     while waiting:
         yield waiting.popleft()()

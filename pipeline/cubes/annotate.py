@@ -287,9 +287,10 @@ def rasterized(drawn: gpd.GeoDataFrame, site: Site) -> NDArray[np.uint8]:
     box = site.grid
     if drawn.empty:
         return np.full(box.shape, UNKNOWN, np.uint8)
-    outlines = [geodesy.project(g, 4326, site.epsg) for g in drawn.geometry if not g.is_empty]
-    if not outlines:
+    shapes = drawn.geometry.to_numpy()[~drawn.geometry.is_empty.to_numpy()]
+    if not len(shapes):
         return np.zeros(box.shape, np.uint8)
+    outlines = geodesy.project_each(shapes, 4326, site.epsg)
     return rasterize(outlines, out_shape=box.shape, transform=box.transform, dtype="uint8")
 
 

@@ -26,7 +26,7 @@ from scipy import ndimage
 
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
-from pipeline.core.runner import Spread, each_site
+from pipeline.core.runner import Spread, Tasks, each_site
 from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes.labels import Labels
 from pipeline.sites.site import Site
@@ -49,7 +49,7 @@ COLUMNS = {
     "object_size": [*WINDOW, "objects", "mean_object_px"],
     "misregistration": [*WINDOW, "dy", "dx"],
 }
-PAIRS = ["tile_id", "t1", "t2", "interval", "changed", "split"]
+PAIRS = ["tile_id", "t1", "t2", "interval", "changed"]
 Row = dict[str, Any]
 
 
@@ -66,13 +66,16 @@ class Task:
 def build(benchmark: Benchmark, sites: list[Site], tiles: pd.DataFrame, spread: Spread) -> None:
     """Write index/analysis/<set>.parquet for the test split. The table of pairs is there already."""
     tested = tiles[tiles.split == "test"]
-    places = dict(zip(tested.tile_id, tested.site_id, strict=True))
     groups = {str(site_id): own for site_id, own in tested.groupby("site_id")}
-    tasks = [
-        Task(benchmark, site, groups[site.site_id], pairs)
-        for site, pairs in _with_pairs(benchmark, [s for s in sites if s.site_id in groups], places)
-    ]
-    sized = []
+    parts = tables.batches(benchmark.table("pairs"), "tile", PAIRS, field("split") == "test")
+    pairs = pd.concat([pd.DataFrame(columns=PAIRS), *parts], ignore_index=True)
+    places = pairs.groupby(pairs.tile_id.map(dict(zip(tested.tile_id, tested.site_id, strict=True)))).indices
+
+    def task(site: Site) -> Task:
+        return Task(benchmark, site, groups[site.site_id], pairs.iloc[places.get(site.site_id, [])])
+
+    tasks = Tasks([site for site in sites if site.site_id in groups], task)
+    sized: list[tuple[Any, ...]] = []
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(tables.writing(path(benchmark, name), _types(name), {}))
@@ -80,27 +83,12 @@ def build(benchmark: Benchmark, sites: list[Site], tiles: pd.DataFrame, spread: 
             if name != "object_size"
         }
         for found in each_site("analysis", tasks, _of_site, spread):
+            rows = {name: [tuple(row[c] for c in COLUMNS[name]) for row in found[name]] for name in COLUMNS}
             for name, writer in writers.items():
-                writer.add([tuple(row[column] for column in COLUMNS[name]) for row in found[name]])
-            sized += [
-                tuple(row.get(column, "") for column in COLUMNS["object_size"])
-                for row in found["object_size"]
-            ]
+                writer.add(rows[name])
+            sized += rows["object_size"]
     whole = pd.DataFrame(sized, columns=COLUMNS["object_size"]).astype(_types("object_size"))
     tables.write(by_terciles(whole), path(benchmark, "object_size"))
-
-
-def _with_pairs(
-    benchmark: Benchmark, sites: list[Site], places: dict[str, str]
-) -> Iterator[tuple[Site, pd.DataFrame]]:
-    """Each site with the pairs of its tiles; the rows of a site stand together in the table."""
-    tested = list(tables.batches(benchmark.table("pairs"), "tile", PAIRS, field("split") == "test"))
-    pairs = pd.concat(tested, ignore_index=True) if tested else pd.DataFrame(columns=PAIRS)
-    rows = pairs.tile_id.map(places)
-    found = rows.groupby(rows).indices
-    for site in sites:
-        own = found.get(site.site_id, [])
-        yield site, pairs.iloc[own[0] : own[-1] + 1] if len(own) else pairs[:0]
 
 
 def _types(name: str) -> dict[str, str]:

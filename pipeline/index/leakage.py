@@ -51,7 +51,7 @@ def _of_site(
     for other in others:
         shapes = boxes(other, train[other.site_id])
         if other.epsg != site.epsg:
-            shapes = [geodesy.project(shape, other.epsg, site.epsg) for shape in shapes]
+            shapes = list(geodesy.project_each(shapes, other.epsg, site.epsg))
         bounds = shapely.bounds(np.array(shapes))
         around += [shapely.box(*box) for box in np.add(bounds, (-reach, -reach, reach, reach))]
     pixel = across * down

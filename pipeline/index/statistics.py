@@ -34,6 +34,7 @@ from pipeline.core.runner import Spread, each_site
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Count, Labels
 from pipeline.index import leakage
+from pipeline.index.split import NAMES
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -46,6 +47,12 @@ BINS = 64
 FULL_SCALE = {"uint16": 10240, "uint8": 256}
 """Upper end of the histograms, digital numbers; what is brighter counts in the last bin."""
 MONTH_DAYS = 30.436875
+SUMS = ("changed", "unknown", "pairs", "pairs_with_change", "pixels", "images", "mine", "background")
+PAIR_COLUMNS, PERIOD_COLUMNS = (
+    ["tile_id", "split", "changed", "unknown"], ["tile_id", "mine_fraction", "unknown_fraction"],
+)  # fmt: skip
+BALANCE = ["split", "sites", "tiles", "pairs", "pairs_with_change", "changed", "unchanged", "unknown",
+           "images", "mine", "background"]  # fmt: skip
 SITE_PAIR = ["site_id", "t1", "t2", "interval", "known_km2", "expanded_km2", "reduced_km2", "changed_km2"]
 SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2", "reduced_km2"]
 
@@ -290,12 +297,3 @@ def balance(benchmark: Benchmark, tiles: pd.DataFrame) -> pd.DataFrame:
     table = counts.reindex(NAMES, fill_value=0).join(whole)
     table["unchanged"] = table.pixels - table.changed - table.unknown
     return table.rename_axis("split").reset_index()[BALANCE]
-
-
-NAMES = ("train", "val", "test")
-SUMS = ("changed", "unknown", "pairs", "pairs_with_change", "pixels", "images", "mine", "background")
-PAIR_COLUMNS, PERIOD_COLUMNS = (
-    ["tile_id", "split", "changed", "unknown"], ["tile_id", "mine_fraction", "unknown_fraction"],
-)  # fmt: skip
-BALANCE = ["split", "sites", "tiles", "pairs", "pairs_with_change", "changed", "unchanged", "unknown",
-           "images", "mine", "background"]  # fmt: skip

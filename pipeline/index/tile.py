@@ -53,7 +53,8 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Task:
-    """One site's work; `splits` has the split of each of its tiles where tiles are drawn, else `split`."""
+    """One site's work; `drawn` has the split of each of its tiles where single tiles are drawn;
+    else all are of `split`."""
 
     benchmark: Benchmark
     recipe: Recipe
@@ -81,7 +82,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     if receipts.key_in(path) == key and all(other.is_file() for other in _others(benchmark)):
         return Done(len(tables.read(path, "tile")), splits)
     drawn = _drawn(benchmark, recipe, listed)
-    tasks = [Task(benchmark, recipe, site, splits.of[site.site_id], drawn) for site in listed]
+    tasks = [
+        Task(benchmark, recipe, site, splits.of[site.site_id], drawn.get(site.site_id, {})) for site in listed
+    ]
     beyond = "none" if grid.ungeoreferenced(table) else recipe.tiling.beyond
     told = {"beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key}
     rows: list[Row] = []
@@ -103,13 +106,17 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     return Done(len(tiles), splits)
 
 
-def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str, str]:
-    """The split of every tile where single tiles are drawn; else empty."""
+def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str, dict[str, str]]:
+    """By site the split of every tile where single tiles are drawn; else empty."""
     if recipe.split.by != "tile":
         return {}
-    composed = [site for site in listed if cube.periods_of(benchmark.cube(site.site_id))]
-    names = [tile_name(site, *corner) for site in composed for corner in recipe.tiling.corners(site.shape)]
-    return split.of_tiles(names, recipe.split)
+    names = {
+        site.site_id: [tile_name(site, *corner) for corner in recipe.tiling.corners(site.shape)]
+        for site in listed
+        if cube.periods_of(benchmark.cube(site.site_id))
+    }
+    drawn = split.of_tiles([name for own in names.values() for name in own], recipe.split)
+    return {site_id: {name: drawn[name] for name in own} for site_id, own in names.items()}
 
 
 def _others(benchmark: Benchmark) -> Iterator[Path]:

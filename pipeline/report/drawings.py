@@ -38,7 +38,7 @@ def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
     sites = sites[sites.epsg > 0]
     if sites.empty:
         return None
-    lon, lat = np.array([geodesy.centre(geometry) for geometry in sites.geometry]).T
+    lon, lat = geodesy.centres(sites.geometry.to_numpy()).T
     with mpl.rc_context(FONT):
         figure = Figure(figsize=(9, 4), layout="constrained")
         axes = figure.subplots()

@@ -50,6 +50,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         facts=_facts(sites, composites, len(tiles), tables.rows(benchmark.table("pairs"))),
         sites=sites.drop(columns=["geometry", "footprint", "elsewhere"], errors="ignore").to_dict("records"),
         availability=_availability(composites, recipe),
+        shown=SHOWN,
         reasons=_reasons(scenes),
         shifts=_shifts(scenes),
         shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,

@@ -26,9 +26,8 @@ WINDOW = 64
 MOST = 200
 """Windows of an image. The error of their mean falls with their square root: 200 are good for a
 hundredth of a pixel."""
-FINE, COARSE = 0.45, (5, 7)
-"""Standard deviation, pixels, of the smoothing; sides of the two boxes whose means, one after the other, are
-the local mean: together they are nearly a bell of 2.4 pixels, at a third of its time."""
+FINE, COARSE = 0.45, 2.3
+"""Standard deviations, pixels, of the smoothing and of the local mean."""
 CONTRAST = 31
 """Side of the square, pixels, over which local contrast is taken."""
 STEPS = 20
@@ -146,9 +145,7 @@ def _smooth(detail: NDArray[Any]) -> FloatImage:
 
 
 def _near(image: NDArray[Any]) -> FloatImage:
-    for side in COARSE:
-        image = uniform_filter(image, side, mode="nearest")
-    return np.asarray(image)
+    return np.asarray(gaussian_filter(image, COARSE, truncate=3.0))
 
 
 def _wide(image: NDArray[Any]) -> FloatImage:

@@ -86,7 +86,7 @@ class Task:
     def keys(self) -> Keys:
         return keys_of(self.benchmark, self.recipe, self.site)
 
-    @property
+    @cached_property
     def is_as_listed(self) -> bool:
         """Whether the site's last run wrote just the rows that are listed."""
         digest = receipts.read(_receipt(self)).get(ROWS)
@@ -131,6 +131,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
     tasks = Tasks(found, lambda site: Task(benchmark, recipe, site, listed, refresh))
     rows: dict[str, pa.Table | None] = {}
     sums, fetched = np.zeros(3, np.int64), 0
+    # Where a site failed its result is missing, and an error comes after the last: nothing is kept then.
     for site, (outcome, made) in zip(found, each_step(STEP, tasks, spread), strict=True):
         # As columns of Arrow: small frames of thirty columns take ten times their content.
         new = outcome.rows
@@ -146,14 +147,13 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
 def _joined(rows: dict[str, pa.Table | None], listed: Listed) -> pd.DataFrame | None:
     """The table of all sites, in their order; None where it is the one that was listed."""
     new = [table for table in rows.values() if table is not None]
-    if not new and list(dict.fromkeys(listed.columns["site_id"])) == list(rows):
+    if not new and list(dict.fromkeys(listed.column("site_id"))) == list(rows):
         return None
     as_listed = [i for site_id, table in rows.items() if table is None for i in listed.places[site_id]]
     parts = [pa.concat_tables(new).to_pandas()] if new else []
     whole = pd.concat([listed.table.iloc[as_listed], *parts], ignore_index=True)
     order = {site_id: place for place, site_id in enumerate(rows)}
-    sorted_ = whole.sort_values("site_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
-    return sorted_
+    return whole.sort_values("site_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
 
 
 def _check_read(scenes: pd.DataFrame) -> None:

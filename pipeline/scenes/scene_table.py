@@ -1,6 +1,7 @@
 """The table `scenes`: every candidate with its fate. It is also the frozen choice."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core import receipts, tables
+from pipeline.core import tables
 from pipeline.core.layout import Benchmark
 from pipeline.scenes.status import Status, fate
 
@@ -86,20 +87,26 @@ class Listed:
 
     def __init__(self, table: pd.DataFrame | None) -> None:
         self.table = of_rows([]) if table is None else table.reset_index(drop=True)
+        self._columns: dict[str, list[Any]] = {}
 
     @cached_property
     def places(self) -> dict[str, NDArray[np.int64]]:
         return dict(self.table.groupby("site_id").indices)
 
-    @cached_property
-    def columns(self) -> dict[str, list[Any]]:
-        return {name: self.table[name].tolist() for name in ROW}
+    def column(self, name: str) -> list[Any]:
+        """A column as Python's own values, made at the first question."""
+        if name not in self._columns:
+            self._columns[name] = self.table[name].tolist()
+        return self._columns[name]
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """A digest of each site's rows, all columns of them."""
-        rows = list(zip(*self.columns.values(), strict=True))
-        return {site_id: digest_of(rows[i] for i in own) for site_id, own in self.places.items()}
+        """A digest of each site's rows, all columns of them; few rows at a time."""
+        found = {site_id: hashlib.sha256() for site_id in self.places}
+        for start in range(0, len(self.table), ROWS_AT_ONCE):
+            for row in _rows(self.table[start : start + ROWS_AT_ONCE]):
+                found[row[0]].update(repr(row).encode())
+        return {site_id: own.hexdigest()[:16] for site_id, own in found.items()}
 
     def of(self, site_id: str) -> pd.DataFrame | None:
         """A site's rows; None where there are none."""
@@ -109,18 +116,22 @@ class Listed:
     def values(self, site_id: str, names: Sequence[str]) -> list[list[Any]]:
         """A site's values in some columns, a list each."""
         own = self.places.get(site_id, ())
-        return [[self.columns[name][i] for i in own] for name in names]
+        return [[self.column(name)[i] for i in own] for name in names]
 
     def only(self, site_id: str) -> "Listed":
         """The table of one site alone, such as a worker elsewhere needs."""
         return Listed(self.of(site_id))
 
 
-def digest_of(rows: Iterable[Sequence[Any]]) -> str:
-    """Sixteen hex digits of rows, as `Listed` has them."""
-    return receipts.fingerprint([repr(row) for row in rows])
+ROWS_AT_ONCE = 20_000
+"""Rows that are Python's own values at a time."""
+
+
+def _rows(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """The rows' values in the order of `ROW`, the site's id first."""
+    return zip(*(table[name].tolist() for name in ROW), strict=True)
 
 
 def digest(table: pd.DataFrame) -> str:
-    """The digest of one site's table."""
-    return digest_of(zip(*(table[name].tolist() for name in ROW), strict=True))
+    """The digest of one site's table, as `Listed` has it."""
+    return hashlib.sha256("".join(map(repr, _rows(table))).encode()).hexdigest()[:16]

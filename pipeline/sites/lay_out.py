@@ -24,10 +24,10 @@ from pipeline.core.progress import progress
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
 from pipeline.sites import imported_sites, mines, overlaps
+from pipeline.sites.overlaps import POLYGONS
 from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
-POLYGONS = ("Polygon", "MultiPolygon")
 LEAST_KM2 = 1e-6
 LARGEST_PIXELS = 4 * 10**8
 """Of a site: 200 km x 200 km at 10 m, 24 km x 24 km at 1.2 m. What is larger is hardly a mine."""

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -84,8 +84,12 @@ class Images:
         """Those that touch an area (EPSG:4326), in the folder's order."""
         with self.lock:
             if self.tree is None:
+                outlines = []
                 with progress("looking through images", len(self.files), "files") as advance:
-                    self.tree = shapely.STRtree([_footprint(file.path, advance) for file in self.files])
+                    for file in self.files:
+                        outlines.append(_footprint(file.path))
+                        advance()
+                self.tree = shapely.STRtree(outlines)
         return [self.files[i] for i in sorted(self.tree.query(area, predicate="intersects"))]
 
 
@@ -206,8 +210,7 @@ def _date(text: str, where: str) -> date:
     raise InputError(f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD or YYYY-MM-DD.")
 
 
-def _footprint(path: Path, advance: Callable[[], None]) -> BaseGeometry:
-    advance()
+def _footprint(path: Path) -> BaseGeometry:
     with raster.opened(str(path)) as file:
         if file.crs is None:
             raise InputError(f"{path} has no CRS: assign one, for example with gdal_edit.")

@@ -127,6 +127,14 @@ def wait_for_work(project: Path, stage: str, process: subprocess.Popen[str]) -> 
     time.sleep(0.4)
 
 
+def goes_on(project: Path, cluster: Cluster, reference: dict[str, bytes]) -> None:
+    """What is left of the stages is done, and the bytes are those of one machine."""
+    for stage in WORKING[1:]:
+        done = run(stage, "--scheduler", cluster.address, cwd=project)
+        assert done.returncode == 0, done.stderr
+    assert results(project) == reference
+
+
 def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path, cluster: Cluster) -> None:
     reference = results(project)
     wiped(project)
@@ -140,10 +148,7 @@ def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path,
     small.terminate()
     small.wait()
     cluster.add_worker()
-    for stage in WORKING[1:]:
-        done = run(stage, "--scheduler", cluster.address, cwd=project)
-        assert done.returncode == 0, done.stderr
-    assert results(project) == reference
+    goes_on(project, cluster, reference)
 
 
 def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, cluster: Cluster) -> None:
@@ -161,10 +166,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, cluste
     assert "Traceback" not in err
     cluster.start_scheduler()
     cluster.add_worker()
-    for stage in WORKING[1:]:
-        done = run(stage, "--scheduler", cluster.address, cwd=project)
-        assert done.returncode == 0, done.stderr
-    assert results(project) == reference
+    goes_on(project, cluster, reference)
     assert not list(project.glob(".cluster-*"))
 
 

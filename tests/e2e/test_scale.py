@@ -10,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyproj
+import pystac
 import pytest
 import rasterio
 import shapely
@@ -17,6 +18,7 @@ import shapely
 from pipeline import recipe, stages
 from pipeline.catalog import areas, check
 from pipeline.core import runner, tables
+from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread
 
@@ -95,7 +97,6 @@ class Counts:
                 self.held_results = max(self.held_results, len(queue))
 
         patch.setattr(pyproj.Transformer, "from_crs", staticmethod(from_crs))
-        patch.setattr("pipeline.geo.geodesy.Transformer.from_crs", staticmethod(from_crs))
         patch.setattr(pd.DataFrame, "__getitem__", filtered)
         patch.setattr(pd, "read_parquet", reading)
         patch.setattr(tables.Rows, "add", adding)
@@ -126,6 +127,8 @@ def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest
             counts = Counts(patch)
             words = () if name == "sites" else (Spread(2),)
             made[name] = stages.named(name).load()(benchmark, loaded, *words)
+        # A zone there and back, each for two threads at most; sites lie in some forty zones.
+        assert sum(counts.transformers.values()) <= SITES / 2, (name, counts.transformers.most_common(3))
         assert max(counts.transformers.values(), default=1) <= 2, (name, counts.transformers.most_common(3))
         assert counts.scans <= 16, name
         assert counts.reads <= 16, name
@@ -139,12 +142,11 @@ def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest
         0,
         0,
     ]
+    the_catalog_has_areas_and_stands_the_check(project, monkeypatch)
 
 
-def test_the_catalog_has_areas_and_stands_the_check(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the test above, whose catalog has at most 100 children an object."""
-    import pystac
-
+def the_catalog_has_areas_and_stands_the_check(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No object has more than a hundred children; what all sites name is hashed once."""
     root = pystac.Catalog.from_file(str(project / "catalogs/many/stac/catalog.json"))
     children = {child.title: list(child.get_children()) for child in root.get_children()}
     sites = [site for own in children.values() for site in own]
@@ -154,4 +156,12 @@ def test_the_catalog_has_areas_and_stands_the_check(project: Path, monkeypatch: 
     assert sites[0].get_root().id == "many"
     assert len(list(sites[0].get_items())) == 2
     assert len(pd.read_parquet(project / "catalogs/many/stac/items.parquet")) == 2 * SITES
+    hashed: collections.Counter[str] = collections.Counter()
+
+    def counted(path: Path) -> str:
+        hashed[path.suffix] += 1
+        return sha256(path)
+
+    monkeypatch.setattr(check, "sha256", counted)
     assert check.check(Benchmark("many")) > SITES
+    assert hashed[".parquet"] <= 8

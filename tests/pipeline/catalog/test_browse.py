@@ -1,10 +1,12 @@
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import rasterio
@@ -145,3 +147,13 @@ def test_many_sites_are_shown_page_by_page(built: Path, monkeypatch: pytest.Monk
     assert [page.count("<h2>") for page in pages] == [2, 1, 1]
     assert "page 2 of 2" in pages[1]
     assert pages[1] == pages[2]
+
+
+def test_a_silent_connection_is_closed(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a few hundred of them would hold a thread each for ever."""
+    monkeypatch.setattr(browse._Handler, "timeout", 0.2)
+    with browse.server(layout.Benchmark("tiny", built), 0) as serving:
+        Thread(target=serving.serve_forever, daemon=True).start()
+        with socket.create_connection(("127.0.0.1", serving.server_port), timeout=20) as silent:
+            assert silent.recv(1) == b""
+        serving.shutdown()

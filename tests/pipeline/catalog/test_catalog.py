@@ -20,6 +20,8 @@ from rasterio.enums import ColorInterp
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
+from pipeline.catalog import check
+from pipeline.core.layout import Benchmark
 from pipeline.geo import cog
 from pipeline.geo.grid import geobox
 from tests.conftest import run
@@ -306,6 +308,25 @@ def test_check_finds_damage_and_lists_it(project: Path, damage, says: str) -> No
     done = run("check", cwd=project)
     assert done.returncode == 1
     assert re.search(says, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_pairs_are_checked_in_parts_of_the_table(
+    project: Path, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    """Whatever the parts; a site whose rows do not stand together is named, and none is left out."""
+    benchmark = Benchmark("tiny", project)
+    pairs = pd.read_parquet(benchmark.table("pairs"))
+    if not together:
+        pairs = pd.concat([pairs[1:], pairs[:1]], ignore_index=True)
+    wrong = pairs.index[-2]
+    pairs.loc[wrong, "changed"] += 1
+    parts = [pairs[start : start + 5] for start in range(0, len(pairs), 5)]
+    monkeypatch.setattr(check.tables, "batches", lambda *_: iter(parts))
+    found = list(check._stale(benchmark))
+    assert sum("differs from its cube" in case for case in found) == 1
+    assert pairs.tile_id[wrong] in " ".join(found)
+    assert sum("do not stand together" in case for case in found) == (not together)
 
 
 def test_a_new_label_rewrites_only_the_sites_it_touches(project: Path) -> None:

@@ -1,0 +1,66 @@
+"""Limits of a service in one process; those of a whole cluster are in tests/e2e/test_cluster.py."""
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.core import limits
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """What a test joins, it leaves again."""
+    yield
+    limits._joined.clear()
+    limits.gate.cache_clear()
+    limits._turn.cache_clear()
+
+
+def test_no_more_at_once_than_allowed() -> None:
+    under_way, most, lock = 0, 0, threading.Lock()
+
+    def ask() -> None:
+        nonlocal under_way, most
+        with limits.gate("at-once.example", 3):
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.01)
+            with lock:
+                under_way -= 1
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 3
+
+
+def test_turns_keep_their_distance() -> None:
+    began = []
+    for _ in range(4):
+        limits.wait_for_turn("turns.example", 50)
+        began.append(time.monotonic())
+    assert all(later - first >= 0.019 for first, later in pairwise(began))
+
+
+def test_a_worker_has_as_many_threads_as_it_was_given(alone: None) -> None:
+    assert limits.threads_for(20) == 20
+    limits.join(SimpleNamespace(state=SimpleNamespace(nthreads=4)))
+    assert (limits.threads_for(20), limits.threads_for(2)) == (4, 2)
+
+
+def test_another_worker_takes_nothing_over(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases belong to the cluster of the worker that asked for them."""
+    monkeypatch.setattr(limits, "_leases", lambda name, most: (limits._joined["worker"], name, most))
+    found = []
+    for worker in ("first", "second"):
+        limits.join(worker)
+        found += [limits.gate("x", 3), limits._turn("x")]
+    assert found == [("first", "x at once", 3), ("first", "x turn", 1),
+                     ("second", "x at once", 3), ("second", "x turn", 1)]  # fmt: skip
