@@ -133,7 +133,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
     sums, fetched = np.zeros(3, np.int64), 0
     # Where a site failed its result is missing, and an error comes after the last: nothing is kept then.
     for site, (outcome, made) in zip(found, each_step(STEP, tasks, spread), strict=True):
-        # As columns of Arrow: small frames of thirty columns take ten times their content.
+        # As columns of Arrow: of small frames the thirty columns weigh more than their content.
         new = outcome.rows
         rows[site.site_id] = None if new is None else pa.Table.from_pandas(new, preserve_index=False)
         sums, fetched = sums + outcome.traffic, fetched + made

@@ -30,7 +30,7 @@ from pipeline.sites.site import Site
 from pipeline.sources.protocol import Source
 
 CORES = os.cpu_count() or 1
-SHIFT_S, COMPOSE_S = 4.7e-6, 6e-8
+SHIFT_S, COMPOSE_S = 3.3e-6, 6e-8
 """Time of one core for a pixel and date to be read, judged and its shift measured, and for a pixel, date
 and band to be composed; ten bands, sites of 256 to 820 pixels (docs/benchmarks.md)."""
 ARCHIVE_S = 3e-7
