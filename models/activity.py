@@ -5,6 +5,7 @@ quantile of the mean of the site's maps: what its quiet ground looks like to the
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Activity:
-    """NDTCI of a site: `index` (P, H, W) float32 in -1..1, one map a pair."""
+    """NDTCI of a site: `index` (P, H, W) float32 in -1..1, one map a pair; NaN where it is not known."""
 
     index: NDArray[np.float32]
     change: NDArray[np.float32]
@@ -21,7 +22,17 @@ class Activity:
     @property
     def mean_ndtci(self) -> NDArray[np.float32]:
         """μNDTCI (H, W): the mean over the pairs."""
-        return np.asarray(self.index.mean(axis=0))
+        return self.weighted_mean(None)
+
+    def weighted_mean(self, weights: NDArray[Any] | None) -> NDArray[np.float32]:
+        """The mean over the pairs (H, W), each weighing as given (P,); all alike without weights. NaN where
+        no pair is known."""
+        if weights is None and not np.isnan(self.index).any():
+            return np.asarray(self.index.mean(axis=0))
+        own = np.ones(len(self.index)) if weights is None else np.asarray(weights, np.float64)
+        known = ~np.isnan(self.index)
+        total = np.einsum("p,phw->hw", own, np.where(known, self.index, 0))
+        return _divided(total, np.einsum("p,phw->hw", own, known)).astype(np.float32)
 
     @property
     def changed_area_m2(self) -> NDArray[np.float64]:
@@ -30,20 +41,46 @@ class Activity:
 
     @property
     def timeline(self) -> NDArray[np.float64]:
-        """Mean of NDTCI over the site for each pair (P,)."""
-        return np.asarray(self.index.mean(axis=(1, 2), dtype=np.float64))
+        """Mean of NDTCI over the site for each pair (P,); NaN where nothing is known."""
+        if not np.isnan(self.index).any():
+            return np.asarray(self.index.mean(axis=(1, 2), dtype=np.float64))
+        known = ~np.isnan(self.index)
+        total = np.where(known, self.index, 0).sum(axis=(1, 2), dtype=np.float64)
+        return _divided(total, known.sum(axis=(1, 2)))
 
 
 def ndtci(
-    change: NDArray[np.floating], stable_quantile: float = 0.25, eps: float = 1e-6, pixel_m2: float = 100.0
-) -> Activity:
+    change: NDArray[np.floating], stable_quantile: float = 0.25, eps: float = 1e-6, pixel_m2: float = 100.0,
+    known: NDArray[np.bool_] | None = None,
+) -> Activity:  # fmt: skip
     """NDTCI of a site's change maps (P, H, W), probabilities or 0/1, in order of time.
 
-    `pixel_m2` is a pixel's area, 100 m² for Sentinel-2. ValueError where there is no map.
+    `pixel_m2` is a pixel's area, 100 m² for Sentinel-2. Where `known` (P, H, W) is false the index is NaN,
+    and no mean or quantile takes the pixel in. ValueError where there is no map.
     """
     if change.ndim != 3 or not len(change):
         raise ValueError(f"change must be (P, H, W) with at least one map, not {change.shape}")
     maps = change.astype(np.float32)
-    stable = np.quantile(maps.mean(axis=0), stable_quantile).astype(np.float32)
+    if known is None or known.all():
+        stable = np.quantile(maps.mean(axis=0), stable_quantile).astype(np.float32)
+    else:
+        maps[~known] = np.nan
+        mean = _divided(np.where(known, maps, 0).sum(axis=0, dtype=np.float64), known.sum(axis=0))
+        seen = mean[~np.isnan(mean)]
+        stable = np.float32(np.quantile(seen, stable_quantile) if seen.size else np.nan)
     index = (maps - stable) / (maps + stable + np.float32(eps))
     return Activity(index, maps, pixel_m2)
+
+
+def first_and_last(changed: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """When each pixel (H, W) first and last changed, of maps (P, H, W): the number of the interval, the
+    first is 1; 0 where it never did."""
+    ever = changed.any(axis=0)
+    first = np.where(ever, changed.argmax(axis=0) + 1, 0)
+    last = np.where(ever, len(changed) - changed[::-1].argmax(axis=0), 0)
+    return first.astype(np.uint16), last.astype(np.uint16)
+
+
+def _divided(total: NDArray[Any], count: NDArray[Any]) -> NDArray[np.float64]:
+    """NaN where there is nothing to divide by."""
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

@@ -295,6 +295,30 @@ def compare(benchmark: Name = None) -> None:
         print(f"compare: {task}: {', '.join(f'{row.run} {_score(row.f1)}' for row in own.itertuples())}")
 
 
+@app.command(epilog="Example: minebench activity --benchmark ours, or: --masks 'pred_*.tif' --out activity")
+def activity(
+    benchmark: Name = None,
+    scheduler: Scheduler = None,
+    masks: Annotated[
+        str | None, typer.Option(help="Dated change masks of another tool to measure instead: a pattern.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the measures of --masks.")] = Path("activity"),
+    area: Annotated[Path | None, typer.Option(help="Mask of the AOI, with --masks.")] = None,
+    by_length: Annotated[
+        bool, typer.Option("--by-length", help="Weigh mean NDTCI by the intervals' lengths.")
+    ] = False,
+) -> None:
+    """Measure how much, where and when each site changed: areas, NDTCI, maps."""
+    if masks is not None:
+        from pipeline.monitor.other_masks import build
+
+        table = build(masks, out, area, by_length)
+        total = table.cumulative_m2.iloc[-1]
+        print(f"activity: {counted(len(table), 'interval')}, {total:,.0f} m² changed, in {out}")
+        return
+    _made("activity", "measured", _by_site("activity", benchmark, scheduler, by_length=by_length))
+
+
 @app.command(epilog="Example: minebench predict --model unet --split all")
 def predict(
     model: Model,

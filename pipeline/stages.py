@@ -137,9 +137,16 @@ STAGES = (
         writes=(Out(f"{DATA}/leaderboard", persist=False),),
     ),
     Stage(
+        "activity", "how much, where and when each site changed", "pipeline.monitor.measure_sites:build",
+        (*CUBES, "models", "pipeline/monitor", "pipeline/catalog"),
+        reads=(f"{DATA}/cubes", f"{INDEX}/sites.parquet", f"{INDEX}/tiles.parquet"),
+        recipe=("periods", "source", "selection"),
+        writes=(Out(f"{DATA}/activity"), Out(f"{INDEX}/activity")),
+    ),
+    Stage(
         "catalog", "the published STAC catalog", "pipeline.catalog.root:build", PUBLISHED,
         reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet",
-               f"{INDEX}/statistics", f"{INDEX}/tiles.parquet", f"{DATA}/leaderboard"),
+               f"{INDEX}/statistics", f"{INDEX}/tiles.parquet", f"{DATA}/leaderboard", f"{DATA}/activity"),
         recipe=("*",),
         writes=(Out(f"{CATALOG}/stac"),),
     ),

@@ -24,6 +24,7 @@ LAYERS = (
     ("models",),
     ("pipeline.leaderboard",),
     ("pipeline.catalog",),
+    ("pipeline.monitor",),
     ("pipeline.report",),
     ("pipeline.apply", "pipeline.interchange"),
     ("pipeline.stages",),

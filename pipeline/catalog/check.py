@@ -58,7 +58,12 @@ def check(benchmark: Benchmark) -> int:
 def _count(benchmark: Benchmark) -> int:
     """How many objects there are to look at: items in their periods' folders, and what stands above."""
     stac, predicted = benchmark.stac, benchmark.predictions
-    found = (stac.glob("*/*/*.json"), stac.glob("*/collection.json"), predicted.glob("*/*.json"))
+    found = (
+        stac.glob("*/*/*.json"),
+        stac.glob("*/collection.json"),
+        predicted.glob("*/*.json"),
+        benchmark.activity.glob("*/item.json"),
+    )
     return 2 + sum(path.name != receipts.RECEIPT for paths in found for path in paths)
 
 

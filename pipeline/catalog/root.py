@@ -7,6 +7,7 @@
     stac/<site_id>/<period>/<item>.json            one period, its files beside it
     stac/models/<run>/<run>.json                   a trained model, once some were compared
     data/<benchmark>/predictions/catalog.json      models applied to sites (`minebench predict`)
+    data/<benchmark>/activity/collection.json      where and when sites changed (`minebench activity`)
 
 The cubes and index tables are not copied: assets point to data/<benchmark>/ by relative links, so
 a published benchmark is the folders catalogs/<benchmark>/stac and data/<benchmark>, side by side
@@ -26,7 +27,7 @@ import stac_geoparquet.arrow
 from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow
 
 from pipeline import __version__
-from pipeline.catalog import areas, collection, dataset_card, model_items, predictions
+from pipeline.catalog import activity_items, areas, collection, dataset_card, model_items, predictions
 from pipeline.core import receipts, tables
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.files import replacing, sha256
@@ -119,6 +120,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[pystac.Link
         objects.link("root", "./catalog.json"),
         *children,
         predictions.link(benchmark),
+        *activity_items.links(benchmark),
         *(
             objects.link(rel, f"./{name}", kind, **objects.checked(benchmark.stac / name))
             for rel, name, kind in BESIDE

@@ -63,6 +63,11 @@ class Benchmark:
         """Models applied to whole sites: a STAC catalog, a collection a run."""
         return self.data / "predictions"
 
+    @property
+    def activity(self) -> Path:
+        """How much, where and when each site changed: a STAC collection, an item a site."""
+        return self.data / "activity"
+
     def explanation(self, run: str) -> Path:
         """What a model's decisions come from."""
         return self.data / "explanations" / run

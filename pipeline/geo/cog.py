@@ -15,7 +15,7 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 def write(
-    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: int, bands: Sequence[str] = (), *,
+    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: float, bands: Sequence[str] = (), *,
     colours: Colours | None = None, scale: float | None = None, is_rgb: bool = False,
     overviews: str = "nearest",
 ) -> None:  # fmt: skip

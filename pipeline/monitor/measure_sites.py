@@ -1,0 +1,127 @@
+"""Stage `activity`: how much, where and when each site changed, by source of change (OMS2CD, Dibble 2023).
+
+    index/activity/intervals.parquet    site, source, interval: areas, NDTCI (`measures.INTERVALS`)
+    index/activity/agreement.parquet    how two sources agree (`measures.AGREEMENT`)
+    index/activity/thresholds.parquet   from which probability on a run's change counts, and why
+    index/activity/curves.parquet       the runs' precision and recall on validation
+    activity/<site_id>/<source>/        maps (`map_files`), and item.json of the catalog
+
+Sources are the labels, every run that `minebench predict` applied to whole sites, and the median of several.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.catalog import activity_items, times
+from pipeline.core import receipts, tables
+from pipeline.core.errors import NotMadeYet
+from pipeline.core.files import replacing, write_json
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
+from pipeline.cubes import cube
+from pipeline.cubes.labels import Labels
+from pipeline.monitor import change_maps, map_files, measures, thresholds
+from pipeline.recipe import Recipe
+from pipeline.sites import site as sites
+from pipeline.sites.site import Site
+
+VERSION = 1
+"""Of tables and maps: raise it when they come out otherwise."""
+ROWS = "rows"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One site's work."""
+
+    benchmark: Benchmark
+    recipe: Recipe
+    site: Site
+    thresholds: Mapping[str, float]
+    by_length: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.benchmark.activity / self.site.site_id
+
+    @property
+    def cube(self) -> Path:
+        return self.benchmark.cube(self.site.site_id)
+
+
+def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, by_length: bool = False) -> int:
+    """Write tables, maps and items; `by_length` weighs mean NDTCI by the intervals' lengths. Returns how many
+    sites were done."""
+    table = sites.read(benchmark)
+    cube.require_all(benchmark, table.site_id)
+    present = [s for s in sites.listed(table, recipe) if len(cube.periods_of(benchmark.cube(s.site_id))) > 1]
+    if not present:
+        raise NotMadeYet("No site has images of two dates: there is no change to measure.")
+    chosen, curves = thresholds.choose(benchmark)
+    by_run = dict(zip(chosen.source, chosen.threshold, strict=True))
+    prune(benchmark.activity, {site.site_id for site in present})
+    tasks = Tasks(present, lambda site: Task(benchmark, recipe, site, by_run, by_length))
+    done, path = 0, benchmark.table("activity/intervals")
+    with tables.writing(path, measures.INTERVALS, {"by_length": by_length}) as rows:
+        for own, made in each_step(STEP, tasks, spread):
+            rows.add([tuple(row) for row in own])
+            done += made
+    intervals = tables.read(path, "activity")
+    agreed = pd.DataFrame(measures.agreement(intervals), columns=list(measures.AGREEMENT))
+    tables.write(agreed.astype(measures.AGREEMENT), benchmark.table("activity/agreement"))
+    tables.write(chosen, benchmark.table("activity/thresholds"))
+    tables.write(curves, benchmark.table("activity/curves"))
+    activity_items.write_collection(benchmark, recipe, recipe.source.licence())
+    return done
+
+
+def _key(task: Task) -> str:
+    """The site's images and masks, what was predicted on it, and the rules."""
+    folder, site_id = task.benchmark.predictions, task.site.site_id
+    predicted = [
+        [run, threshold, receipts.key_in(folder / run / site_id / receipts.RECEIPT)]
+        for run, threshold in task.thresholds.items()
+    ]
+    held = [receipts.key_in(cube.receipt(path)) for path in (task.cube, task.cube / "mine")]
+    return receipts.fingerprint([VERSION, held, predicted, task.by_length, task.site.geometry.wkt])
+
+
+def _receipt(task: Task) -> Path:
+    return task.folder / receipts.RECEIPT
+
+
+def _kept(task: Task) -> list[list[Any]]:
+    return [
+        [float("nan") if value is None else value for value in row]
+        for row in receipts.read(_receipt(task))[ROWS]
+    ]
+
+
+def _make(task: Task, key: str) -> list[list[Any]]:
+    site, labels, aoi = task.site, Labels.read(task.cube), task.site.aoi()
+    periods = {period.label: period for period in task.recipe.periods.periods()}
+    starts = {label: period.start for label, period in periods.items()}
+    rows: list[list[Any]] = []
+    with replacing(task.folder) as temporary:
+        temporary.mkdir()
+        sources = []
+        for maps in change_maps.of_site(task.benchmark, site.site_id, labels, task.thresholds):
+            months = measures.months_between(starts, maps.pairs)
+            found = measures.measure(site.site_id, maps, aoi, site.pixel_m2, months, task.by_length)
+            map_files.write(temporary / maps.source, found, maps.pairs, site.grid, aoi)
+            rows += [list(row) for row in found.rows]
+            sources.append(maps.source)
+        first, last = (
+            times.interval(site, periods[label], task.recipe)[end]
+            for end, label in enumerate((labels.periods[0], labels.periods[-1]))
+        )
+        activity_items.write_item(task.benchmark, site, temporary, sources, map_files.TITLES, first, last)
+        write_json({receipts.KEY: key, ROWS: rows}, temporary / receipts.RECEIPT)
+    return rows
+
+
+STEP = Step("activity", _key, _receipt, _make, _kept)

@@ -1,0 +1,81 @@
+"""From which probability on a run's change counts: the threshold of highest F1 on the validation sites.
+
+Where a run was applied to no validation site, it is the one that `evaluate` scored it with. All are
+recorded in index/activity/thresholds.parquet with the precision and recall that they have there.
+"""
+
+import json
+
+import pandas as pd
+import torch
+
+from models.histogram import Histogram
+from models.metrics import scores
+from pipeline.core import tables
+from pipeline.core.layout import Benchmark
+from pipeline.core.masks import UNKNOWN
+from pipeline.core.progress import progress
+from pipeline.cubes import cube
+from pipeline.cubes.labels import Labels
+from pipeline.monitor import change_maps
+
+COLUMNS = {
+    "source": "str", "threshold": "float64", "chosen_on": "str", "sites": "int64", "f1": "float64",
+    "precision": "float64", "recall": "float64", "average_precision": "float64",
+}  # fmt: skip
+CURVE = {"source": "str", "threshold": "float64", "precision": "float64", "recall": "float64"}
+
+
+def choose(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row a run, and the runs' precision-recall curves on the validation sites."""
+    tiles = tables.read(benchmark.table("tiles"), "tile", ["site_id", "split"])
+    splits = tiles.groupby("site_id").split.agg(set)
+    validation = [str(site_id) for site_id, own in splits.items() if own == {"val"}]
+    rows, curves = [], []
+    runs = change_maps.runs_of(benchmark)
+    with progress("thresholds", len(runs), "runs") as advance:
+        for run in runs:
+            found, counted = _counted(benchmark, run, validation)
+            rows.append(_row(benchmark, run, found, counted))
+            curves += [{"source": run, **point} for point in found.curve()] if counted else []
+            advance()
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame, pd.DataFrame(curves, columns=list(CURVE)).astype(CURVE)
+
+
+def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Histogram, int]:
+    """The run's probabilities on some sites by truth, and on how many of them there is change to find."""
+    found, counted = Histogram(), 0
+    for site_id in site_ids:
+        if not cube.periods_of(benchmark.cube(site_id)):
+            continue
+        labels = Labels.read(benchmark.cube(site_id))
+        pairs = change_maps.pairs_of(labels)
+        maps = change_maps.of_run(benchmark.predictions / run / site_id, run, pairs, 0.5) if pairs else None
+        truth = change_maps.of_labels(labels, pairs) if maps is not None else None
+        if maps is None or truth is None or not truth.changed.any():
+            continue
+        true = truth.change.astype("uint8")
+        true[~(truth.known & maps.known)] = UNKNOWN
+        found.add(torch.from_numpy(maps.change), torch.from_numpy(true))
+        counted += 1
+    return found, counted
+
+
+def _row(benchmark: Benchmark, run: str, found: Histogram, counted: int) -> tuple[object, ...]:
+    if not counted:
+        return run, *_of_evaluation(benchmark, run), 0, *(float("nan"),) * 4
+    threshold, confusion = found.best()
+    own = scores(confusion)
+    # 0 would take in all that is known.
+    least = max(threshold, float(found.thresholds[1]))
+    measures = (own["f1"], own["precision"], own["recall"], found.average_precision())
+    return run, least, "validation", counted, *measures
+
+
+def _of_evaluation(benchmark: Benchmark, run: str) -> tuple[float, str]:
+    """The threshold that a run's scores are of; one half where it was not evaluated."""
+    path = benchmark.run(run) / "metrics.json"
+    if not path.is_file():
+        return 0.5, "nothing"
+    return float(json.loads(path.read_text())["threshold"]), "evaluate"

@@ -1,0 +1,118 @@
+"""The stage on the tiny project, with a run whose predictions are made up of the labels."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+
+from pipeline import recipe
+from pipeline.core.files import write_json
+from pipeline.core.layout import Benchmark
+from pipeline.cubes.labels import Labels
+from pipeline.geo import cog
+from pipeline.monitor.change_maps import pairs_of
+from pipeline.sites import site as sites
+from tests.conftest import run
+
+
+def predict(project: Path, name: str, right: float, wrong: float) -> None:
+    """A run that gives `right` to what changed and `wrong` to what did not."""
+    benchmark = Benchmark("tiny", project)
+    for site in sites.load(benchmark, recipe.load(benchmark.recipe)):
+        labels = Labels.read(benchmark.cube(site.site_id))
+        folder = benchmark.predictions / name / site.site_id
+        folder.mkdir(parents=True)
+        for pair in pairs_of(labels):
+            label = labels.label(*pair)
+            percent = np.where(label == 1, right * 100, wrong * 100).astype(np.uint8)
+            cog.write(folder / f"{pair[0]}_{pair[1]}.tif", percent[None], site.grid, 255)
+        write_json({"minebench:key": name}, folder / "receipt.json")
+    write_json({"title": name}, benchmark.predictions / name / "collection.json")
+
+
+def table(project: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(project / f"data/tiny/index/activity/{name}.parquet")
+
+
+def test_every_source_is_measured(project: Path) -> None:
+    predict(project, "sharp", 0.9, 0.1)
+    predict(project, "shy", 0.3, 0.1)
+    done = run("activity", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "measured 3 sites" in done.stdout
+    intervals = table(project, "intervals")
+    assert set(intervals.source) == {"labels", "sharp", "shy", "median"}
+    areas = intervals.pivot_table("changed_m2", ["site_id", "t1"], "source")
+    # The threshold is found on validation: what is shy finds the same change.
+    for source in ("sharp", "shy", "median"):
+        assert areas[source].tolist() == areas["labels"].tolist()
+    chosen = table(project, "thresholds").set_index("source")
+    assert chosen.chosen_on.tolist() == ["validation"] * 2
+    assert 0.1 < chosen.threshold["shy"] <= 0.3
+    agreed = table(project, "agreement")
+    assert (agreed.rmse_m2 == 0).all()
+    assert "all sites" in set(agreed.site_id)
+
+    again = run("activity", cwd=project)
+    assert "up to date" in again.stdout
+    pd.testing.assert_frame_equal(table(project, "intervals"), intervals)
+
+
+def test_maps_say_when_and_are_in_the_catalog(project: Path) -> None:
+    assert run("activity", cwd=project).returncode == 0
+    assert run("catalog", cwd=project).returncode == 0
+    root = pystac.Catalog.from_file(str(project / "catalogs/tiny/stac/catalog.json"))
+    activity = root.get_child("tiny-activity")
+    assert activity is not None
+    items = list(activity.get_items())
+    assert len(items) == 3
+    benchmark = Benchmark("tiny", project)
+    for item in items:
+        site_id = item.id.removesuffix("-activity")
+        labels = Labels.read(benchmark.cube(site_id))
+        changed = np.stack([labels.label(*pair) for pair in pairs_of(labels)]) == 1
+        with rasterio.open(item.assets["labels-when.tif"].get_absolute_href()) as file:
+            when = file.read()
+        assert ((when[0] > 0) == changed.any(axis=0)).all()
+        assert (when[0] == 1).sum() == changed[0].sum()
+        with rasterio.open(item.assets["labels-mean_ndtci.tif"].get_absolute_href()) as file:
+            assert file.descriptions == ("whole grid", "AOI")
+            assert np.nanmax(np.abs(file.read())) <= 1
+    done = run("check", cwd=project)
+    assert done.returncode == 0, done.stderr
+
+
+def test_weights_are_recorded(project: Path) -> None:
+    assert run("activity", "--by-length", cwd=project).returncode == 0
+    assert table(project, "intervals").attrs["by_length"] is True
+    assert run("activity", cwd=project).stdout.startswith("activity: measured 3")
+
+
+def test_without_labels_or_runs_there_is_nothing(project: Path) -> None:
+    text = (project / "catalogs/tiny/recipe.yaml").read_text()
+    (project / "catalogs/tiny/recipe.yaml").write_text(text.replace("source: archive}", "source: none}"))
+    assert run("annotate", cwd=project).returncode == 0
+    assert run("tile", cwd=project).returncode == 0
+    done = run("activity", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert len(table(project, "intervals")) == 0
+
+
+def test_a_site_that_is_gone_goes(project: Path) -> None:
+    assert run("activity", cwd=project).returncode == 0
+    stale = project / "data/tiny/activity/gone-000000"
+    shutil.copytree(next((project / "data/tiny/activity").glob("alpha-*")), stale)
+    assert run("activity", cwd=project).returncode == 0
+    assert not stale.exists()
+    collection = json.loads((project / "data/tiny/activity/collection.json").read_text())
+    assert len([link for link in collection["links"] if link["rel"] == "item"]) == 3
+
+
+@pytest.mark.parametrize("word", ["activity"])
+def test_help_has_an_example(word: str, tmp_path: Path) -> None:
+    assert "Example: minebench activity" in run(word, "--help", cwd=tmp_path).stdout
