@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test slow chaos check bench env dev
+.PHONY: repro test slow chaos check bench viewer env dev
 repro: env
 	dvc repro
 
@@ -29,6 +29,10 @@ bench: dev
 	python bench/evaluate.py
 	python bench/scale.py 100 1000
 	python bench/cluster.py
+
+# The libraries of the viewer, from npm.
+viewer: env
+	python -m pipeline.publish.vendored
 
 # What builds and trains; and on top of it what tests.
 env: $(VENV)/.ready

@@ -465,15 +465,16 @@ def browse(
     benchmark: Name = None,
     port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8000,
 ) -> None:
-    """Serve the catalog and its data to a browser on this machine."""
-    from pipeline.catalog.browse import server
+    """Look at the benchmark in a browser on this machine."""
+    from pipeline.publish import browse, viewer_data
 
-    where, _ = _begin("browse", benchmark)
-    with server(where, port) as serving:
-        address = f"http://127.0.0.1:{serving.server_port}"
+    where, loaded = _begin("browse", benchmark)
+    with browse.listening(port) as own:
+        viewer_data.build(where, loaded, _spread(None))
+        address = f"http://127.0.0.1:{own.getsockname()[1]}"
         print(f"browse: {address}/ (Ctrl-C ends it)", flush=True)
         print(f"  for STAC clients: {address}/{where.stac.as_posix()}/catalog.json", flush=True)
-        serving.serve_forever()
+        browse.serve(where, loaded, own)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ LAYERS = (
     ("pipeline.catalog",),
     ("pipeline.monitor",),
     ("pipeline.report",),
-    ("pipeline.apply", "pipeline.interchange"),
+    ("pipeline.apply", "pipeline.interchange", "pipeline.publish"),
     ("pipeline.stages",),
     ("pipeline.cli",),
 )

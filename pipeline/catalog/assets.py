@@ -104,14 +104,15 @@ def shown(pixels: NDArray[Any], recipe: Recipe, look: Stretch) -> NDArray[np.uin
 
 def write(
     folder: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], mask: NDArray[np.uint8],
-    look: Stretch, label: str,
+    clear: NDArray[np.uint8], look: Stretch, label: str,
 ) -> dict[str, pystac.Asset]:  # fmt: skip
     """Write an item's own files and describe them as assets."""
     rgb, box = shown(pixels, recipe, look), site.grid
-    visual, mine = folder / "visual.tif", folder / "mine.tif"
+    visual, mine, seen = (folder / name for name in ("visual.tif", "mine.tif", "clear.tif"))
     thumbnail, footprint = folder / "thumbnail.png", folder / "footprint.geojson"
     cog.write(visual, rgb, box, 0, ("red", "green", "blue"), is_rgb=True, overviews="average")
     cog.write(mine, mask[np.newaxis], box, UNKNOWN, ("mine",), colours=COLOURS)
+    cog.write(seen, clear[np.newaxis], box, UNKNOWN, ("clear",))
     _write_thumbnail(thumbnail, rgb)
     _write_preview(folder / "preview.png", rgb, mask)
     _write_footprint(footprint, site, mask, label)
@@ -129,6 +130,10 @@ def write(
         "mine-cog": objects.asset(
             mine, folder, "Mine footprint mask", objects.COG, ["data", "labels"], bands=[{"name": "mine"}],
             nodata=UNKNOWN, **{"classification:classes": CLASSES}, **raster,
+        ),
+        "clear-cog": objects.asset(
+            seen, folder, "Number of clear observations, 0 none", objects.COG, ["data", "cloud"],
+            bands=[{"name": "clear"}], **raster,
         ),
         "footprint": objects.asset(footprint, folder, "Mine footprint", objects.ITEM, ["labels"]),
         "preview": objects.asset(

@@ -33,7 +33,7 @@ EXTENSIONS = [
         "projection/v2.0.0", "raster/v2.0.0", "scientific/v1.0.0", "version/v1.2.0",
     )
 ]  # fmt: skip
-VERSION = 3
+VERSION = 4
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
 
 
@@ -129,7 +129,7 @@ def _write_item(
     pixels, mask, clear = (
         np.asarray(group[name][position]) for name in (cube.image_name(recipe), "mine", "clear")
     )
-    files = assets.write(folder, recipe, site, pixels, mask, stretch, period.label)
+    files = assets.write(folder, recipe, site, pixels, mask, clear, stretch, period.label)
     store = objects.relative(task.cube, task.folder / period.label)
     scenes = task.scenes[task.scenes.period == period.label]
     every = {**item.cube_assets(recipe, store, tree), **files}

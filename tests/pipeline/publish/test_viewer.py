@@ -1,0 +1,186 @@
+"""The viewer in a real Chromium (`CHROMIUM`, else /usr/bin/chromium), over the real `browse`.
+
+Screenshots go to `SCREENSHOTS`, where that names a folder.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MINEBENCH, run
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="there is no Chromium: install it, or name it in CHROMIUM"
+)
+
+
+@pytest.fixture(scope="module")
+def address(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A benchmark with activity, served by the real command."""
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("viewer") / "project"))
+    for stage in ("activity", "catalog"):
+        assert run(stage, cwd=project).returncode == 0
+    words = [MINEBENCH, "browse", "--port", "0"]
+    with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[1]
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser():  # type: ignore[no-untyped-def]
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser):  # type: ignore[no-untyped-def]
+    """A page that must not complain."""
+    own = browser.new_page(viewport={"width": 1400, "height": 1000})
+    said: list[str] = []
+    own.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    own.on("pageerror", lambda error: said.append(str(error)))
+    own.said = said
+    yield own
+    own.close()
+
+
+def site_of(page, address: str) -> str:  # type: ignore[no-untyped-def]
+    page.goto(address)
+    page.wait_for_selector("tbody tr")
+    return str(page.get_attribute("tbody tr a", "href"))
+
+
+def picture(page) -> bytes:  # type: ignore[no-untyped-def]
+    page.wait_for_timeout(700)  # until the map has drawn
+    return bytes(page.locator(".frame .map").last.screenshot())
+
+
+def keep(page, name: str) -> None:  # type: ignore[no-untyped-def]
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def test_filters_filter_and_columns_sort(page, address: str) -> None:  # type: ignore[no-untyped-def]
+    site_of(page, address)
+    assert page.locator("tbody tr").count() == 3
+    page.get_by_label("Name").fill("beta")
+    assert page.locator("tbody tr a").all_text_contents() == ["Beta"]
+    page.get_by_label("Name").fill("")
+    page.get_by_role("button", name="Site").click()
+    assert page.locator("tbody tr a").all_text_contents() == ["Gamma", "Beta", "Alpha"]
+    page.get_by_label("Commodity").select_option("coal")
+    assert page.locator("tbody tr a").all_text_contents() == ["Alpha"]
+    keep(page, "sites-1400")
+    assert not page.said
+
+
+def test_dates_looks_and_overlays_change_the_picture(page, address: str) -> None:  # type: ignore[no-untyped-def]
+    site_of(page, address)
+    page.locator("tbody tr a").first.click()
+    page.wait_for_selector(".controls")
+    page.get_by_label("Layout").select_option("one")
+    page.get_by_label("Overlay").select_option("none")
+    seen = [picture(page)]
+    page.locator(".strip button").first.click()
+    seen.append(picture(page))
+    for look in ("ndvi", "bsi"):
+        if page.locator(f'option[value="{look}"]').count():
+            page.get_by_label("Colours").select_option(look)
+            seen.append(picture(page))
+    page.get_by_label("Colours").select_option("true")
+    for overlay in ("footprint", "clear", "when"):
+        page.get_by_label("Overlay").select_option(overlay)
+        seen.append(picture(page))
+    assert len(set(seen)) == len(seen)
+    assert page.locator(".timeline rect.changed").count() == 2
+    page.get_by_text("What the image of").click()
+    assert page.locator("details tbody tr").count() >= 1
+    keep(page, "site-1400")
+    assert not page.said
+
+
+def test_a_deep_link_restores_the_view(page, browser, address: str) -> None:  # type: ignore[no-untyped-def]
+    href = site_of(page, address)
+    page.goto(f"{address}{href}&before=2022&after=2023&mode=side&look=ndvi&over=footprint")
+    page.wait_for_selector(".controls")
+    page.locator(".ol-zoom-in").last.click()
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(900)
+    there, asked = page.url, picture(page)
+    other = browser.new_page(viewport={"width": 1400, "height": 1000})
+    other.goto(there)
+    other.wait_for_selector(".controls")
+    assert other.get_by_label("Layout").input_value() == "side"
+    assert other.get_by_label("Overlay").input_value() == "footprint"
+    assert picture(other) == asked
+    other.close()
+
+
+def test_keys_do_what_the_mouse_does(page, address: str) -> None:  # type: ignore[no-untyped-def]
+    href = site_of(page, address)
+    page.goto(address + href)
+    page.wait_for_selector(".controls")
+    page.keyboard.press("ArrowLeft")
+    assert "after=2022" in page.url
+    page.keyboard.press("Shift+ArrowRight")
+    assert "before=2022" in page.url
+    before = page.url
+    page.keyboard.press("o")
+    assert page.url != before
+
+
+def test_what_is_missing_is_said_in_a_sentence(page, address: str) -> None:  # type: ignore[no-untyped-def]
+    page.goto(f"{address}#site=nowhere")
+    page.wait_for_selector("#said:not([hidden])")
+    assert "There is no site nowhere" in page.text_content("#said")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page, address: str, scheme: str) -> None:  # type: ignore[no-untyped-def]
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    href = site_of(page, address)
+    for where in (address, address + href):
+        page.goto(where)
+        page.wait_for_selector(".controls")
+        page.wait_for_timeout(500)
+        found = Axe().run(page).response["violations"]
+        serious = [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in found
+                   if v["impact"] in ("serious", "critical")]  # fmt: skip
+        assert not serious
+
+
+def test_it_fits_a_telephone(page, address: str) -> None:  # type: ignore[no-untyped-def]
+    page.set_viewport_size({"width": 400, "height": 800})
+    href = site_of(page, address)
+    for name, where in (("sites-400", address), ("site-400", address + href)):
+        page.goto(where)
+        page.wait_for_selector(".controls")
+        page.wait_for_timeout(700)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        keep(page, name)
+    assert not page.said
+
+
+def test_nothing_is_asked_of_other_hosts(page, address: str) -> None:  # type: ignore[no-untyped-def]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    href = site_of(page, address)
+    page.goto(address + href)
+    picture(page)
+    assert asked
+    assert all(url.startswith((address, "data:", "blob:")) for url in asked)
