@@ -89,7 +89,8 @@ def test_opens_with_pystac_odc_and_xarray(built: Path) -> None:
     items = list(sites[0].get_items())
     assert set(items[0].assets) == set(sites[0].extra_fields["item_assets"])
     assert set(items[0].assets) == {
-        "reflectance", "reflectance-cog", "mine", "visual", "mine-cog", "footprint", "thumbnail", "preview", "clear-cog",
+        "reflectance", "reflectance-cog", "mine", "visual", "mine-cog", "footprint", "thumbnail", "preview",
+        "clear-cog",
     }  # fmt: skip
     assert {"cube", "pairs", "tiles"} <= set(sites[0].assets)
     cube = xr.open_zarr(items[0].assets["reflectance"].get_absolute_href(), mask_and_scale=False)
