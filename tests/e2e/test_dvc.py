@@ -101,7 +101,7 @@ def check_one_more_mine_fetches_and_composes_only_that_mine(repository: Path) ->
     assert {p: p.stat().st_mtime_ns for p in times} == times
     # And taking it away again leaves nothing of it behind.
     mines.write_text(mines.read_text().replace("Epsilon,29.400,-25.900,coal\n", ""))
-    sh("dvc repro tile@tiny", repository)
+    sh("dvc repro tile@tiny activity@tiny", repository)
     assert not list((repository / "data/tiny").glob("*/epsilon*"))
 
 
