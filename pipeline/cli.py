@@ -460,6 +460,28 @@ def check(benchmark: Name = None) -> None:
     print(f"check: {run(where)} files are as published")
 
 
+@app.command(epilog="Example: minebench publish out --benchmark ours --version 1.1")
+def publish(
+    out: Annotated[Path, typer.Argument(help="Folder to write, for any web server or data repository.")],
+    benchmark: Name = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of this release; the card says what changed since the one before.")
+    ] = None,
+) -> None:
+    """Write catalog, pixels, tables, cards, report and viewer into one folder."""
+    from pipeline.core.words import size
+    from pipeline.publish import publish_folder
+
+    where, loaded = _begin("publish", benchmark)
+    made = publish_folder.publish(where, loaded, out, _spread(None), version)
+    print(f"publish: {counted(made.files, 'file')}, {size(made.size)}, {made.new:,} new, in {out}; checked")
+    for name in made.left_out:
+        print(f"publish: the images are left out: the terms of {name} do not let them be passed on")
+    if made.release and made.release.before:
+        changed = "; ".join(made.release.changes) or "nothing changed"
+        print(f"publish: {made.release.version} since {made.release.before}: {changed}")
+
+
 @app.command(epilog="Example: minebench browse --benchmark ours --port 8080")
 def browse(
     benchmark: Name = None,

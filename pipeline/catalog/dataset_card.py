@@ -26,6 +26,7 @@ from pipeline.index.split import NAMES
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 
+CROISSANT_FILE = "croissant.json"
 TABLES = ("sites", "scenes", "composites", "tiles", "tile_periods", "pairs")
 TYPES = ((pa.types.is_boolean, "sc:Boolean"), (pa.types.is_integer, "sc:Integer"),
          (pa.types.is_floating, "sc:Float"), (pa.types.is_temporal, "sc:DateTime"))  # fmt: skip
@@ -53,7 +54,7 @@ CONTEXT = {
 def publish(benchmark: Benchmark, recipe: Recipe) -> None:
     """Write card, licences and Croissant beside the catalog's root."""
     beside(benchmark, recipe, benchmark.stac)
-    write_json(croissant(benchmark, recipe), benchmark.stac / "croissant.json")
+    write_json(croissant(benchmark, recipe), benchmark.stac / CROISSANT_FILE)
 
 
 def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
@@ -114,13 +115,13 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
         "version": __version__,
         "citeAs": recipe.citation or recipe.title,
         "creator": {"@type": "sc:Organization", "name": "minebench"},
-        "datePublished": _latest(benchmark),
+        "datePublished": latest(benchmark),
         "distribution": [_file(benchmark, name, path) for name, path in paths.items()],
         "recordSet": [_records(name, path) for name, path in paths.items()],
     }
 
 
-def _latest(benchmark: Benchmark) -> str:
+def latest(benchmark: Benchmark) -> str:
     """The last day of its images: the content's date, so that the same benchmark has the same bytes."""
     days = tables.read(benchmark.table("statistics/acquisitions"), "tile").last_day.dropna()
     return str(days.max()) if len(days) else "1970-01-01"

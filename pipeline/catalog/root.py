@@ -76,7 +76,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     key = _key(benchmark, recipe, present)
     if not made and _is_whole(benchmark, key):
         return 0
-    _write_items(benchmark, present)
+    write_items(benchmark, present)
     _write_splits(benchmark, recipe)
     dataset_card.publish(benchmark, recipe)
     trained = model_items.write(benchmark, recipe, present)
@@ -143,7 +143,7 @@ def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
     tables.write(released, path)
 
 
-def _write_items(benchmark: Benchmark, sites: list[Site]) -> None:
+def write_items(benchmark: Benchmark, sites: list[Site]) -> None:
     """All items as stac-geoparquet, hrefs made relative to the catalog's root; without tiles that
     have no place, which no search by area could find. They go through a file of lines, so that few are in
     memory at a time."""

@@ -23,18 +23,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.catalog import model_items
 from pipeline.core.errors import NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
-from pipeline.publish import viewer_files
+from pipeline.publish import contents, viewer_files
 from pipeline.recipe import Recipe
 
 TYPES = {
     ".json": "application/json", ".geojson": "application/geo+json", ".tif": "image/tiff",
     ".js": "text/javascript", ".md": "text/plain",
 }  # fmt: skip
-PUBLISHED = ("cubes", "index", "leaderboard", "predictions", "activity", "report", "viewer")
-"""Folders of data/<b>/ that the catalog's assets, or the viewer, point to."""
 OWN_NAMES = ["localhost", "127.0.0.1"]
 EXPOSED = ["Content-Range", "Content-Length", "Accept-Ranges"]
 
@@ -96,17 +93,4 @@ def found(benchmark: Benchmark, path: str) -> Path | None:
     except (OSError, ValueError, RuntimeError):
         return None
     is_viewers = file.is_relative_to(viewer_files.FOLDER.resolve())
-    return file if file.is_file() and (is_viewers or is_published(benchmark, file)) else None
-
-
-def is_published(benchmark: Benchmark, file: Path) -> bool:
-    """Whether a file is the catalog's, or one that its assets or the viewer point to."""
-    if file.is_relative_to(benchmark.stac.resolve()):
-        return True
-    data = benchmark.data.resolve()
-    if not file.is_relative_to(data):
-        return False
-    folder, *rest = file.relative_to(data).parts
-    if folder == "runs" and len(rest) == 2:
-        return rest[1] == "model.pt" and (benchmark.stac / model_items.FOLDER / rest[0]).is_dir()
-    return folder in PUBLISHED
+    return file if file.is_file() and (is_viewers or contents.is_published(benchmark, file)) else None

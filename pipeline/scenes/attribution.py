@@ -16,7 +16,7 @@ NATURAL_EARTH = Upstream(
 GADM = Upstream(
     "GADM 4.1", "areas of mines that have no place in their list",
     "free for academic and other non-commercial use", "Database of Global Administrative Areas, version 4.1.",
-    "https://gadm.org/license.html",
+    "https://gadm.org/license.html", may_be_passed_on=False,
 )  # fmt: skip
 BUILT_ON = {"jasansky-2024": ("maus-v2", "tang-2023")}
 """Lists that are made from others."""

@@ -103,13 +103,15 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Upstream:
     """Whose data something is. `licence` is an SPDX name, or words where there is none; `use` says what
-    of it was used; `years` asks for the years of the scenes in the citation ({years})."""
+    of it was used; `years` asks for the years of the scenes in the citation ({years}). What its terms
+    keep to the user is not `may_be_passed_on`."""
 
     name: str
     use: str
     licence: str
     citation: str
     url: str = ""
+    may_be_passed_on: bool = True
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ LARGEST_TILE = 2**20
 class Options(Remote):
     """Web-mercator tiles in dated releases, RGB. A release's date is not the day of its images."""
 
-    personal: ClassVar[frozenset[str]] = frozenset({"parallel", "key_from", "per_second"})
+    personal: ClassVar[frozenset[str]] = frozenset({"parallel", "key_from", "per_second", "may_be_passed_on"})
     name: Literal["xyz"]
     template: str
     """Address with {z}, {x}, {y}, {release} and, for a key from the environment, {key}."""
@@ -56,6 +56,8 @@ class Options(Remote):
     attributed_to: str = Field(alias="attribution")
     terms: str
     """Address of the terms of use."""
+    may_be_passed_on: bool = False
+    """Whether the terms let the images be published."""
     key_from: str | None = None
     """Environment variable with the key."""
     per_second: float = Field(default=10, gt=0)
@@ -91,7 +93,16 @@ class Options(Remote):
         return self.per_second
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
-        return [Upstream(self.attributed_to, "images", "terms of use", self.attributed_to, self.terms)]
+        return [
+            Upstream(
+                self.attributed_to,
+                "images",
+                "terms of use",
+                self.attributed_to,
+                self.terms,
+                self.may_be_passed_on,
+            )
+        ]
 
     def providers(self) -> list[dict[str, Any]]:
         return [{"name": self.attributed_to, "roles": ["producer", "licensor"], "url": self.terms}]

@@ -1,0 +1,37 @@
+"""What of a benchmark is published: the catalog, and the folders of data/<b>/ that it or the viewer need."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.catalog import model_items
+from pipeline.core.layout import Benchmark
+
+FOLDERS = ("cubes", "index", "leaderboard", "predictions", "activity", "report", "viewer")
+"""Of data/<b>/."""
+
+
+def is_published(benchmark: Benchmark, file: Path) -> bool:
+    """Whether a file (absolute, without symbolic links) is published."""
+    if file.is_relative_to(benchmark.stac.resolve()):
+        return True
+    data = benchmark.data.resolve()
+    if not file.is_relative_to(data):
+        return False
+    folder, *rest = file.relative_to(data).parts
+    if folder == "runs" and len(rest) == 2:
+        return rest[1] == "model.pt" and (benchmark.stac / model_items.FOLDER / rest[0]).is_dir()
+    return folder in FOLDERS
+
+
+def files(benchmark: Benchmark) -> Iterator[Path]:
+    """Every published file, folder by folder; what a killed writer left half-written is not one."""
+    folders = [benchmark.stac, *(benchmark.data / name for name in FOLDERS)]
+    for folder in folders:
+        for top, inside, names in os.walk(folder):
+            inside[:] = sorted(name for name in inside if not name.startswith("."))
+            yield from (Path(top, name) for name in sorted(names) if not name.startswith("."))
+    for folder in sorted((benchmark.stac / model_items.FOLDER).glob("*/")):
+        model = benchmark.run(folder.name) / "model.pt"
+        if model.is_file():
+            yield model
