@@ -62,6 +62,16 @@ def write_json(value: Any, path: Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def write_compact_json(value: Any, path: Path) -> None:
+    """The same for programs alone, without spaces; a file that has this content stays as it is."""
+    separators = (",", ":")
+    text = json.dumps(_finite(value), separators=separators, ensure_ascii=False, allow_nan=False)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

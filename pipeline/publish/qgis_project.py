@@ -72,9 +72,9 @@ def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
         for mosaic in reversed(MOSAICS):
             layers += _mosaics(published, listed, date, mosaic, folder)
         if len(layers) > 1:
-            groups.append(
-                {"name": date, "layers": [{**own, "id": f"{date}_{i}"} for i, own in enumerate(layers)]}
-            )
+            # QGIS gives a layer another id where its own has fewer than eleven letters.
+            named = [{**own, "id": f"minebench_{date}_{i}"} for i, own in enumerate(layers)]
+            groups.append({"name": date, "layers": named})
     codes = {site.epsg for site in listed}
     epsg = codes.pop() if len(codes) == 1 else 3857
     parts = {
@@ -112,7 +112,7 @@ def _write_vectors(published: Benchmark, listed: list[Site], dates: list[str], p
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{dataset_card.latest(published)}T00:00:00Z"})
     try:
         with replacing(path) as temporary:
-            areas.to_file(temporary, layer="sites", driver="GPKG")
+            areas.to_file(temporary, layer="sites", driver="GPKG", VERSION="1.2")
             outlines.to_file(temporary, layer="footprints", driver="GPKG", mode="a")
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})

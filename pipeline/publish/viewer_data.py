@@ -22,7 +22,7 @@ from pipeline import __version__
 from pipeline.catalog import model_items
 from pipeline.core import receipts, tables
 from pipeline.core.errors import NotMadeYet
-from pipeline.core.files import write_json
+from pipeline.core.files import write_compact_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, Step, Tasks, each_step
 from pipeline.cubes.labels import Labels
@@ -33,7 +33,7 @@ from pipeline.sites import countries
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
-VERSION = 1
+VERSION = 2
 """Of these files: raise it when they come out otherwise."""
 COMMON = ("blue", "green", "red", "nir", "nir08", "swir16", "swir22")
 """Bands' roles that the viewer's looks ask for."""
@@ -92,10 +92,10 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     for row, made in each_step(STEP, Tasks(present, lambda site: Task(shared, site)), spread):
         rows.append(row)
         written += made
-    write_json(_benchmark(shared), folder(benchmark) / "benchmark.json")
-    write_json(_table(shared, present, rows), folder(benchmark) / "sites.json")
+    write_compact_json(_benchmark(shared), folder(benchmark) / "benchmark.json")
+    write_compact_json(_table(shared, present, rows), folder(benchmark) / "sites.json")
     borders = countries.borders()[["name", "geometry"]]
-    write_json(json.loads(borders.to_json(drop_id=True)), folder(benchmark) / "countries.json")
+    write_compact_json(json.loads(borders.to_json(drop_id=True)), folder(benchmark) / "countries.json")
     return written
 
 
@@ -217,7 +217,7 @@ def _make(task: Task, key: str) -> dict[str, Any]:
         "images": len(images), "footprint_km2": areas[-1] if areas else None,
         "changed_km2": _changed_km2(labels, site),
     }  # fmt: skip
-    write_json({
+    write_compact_json({
         receipts.KEY: key, "row": row, "id": site.site_id, "name": site.label, "country": site.country,
         "production": site.production, "split": shared.splits.get(site.site_id), "epsg": site.epsg,
         "shape": list(site.shape), "transform": list(site.grid.transform)[:6], "pixel_m2": site.pixel_m2,

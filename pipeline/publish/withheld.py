@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.catalog import assets, root
 from pipeline.core.errors import InputError
-from pipeline.core.files import replacing, write_json
+from pipeline.core.files import replacing, write_compact_json, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.cubes import cube
@@ -65,7 +65,7 @@ def restate(published: Benchmark, recipe: Recipe, kept: list[Upstream]) -> None:
             )
     restate_links(published)
     path = published.data / "viewer" / "benchmark.json"
-    write_json({**read(path), "report": False, "withheld": sentence}, path)
+    write_compact_json({**read(path), "report": False, "withheld": sentence}, path)
 
 
 def restate_links(published: Benchmark) -> None:
@@ -105,7 +105,7 @@ def _restate_site(published: Benchmark, site_id: str) -> None:
     content = read(path)
     for image in content["images"]:
         image["files"] = [name for name in image["files"] if name not in PICTURES]
-    write_json(content, path)
+    write_compact_json(content, path)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,0 +1,245 @@
+"""`minebench publish`: one folder for any static host, whole, verified, and no more than terms allow."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+
+from pipeline import recipe
+from pipeline.catalog.check import check
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread
+from pipeline.publish import publish_folder, releases, withheld
+from pipeline.scenes import attribution
+from pipeline.sources.protocol import Upstream
+from tests.conftest import run
+
+
+@pytest.fixture(scope="module")
+def ready(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with activity and a report, to publish from."""
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("publish") / "project"))
+    for stage in ("activity", "catalog", "report"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+def publish(project: Path, *words: str) -> str:
+    done = run("publish", *words, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_one_folder_that_is_whole(ready: Path) -> None:
+    out = ready / "out"
+    said = publish(ready, "out")
+    assert "checked" in said
+    for name in ("index.html", "README.md", "LICENCES.md", "qgis/tiny.qgs", "viewer/vendor/ol.js",
+                 "data/tiny/report/index.html", "data/tiny/viewer/sites.json"):  # fmt: skip
+        assert (out / name).is_file(), name
+    summed = subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=out, capture_output=True)
+    assert summed.returncode == 0, summed.stdout
+    listed = {line[66:] for line in (out / "SHA256SUMS").read_text().splitlines()}
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert there == listed | {"SHA256SUMS"}
+    assert not [name for name in there if "/logs/" in name or "/scenes/" in name or "/archive/" in name]
+    catalog = pystac.Catalog.from_file(str(out / "catalogs/tiny/stac/catalog.json"))
+    items = list(catalog.get_items(recursive=True))
+    assert len(items) > 9  # three sites of three dates, and their activity
+    for item in items:
+        for asset in item.assets.values():
+            assert Path(asset.get_absolute_href() or "").exists()
+    visual = out / f"catalogs/tiny/stac/{_sites(ready)[0]}/2021/visual.tif"
+    assert visual.stat().st_nlink > 1  # a link takes no room
+
+
+def test_again_it_has_nothing_to_do_and_mends_what_is_damaged(ready: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(ready, str(out))
+    sums = (out / "SHA256SUMS").read_text()
+    assert " 0 new" in publish(ready, str(out))
+    assert (out / "SHA256SUMS").read_text() == sums
+    site = _sites(ready)[0]
+    (out / f"catalogs/tiny/stac/{site}/2021/visual.tif").unlink()
+    cut = out / f"catalogs/tiny/stac/{site}/2022/mine.tif"
+    cut.unlink()
+    cut.write_bytes(b"half")
+    (out / "data/tiny/left-over.txt").write_text("of an earlier release")
+    assert " 2 new" in publish(ready, str(out))
+    assert (out / "SHA256SUMS").read_text() == sums
+    assert not (out / "data/tiny/left-over.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [
+        ("params.yaml", "is a file"),
+        ("data/tiny/here", "lies in data/"),
+        ("pictures", "holds other things"),
+    ],
+)
+def test_other_folders_stay_as_they_are(ready: Path, out: str, sentence: str) -> None:
+    (ready / "pictures").mkdir(exist_ok=True)
+    (ready / "pictures/cat.jpg").write_bytes(b"cat")
+    done = run("publish", out, cwd=ready)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert (ready / "pictures/cat.jpg").read_bytes() == b"cat"
+    assert not (ready / "data/tiny/here").exists()
+
+
+def test_versions(ready: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    publish(ready, out, "--version", "1.0")
+    assert "The first release." in (tmp_path / "out/README.md").read_text()
+    croissant = json.loads((tmp_path / "out/catalogs/tiny/stac/croissant.json").read_text())
+    assert croissant["version"] == "1.0"
+    # What the release before had: another split, an image less, another mask.
+    table = ready / "catalogs/tiny/releases/1.0.parquet"
+    rows = pd.read_parquet(table)
+    site = rows.site_id.iloc[0]
+    rows.loc[rows.site_id == site, "split"] = "another"
+    rows.loc[1, "labels"] = "other"
+    rows.drop(index=2).to_parquet(table)
+    said = publish(ready, out, "--version", "1.1")
+    assert (
+        "1.1 since 1.0: 1 date added to sites that were there; 1 mask labelled anew, of 1 site; 1 site in"
+        in said
+    )
+    assert "- 1 site in another split\n" in (tmp_path / "out/README.md").read_text()
+    for version, sentence in (("1.0", "other content"), ("0.9", "is below 1.1"), ("new", "is not a version")):
+        done = run("publish", out, "--version", version, cwd=ready)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+
+
+def test_changes_are_counted() -> None:
+    before = pd.DataFrame(
+        [("a", "2020", "i", "l", "train"), ("a", "2021", "i", "l", "train"), ("b", "2020", "i", "l", "test")],
+        columns=list(releases.ROW),
+    )
+    assert releases.changes(before, before) == []
+    now = pd.DataFrame(
+        [("a", "2020", "new", "l", "val"), ("a", "2022", "i", "l", "val"), ("c", "2020", "i", "l", "test")],
+        columns=list(releases.ROW),
+    )
+    assert releases.changes(before, now) == [
+        "1 site added", "1 site taken away", "1 date added to sites that were there",
+        "1 date taken away from sites that stay", "1 image made anew, of 1 site", "1 site in another split",
+    ]  # fmt: skip
+
+
+TILES = Upstream(
+    "Web tiles of somebody", "images", "terms of use", "Somebody", "https://terms.example", False
+)
+
+
+def test_images_that_may_not_be_passed_on_stay_here(
+    ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = Benchmark("tiny", ready)
+    loaded = recipe.load(benchmark.recipe)
+    monkeypatch.setattr(attribution, "used", lambda *_: [TILES])
+    out = tmp_path / "out"
+    made = publish_folder.publish(benchmark, loaded, out, Spread(2, None))
+    assert made.left_out == [TILES.name]
+    published = Benchmark("tiny", out)
+    names = {path.name for path in out.rglob("*")}
+    assert not names & {*withheld.PICTURES, "reflectance", "report"}
+    assert {"mine.tif", "mine", "clear", "pairs.parquet"} <= names
+    assert check(published) > 20
+    for item in pystac.Catalog.from_file(str(out / "catalogs/tiny/stac/catalog.json")).get_items(
+        recursive=True
+    ):
+        assert not set(item.assets) & set(withheld.KEYS)
+    rows = gpd.read_parquet(out / "catalogs/tiny/stac/items.parquet")
+    assert "visual" not in rows.assets.iloc[0] or rows.assets.iloc[0]["visual"] is None
+    for name in ("README.md", "catalogs/tiny/stac/LICENCES.md"):
+        assert "the terms of Web tiles of somebody do not let them be passed on" in (out / name).read_text()
+    # And here they still are.
+    assert (ready / f"catalogs/tiny/stac/{_sites(ready)[0]}/2021/visual.tif").is_file()
+    assert check(benchmark) > 20
+
+
+def test_areas_that_may_not_be_passed_on_are_refused() -> None:
+    with pytest.raises(InputError, match=r"GADM 4\.1 may not be passed on"):
+        withheld.images([attribution.GADM])
+
+
+def test_mosaics_of_the_qgis_project_show_the_sites(ready: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(ready, str(out))
+    mosaics = sorted((out / "qgis").glob("2022_*_visual.vrt"))
+    assert len(mosaics) == 3  # three zones
+    for site in _sites(ready):
+        with rasterio.open(out / f"catalogs/tiny/stac/{site}/2022/visual.tif") as own:
+            pixels, bounds, epsg = own.read(), own.bounds, own.crs.to_epsg()
+        with rasterio.open(out / f"qgis/2022_{epsg}_visual.vrt") as mosaic:
+            window = mosaic.window(*bounds)
+            assert np.array_equal(mosaic.read(window=window), pixels)
+    sites = gpd.read_file(out / "qgis/sites.gpkg", layer="sites")
+    assert sorted(sites.site_id) == _sites(ready)
+    outlines = gpd.read_file(out / "qgis/sites.gpkg", layer="footprints")
+    assert set(outlines.period) <= {"2021", "2022", "2023"}
+    assert len(outlines)
+
+
+QGIS = """
+import sys
+from qgis.core import QgsApplication, QgsMapRendererParallelJob, QgsMapSettings, QgsProject
+from qgis.PyQt.QtCore import QSize
+application = QgsApplication([], False)
+application.initQgis()
+project = QgsProject.instance()
+assert project.read(sys.argv[1]), project.error()
+layers = project.mapLayers().values()
+broken = [layer.name() for layer in layers if not layer.isValid()]
+assert not broken, broken
+shown = project.layerTreeRoot().checkedLayers()
+settings = QgsMapSettings()
+settings.setLayers(shown)
+settings.setOutputSize(QSize(600, 400))
+site = next(layer for layer in shown if layer.name().startswith("True colour"))
+settings.setDestinationCrs(site.crs())
+settings.setExtent(site.extent())
+job = QgsMapRendererParallelJob(settings)
+job.start()
+job.waitForFinished()
+job.renderedImage().save(sys.argv[2])
+print(len(layers), len(shown))
+"""
+
+
+@pytest.mark.slow
+def test_real_qgis_opens_the_project(ready: Path, tmp_path: Path) -> None:
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import qgis.core"], capture_output=True).returncode:
+        pytest.skip("QGIS is not here: apt-get install python3-qgis qgis-providers")
+    out = tmp_path / "out"
+    publish(ready, str(out))
+    moved = tmp_path / "elsewhere"
+    out.rename(moved)  # its links are relative
+    picture = tmp_path / "map.png"
+    words = [python, "-c", QGIS, str(moved / "qgis/tiny.qgs"), str(picture)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    layers, shown = map(int, done.stdout.split())
+    assert layers == 1 + 3 * (1 + 2 * 3)  # sites; outlines, images and masks of three dates in three zones
+    assert shown == 1 + 1 + 3
+    with rasterio.open(picture) as drawn:
+        assert len(np.unique(drawn.read(1))) > 50  # an image, not a blank page
+
+
+def _sites(project: Path) -> list[str]:
+    return sorted(pd.read_parquet(project / "data/tiny/index/sites.parquet").site_id)
