@@ -90,6 +90,7 @@ def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    environment.globals["wkt"] = lambda epsg: pyproj.CRS.from_epsg(epsg).to_wkt()
     text = files("pipeline.publish").joinpath("qgis_project.qgs").read_text(encoding="utf-8")
     return environment.from_string(text)
 

@@ -207,6 +207,7 @@ assert not broken, broken
 shown = project.layerTreeRoot().checkedLayers()
 settings = QgsMapSettings()
 settings.setLayers(shown)
+settings.setTransformContext(project.transformContext())
 settings.setOutputSize(QSize(600, 400))
 site = next(layer for layer in shown if layer.name().startswith("True colour"))
 settings.setDestinationCrs(site.crs())
@@ -238,7 +239,9 @@ def test_real_qgis_opens_the_project(ready: Path, tmp_path: Path) -> None:
     assert layers == 1 + 3 * (1 + 2 * 3)  # sites; outlines, images and masks of three dates in three zones
     assert shown == 1 + 1 + 3
     with rasterio.open(picture) as drawn:
-        assert len(np.unique(drawn.read(1))) > 50  # an image, not a blank page
+        red, green, blue = drawn.read([1, 2, 3]).astype(int)
+    assert len(np.unique(red)) > 50  # an image, not a blank page
+    assert (abs(red - 230) + abs(green - 159) + blue < 20).sum() > 100  # with the footprint's outline
 
 
 def _sites(project: Path) -> list[str]:
