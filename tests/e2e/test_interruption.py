@@ -77,7 +77,8 @@ def test_damaged_fetches_are_found_and_fetched_again(project: Path, damage: str)
         failed = run("compose", cwd=project)
         assert failed.returncode == 1
         assert f"{victim.name} is missing or damaged: run `minebench fetch`" in failed.stderr
-        assert failed.stderr.count("\n") == 1
+        told = [line for line in failed.stderr.splitlines() if not line.startswith("compose: ")]
+        assert len(told) == 1  # beside the progress of a slow machine
     done = run("fetch", cwd=project)
     assert done.returncode == 0, done.stderr
     assert contents(benchmark.data / "scenes") == before or damage == "extra sums line"

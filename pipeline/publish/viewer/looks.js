@@ -20,8 +20,9 @@ const INDICES = {
   },
 };
 
-/** The looks that a benchmark's bands allow, as [key, title]. */
+/** The looks that a benchmark's bands allow, as [key, title]; none where the images may not be passed on. */
 export function looksOf(benchmark, files) {
+  if (!files.includes("visual.tif")) return [["blank", "No image"]];
   const has = (roles) => files.includes("reflectance.tif") && roles.every((role) => role in benchmark.common);
   const found = [["true", "True colour"]];
   if (has(["swir16", "nir", "red"])) found.push(["false", "False colour (SWIR, NIR, red)"]);
@@ -31,6 +32,7 @@ export function looksOf(benchmark, files) {
 
 /** The image of a window as RGBA; `stretch` remembers each site's range, the same for all dates. */
 export async function paint(look, benchmark, folder, window, width, height, stretch) {
+  if (look === "blank") return null;
   if (look === "true") return composed(await read(`${folder}/visual.tif`, window, width, height, [0, 1, 2]), null);
   const index = INDICES[look];
   const roles = index ? index.bands : ["swir16", "nir", "red"];

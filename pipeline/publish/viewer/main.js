@@ -44,6 +44,8 @@ async function begin() {
   document.getElementById("title").textContent = benchmark.title;
   document.getElementById("links").replaceChildren(...links(benchmark));
   document.getElementById("synthetic").hidden = !benchmark.synthetic;
+  document.getElementById("withheld").hidden = !benchmark.withheld;
+  document.getElementById("withheld").textContent = benchmark.withheld ?? "";
   await show(benchmark);
   window.addEventListener("hashchange", () => show(benchmark));
 }

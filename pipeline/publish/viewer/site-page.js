@@ -43,7 +43,7 @@ class SitePage {
       before: one(asked.before, dates, dates[0]),
       after: one(asked.after, dates, dates[dates.length - 1]),
       mode: one(asked.mode, MODES.map(([key]) => key), dates.length > 1 ? "swipe" : "one"),
-      look: one(asked.look, looks, "true"),
+      look: one(asked.look, looks, looks[0]),
       over: one(asked.over, this.overlays().map(([key]) => key), "change"),
       run: one(asked.run, applied, applied[0]),
       other: one(asked.other, applied, applied[1] ?? applied[0]),

@@ -15,10 +15,16 @@ from tests.conftest import MINEBENCH, run
 
 
 @pytest.fixture(scope="module")
-def address(built: Path) -> Iterator[str]:
+def served(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy: `browse` writes what its viewer reads."""
+    return Path(shutil.copytree(built, tmp_path_factory.mktemp("browse") / "project"))
+
+
+@pytest.fixture(scope="module")
+def address(served: Path) -> Iterator[str]:
     """The real command, in a process of its own: GDAL holds this one's lock while it waits."""
     words = [MINEBENCH, "browse", "--port", "0"]
-    with subprocess.Popen(words, cwd=built, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, cwd=served, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().split()[1].rstrip("/")
         process.terminate()
@@ -46,8 +52,8 @@ def test_page_and_what_it_reads(address: str) -> None:
             assert get(f"{address}/catalogs/tiny/stac/{own['id']}/{image['period']}/{name}")[0] == 200
 
 
-def test_ranges_and_origins(address: str, built: Path) -> None:
-    whole = (built / "catalogs/tiny/stac/catalog.json").read_bytes()
+def test_ranges_and_origins(address: str, served: Path) -> None:
+    whole = (served / "catalogs/tiny/stac/catalog.json").read_bytes()
     url = address + "/catalogs/tiny/stac/catalog.json"
     status, body, headers = get(url, Origin="https://elsewhere.example")
     assert (status, body, headers["access-control-allow-origin"]) == (200, whole, "*")
@@ -75,21 +81,21 @@ def test_nothing_else_is_served(address: str, path: str) -> None:
     assert get(address + path)[0] == 404
 
 
-def test_gdal_and_zarr_read_through_it(address: str, built: Path) -> None:
-    visual = sorted((built / "catalogs/tiny/stac").glob("*/2021/visual.tif"))[0].relative_to(built)
+def test_gdal_and_zarr_read_through_it(address: str, served: Path) -> None:
+    visual = sorted((served / "catalogs/tiny/stac").glob("*/2021/visual.tif"))[0].relative_to(served)
     with (
         rasterio.open(f"/vsicurl/{address}/{visual.as_posix()}") as there,
-        rasterio.open(built / visual) as here,
+        rasterio.open(served / visual) as here,
     ):
         assert (there.read() == here.read()).all()
-    store = sorted((built / "data/tiny/cubes").glob("*.zarr"))[0].relative_to(built)
+    store = sorted((served / "data/tiny/cubes").glob("*.zarr"))[0].relative_to(served)
     there = xr.open_zarr(f"{address}/{store.as_posix()}", mask_and_scale=False)
-    here = xr.open_zarr(built / store, mask_and_scale=False)
+    here = xr.open_zarr(served / store, mask_and_scale=False)
     assert (there.mine.to_numpy() == here.mine.to_numpy()).all()
 
 
-def test_a_taken_port_is_said(address: str, built: Path) -> None:
-    done = run("browse", "--port", address.rsplit(":", 1)[1], cwd=built)
+def test_a_taken_port_is_said(address: str, served: Path) -> None:
+    done = run("browse", "--port", address.rsplit(":", 1)[1], cwd=served)
     assert done.returncode == 1
     assert "cannot be used" in done.stderr
 
@@ -106,8 +112,8 @@ def test_its_own_names_are_answered(address: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["loop", "out", "long", "nul"])
-def test_strange_paths_are_not_found(address: str, built: Path, kind: str) -> None:
-    inside = built / "catalogs/tiny/stac"
+def test_strange_paths_are_not_found(address: str, served: Path, kind: str) -> None:
+    inside = served / "catalogs/tiny/stac"
     links = {"loop": "strange-loop", "out": "../../recipe.yaml"}
     if kind in links:
         (inside / f"strange-{kind}").symlink_to(links[kind])
@@ -118,17 +124,17 @@ def test_strange_paths_are_not_found(address: str, built: Path, kind: str) -> No
         (inside / f"strange-{kind}").unlink(missing_ok=True)
 
 
-def test_logs_and_unpublished_weights_are_not_served(address: str, built: Path) -> None:
+def test_logs_and_unpublished_weights_are_not_served(address: str, served: Path) -> None:
     for name in ("logs/fetch.log", "runs/secret/model.pt", "archive/catalog.json"):
-        path = built / "data/tiny" / name
+        path = served / "data/tiny" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         assert get(f"{address}/data/tiny/{name}")[0] == 404
-    shutil.rmtree(built / "data/tiny/runs/secret")
+    shutil.rmtree(served / "data/tiny/runs/secret")
 
 
-def test_ranges_that_cannot_be_are_refused(address: str, built: Path) -> None:
-    empty = built / "data/tiny/index/empty"
+def test_ranges_that_cannot_be_are_refused(address: str, served: Path) -> None:
+    empty = served / "data/tiny/index/empty"
     empty.touch()
     try:
         assert get(f"{address}/data/tiny/index/empty")[:2] == (200, b"")

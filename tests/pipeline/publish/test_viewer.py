@@ -6,11 +6,18 @@ Screenshots go to `SCREENSHOTS`, where that names a folder.
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline import recipe
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread
+from pipeline.publish import publish_folder
+from pipeline.scenes import attribution
+from pipeline.sources.protocol import Upstream
 from tests.conftest import MINEBENCH, run
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -54,6 +61,29 @@ def page(browser):  # type: ignore[no-untyped-def]
     own.said = said
     yield own
     own.close()
+
+
+@pytest.fixture(scope="module")
+def published(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same without its images, published and moved to a host that knows nothing but files."""
+    folder = tmp_path_factory.mktemp("published")
+    project = Path(shutil.copytree(built, folder / "project"))
+    for stage in ("activity", "catalog"):
+        assert run(stage, cwd=project).returncode == 0
+    benchmark = Benchmark("tiny", project)
+    terms = Upstream("Web tiles", "images", "terms of use", "Somebody", may_be_passed_on=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attribution, "used", lambda *_: [terms])
+        publish_folder.publish(benchmark, recipe.load(benchmark.recipe), folder / "out", Spread(2, None))
+    shutil.rmtree(project)
+    words = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]
+    with subprocess.Popen(
+        words, cwd=folder / "out", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().partition(" port ")[2].split()[0]
+        yield f"http://127.0.0.1:{port}/"
+        process.terminate()
 
 
 def site_of(page, address: str) -> str:  # type: ignore[no-untyped-def]
@@ -173,6 +203,21 @@ def test_it_fits_a_telephone(page, address: str) -> None:  # type: ignore[no-unt
         page.wait_for_timeout(700)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         keep(page, name)
+    assert not page.said
+
+
+def test_without_its_images_and_from_a_plain_host(page, published: str) -> None:  # type: ignore[no-untyped-def]
+    site_of(page, published)
+    assert "terms of Web tiles do not let them be passed on" in page.text_content("#withheld")
+    page.locator("tbody tr a").first.click()
+    page.wait_for_selector(".controls")
+    page.get_by_label("Overlay").select_option("none")
+    nothing = picture(page)
+    page.get_by_label("Overlay").select_option("footprint")
+    assert picture(page) != nothing
+    assert page.locator(".strip img").count() == 0
+    for link in page.locator(".downloads a").all():
+        assert page.request.get(published + str(link.get_attribute("href"))).ok
     assert not page.said
 
 
