@@ -62,9 +62,12 @@ def _count(benchmark: Benchmark) -> int:
         stac.glob("*/*/*.json"),
         stac.glob("*/collection.json"),
         predicted.glob("*/*.json"),
+        predicted.glob("*/*/*.json"),
         benchmark.activity.glob("*/item.json"),
     )
-    return 2 + sum(path.name != receipts.RECEIPT for paths in found for path in paths)
+    above = (stac / "catalog.json", predicted / "catalog.json", benchmark.activity / "collection.json")
+    items = sum(path.name != receipts.RECEIPT for paths in found for path in paths)
+    return items + sum(path.is_file() for path in above)
 
 
 def _walk(root: Path, found: Found) -> Iterator[tuple[Path, dict[str, Any]]]:

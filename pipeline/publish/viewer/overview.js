@@ -10,6 +10,8 @@ const HEADS = {
   footprint_km2: "Footprint, km²", changed_km2: "Changed, km²",
 };
 const A_PAGE = 100;
+const FEW = 500;
+const ORDER = new Intl.Collator("en", { numeric: true });
 
 export async function overview(place, benchmark, asked) {
   const [table, land] = await Promise.all([
@@ -63,7 +65,7 @@ class Overview {
     const mark = (split) => {
       if (!marks.has(split)) {
         const [fill, stroke] = [new ol.style.Fill({ color: COLOURS[split] ?? OTHER }), new ol.style.Stroke({ color: "#fff" })];
-        marks.set(split, new ol.style.Style({ image: new ol.style.Circle({ radius: 6, fill, stroke }) }));
+        marks.set(split, new ol.style.Style({ image: new ol.style.Circle({ radius: this.sites.length > FEW ? 3.5 : 6, fill, stroke }) }));
       }
       return marks.get(split);
     };
@@ -77,7 +79,7 @@ class Overview {
         new ol.layer.Vector({ source: new ol.source.Vector({ features: format.readFeatures(land), attributions: "Made with Natural Earth" }), style: quiet }),
         new ol.layer.Vector({ source: this.points, style: (feature) => mark(feature.get("split")) }),
       ],
-      view: new ol.View({ center: [0, 2e6], zoom: 1, maxZoom: 16 }),
+      view: new ol.View({ center: [0, 2e6], zoom: 1, maxZoom: 16, multiWorld: true }),
     });
     const name = make("div", { class: "tip" });
     const tip = new ol.Overlay({ element: name, offset: [10, 0], stopEvent: false });
@@ -111,7 +113,7 @@ class Overview {
     this.shown.sort((a, b) => {
       const [one, two] = [a[sort], b[sort]];
       if (blank(one) || blank(two)) return blank(one) - blank(two);
-      return way * (typeof one === "number" ? one - two : String(one).localeCompare(String(two)));
+      return way * (typeof one === "number" ? one - two : ORDER.compare(one, two));
     });
     this.drawPoints();
     this.drawTable();
