@@ -154,7 +154,7 @@ STAGES = (
         "report", "one HTML page of what was made and how well it can be learnt",
         "pipeline.report.page:build",
         (*PUBLISHED, "pipeline/report"),
-        reads=(f"{DATA}/cubes", INDEX, f"{DATA}/leaderboard", f"{DATA}/runs"),
+        reads=(f"{DATA}/activity", f"{DATA}/cubes", INDEX, f"{DATA}/leaderboard", f"{DATA}/runs"),
         recipe=("*",),
         writes=(Out(f"{DATA}/report", persist=False),),
     ),

@@ -5,7 +5,7 @@
     runs/<model>/sites.csv        by site
     runs/<model>/curve.csv        precision and recall by threshold
     runs/<model>/counts.parquet   pixel counts by site, dates and side of the AOI: what all scores are of
-    runs/<model>/examples.npz     a few predictions for the report
+    runs/<model>/examples.npz     predictions of the best, median and worst site (`examples`)
     runs/<model>/timing.json      how fast, on what
 
 On several processes: accelerate launch -m pipeline.cli evaluate --model NAME
@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from models.data import datasets
-from models.evaluation import processes
+from models.evaluation import examples, processes
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
@@ -35,7 +35,7 @@ from pipeline.core import receipts
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
 
-VERSION = 1
+VERSION = 2
 """Of the scores: raise it when the same weights and data give others."""
 FILES = ("metrics.json", "scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 
@@ -101,7 +101,7 @@ def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation, key
         "curve": pd.DataFrame(scored.histogram.curve()),
     }
     with replacing(run / "examples.npz") as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **dict(sorted(scored.examples.items())))
+        np.savez_compressed(temporary, allow_pickle=False, **examples.kept(tables["sites"], scored.examples))
     for name, table in tables.items():
         with replacing(run / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6f")

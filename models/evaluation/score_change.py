@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from models.base import Model
-from models.evaluation import baselines, processes, tally
+from models.evaluation import baselines, examples, processes, tally
+from models.evaluation.examples import Example
 from models.evaluation.inference import pair_logits, wait
-from models.evaluation.scores import EXAMPLES, by_column, overall, packed
+from models.evaluation.scores import by_column, overall
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
@@ -29,7 +29,7 @@ class Change:
         self.pairs, self.rows = pairs_of_tiles(benchmark_dir, stacks)
         self.tally = Tally(keys_of(self.pairs), stacks.device)
         self.histogram = Histogram()
-        self.examples: dict[str, NDArray[Any]] = {}
+        self.examples: dict[str, Example] = {}
         self.shown = _most_changed(self.pairs)
         self.seconds, self.done = 0.0, 0
         self.counts = pd.DataFrame()
@@ -42,7 +42,7 @@ class Change:
                     self._add(stack, rows)
                     advance(len(rows))
         processes.add_up(self.tally.held, self.tally.edges, self.histogram.summed_into(self.stacks.device))
-        self.examples = {name: e for own in processes.gathered(self.examples) for name, e in own.items()}
+        self.examples = examples.joined(processes.gathered(self.examples))
         self.counts = self.tally.table()
         return self
 
@@ -59,7 +59,8 @@ class Change:
         self.tally.add_edges(predicted, label)
         for row, change in zip(rows.itertuples(), predicted, strict=True):
             if (name := (row.tile_id, row.t1, row.t2)) in self.shown:
-                self.examples["|".join(name)] = packed(change)
+                shown = Example("|".join(name), int(row.changed), examples.packed(change))
+                self.examples[stack.tile.site_id] = shown
 
     def result(self) -> dict[str, Any]:
         found = overall(self.counts)
@@ -80,6 +81,7 @@ class Change:
 
 
 def _most_changed(pairs: pd.DataFrame) -> set[tuple[str, str, str]]:
-    """The pairs with most change, one a tile."""
-    best = pairs.sort_values(["changed", "tile_id"], ascending=[False, True]).drop_duplicates("tile_id")
-    return {(row.tile_id, row.t1, row.t2) for row in best.head(EXAMPLES).itertuples()}
+    """The pair with most change of each site."""
+    order = pairs.sort_values(["changed", "tile_id", "t1", "t2"], ascending=[False, True, True, True])
+    best = order.drop_duplicates("site_id")
+    return set(zip(best.tile_id, best.t1, best.t2, strict=True))

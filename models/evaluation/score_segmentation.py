@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from models.base import Model
-from models.evaluation import baselines, processes, tally
+from models.evaluation import baselines, examples, processes, tally
+from models.evaluation.examples import Example
 from models.evaluation.inference import mask_logits, wait
-from models.evaluation.scores import EXAMPLES, by_column, overall, packed
+from models.evaluation.scores import by_column, overall
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
@@ -40,7 +40,7 @@ class Segmentation:
         self.index = _IndexRule(stacks) if {"B04", "B08"} <= set(stacks.bands) else None
         self.consistency: dict[str, Any] = {}
         self.flickers = torch.zeros(2, 2, dtype=torch.int64, device=stacks.device)
-        self.examples: dict[str, NDArray[Any]] = {}
+        self.examples: dict[str, Example] = {}
         self.seconds, self.done = 0.0, 0
         self.counts = pd.DataFrame()
 
@@ -68,9 +68,7 @@ class Segmentation:
             for site, found in counted.items()
             if found
         }
-        shown = {name: e for own in processes.gathered(self.examples) for name, e in own.items()}
-        order = [tile.tile_id for tile in self.stacks.tiles if tile.tile_id in shown]
-        self.examples = {name: shown[name] for name in order[:EXAMPLES]}
+        self.examples = examples.joined(processes.gathered(self.examples))
 
     def _add(self, stack: Stack) -> None:
         begun = time.perf_counter()
@@ -88,8 +86,15 @@ class Segmentation:
         if self.index:
             self.index.add(stack)
         self._add_consistency(site, predicted, masks)
-        if len(self.examples) < EXAMPLES and bool((masks == 1).any()):
-            self.examples[stack.tile.tile_id] = packed(predicted)
+        self._keep(stack, predicted, int((masks == 1).sum()))
+
+    def _keep(self, stack: Stack, predicted: Tensor, mine: int) -> None:
+        """The tile with most mine of each site."""
+        site = stack.tile.site_id
+        had = self.examples.get(site)
+        if had is None or mine >= had.weight:
+            shown = Example(stack.tile.tile_id, mine, examples.packed(predicted))
+            self.examples[site] = examples.better(had, shown)
 
     def _add_consistency(self, site: str, predicted: Tensor, masks: Tensor) -> None:
         known = masks != UNKNOWN

@@ -4,14 +4,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from torch import Tensor
 
 from models.evaluation import bootstrap, tally
 from models.metrics import scores
 
-EXAMPLES = 6
-"""Predictions that are kept for the report."""
 COUNTS = ["tp", "fp", "fn", "tn"]
 
 
@@ -39,8 +35,3 @@ def by_column(counts: pd.DataFrame, column: str) -> pd.DataFrame:
     for value, found in tally.by(counts, column).items():
         rows.append({column: value, **scores(found), **vars(found)})
     return pd.DataFrame(rows)
-
-
-def packed(masks: Tensor) -> NDArray[np.uint8]:
-    """Boolean maps as bits along x."""
-    return np.packbits(masks.cpu().numpy(), axis=-1)

@@ -1,5 +1,6 @@
 """Maps and charts as inline SVG."""
 
+import html
 import io
 
 import geopandas as gpd
@@ -24,11 +25,14 @@ SPLIT_COLOURS = {
 GREY = "#8a8f98"
 NAMED = 25
 """Most sites that the map names."""
+OKABE_ITO = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b3a600", "#8a8f98")
+"""Colours that colour-blind people tell apart."""
 FONT = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "svg.hashsalt": "minebench",
     "font.size": 9,
+    "axes.prop_cycle": mpl.cycler(color=OKABE_ITO),
 }
 
 
@@ -68,7 +72,7 @@ def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
         axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect=1 / max(0.3, np.cos(np.radians((y0 + y1) / 2))))
         axes.set_axis_off()
         axes.legend(loc="lower left", frameon=False, ncols=4)
-        return _svg(figure)
+        return _svg(figure, "Map of the sites, coloured by split")
 
 
 def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -83,7 +87,7 @@ def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 def shifts(scenes: pd.DataFrame) -> str:
     """Shifts of the dates against their site's reference: how many are below each length."""
     with mpl.rc_context(FONT):
-        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         before, after = shift_lengths(scenes)
         for lengths, colour, label in ((before, GREY, "as provided"), (after, "#3b6fb6", "as used")):
@@ -93,13 +97,15 @@ def shifts(scenes: pd.DataFrame) -> str:
         axes.set(xlabel="shift against the reference, m", ylabel="dates, %", ylim=(0, 102), xlim=(0, None))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="lower right")
-        return _svg(figure)
+        return _svg(
+            figure, "Curve: share of the dates whose shift is below each length, as provided and as used"
+        )
 
 
 def footprints(by_period: pd.DataFrame) -> str:
     """Mine footprint's share of the known area by period."""
     with mpl.rc_context(FONT):
-        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         axes.bar(
             by_period.period.astype(str),
@@ -110,7 +116,7 @@ def footprints(by_period: pd.DataFrame) -> str:
         _tidy(axes, "Footprint, % of known area")
         if len(by_period) > 12:
             axes.set_xticks(axes.get_xticks()[:: len(by_period) // 8])
-        return _svg(figure)
+        return _svg(figure, "Bars: footprint's share of the known area by period")
 
 
 def acquisitions(days: pd.DataFrame) -> str | None:
@@ -121,14 +127,14 @@ def acquisitions(days: pd.DataFrame) -> str | None:
     unit = "Y" if (dates.max() - dates.min()).days > 1100 else "M"
     counts = dates.dt.to_period(unit).value_counts().sort_index()
     with mpl.rc_context(FONT):
-        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         axes.bar([str(period) for period in counts.index], counts, color=SPLIT_COLOURS["train"], width=0.65)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         if len(counts) > 8:
             axes.set_xticks(axes.get_xticks()[:: -(-len(counts) // 8)])
         _tidy(axes, f"Images by {'year' if unit == 'Y' else 'month'} of acquisition")
-        return _svg(figure)
+        return _svg(figure, "Bars: how many images begin in each month or year")
 
 
 def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
@@ -154,7 +160,7 @@ def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
         seen = changed[(changed.before > 0) | (changed.after > 0)]
         grid[0].set_xlim(0, float(seen.high.max()))
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
-        return _svg(figure)
+        return _svg(figure, "Histograms of each band in changed pixels, before and after")
 
 
 def by_interval(runs: list[Run], unit: str) -> str | None:
@@ -163,7 +169,7 @@ def by_interval(runs: list[Run], unit: str) -> str | None:
     if not any(len(set(run.table.interval)) > 1 for run in change):
         return None
     with mpl.rc_context(FONT):
-        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         for run in change:
             axes.plot(run.table.interval, run.table.f1, marker="o", label=run.model)
@@ -171,7 +177,59 @@ def by_interval(runs: list[Run], unit: str) -> str | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _tidy(axes, "F1 by interval")
         axes.legend(frameon=False, loc="lower right")
-        return _svg(figure)
+        return _svg(figure, "Lines: F1 by interval, one a model")
+
+
+def curves(runs: list[Run], task: str) -> str | None:
+    """Precision against recall of a task's models, with a dot where the threshold of the scores is."""
+    own = [run for run in runs if run.metrics["task"] == task]
+    if not own:
+        return None
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
+        axes = figure.subplots()
+        for run in own:
+            known = run.curve[run.curve.recall.notna() & run.curve.precision.notna()]
+            (line,) = axes.plot(known.recall, known.precision, label=run.model, linewidth=1.4)
+            axes.plot(
+                run.metrics["recall"], run.metrics["precision"], "o", color=line.get_color(), markersize=5
+            )
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall")
+        word = "change" if task == "change" else "footprints"
+        _tidy(axes, f"Precision by recall, {word}")
+        if len(own) <= LEGEND:
+            axes.legend(frameon=False, loc="lower left")
+        return _svg(figure, f"Curves: precision by recall of {word}, one a model")
+
+
+LEGEND = 10
+"""Most lines that a legend names."""
+
+
+def timeline(intervals: pd.DataFrame, column: str, title: str) -> str:
+    """Activity of all sites together by interval, a line a source: sums of areas (km²), means of indices."""
+    is_area = column.endswith("_m2")
+    how = "sum" if is_area else "mean"
+    table = intervals.pivot_table(column, index="t2", columns="source", aggfunc=how, sort=False).sort_index()
+    table = table / 1e6 if is_area else table
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.0, 3.0), layout="constrained")
+        axes = figure.subplots()
+        for source in table.columns:
+            style = {"color": "black", "linewidth": 2} if source == "labels" else {"linewidth": 1.3}
+            axes.plot(table.index.astype(str), table[source], marker="o", markersize=3, label=source, **style)
+        if len(table) > 8:
+            axes.set_xticks(range(0, len(table), -(-len(table) // 8)))
+        _tidy(axes, title)
+        if len(table.columns) <= LEGEND:
+            figure.legend(loc="outside lower left", frameon=False, ncols=3)
+        return _svg(figure, f"Lines: {title} by the later date, one a source")
+
+
+def stretch_of_colours(dates: list[str]) -> list[tuple[str, str]]:
+    """The legend of a when-map: each interval's later date with its colour."""
+    colours = mpl.colormaps["viridis"]
+    return [(date, mpl.colors.to_hex(colours((i + 1) / len(dates)))) for i, date in enumerate(dates)]
 
 
 def _span(values: np.ndarray, least: float, low: float, high: float) -> tuple[float, float]:
@@ -187,8 +245,9 @@ def _tidy(axes: mpl.axes.Axes, title: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, said: str) -> str:
+    """The figure as SVG; `said` is what it shows, for those who do not see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{html.escape(said)}"', 1)

@@ -20,7 +20,7 @@ from pipeline.core.words import counted
 from pipeline.index import analysis_sets, statistics
 from pipeline.leaderboard import board
 from pipeline.recipe import Recipe
-from pipeline.report import drawings, pictures
+from pipeline.report import activity_page, drawings, paper_tables, pictures
 from pipeline.scenes import coregister
 from pipeline.scenes.status import TITLES, Status
 from pipeline.sites import site
@@ -36,11 +36,12 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     tiles = tables.read(benchmark.table("tiles"), "tile")
     pairs = tables.first(benchmark.table("pairs"), "tile")
     sites = sites.assign(split=sites.site_id.map(_split_of_sites(tiles)))
+    names = {s.site_id: s.label for s in site.listed(sites, recipe)}
     totals = statistics.read(benchmark)
     runs = _runs(benchmark)
     compared = board.read(benchmark)
+    measured = activity_page.read(benchmark, names)
     look = pictures.Looks(benchmark, recipe)
-    names = {s.site_id: s.label for s in site.listed(sites, recipe)}
     page = _template().render(
         recipe=recipe,
         version=__version__,
@@ -50,6 +51,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         facts=_facts(sites, composites, len(tiles), tables.rows(benchmark.table("pairs"))),
         sites=sites.drop(columns=["geometry", "footprint", "elsewhere"], errors="ignore").to_dict("records"),
         availability=_availability(composites, recipe),
+        months=_months(scenes, recipe),
         shown=SHOWN,
         reasons=_reasons(scenes),
         shifts=_shifts(scenes),
@@ -74,11 +76,24 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         scores=_scores(runs, compared[0] if compared else None),
         tests=_tests(compared[1]) if compared else [],
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
-        examples=[pictures.examples(look, run, tiles) for run in runs],
+        examples=[pictures.examples(look, run, tiles, names) for run in runs],
+        paper_tables=paper_tables.of(benchmark, runs, _interval_unit(pairs)),
+        curves=[drawings.curves(runs, task) for task in ("change", "segmentation")],
+        activity=measured,
+        activity_charts=_activity_charts(measured),
+        when_legend=drawings.stretch_of_colours(measured.dates) if measured else [],
     )
     with replacing(benchmark.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return str(benchmark.report)
+
+
+def _activity_charts(measured: activity_page.Activity | None) -> list[str]:
+    if measured is None:
+        return []
+    wanted = (("changed_m2", "Changed in an interval, km²"), ("cumulative_m2", "Changed so far, km²"),
+              ("ndtci", "Mean NDTCI"))  # fmt: skip
+    return [drawings.timeline(measured.intervals, column, title) for column, title in wanted]
 
 
 def _template() -> jinja2.Template:
@@ -97,7 +112,8 @@ def _runs(benchmark: Benchmark) -> list[pictures.Run]:
         with np.load(folder / "examples.npz") as archive:
             examples = {name: archive[name] for name in archive.files}
         metrics = json.loads(path.read_text())
-        runs.append(pictures.Run(folder.name, metrics, pd.read_csv(folder / "scores.csv"), examples))
+        scores, sites, curve = (pd.read_csv(folder / f"{name}.csv") for name in ("scores", "sites", "curve"))
+        runs.append(pictures.Run(folder.name, metrics, scores, sites, curve, examples))
     return runs
 
 
@@ -147,6 +163,34 @@ def _availability(composites: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
     return {"periods": labels, "rows": rows, "of": composites.site_id.nunique()}
 
 
+def _months(scenes: pd.DataFrame, recipe: Recipe) -> dict[str, Any]:
+    """Site by month of acquisition: days on which enough of the AOI was clear to be chosen from. Calendar
+    months of all years together where there are more than two years."""
+    clear = scenes[(scenes.day != "") & scenes.day_clear.ge(recipe.selection.min_clear)]
+    days = clear[["site_id", "day"]].drop_duplicates()
+    if days.empty:
+        return {"heads": [], "rows": [], "most": 0}
+    named = sorted(set(days.day.str[:7]))
+    every = pd.period_range(named[0], named[-1], freq="M").astype(str).tolist()
+    if len(every) > 24:
+        days = days.assign(month=days.day.str[5:7].astype(int))
+        heads = dict(zip(range(1, 13), MONTHS, strict=True))
+    else:
+        days = days.assign(month=days.day.str[:7])
+        heads = {month: month for month in every}
+    table = pd.crosstab(days.site_id, days.month)
+    table = table.reindex(columns=list(heads), fill_value=0).reindex(scenes.site_id.unique(), fill_value=0)
+    least = table.sum(axis=1).sort_values(kind="stable").index[:SHOWN]
+    rows = [(str(site), [int(n) for n in table.loc[site]]) for site in sorted(least)]
+    return {
+        "heads": list(heads.values()),
+        "rows": rows,
+        "most": int(table.to_numpy().max()),
+        "of": len(table),
+    }
+
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SHOWN = 200
 """Lines of a table that has one a site: the rest is in the index tables."""
 

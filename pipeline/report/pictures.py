@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.evaluation.examples import told
 from pipeline.catalog import assets
 from pipeline.core.layout import Benchmark
 from pipeline.core.tiles import Tile, tiles_of
@@ -21,7 +22,6 @@ from pipeline.recipe import Recipe
 
 SITES_SHOWN = 5
 DATES_SHOWN = 12
-EXAMPLES_SHOWN = 4
 SIDE = 220
 TRUE_POSITIVE, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, UNKNOWN = (
     (0, 158, 115), (232, 232, 232), (213, 94, 0), (0, 114, 178), (150, 150, 150),
@@ -32,11 +32,14 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Run:
-    """An evaluated model: metrics.json, scores.csv and the predictions kept as packed bits."""
+    """An evaluated model: metrics.json, its scores by date, by site and by threshold, and the predictions
+    kept as packed bits."""
 
     model: str
     metrics: dict[str, Any]
     table: pd.DataFrame
+    sites: pd.DataFrame
+    curve: pd.DataFrame
     examples: dict[str, NDArray[np.uint8]]
 
 
@@ -99,35 +102,38 @@ def _dated(look: Looks, site_id: str, date: int, rows: slice) -> str:
     return png(assets.outlined(look.image(site_id, date)[rows], look.mask(site_id, date)[rows]))
 
 
-def examples(look: Looks, run: Run, tiles: pd.DataFrame) -> dict[str, Any]:
-    """A model's kept predictions beside images and truth."""
+def examples(look: Looks, run: Run, tiles: pd.DataFrame, names: dict[str, str]) -> dict[str, Any]:
+    """A model's prediction for its best, median and worst site beside images and truth."""
     by_id = {tile.tile_id: tile for tile in tiles_of(tiles)}
-    change = run.metrics["task"] == "change"
+    scores = run.sites.set_index("site_id").f1
+    kept = {by_id[name.partition("|")[0]].site_id: name for name in run.examples}
     rows: list[dict[str, Any]] = []
-    for name, packed in list(run.examples.items()):
-        if len(rows) == EXAMPLES_SHOWN:
-            break
-        tile_id, *dates = name.split("|")
-        tile = by_id[tile_id]
-        labels = look.periods(tile.site_id)
-        size = tile.width + tile.pad_x
-        bits = np.unpackbits(packed, axis=-1, count=size).astype(bool)
-        if change:
-            shown = [labels.index(date) for date in dates]
-            truth = look.change(tile, *dates)
-            predicted = bits
-        else:
-            shown = [len(labels) - 1]
-            truth = _window(look, tile, shown[0])[1]
-            predicted = bits[-1]
-        predicted = predicted[: tile.height, : tile.width]
-        if not predicted.any() and not (truth == 1).any():
-            continue  # nothing to see
-        frames = [(labels[date], png(_window(look, tile, date)[0])) for date in shown]
-        frames.append(("truth", png(coloured(truth == 1, truth))))
-        frames.append(("prediction", png(coloured(predicted, truth))))
-        rows.append({"title": tile_id, "frames": frames})
+    for rank, site_id in told(run.sites).items():
+        if name := kept.get(site_id):
+            tile_id, *dates = name.split("|")
+            frames = _example(look, run, by_id[tile_id], dates, name)
+            title = f"{rank.capitalize()}: {names[site_id]}, F1 {scores[site_id]:.3f}"
+            rows.append({"title": title, "frames": frames})
     return {"model": run.model, "task": run.metrics["task"], "rows": rows}
+
+
+def _example(look: Looks, run: Run, tile: Tile, dates: list[str], name: str) -> list[tuple[str, str]]:
+    """Images, truth and prediction of a tile, each with its name."""
+    labels = look.periods(tile.site_id)
+    bits = np.unpackbits(run.examples[name], axis=-1, count=tile.width + tile.pad_x).astype(bool)
+    if dates:
+        shown = [labels.index(date) for date in dates]
+        truth, predicted = look.change(tile, *dates), bits
+    else:
+        shown = [len(labels) - 1]
+        truth, predicted = _window(look, tile, shown[0])[1], bits[-1]
+    predicted = predicted[: tile.height, : tile.width]
+    frames = [(labels[date], png(_window(look, tile, date)[0])) for date in shown]
+    return [
+        *frames,
+        ("truth", png(coloured(truth == 1, truth))),
+        ("prediction", png(coloured(predicted, truth))),
+    ]
 
 
 def coloured(predicted: NDArray[np.bool_], truth: NDArray[np.uint8]) -> Picture:
@@ -143,7 +149,11 @@ def coloured(predicted: NDArray[np.bool_], truth: NDArray[np.uint8]) -> Picture:
 
 def png(picture: Picture) -> str:
     """A data URI, reduced to SIDE pixels where larger."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
+    return picture_of(Image.fromarray(np.ascontiguousarray(picture)))
+
+
+def picture_of(image: Image.Image) -> str:
+    """The same of an image of Pillow's."""
     image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)

@@ -69,14 +69,14 @@ class Overview {
       }
       return marks.get(split);
     };
-    this.points = new ol.source.Vector();
+    this.points = new ol.source.Vector({ wrapX: false });
     // Tiles come from elsewhere, and only when asked for.
     this.tiles = new ol.layer.Tile({ source: new ol.source.OSM(), visible: false });
     this.map = new ol.Map({
       target: this.target,
       layers: [
         this.tiles,
-        new ol.layer.Vector({ source: new ol.source.Vector({ features: format.readFeatures(land), attributions: "Made with Natural Earth" }), style: quiet }),
+        new ol.layer.Vector({ source: new ol.source.Vector({ features: format.readFeatures(land), wrapX: false, attributions: "Made with Natural Earth" }), style: quiet }),
         new ol.layer.Vector({ source: this.points, style: (feature) => mark(feature.get("split")) }),
       ],
       view: new ol.View({ center: [0, 2e6], zoom: 1, maxZoom: 16, multiWorld: true }),

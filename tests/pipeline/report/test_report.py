@@ -1,0 +1,86 @@
+"""The report, as a browser and as a reader of its source see it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.core.layout import Benchmark
+from pipeline.report import paper_tables
+from pipeline.report.pictures import Run
+from tests.conftest import run
+
+
+@pytest.fixture(scope="module")
+def reported(built: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a benchmark with two models, scored and applied."""
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("report") / "project"))
+    commands = [
+        *((stage, "--model", model) for model in ("cva", "unet") for stage in ("train", "evaluate")),
+        ("predict", "--model", "cva", "--split", "all"), ("compare",), ("activity",), ("report",),
+    ]  # fmt: skip
+    for words in commands:
+        done = run(*words, cwd=project)
+        assert done.returncode == 0, done.stderr
+    return (project / "data/tiny/report/index.html").read_text()
+
+
+def test_it_has_what_readers_of_the_papers_look_for(reported: str) -> None:
+    for words in ("Footprints by date", "Change by interval, years", "GCA-TIoU", "Precision by recall",
+                  "Activity", "When it changed", "Clear days by month", "Best: "):  # fmt: skip
+        assert words in reported, words
+    assert "<script" not in reported
+
+
+def test_every_picture_says_what_it_shows(reported: str) -> None:
+    pictures = re.findall(r"<img [^>]*>", reported)
+    assert len(pictures) > 10
+    assert all(re.search(r'alt="[^"]{3,}"', picture) for picture in pictures)
+    drawings = re.findall(r"<svg [^>]*>", reported)
+    assert len(drawings) > 5
+    assert all('role="img"' in drawing and "aria-label=" in drawing for drawing in drawings)
+
+
+def counts(folder: Path, rows: list[tuple[str, str, str, int, int, int]], **metrics: float) -> Run:
+    """A run with counts (site, t1, t2, tp, fp, fn) of a thousand pixels a row."""
+    folder.mkdir(parents=True)
+    table = pd.DataFrame(rows, columns=["site_id", "t1", "t2", "tp", "fp", "fn"]).assign(aoi=True)
+    table["tn"] = 1000 - table.tp - table.fp - table.fn
+    table.to_parquet(folder / "counts.parquet")
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    empty = pd.DataFrame()
+    return Run(folder.name, {"task": "change", **metrics}, empty, empty, empty, {})
+
+
+def test_intervals_are_means_over_sites(tmp_path: Path) -> None:
+    benchmark = Benchmark("tiny", tmp_path)
+    better = counts(benchmark.run("better"), [
+        ("a", "2020", "2021", 10, 0, 0), ("b", "2020", "2021", 5, 5, 0), ("a", "2020", "2022", 10, 10, 0),
+    ], of1=0.8)  # fmt: skip
+    worse = counts(benchmark.run("worse"), [
+        ("a", "2020", "2021", 0, 0, 10), ("b", "2020", "2021", 0, 0, 0), ("a", "2020", "2022", 5, 5, 5),
+    ], of1=0.4)  # fmt: skip
+    (table,) = paper_tables.of(benchmark, [worse, better], ", years")
+    assert table.title == "Change by interval, years"
+    assert table.heads == ["1", "2", "OF1"]
+    # Site a has F1 1, site b 2 * 5 / (2 * 5 + 5): both of a thousand pixels.
+    one_year = np.mean([1, 10 / 15])
+    assert table.rows[0] == ("better", [(f"{one_year:.3f}", "best"), ("0.667", "best"), ("0.800", "best")])
+    assert table.rows[1] == ("worse", [("0.000", "second"), ("0.500", "second"), ("0.400", "second")])
+
+
+def test_alike_and_unknown_scores_have_no_second_best() -> None:
+    assert paper_tables._marked([0.5001, 0.5002, None]) == [("0.500", ""), ("0.500", ""), ("–", "")]
+    assert [mark for _, mark in paper_tables._marked([0.1, 0.3, 0.3, 0.2])] == ["", "best", "best", "second"]
+
+
+def test_many_dates_fit_the_page(tmp_path: Path) -> None:
+    benchmark = Benchmark("tiny", tmp_path)
+    rows = [("a", "2000", str(2001 + i), 10, i, 0) for i in range(30)]
+    (table,) = paper_tables.of(benchmark, [counts(benchmark.run("one"), rows, of1=0.5)], "")
+    assert len(table.heads) == 11  # ten of thirty intervals, and OF1
+    assert table.left_out == 20
