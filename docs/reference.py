@@ -65,7 +65,9 @@ def decisions(folder: Path) -> str:
         f"- [{path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}]({path.name})"
         for path in sorted(folder.glob("0*.md"))
     ]
-    return "\n".join(["# Decisions", "", "Why things are as they are, in the order in which it was decided.", "", *rows])
+    return "\n".join(
+        ["# Decisions", "", "Why things are as they are, in the order in which it was decided.", "", *rows]
+    )
 
 
 def recipes() -> str:
@@ -143,9 +145,14 @@ def _default(node: ast.AnnAssign) -> str:
         return ast.unparse(words["default"])
     if "default_factory" in words:
         return "{}"
-    return "" if words or isinstance(node.value, ast.Call) and node.value.args == [] and "Field" in ast.unparse(
-        node.value.func
-    ) else ast.unparse(node.value)
+    return (
+        ""
+        if words
+        or isinstance(node.value, ast.Call)
+        and node.value.args == []
+        and "Field" in ast.unparse(node.value.func)
+        else ast.unparse(node.value)
+    )
 
 
 def tables() -> str:
@@ -157,7 +164,14 @@ def tables() -> str:
         "(the mines' polygons).", "",
     ]  # fmt: skip
     for name, stage, columns, module, constant in TABLES:
-        text += [f"## {name}", "", f"Written by `{stage}`. {_below(module, constant)}", "", "| column | type |", "|---|---|"]
+        text += [
+            f"## {name}",
+            "",
+            f"Written by `{stage}`. {_below(module, constant)}",
+            "",
+            "| column | type |",
+            "|---|---|",
+        ]
         text += [f"| `{column}` | {kind} |" for column, kind in columns.items()]
         text.append("")
     text += ["## statistics", "", "```text", inspect.getdoc(statistics) or "", "```", ""]
@@ -168,7 +182,11 @@ def _below(module: Any, constant: str) -> str:
     """The text beneath a constant."""
     body = ast.parse(inspect.getsource(module)).body
     for node, after in zip(body, body[1:], strict=False):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == constant and isinstance(after, ast.Expr):
+        if (
+            isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == constant
+            and isinstance(after, ast.Expr)
+        ):
             return " ".join(str(ast.literal_eval(after.value)).split())
     return ""
 
@@ -188,11 +206,17 @@ def commands() -> str:
             if parameter.name == "help":
                 continue
             words = ", ".join(parameter.opts + parameter.secondary_opts)
-            shown = f"`{words}`" if parameter.param_type_name == "option" else f"`{str(parameter.name).upper()}`"
+            shown = (
+                f"`{words}`" if parameter.param_type_name == "option" else f"`{str(parameter.name).upper()}`"
+            )
             about = " ".join((getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
             known = parameter.default if parameter.default not in (None, False, "") else ""
             needed = " **Required.**" if parameter.required else ""
-            default = f" Default: `{known}`." if known != "" and not callable(known) and not parameter.required else ""
+            default = (
+                f" Default: `{known}`."
+                if known != "" and not callable(known) and not parameter.required
+                else ""
+            )
             rows.append(f"| {shown} | {about}{default}{needed} |")
         text += ["| | |", "|---|---|", *rows, ""] if rows else []
         if command.epilog:
@@ -210,5 +234,10 @@ def settings() -> str:
         for name in registry.names(task):
             own = ", ".join(f"{key} {value}" for key, value in registry.recipe(name).items())
             text.append(f"| `{name}` | {own.replace('|', '')} |")
-    text += ["", "## params.yaml", "", "`benchmarks`, `models`, `workers`, `scheduler`, `train`, `evaluate`: see its comments."]
+    text += [
+        "",
+        "## params.yaml",
+        "",
+        "`benchmarks`, `models`, `workers`, `scheduler`, `train`, `evaluate`: see its comments.",
+    ]
     return "\n".join(text)

@@ -33,6 +33,10 @@ Name = Annotated[
 ]
 Model = Annotated[str, typer.Option(help="Such as tinycd or unet; `minebench models` lists them.")]
 Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
+IfLabelled = Annotated[
+    bool,
+    typer.Option("--if-labelled", help="Where there are no labels, say so and do nothing (`dvc repro`)."),
+]
 Scheduler = Annotated[
     str | None,
     typer.Option(
@@ -242,12 +246,17 @@ def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 
 
 @app.command(epilog="Example: minebench train --model fc-siam-diff --fold kfold/0")
-def train(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
+def train(model: Model, benchmark: Name = None, fold: Fold = None, if_labelled: IfLabelled = False) -> None:
     """Train a model on the training split, or on a fold's."""
+    from models.training import unlabelled
     from models.training.settings import Settings
     from models.training.train import train as run
 
     where, _ = _begin(f"train-{model}", benchmark)
+    if if_labelled and unlabelled.is_unlabelled(where.data):
+        unlabelled.leave_run(where.run(model))
+        print(f"train: {where.name} has no labels: there is nothing to learn")
+        return
     given = {**((_params().get("train") or {}).get(model) or {}), **({"fold": fold} if fold else {})}
     settings = Settings.of(given, model)
     print(f"train: {run(where.data, model, settings)}")
@@ -265,9 +274,16 @@ def evaluate(
     analysis: Annotated[
         str | None, typer.Option(help="Score an analysis set by level instead, such as scale.")
     ] = None,
+    if_labelled: IfLabelled = False,
 ) -> None:
     """Score a trained model on the test split, or on a fold's."""
+    from models.training import unlabelled
+
     where, _ = _begin(f"evaluate-{model}", benchmark)
+    if if_labelled and unlabelled.is_unlabelled(where.data):
+        unlabelled.leave_scores(where.run(model))
+        print(f"evaluate: {where.name} has no labels: there is nothing to score")
+        return
     if analysis:
         from models.evaluation.analysis_scores import analyse
 
@@ -291,6 +307,8 @@ def _score(value: float) -> str:
 def compare(benchmark: Name = None) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
     table = _whole("compare", benchmark)
+    if table.empty:
+        print("compare: there are no labels, and so no scores to compare")
     for task, own in table.groupby("task"):
         print(f"compare: {task}: {', '.join(f'{row.run} {_score(row.f1)}' for row in own.itertuples())}")
 

@@ -184,7 +184,7 @@ def dvc() -> str:
 
 def _described(stage: Stage) -> dict[str, Any]:
     matrix = {"benchmark": "${benchmarks}", **({"model": "${models}"} if stage.of_model else {})}
-    model = " --model ${item.model}" if stage.of_model else ""
+    model = " --model ${item.model} --if-labelled" if stage.of_model else ""
     recipe = {RECIPE: None if "*" in stage.recipe else list(stage.recipe)}
     params: list[Any] = [*([recipe] if stage.recipe else []), *stage.params]
     uncached = {"cache": False, "persist": True}

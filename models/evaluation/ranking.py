@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from models.evaluation import bootstrap, sizes
+from models.evaluation import bootstrap, runs, sizes
 from models.evaluation.score_names import MEASURED
 from models.evaluation.scores import COUNTS
+from models.training import unlabelled
 from models.training.checkpoint import load
 from pipeline.core.errors import NotMadeYet, WorkError
 
@@ -22,11 +23,14 @@ from pipeline.core.errors import NotMadeYet, WorkError
 def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
     """A row a run: model, run, task, fold, split, parameters, gmacs, throughput, device, scores with the
     95 % interval of F1, F1 within the AOI, and for segmentation that of the change between its masks.
-    Ordered by task, then by F1. WorkError where nothing was evaluated."""
-    folders = sorted(path.parent for path in Path(benchmark_dir).glob("runs/*/metrics.json"))
-    if not folders:
+    Ordered by task, then by F1; empty where the benchmark has no labels. NotMadeYet where nothing was
+    evaluated."""
+    names = runs.scored(benchmark_dir)
+    if not names and unlabelled.is_unlabelled(Path(benchmark_dir)):
+        return pd.DataFrame(columns=["model", "run", "task", "fold", "split", "f1"])
+    if not names:
         raise NotMadeYet(f"{benchmark_dir} has no evaluated model: run `minebench evaluate` first.")
-    table = pd.DataFrame([_row(folder) for folder in folders])
+    table = pd.DataFrame([_row(Path(benchmark_dir) / "runs" / name) for name in names])
     return table.sort_values(["task", "f1", "run"], ascending=[True, False, True], ignore_index=True)
 
 

@@ -167,6 +167,8 @@ def load(
     of another model than expected."""
     if not path.is_file():
         raise NotMadeYet(f"{path} is missing: train the model first.")
+    if not path.stat().st_size:  # `models.training.unlabelled`
+        raise NotMadeYet(f"{path} holds no model: there were no labels to train on. Add some, and train it.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         name = saved["model"]

@@ -6,8 +6,9 @@ from pipeline.core.layout import Benchmark
 
 
 def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """models and tests; None where nothing was compared yet."""
+    """models and tests; None where nothing was compared yet, or there was nothing to compare."""
     folder = benchmark.leaderboard
     if not (folder / "models.parquet").is_file():
         return None
-    return pd.read_parquet(folder / "models.parquet"), pd.read_parquet(folder / "tests.parquet")
+    models = pd.read_parquet(folder / "models.parquet")
+    return None if models.empty else (models, pd.read_parquet(folder / "tests.parquet"))

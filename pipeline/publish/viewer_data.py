@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from models.evaluation import runs
 from pipeline import __version__
 from pipeline.catalog import model_items
 from pipeline.core import receipts, tables
@@ -115,9 +116,7 @@ def _runs(benchmark: Benchmark) -> list[dict[str, Any]]:
     path = benchmark.table("activity/thresholds")
     table = tables.read(path, "activity") if path.is_file() else pd.DataFrame({"source": [], "threshold": []})
     thresholds = dict(zip(table.source, table.threshold, strict=True))
-    scored = {
-        path.parent.name: json.loads(path.read_text()) for path in benchmark.data.glob("runs/*/metrics.json")
-    }
+    scored = runs.scored(benchmark.data)
     applied = {path.parent.name for path in benchmark.predictions.glob("*/collection.json")}
     return [
         {

@@ -1,6 +1,5 @@
 """Stage `report`: one self-contained HTML page of what was made and how well it can be learnt."""
 
-import json
 import logging
 from collections.abc import Mapping
 from importlib.resources import files
@@ -11,6 +10,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from models.evaluation.runs import scored
 from models.evaluation.score_names import HEADS
 from pipeline import __version__
 from pipeline.core import tables
@@ -107,11 +107,10 @@ def _template() -> jinja2.Template:
 def _runs(benchmark: Benchmark) -> list[pictures.Run]:
     """Every evaluated model, by name."""
     runs = []
-    for path in sorted(benchmark.data.glob("runs/*/metrics.json")):
-        folder = path.parent
+    for name, metrics in scored(benchmark.data).items():
+        folder = benchmark.run(name)
         with np.load(folder / "examples.npz") as archive:
             examples = {name: archive[name] for name in archive.files}
-        metrics = json.loads(path.read_text())
         scores, sites, curve = (pd.read_csv(folder / f"{name}.csv") for name in ("scores", "sites", "curve"))
         runs.append(pictures.Run(folder.name, metrics, scores, sites, curve, examples))
     return runs
