@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ from pipeline.sensors.profile import Sensor
 
 PARTS = (
     ("The file", recipe.Recipe), ("sensor", Sensor), ("periods, regular", recipe.Every),
-    ("periods, named", recipe.Dates), ("periods, of one's own", recipe.Spans), ("selection", recipe.Selection),
-    ("selection.season", recipe.Season), ("sites", recipe.Sites), ("sites.filters", recipe.Filters),
-    ("sites.join", recipe.Join), ("labels", recipe.Labels), ("tiling", recipe.Tiling), ("split", recipe.Split),
-    ("publish", recipe.Publish),
+    ("periods, named", recipe.Dates), ("periods, of one's own", recipe.Spans),
+    ("selection", recipe.Selection), ("selection.season", recipe.Season), ("sites", recipe.Sites),
+    ("sites.filters", recipe.Filters), ("sites.join", recipe.Join), ("labels", recipe.Labels),
+    ("tiling", recipe.Tiling), ("split", recipe.Split), ("publish", recipe.Publish),
 )  # fmt: skip
 TABLES = (
     ("scenes", "fetch", scene_table.ROW, scene_table, "ROW"),
@@ -74,7 +75,7 @@ def recipes() -> str:
     """Every field of a recipe."""
     text = [
         "# recipe.yaml", "",
-        "Everything that decides what a benchmark is. Unknown keys are errors. Made from `pipeline/recipe.py`.", "",
+        "Everything that decides what a benchmark is. Unknown keys are errors.", "",
     ]  # fmt: skip
     for title, part in PARTS:
         text += _section(title, part)
@@ -145,23 +146,16 @@ def _default(node: ast.AnnAssign) -> str:
         return ast.unparse(words["default"])
     if "default_factory" in words:
         return "{}"
-    return (
-        ""
-        if words
-        or isinstance(node.value, ast.Call)
-        and node.value.args == []
-        and "Field" in ast.unparse(node.value.func)
-        else ast.unparse(node.value)
-    )
+    return "" if ast.unparse(node.value).startswith("Field(") else ast.unparse(node.value)
 
 
 def tables() -> str:
     """Columns of the tables that have a fixed form, and what the statistics are."""
     text = [
         "# Tables", "",
-        "Parquet under `data/<b>/index/`. `sites.parquet` is GeoParquet (EPSG:4326): site_id, name, country (ISO3), "
-        "commodity, production, source, area_km2, mines, epsg, height, width, geometry (the AOI), footprint "
-        "(the mines' polygons).", "",
+        "Parquet under `data/<b>/index/`. `sites.parquet` is GeoParquet (EPSG:4326): site_id, name, "
+        "country (ISO3), commodity, production, source, area_km2, mines, epsg, height, width, "
+        "geometry (the AOI), footprint (the mines' polygons).", "",
     ]  # fmt: skip
     for name, stage, columns, module, constant in TABLES:
         text += [
@@ -181,7 +175,7 @@ def tables() -> str:
 def _below(module: Any, constant: str) -> str:
     """The text beneath a constant."""
     body = ast.parse(inspect.getsource(module)).body
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in pairwise(body):
         if (
             isinstance(node, ast.Assign)
             and ast.unparse(node.targets[0]) == constant
@@ -196,8 +190,8 @@ def commands() -> str:
     group: Any = typer.main.get_command(cli.app)
     text = [
         "# Commands", "",
-        "`minebench COMMAND --help` says the same. Exit status: 0 done, 1 the work failed, 2 words or input were wrong.",
-        "",
+        "`minebench COMMAND --help` says the same. Exit status: 0 done, 1 the work failed, 2 words or input "
+        "were wrong.", "",
     ]  # fmt: skip
     for name, command in sorted(group.commands.items()):
         text += [f"## {name}", "", command.help or "", ""]
@@ -227,7 +221,7 @@ def commands() -> str:
 def settings() -> str:
     """Settings of training, and what each model's recipe makes of them."""
     text = [
-        "# Settings", "", "Under `train.<model>` in params.yaml. A model begins with its recipe's, below.", "",
+        "# Settings", "", "Under `train.<model>` in params.yaml. A model begins with its recipe's.", "",
         *_fields(Settings), "", "## The models' recipes", "", "| model | settings |", "|---|---|",
     ]  # fmt: skip
     for task in registry.REGISTRY:

@@ -15,6 +15,7 @@ from models import registry
 from models.base import Model
 from models.data import datasets
 from models.data.datasets import Scale
+from models.training import unlabelled
 from models.training.settings import Settings
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, NotMadeYet
@@ -167,7 +168,7 @@ def load(
     of another model than expected."""
     if not path.is_file():
         raise NotMadeYet(f"{path} is missing: train the model first.")
-    if not path.stat().st_size:  # `models.training.unlabelled`
+    if unlabelled.is_mark(path):
         raise NotMadeYet(f"{path} holds no model: there were no labels to train on. Add some, and train it.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,7 +1,7 @@
-"""A benchmark without any label: there is nothing to train on or to score, and nothing wrong with it either.
+"""A benchmark without any label: there is nothing to train on or to score, and nothing wrong with it.
 
-DVC wants every output of a stage. For `dvc repro` (`--if-labelled`) `train` and `evaluate` leave files that say
-why they are empty; whoever reads runs passes them over (`models.evaluation.runs`).
+DVC wants every output of a stage. For `dvc repro` (`--if-labelled`) `train` and `evaluate` leave files that
+say so; whoever reads runs passes them over (`models.evaluation.runs`).
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.core.files import replacing, write_json
 
-MARK = {"unlabelled": True}
+MARK, TEXT = {"unlabelled": True}, "no labels\n"
 TRAINED, SCORED = ("model.pt",), ("scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 KNOWN = ["changed", "unchanged", "mine", "background"]
 
@@ -25,17 +25,22 @@ def leave_run(run: Path) -> None:
     """What `train` leaves."""
     write_json(MARK, run / "run.json")
     (run / "live" / "plots" / "metrics").mkdir(parents=True, exist_ok=True)
-    _empty(run, TRAINED)
+    _say_so(run, TRAINED)
 
 
 def leave_scores(run: Path) -> None:
     """What `evaluate` leaves."""
     for name in ("metrics.json", "timing.json"):
         write_json(MARK, run / name)
-    _empty(run, SCORED)
+    _say_so(run, SCORED)
 
 
-def _empty(run: Path, names: tuple[str, ...]) -> None:
+def is_mark(path: Path) -> bool:
+    """Whether a file only says that there were no labels."""
+    return path.stat().st_size == len(TEXT) and path.read_text() == TEXT
+
+
+def _say_so(run: Path, names: tuple[str, ...]) -> None:
     for name in names:
         with replacing(run / name) as temporary:
-            temporary.touch()
+            temporary.write_text(TEXT)

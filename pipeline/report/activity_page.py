@@ -40,11 +40,13 @@ class Activity:
 
 
 def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
-    """None where nothing was measured."""
+    """None where nothing was measured, or there was nothing to measure by."""
     path = benchmark.table("activity/intervals")
     if not path.is_file():
         return None
     intervals = tables.read(path, "activity")
+    if intervals.empty:
+        return None
     agreement = tables.read(benchmark.table("activity/agreement"), "activity")
     thresholds = tables.read(benchmark.table("activity/thresholds"), "activity")
     dates = sorted(set(intervals.t2))
