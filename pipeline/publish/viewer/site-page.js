@@ -25,6 +25,7 @@ class SitePage {
     Object.assign(this, { place, benchmark, site, dates: site.images.map((image) => image.period) });
     this.applied = Object.keys(site.predictions);
     this.sources = Object.keys(site.activity);
+    this.labelled = benchmark.kind === "footprint" && site.images.some((image) => image.footprint_km2 !== null);
     this.view = this.begun(asked);
     this.draw(Number(asked.swipe ?? 0.5));
     if (asked.x !== undefined) this.map.goTo(asked);
@@ -44,7 +45,7 @@ class SitePage {
       after: one(asked.after, dates, dates[dates.length - 1]),
       mode: one(asked.mode, MODES.map(([key]) => key), dates.length > 1 ? "swipe" : "one"),
       look: one(asked.look, looks, looks[0]),
-      over: one(asked.over, this.overlays().map(([key]) => key), "change"),
+      over: one(asked.over, this.overlays().map(([key]) => key), this.labelled ? "change" : this.applied.length ? "prediction" : "none"),
       run: one(asked.run, applied, applied[0]),
       other: one(asked.other, applied, applied[1] ?? applied[0]),
       source: one(asked.source, sources, sources.includes("labels") ? "labels" : sources[0]),
@@ -54,7 +55,7 @@ class SitePage {
 
   overlays() {
     const can = {
-      footprint: this.benchmark.kind === "footprint", change: this.benchmark.kind === "footprint",
+      footprint: this.labelled, change: this.labelled,
       prediction: this.applied.length > 0, difference: this.applied.length > 1, when: this.sources.length > 0,
     };
     return Object.entries(OVERLAYS).filter(([key]) => can[key] ?? true).map(([key, { title }]) => [key, title]);
@@ -159,6 +160,7 @@ class SitePage {
       "aria-pressed": String(image.period === view.after), title: "Show as the later date; with Shift as the earlier one",
       onclick: (event) => this.set(event.shiftKey ? { before: image.period } : { after: image.period }),
     }, image.files.includes("thumbnail.png") ? make("img", { src: `${stac}/${image.period}/thumbnail.png`, alt: "", loading: "lazy" }) : null, image.period)));
+    if (!this.labelled && !this.sources.length) return;
     this.chart.replaceChildren(
       make("p", { class: "keys" }, make("span", { class: "footprint" }, "footprint"), " ",
         make("span", { class: "changed" }, `changed in an interval, by ${view.source ?? "labels"}`), " ", make("span", { class: "activity" }, "NDTCI")),
@@ -181,7 +183,7 @@ class SitePage {
     const item = image.files.find((name) => name.endsWith(".json"));
     this.beside.replaceChildren(
       make("dl", {}, ...[
-        ["Footprint", `${number(image.footprint_km2, 3)} km²`], ["Seen clearly", `${number(100 * image.clear, 1)} %`],
+        ["Footprint", image.footprint_km2 === null ? "unknown" : `${number(image.footprint_km2, 3)} km²`], ["Seen clearly", `${number(100 * image.clear, 1)} %`],
         ["Made of", `${image.scenes.length} ${image.scenes.length === 1 ? "scene" : "scenes"} of ${days.size} ${days.size === 1 ? "day" : "days"}`],
       ].flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)])),
       make("details", { open }, make("summary", {}, `What the image of ${view.after} was made of`),
