@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test slow chaos check bench viewer env dev
+.PHONY: repro test slow chaos check bench docs viewer env dev
 repro: env
 	dvc repro
 
@@ -29,6 +29,10 @@ bench: dev
 	python bench/evaluate.py
 	python bench/scale.py 100 1000
 	python bench/cluster.py
+
+# The documentation as a site, in build/site.
+docs: dev
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 # The libraries of the viewer, from npm.
 viewer: env
