@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from pipeline import __version__
 from pipeline.core import interruption, layout, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
+from pipeline.core.files import finite
 from pipeline.core.layout import Benchmark
 from pipeline.core.redaction import redacted
 from pipeline.core.words import counted
@@ -27,12 +29,33 @@ app = typer.Typer(
 UsageError: Any = typer.BadParameter.__bases__[0]
 """Unknown command, missing option, bad value. Typer does not export the class that these share."""
 
+
+def _benchmarks(begun: str) -> list[str]:
+    """Names that a shell may complete."""
+    return sorted(
+        p.parent.name for p in Path().glob("catalogs/*/recipe.yaml") if p.parent.name.startswith(begun)
+    )
+
+
+def _models(begun: str) -> list[str]:
+    from models.registry import REGISTRY
+
+    return [name for own in REGISTRY.values() for name in own if name.startswith(begun)]
+
+
 Name = Annotated[
     str | None,
-    typer.Option("--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml."),
+    typer.Option(
+        "--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml.",
+        autocompletion=_benchmarks,
+    ),
+]  # fmt: skip
+Model = Annotated[
+    str,
+    typer.Option(help="Such as tinycd or unet; `minebench models` lists them.", autocompletion=_models),
 ]
-Model = Annotated[str, typer.Option(help="Such as tinycd or unet; `minebench models` lists them.")]
 Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of sentences.")]
 IfLabelled = Annotated[
     bool,
     typer.Option("--if-labelled", help="Where there are no labels, say so and do nothing (`dvc repro`)."),
@@ -52,7 +75,38 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+NEXT = {
+    "sites": "minebench {images}{b}",
+    "archive": "minebench fetch{b}",
+    "fetch": "minebench compose{b}",
+    "compose": "minebench annotate{b}",
+    "annotate": "minebench tile{b}",
+    "tile": "minebench train{b} --model fc-siam-diff, or without labels: minebench catalog{b}",
+    "train": "minebench evaluate{b} --model {model}",
+    "evaluate": "minebench compare{b}, or on whole sites: minebench predict{b} --model {model} --split all",
+    "compare": "minebench catalog{b}",
+    "predict": "minebench activity{b}, then minebench catalog{b}",
+    "activity": "minebench catalog{b}",
+    "catalog": "minebench report{b}, or look at it: minebench browse{b}",
+    "report": "open it in a browser, or share all of it: minebench publish OUT{b}",
+    "explain": "open it in a browser",
+    "check": "minebench publish OUT{b}",
+    "publish": "put the folder on a web server, or look at it here: minebench browse{b}",
+    "export": "minebench check{b}",
+}
+"""What a user would do after a command, as its last line. Under `dvc repro` DVC knows."""
+UNDER_WAY: dict[str, str] = {}
+"""Benchmark and stage of this process's command, such as `train-unet`, and the stage that gives it images."""
+
+
+def _say_next(_result: object, **_words: object) -> None:
+    command, _, model = UNDER_WAY.get("stage", "").partition("-")
+    if command in NEXT and "DVC_STAGE" not in os.environ:
+        named = f" --benchmark {UNDER_WAY['benchmark']}"
+        print(f"next: {NEXT[command].format(b=named, model=model, images=UNDER_WAY['images'])}")
+
+
+@app.callback(result_callback=_say_next)
 def _everywhere(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -116,7 +170,17 @@ def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
     if stage not in READERS and os.environ.get("RANK", "0") == "0":
         locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
     _log_to(benchmark.log(stage))
+    images = "archive" if loaded.source.is_synthetic else "fetch"
+    UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images)
     return benchmark, loaded
+
+
+def _as_json(value: Any) -> None:
+    """For machines: one object, and nothing else on stdout."""
+    import json
+
+    UNDER_WAY.clear()
+    print(json.dumps(finite(value), ensure_ascii=False, default=str))
 
 
 def _log_to(log: Path) -> None:
@@ -183,6 +247,7 @@ def _whole(stage: str, name: str | None) -> Any:
 def sites(
     benchmark: Name = None,
     plan: Annotated[bool, typer.Option(help="Also print what fetching would take.")] = False,
+    json: Json = False,
 ) -> None:
     """Read the mine list and lay out the sites."""
     from pipeline import stages
@@ -190,13 +255,19 @@ def sites(
 
     where, loaded = _begin("sites", benchmark)
     table = stages.named("sites").load()(where, loaded)
-    for sentence in account.of(table, loaded):
-        print(f"sites: {sentence}")
+    told, found = account.of(table, loaded), None
     if plan:
         from pipeline.scenes.plan import make
         from pipeline.sites import site
 
         found = make(where, loaded, site.listed(table, loaded))
+    if json:
+        planned = asdict(found) if found else None
+        _as_json({"benchmark": where.name, "sites": len(table), "account": told, "plan": planned})
+        return
+    for sentence in told:
+        print(f"sites: {sentence}")
+    if plan:
         print(f"plan: {found or 'the source is synthetic: nothing is fetched'}")
 
 
@@ -275,6 +346,7 @@ def evaluate(
         str | None, typer.Option(help="Score an analysis set by level instead, such as scale.")
     ] = None,
     if_labelled: IfLabelled = False,
+    json: Json = False,
 ) -> None:
     """Score a trained model on the test split, or on a fold's."""
     from models.training import unlabelled
@@ -288,6 +360,9 @@ def evaluate(
         from models.evaluation.analysis_scores import analyse
 
         table = analyse(where.data, model, analysis, fold)
+        if json:
+            _as_json({"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")})
+            return
         levels = ", ".join(f"{row.level} {_score(row.f1)}" for row in table.itertuples())
         print(f"evaluate: {model} F1 on {analysis}: {levels}")
         return
@@ -295,6 +370,9 @@ def evaluate(
 
     given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
     result = run(where.data, model, fold=fold, threshold=given)
+    if json:
+        _as_json({"benchmark": where.name, **result})
+        return
     trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
 
@@ -304,9 +382,12 @@ def _score(value: float) -> str:
 
 
 @app.command(epilog="Example: minebench compare --benchmark ours")
-def compare(benchmark: Name = None) -> None:
+def compare(benchmark: Name = None, json: Json = False) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
     table = _whole("compare", benchmark)
+    if json:
+        _as_json(table.to_dict("records"))
+        return
     if table.empty:
         print("compare: there are no labels, and so no scores to compare")
     for task, own in table.groupby("task"):
@@ -444,11 +525,16 @@ def ingest(
 @app.command(epilog="Example: minebench models --task change")
 def models(
     task: Annotated[str | None, typer.Option(help="change or segmentation; default: both.")] = None,
+    json: Json = False,
 ) -> None:
     """List the models: name, task, parameters, and what they are."""
     from models.evaluation.sizes import described
 
-    for row in described(task):
+    rows = described(task)
+    if json:
+        _as_json([row._asdict() if hasattr(row, "_asdict") else asdict(row) for row in rows])
+        return
+    for row in rows:
         print(f"{row.name:24}{row.task:14}{row.parameters / 1e6:8.2f} M  {row.about}")
 
 
@@ -470,12 +556,16 @@ def export(
 
 
 @app.command(epilog="Example: minebench check --benchmark ours")
-def check(benchmark: Name = None) -> None:
+def check(benchmark: Name = None, json: Json = False) -> None:
     """Verify what the benchmark published: files, checksums, STAC, index against cubes."""
     from pipeline.catalog.check import check as run
 
     where, _ = _begin("check", benchmark)
-    print(f"check: {run(where)} files are as published")
+    files = run(where)
+    if json:
+        _as_json({"benchmark": where.name, "files": files})
+        return
+    print(f"check: {files:,} files are as published")
 
 
 @app.command(epilog="Example: minebench publish out --benchmark ours --version 1.1")
@@ -485,6 +575,7 @@ def publish(
     version: Annotated[
         str | None, typer.Option(help="Of this release; the card says what changed since the one before.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Write catalog, pixels, tables, cards, report and viewer into one folder."""
     from pipeline.core.words import size
@@ -492,6 +583,9 @@ def publish(
 
     where, loaded = _begin("publish", benchmark)
     made = publish_folder.publish(where, loaded, out, _spread(None), version)
+    if json:
+        _as_json({"benchmark": where.name, "out": str(out), **made.told()})
+        return
     print(f"publish: {counted(made.files, 'file')}, {size(made.size)}, {made.new:,} new, in {out}; checked")
     for name in made.left_out:
         print(f"publish: the images are left out: the terms of {name} do not let them be passed on")

@@ -1,6 +1,9 @@
 """The command line itself: its version, help, names and mistakes."""
 
+import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from models import registry
 from pipeline import __version__
 from pipeline.cli import app
-from tests.conftest import run
+from tests.conftest import MINEBENCH, run
 
 COMMANDS = [str(command.callback.__name__) for command in app.registered_commands if command.callback]
 
@@ -84,3 +87,32 @@ def test_a_long_training_on_a_cpu_says_so(project: Path, monkeypatch: pytest.Mon
     assert "fc-siam-diff will take about" in text
     assert "5 steps of 2 items of 32 x 32 pixels" in text
     assert "train.fc-siam-diff in params.yaml, or train on a GPU" in text
+
+
+def test_a_shell_completes_benchmarks_and_models(empty_project: Path) -> None:
+    for words, wanted in (
+        ("minebench train --model fc-siam-", "fc-siam-diff"),
+        ("minebench sites -b t", "tiny"),
+    ):
+        *_, begun = words.split(" ")
+        environment = {**os.environ, "_MINEBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words,
+                       "COMP_CWORD": str(len(words.split(" ")) - 1)}  # fmt: skip
+        done = subprocess.run([MINEBENCH], cwd=empty_project, env=environment, capture_output=True, text=True)
+        assert wanted in done.stdout.split(), (begun, done.stderr)
+
+
+def test_the_last_line_says_what_is_next_but_not_to_dvc(empty_project: Path) -> None:
+    done = run("sites", cwd=empty_project)
+    assert done.stdout.splitlines()[-1] == "next: minebench archive --benchmark tiny"
+    told = subprocess.run(
+        [MINEBENCH, "sites"], cwd=empty_project, env={**os.environ, "DVC_STAGE": "sites@tiny"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "next:" not in told.stdout
+
+
+def test_machines_read_one_object(project: Path) -> None:
+    for words, wanted in ((("sites", "--json"), "account"), (("check", "--json"), "files")):
+        assert wanted in json.loads(run(*words, cwd=project).stdout)
+    models = json.loads(run("models", "--task", "segmentation", "--json", cwd=project).stdout)
+    assert {"name": "unet", "task": "segmentation"}.items() <= models[0].items()

@@ -57,7 +57,7 @@ def sha256(path: Path) -> str:
 
 def write_json(value: Any, path: Path) -> None:
     """Write `value` as JSON, whole or not at all; keys keep their order, NaN becomes null."""
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -65,18 +65,19 @@ def write_json(value: Any, path: Path) -> None:
 def write_compact_json(value: Any, path: Path) -> None:
     """The same for programs alone, without spaces; a file that has this content stays as it is."""
     separators = (",", ":")
-    text = json.dumps(_finite(value), separators=separators, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(value), separators=separators, ensure_ascii=False, allow_nan=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A value as JSON can hold it: NaN and infinities become null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not (value == value and abs(value) != float("inf")):
         return None
     return value

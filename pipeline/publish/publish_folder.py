@@ -16,11 +16,12 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.catalog import dataset_card
 from pipeline.catalog.check import check
 from pipeline.core import tables
-from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet, WorkError
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
@@ -43,6 +44,14 @@ class Published:
     new: int
     left_out: list[str]
     release: releases.Release | None
+
+    def told(self) -> dict[str, Any]:
+        """For machines."""
+        own = {"files": self.files, "bytes": self.size, "new": self.new, "left_out": self.left_out}
+        if self.release is None:
+            return own
+        return {**own, "version": self.release.version, "since": self.release.before,
+                "changes": self.release.changes}  # fmt: skip
 
 
 def publish(
@@ -73,7 +82,10 @@ def publish(
     own += qgis_project.write(published, recipe, out)
     wanted = {*(file.relative_to(benchmark.root).as_posix() for file in files), *own}
     _drop_others(out, wanted)
-    check(published)
+    try:
+        check(published)
+    except WorkError as error:
+        raise WorkError(f"{error}\nRun `minebench catalog`, then publish again.") from None
     size = _write_sums(out, sorted(wanted))
     if release:
         releases.keep(benchmark, release)

@@ -82,7 +82,7 @@ def test_damaged_fetches_are_found_and_fetched_again(project: Path, damage: str)
     done = run("fetch", cwd=project)
     assert done.returncode == 0, done.stderr
     assert contents(benchmark.data / "scenes") == before or damage == "extra sums line"
-    assert run("fetch", cwd=project).stdout == "fetch: all sites are up to date\n"
+    assert run("fetch", cwd=project).stdout.startswith("fetch: all sites are up to date\n")
 
 
 def test_two_runs_make_the_same_bytes(project: Path) -> None:

@@ -21,8 +21,8 @@ def test_models_are_passed_over_and_the_rest_is_made(project: Path) -> None:
         done = run(*words, cwd=project)
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
-    assert said[2] == "train: tiny has no labels: there is nothing to learn\n"
-    assert said[3] == "evaluate: tiny has no labels: there is nothing to score\n"
+    assert said[2].startswith("train: tiny has no labels: there is nothing to learn\n")
+    assert said[3].startswith("evaluate: tiny has no labels: there is nothing to score\n")
     assert runs.scored(project / "data/tiny") == {}
     assert not (project / "catalogs/tiny/stac/models").exists()
     assert "Scores" not in (project / "data/tiny/report/index.html").read_text()
