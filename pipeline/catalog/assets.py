@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,21 @@ def write(
         ),
         "thumbnail": objects.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),
     }  # fmt: skip
+
+
+def write_changes(
+    folder: Path, site: Site, drawn: Mapping[str, NDArray[np.uint8]]
+) -> dict[str, pystac.Asset]:
+    """Write change that was labelled as such, a mask (y, x) for each first period."""
+    found = {}
+    for t1, mask in drawn.items():
+        path = folder / f"change_{t1}.tif"
+        cog.write(path, mask[np.newaxis], site.grid, UNKNOWN, ("change",), colours=COLOURS)
+        found[f"change-cog-{t1}"] = objects.asset(
+            path, folder, f"Change since {t1}: 0 unchanged, 1 changed", objects.COG, ["data", "labels"],
+            bands=[{"name": "change"}], nodata=UNKNOWN, data_type="uint8",
+        )  # fmt: skip
+    return found
 
 
 def _bands(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pystac
 import zarr
+from numpy.typing import NDArray
 
 from pipeline import __version__
 from pipeline.catalog import assets, item, times
@@ -33,7 +34,7 @@ EXTENSIONS = [
         "projection/v2.0.0", "raster/v2.0.0", "scientific/v1.0.0", "version/v1.2.0",
     )
 ]  # fmt: skip
-VERSION = 4
+VERSION = 5
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
 
 
@@ -132,10 +133,18 @@ def _write_item(
     files = assets.write(folder, recipe, site, pixels, mask, clear, stretch, period.label)
     store = objects.relative(task.cube, task.folder / period.label)
     scenes = task.scenes[task.scenes.period == period.label]
-    every = {**item.cube_assets(recipe, store, tree), **files}
+    drawn = _drawn_until(task, group, period.label)
+    changes = assets.write_changes(folder, site, drawn)
+    every = {**item.cube_assets(recipe, store, tree), **files, **changes}
     described = item.describe(recipe, site, period, mask, clear, scenes, every)
     objects.write(described, objects.to_root(2, collection=True), folder / f"{described.id}.json")
     return described
+
+
+def _drawn_until(task: Task, group: zarr.Group, label: str) -> dict[str, NDArray[np.uint8]]:
+    """Labels of change (y, x) that were drawn for pairs that end with a period, by the first period."""
+    pairs = cube.change_of(task.cube)
+    return {t1: np.asarray(group["change"][place]) for (t1, t2), place in pairs.items() if t2 == label}
 
 
 def _write_collection(task: Task, into: Path, items: list[pystac.Item], tree: assets.Tree, key: str) -> None:

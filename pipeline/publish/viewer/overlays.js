@@ -21,8 +21,9 @@ export const OVERLAYS = {
   },
   change: {
     title: "Change between the dates",
-    legend: () => [["expanded", VERMILION], ["reduced", SKY], ["unknown", GREY]],
+    legend: (view) => (view.drawn ? [["changed", VERMILION], ["unknown", GREY]] : [["expanded", VERMILION], ["reduced", SKY], ["unknown", GREY]]),
     async paint(view) {
+      if (view.drawn) return drawnChange(view);
       const [before, after] = await both(view);
       return each(before.length, (i) => {
         if (before[i] === UNKNOWN || after[i] === UNKNOWN) return [GREY, 110];
@@ -32,14 +33,14 @@ export const OVERLAYS = {
   },
   prediction: {
     title: "Predicted change: hits and misses",
-    legend: (view) => [["hit", GREEN], ["false alarm", VERMILION], ["missed", BLUE], [`${view.run} says nothing`, GREY]],
+    legend: (view) => [["hit", GREEN], ["false alarm", VERMILION], ["missed", BLUE], ["change, not labelled", YELLOW], [`${view.run} says nothing`, GREY]],
     async paint(view) {
-      const [[before, after], said] = [await both(view), await predicted(view, view.run)];
-      return each(before.length, (i) => {
+      const [truth, said] = [await changeOf(view), await predicted(view, view.run)];
+      return each(said.length, (i) => {
         if (said[i] === UNKNOWN) return [GREY, 110];
-        const unknown = before[i] === UNKNOWN || after[i] === UNKNOWN;
-        const changed = before[i] !== after[i];
-        if (unknown) return said[i] ? [YELLOW, 160] : null;
+        const label = truth ? truth[i] : UNKNOWN;
+        const changed = label === 1;
+        if (label === UNKNOWN) return said[i] ? [YELLOW, 160] : null;
         if (said[i]) return [changed ? GREEN : VERMILION, 190];
         return changed ? [BLUE, 190] : null;
       });
@@ -88,6 +89,23 @@ function both(view) {
     const [[mine], [clear]] = await Promise.all([view.masks(date, "mine.tif"), view.masks(date, "clear.tif")]);
     return mine.map((value, i) => (clear[i] ? value : UNKNOWN));
   }));
+}
+
+/** Change as it was labelled for just these two dates. */
+async function drawnChange(view) {
+  const label = await changeOf(view);
+  if (!label) throw new Error(`Change from ${view.before} to ${view.after} was not labelled on this site.`);
+  return each(label.length, (i) => (label[i] === 1 ? [VERMILION, 200] : label[i] === UNKNOWN ? [GREY, 110] : null));
+}
+
+/** The label of change of the two dates: 1, 0, or 255 unknown; null where these two have none. */
+async function changeOf(view) {
+  if (view.drawn) {
+    const name = `change_${view.before}.tif`;
+    return view.image(view.after).files.includes(name) ? (await view.masks(view.after, name))[0] : null;
+  }
+  const [before, after] = await both(view);
+  return before.map((value, i) => (value === UNKNOWN || after[i] === UNKNOWN ? UNKNOWN : Number(value !== after[i])));
 }
 
 /** A run's decision about the two dates: 1, 0, or 255 where it says nothing. */

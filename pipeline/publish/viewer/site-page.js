@@ -25,7 +25,8 @@ class SitePage {
     Object.assign(this, { place, benchmark, site, dates: site.images.map((image) => image.period) });
     this.applied = Object.keys(site.predictions);
     this.sources = Object.keys(site.activity);
-    this.labelled = benchmark.kind === "footprint" && site.images.some((image) => image.footprint_km2 !== null);
+    this.drawn = benchmark.kind === "change";
+    this.labelled = site.images.some((image) => image.footprint_km2 !== null || image.files.some((name) => name.startsWith("change_")));
     this.view = this.begun(asked);
     this.draw(Number(asked.swipe ?? 0.5));
     if (asked.x !== undefined) this.map.goTo(asked);
@@ -55,7 +56,7 @@ class SitePage {
 
   overlays() {
     const can = {
-      footprint: this.labelled, change: this.labelled,
+      footprint: this.labelled && !this.drawn, change: this.labelled,
       prediction: this.applied.length > 0, difference: this.applied.length > 1, when: this.sources.length > 0,
     };
     return Object.entries(OVERLAYS).filter(([key]) => can[key] ?? true).map(([key, { title }]) => [key, title]);
@@ -98,7 +99,7 @@ class SitePage {
 
   withIntervals() {
     const rows = this.site.activity[this.view.source] ?? [];
-    return { ...this.view, intervals: rows.map((row) => `${row.t1} to ${row.t2}`) };
+    return { ...this.view, drawn: this.drawn, intervals: rows.map((row) => `${row.t1} to ${row.t2}`) };
   }
 
   /** Change the view, and all that shows it. */

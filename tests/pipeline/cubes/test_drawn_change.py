@@ -6,6 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import zarr
 
 from models import data
@@ -53,6 +54,9 @@ def test_what_was_drawn_is_the_label(drawn) -> None:
         assert int((items[i]["label"] == 1).sum()) == row.changed
     root.build(benchmark, loaded, Spread(2))
     assert check.check(benchmark) > 0
+    with rasterio.open(benchmark.stac / sites.site_id[0] / "2023" / "change_2021.tif") as file:
+        assert np.array_equal(file.read(1), cube["change"][1])
+    assert not (benchmark.stac / sites.site_id[0] / "2022" / "change_2020.tif").exists()
 
 
 def test_going_back_to_footprints_leaves_no_drawn_change(drawn) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import geopandas as gpd
 import pytest
 
 from pipeline import recipe
@@ -219,6 +220,44 @@ def test_without_its_images_and_from_a_plain_host(page, published: str) -> None:
     for link in page.locator(".downloads a").all():
         assert page.request.get(published + str(link.get_attribute("href"))).ok
     assert not page.said
+
+
+@pytest.fixture(scope="module")
+def drawn(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A benchmark whose labels are change, drawn for one pair of dates."""
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("drawn") / "project"))
+    benchmark = Benchmark("tiny", project)
+    text = benchmark.recipe.read_text().replace("{source: archive}", "{source: annotations, kind: change}")
+    benchmark.recipe.write_text(text)
+    sites = gpd.read_parquet(benchmark.table("sites"))
+    shapes = [("2021", "2023", geometry.centroid.buffer(0.001)) for geometry in sites.geometry]
+    table = gpd.GeoDataFrame(shapes, columns=["t1", "t2", "geometry"], crs=4326)
+    table.to_file(benchmark.annotations / "change.gpkg")
+    for stage in ("annotate", "tile", "activity", "catalog"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, done.stderr
+    with subprocess.Popen(
+        [MINEBENCH, "browse", "--port", "0"], cwd=project, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[1]
+        process.terminate()
+
+
+def test_drawn_change_is_shown_for_the_dates_it_was_drawn_for(page, drawn: str) -> None:  # type: ignore[no-untyped-def]
+    href = site_of(page, drawn)
+    page.goto(f"{drawn}{href}&before=2021&after=2023&mode=one&over=change")
+    page.wait_for_selector(".controls")
+    assert page.locator('option[value="footprint"]').count() == 0
+    shown = picture(page)
+    page.get_by_label("Overlay").select_option("none")
+    assert picture(page) != shown
+    assert not page.said
+    page.get_by_label("Overlay").select_option("change")
+    page.keyboard.press("Escape")
+    page.locator(".strip button").nth(1).click()
+    page.wait_for_selector("#said:not([hidden])")
+    assert "from 2021 to 2022 was not labelled" in page.text_content("#said")
 
 
 def test_nothing_is_asked_of_other_hosts(page, address: str) -> None:  # type: ignore[no-untyped-def]
