@@ -191,9 +191,9 @@ def curves(runs: list[Run], task: str) -> str | None:
         for run in own:
             known = run.curve[run.curve.recall.notna() & run.curve.precision.notna()]
             (line,) = axes.plot(known.recall, known.precision, label=run.model, linewidth=1.4)
-            axes.plot(
-                run.metrics["recall"], run.metrics["precision"], "o", color=line.get_color(), markersize=5
-            )
+            place = run.metrics["recall"], run.metrics["precision"]
+            if None not in place:
+                axes.plot(*place, "o", color=line.get_color(), markersize=5)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall")
         word = "change" if task == "change" else "footprints"
         _tidy(axes, f"Precision by recall, {word}")

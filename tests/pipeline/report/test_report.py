@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.layout import Benchmark
-from pipeline.report import paper_tables
+from pipeline.report import drawings, paper_tables
 from pipeline.report.pictures import Run
 from tests.conftest import run
 
@@ -71,6 +71,12 @@ def test_intervals_are_means_over_sites(tmp_path: Path) -> None:
     one_year = np.mean([1, 10 / 15])
     assert table.rows[0] == ("better", [(f"{one_year:.3f}", "best"), ("0.667", "best"), ("0.800", "best")])
     assert table.rows[1] == ("worse", [("0.000", "second"), ("0.500", "second"), ("0.400", "second")])
+
+
+def test_a_run_that_found_nothing_has_a_curve_without_a_dot() -> None:
+    curve = pd.DataFrame({"threshold": [0.0, 0.5], "precision": [0.1, 0.2], "recall": [1.0, 0.1]})
+    run = Run("none", {"task": "change", "precision": None, "recall": 0.0}, curve, curve, curve, {})
+    assert "<svg" in str(drawings.curves([run], "change"))
 
 
 def test_alike_and_unknown_scores_have_no_second_best() -> None:
