@@ -4,7 +4,8 @@ A change model that looks at each date alone first is `Siamese`: it has `encode`
 n dates are encoded once for their n(n-1)/2 pairs. Any other change model takes pairs only.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import InputError
 
 Features = Sequence[Tensor]
+Names = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
 
 class Model(nn.Module):
@@ -35,6 +37,12 @@ class Model(nn.Module):
     """Takes the neighbourhoods of both dates as well: forward(a, b, a_context, b_context)."""
     classical: ClassVar[bool] = False
     """Nothing is trained but the threshold; see `Classical`."""
+    made_of: tuple[str, dict[str, Any]] = ("", {})
+    """Name and options that `models.create` made it of."""
+    published: ClassVar[Names] = ()
+    """Names of tensors in checkpoints of the published code, as patterns, and ours."""
+    backbone_published: ClassVar[Names] = ()
+    """The same of a file with the backbone alone."""
     pretrained: str | None = None
     """Name on the Hugging Face hub of the weights that the paper begins with."""
 
@@ -67,9 +75,19 @@ class Siamese(Model):
         return self.decode(*self.both(a, b))
 
     def both(self, a: Tensor, b: Tensor) -> tuple[Features, Features]:
-        """Features of either date, from one pass over both."""
+        """Features of either date: in training one after the other, so that batch norm sees each by itself
+        as in the published codes, else from one pass over both."""
+        if self.training:
+            return self.encode(a), self.encode(b)
         levels = [level.chunk(2) for level in self.encode(torch.cat([a, b]))]
         return [first for first, _ in levels], [second for _, second in levels]
+
+    def encode_series(self, images: Tensor) -> list[Tensor]:
+        """Features (N, D, ...) of series of images (N, D, C, H, W); in training date by date."""
+        if self.training:
+            by_date = [self.encode(image) for image in images.unbind(dim=1)]
+            return [torch.stack(levels, dim=1) for levels in zip(*by_date, strict=True)]
+        return [level.unflatten(0, images.shape[:2]) for level in self.encode(images.flatten(0, 1))]
 
     def encode(self, image: Tensor) -> Features:
         """Features of images (N, C, H, W), each with N first."""

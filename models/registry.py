@@ -93,6 +93,7 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
         network = class_of(name)(in_channels=in_channels, **{**entry.options, **options})
     except TypeError as error:
         raise InputError(f"{name} does not take these options ({error}).") from None
+    network.made_of = (name, options)
     network.register_forward_pre_hook(lambda module, images: network.check(images))
     return network
 

@@ -6,6 +6,8 @@ can be encoded once for several pairs. The branch maps are supervised through th
 makes the result, as in the authors' code; the paper does not say how else.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,13 +19,46 @@ from models.layers.resize import resized
 RECIPE = {"optimiser": "adam", "learning_rate": 1e-3, "schedule": "constant", "batch": 8, "epochs": 200}
 
 
+BOTTLENECK = (("se.se.0", "squeeze.0"), ("se.se.2", "squeeze.2"), ("conv1", "expand.0"), ("bn1", "expand.1"),
+              ("conv2", "depthwise.0"), ("bn2", "depthwise.1"), ("conv3", "project.0"), ("bn3", "project.1"),
+              ("shortcut.0", "shortcut.0"), ("shortcut.1", "shortcut.1"))  # fmt: skip
+WHERE = (
+    (r"TF_list\.4\.Time_Fusion\.0", "deepest"),
+    (r"TF_list\.(\d)\.Time_Fusion\.Time_Fusion\.0", r"meet.\1.mix"),
+    (r"TF_list_Neighbor\.(\d)\.Time_Fusion\.Time_Fusion\.0", r"meet_around.\1.mix"),
+    (r"CNF_list\.(\d)\.conv\.conv\.([01])", r"branches.\1.\2"),
+    (r"MDSA\.(\d)\.Up_inner\.conv", r"ups.\1"),
+    (r"last_layer_prediction\.conv\.0", "main"),
+)
+PUBLISHED = (
+    *(
+        (rf"^{theirs}\.{part.replace('.', chr(92) + '.')}\.", f"{ours}.{own}.")
+        for theirs, ours in WHERE
+        for part, own in BOTTLENECK
+    ),
+    *(
+        (rf"^{theirs}\.{before}\.", f"{ours}.{after}.")
+        for theirs, ours in (("backbone", "encoder"), ("backbone_Neighbor", "around"))
+        for before, after in ((r"0\.0", "0.0"), (r"0\.1", "0.1"), (r"0\.3", "1"), (r"[123]\.(\d+)", r"\1"))
+    ),
+    (r"^TF_list\.(\d)\.TF_Enhance_Encoder\.conv\.", r"meet.\1.enrich."),
+    (r"^TF_list_Neighbor\.(\d)\.TF_Enhance_Encoder\.conv\.", r"meet_around.\1.enrich."),
+    (r"^outs_mixing\.conv\.conv_1x1\.", "head.point."),
+    (r"^outs_mixing\.conv\.conv_3x3\.", "head.area."),
+    (r"^outs_mixing\.conv\.conv\.", "head.out."),
+)
+"""Names in checkpoints of the published code."""
+
+
 class INSINet(Model):
     """Sides of any length from 32 pixels up. The neighbourhoods are the 3x3 tiles around and with the
     tile, reduced to its size; without them the tile is continued by its mirror image."""
 
+    version = 2
     smallest = 32
     context = True
     backbone_parts = ("encoder", "around")
+    published = PUBLISHED
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -48,8 +83,8 @@ class INSINet(Model):
         around_b = mirrored(b) if b_context is None else b_context
         image, masks = a, []
         for level, stage in enumerate(STAGES):
-            a, b = _through(self.encoder[stage], a, b)
-            around_a, around_b = _through(self.around[stage], around_a, around_b)
+            a, b = _through(self.encoder[stage], a, b, self.training)
+            around_a, around_b = _through(self.around[stage], around_a, around_b, self.training)
             a, b, mixed = self.meet[level](a, b)
             around_a, around_b, mixed_around = self.meet_around[level](around_a, around_b)
             seen = [(a - b).abs(), mixed, core((around_a - around_b).abs()), core(mixed_around)]
@@ -119,9 +154,13 @@ class Aggregation(nn.Module):
         return self.out(torch.cat([x, self.point(x), self.area(x)], dim=1))
 
 
-def _through(layers: nn.Module, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _through(layers: Iterable[nn.Module], a: Tensor, b: Tensor, apart: bool) -> tuple[Tensor, Tensor]:
+    """Both dates through the same layers, `apart` where batch norm must see each by itself."""
+    if apart:
+        stage = nn.Sequential(*layers)
+        return stage(a), stage(b)
     x = torch.cat([a, b])
-    for layer in layers:  # type: ignore[attr-defined]
+    for layer in layers:
         x = layer(x)
     first, second = x.chunk(2)
     return first, second

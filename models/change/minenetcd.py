@@ -32,11 +32,22 @@ FORMS: dict[str, Any] = {"code": CodeMixing, "paper": PaperMixing, "off": lambda
 AUXILIARY = 0.4
 
 
+PUBLISHED = (
+    (r"^channel_mixing\.(\d+)\.complex_weight_1$", r"mixing.\1.first.weight"),
+    (r"^channel_mixing\.(\d+)\.complex_weight_2$", r"mixing.\1.second.weight"),
+    (r"^channel_mixing\.(\d+)\.complex_bias_1$", r"mixing.\1.first.bias"),
+    (r"^channel_mixing\.(\d+)\.complex_bias_2$", r"mixing.\1.second.bias"),
+    (r"^norm\.(\d+)\.", r"mixing.\1.norm."),
+)
+"""Names beside backbone and heads in the published checkpoints."""
+
+
 class MineNetCD(Siamese):
     """Sides of any length from 32 pixels up. Not symmetric: the difference has a sign."""
 
     smallest = 32
     backbone_parts = ("backbone.network",)
+    published = PUBLISHED
     head_parts = ("decode_head", "auxiliary_head")
     explained = ("decode_head.lateral_convs.0", "decode_head.lateral_convs.1", "decode_head.lateral_convs.2")
 

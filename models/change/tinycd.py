@@ -4,13 +4,14 @@ EfficientNet-B4, cheap grouped convolutions that mix the two dates, and a decode
 The last activation of the paper is a sigmoid; here the logits are given instead.
 """
 
+import re
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from transformers import EfficientNetConfig, EfficientNetModel
 
 from models.base import Features, Siamese
+from models.layers.efficientnet import first_three
 from models.layers.resize import resized
 
 RECIPE = {
@@ -22,26 +23,62 @@ RECIPE = {
     "patience": 10,
     "augment": ("flip", "noise", "affine", "swap"),
 }
-ENDS = (2, 6, 10)
-"""Where the first three stages of EfficientNet-B4 end in its blocks."""
+
+
+def _pixelwise(found: re.Match[str]) -> str:
+    """The published lists of (convolution, activation) as ours, in which they follow one another."""
+    number, part = int(found["number"]), int(found["part"])
+    if found["mask"] is None:
+        return f"head.{2 * number + part}."
+    whose = "image_mask" if found["mask"] == "_first_mix" else f"masks.{found['mask'][-1]}"
+    return f"{whose}.mask.1." if (number, part) == (2, 1) else f"{whose}.mask.0.{2 * number + part}."
+
+
+PUBLISHED = (
+    (r"^_backbone\.", "backbone."),
+    (r"^_first_mix\._mixing\._convmix\.", "image_mask.mixing.mix."),
+    (r"^_mixing_mask\.2\._convmix\.", "deepest.mix."),
+    (r"^_mixing_mask\.(\d)\._mixing\._convmix\.", r"masks.\1.mixing.mix."),
+    (r"^(?:(?P<mask>_first_mix|_mixing_mask\.\d)\._linear|_classify)\._linears\.(?P<number>\d)\.(?P<part>\d)\.",
+     _pixelwise),
+    (r"^_up\.(\d)\._convolution\.", r"ups.\1.refine."),
+)  # fmt: skip
+TIMM = (
+    (r"^conv_stem\.", "0.0."),
+    (r"^bn1\.", "0.1."),
+    (r"^blocks\.0\.(\d)\.conv_dw\.", r"1.\1.block.0.0."),
+    (r"^blocks\.0\.(\d)\.bn1\.", r"1.\1.block.0.1."),
+    (r"^blocks\.0\.(\d)\.se\.conv_reduce\.", r"1.\1.block.1.fc1."),
+    (r"^blocks\.0\.(\d)\.se\.conv_expand\.", r"1.\1.block.1.fc2."),
+    (r"^blocks\.0\.(\d)\.conv_pw\.", r"1.\1.block.2.0."),
+    (r"^blocks\.0\.(\d)\.bn2\.", r"1.\1.block.2.1."),
+    *(
+        (rf"^blocks\.{stage}\.(\d)\.{theirs}\.", rf"{stage + 1}.\1.block.{ours}.")
+        for stage in (1, 2)
+        for theirs, ours in (
+            ("conv_pw", "0.0"), ("bn1", "0.1"), ("conv_dw", "1.0"), ("bn2", "1.1"),
+            (r"se\.conv_reduce", "2.fc1"), (r"se\.conv_expand", "2.fc2"), ("conv_pwl", "3.0"), ("bn3", "3.1"),
+        )
+    ),
+)  # fmt: skip
+"""torchvision's weights of EfficientNet-B4 under the names of timm, whose they are."""
 
 
 class TinyCD(Siamese):
     """Sides of any length from 16 pixels up."""
 
-    backbone_parts = ("stem", "blocks")
+    version = 2
+    backbone_parts = ("backbone",)
     explained = ("ups.2", "ups.1", "ups.0")
-    pretrained = "google/efficientnet-b4"
+    pretrained = "timm/efficientnet_b4.ra2_in1k"
+
+    published = PUBLISHED
+    backbone_published = TIMM
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.in_channels = in_channels
-        whole = EfficientNetModel(
-            EfficientNetConfig(num_channels=in_channels, width_coefficient=1.4, depth_coefficient=1.8)
-        )
-        self.stem = whole.embeddings  # 48 channels at 1/2
-        # 24 channels at 1/2, 32 at 1/4, 56 at 1/8
-        self.blocks = nn.ModuleList(whole.encoder.blocks[: ENDS[-1]])
+        self.backbone = first_three(in_channels)
         self.image_mask = MixingMask(2 * in_channels, in_channels, (10, 5))
         self.masks = nn.ModuleList([MixingMask(48, 24, (12, 6)), MixingMask(64, 32, (16, 8))])
         self.deepest = Mixing(112, 56)
@@ -50,11 +87,10 @@ class TinyCD(Siamese):
 
     def encode(self, image: Tensor) -> Features:
         levels = [image]
-        x = self.stem(image)
-        for number, block in enumerate(self.blocks, start=1):
-            x = block(x)
-            if number in ENDS:
-                levels.append(x)
+        x = self.backbone[0](image)
+        for stage in self.backbone[1:]:
+            x = stage(x)
+            levels.append(x)
         return levels
 
     def decode(self, a: Features, b: Features) -> Tensor:

@@ -47,6 +47,12 @@ def _convolution(
     return nn.Sequential(*layers, *([activation()] if activation else []))
 
 
+def _by_eight(width: float) -> int:
+    """To the nearest multiple of eight, and never below 90 % of the width."""
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * width else rounded + 8
+
+
 class _Squeeze(nn.Module):
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -72,7 +78,7 @@ class _Inverted(nn.Module):
             layers.append(_convolution(before, expanded, 1, 1, activation))
         layers.append(_convolution(expanded, expanded, kernel, stride, activation, expanded))
         if squeeze:
-            layers.append(_Squeeze(expanded, (expanded // 4 + 4) // 8 * 8))
+            layers.append(_Squeeze(expanded, _by_eight(expanded / 4)))
         layers.append(_convolution(expanded, after, 1))
         self.block = nn.Sequential(*layers)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.base import Features, Model, Siamese
+from models.base import Model, Siamese
 from models.data.datasets import Scale
 from models.training.augment import Augment
 from models.training.batches import change_of, pairs_of
@@ -80,13 +80,13 @@ class Objective(nn.Module):
 
     def _change_series(self, images: Tensor, masks: Tensor) -> Tensor:
         """Mean over the pairs of the loss of each; a Siamese encoder sees each date once."""
-        count, dates = images.shape[:2]
-        pairs = pairs_of(dates, self.settings.pairs)
+        pairs = pairs_of(images.shape[1], self.settings.pairs)
         first, second = ([pair[side] for pair in pairs] for side in (0, 1))
         label = change_of(masks, pairs)
         if isinstance(self.network, Siamese):
-            levels = self.network.encode(*self._laid_out([images.flatten(0, 1)]))
-            a, b = (_chosen(levels, count, side) for side in (first, second))
+            laid_out = self._laid_out([images.flatten(0, 1)])[0].unflatten(0, images.shape[:2])
+            levels = self.network.encode_series(laid_out)
+            a, b = ([level[:, side].flatten(0, 1) for level in levels] for side in (first, second))
             return self._averaged(self.network.supervised_pairs(a, b), label)
         a_images, b_images = (images[:, side].flatten(0, 1) for side in (first, second))
         return self._averaged(self.network.supervised(a_images, b_images), label)
@@ -101,11 +101,6 @@ class Objective(nn.Module):
         if not self.settings.channels_last:
             return images
         return [image.contiguous(memory_format=torch.channels_last) for image in images]
-
-
-def _chosen(levels: Features, count: int, dates: list[int]) -> list[Tensor]:
-    """Features of these dates of each of `count` series."""
-    return [level.unflatten(0, (count, -1))[:, dates].flatten(0, 1) for level in levels]
 
 
 def unwrapped(module: Any) -> Objective:

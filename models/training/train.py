@@ -25,6 +25,7 @@ from torch import nn
 
 from models import registry
 from models.base import Model
+from models.data import datasets
 from models.training import classical
 from models.training.batches import Batch, BatchSampler, check_series
 from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, run_folder
@@ -74,7 +75,7 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
         # Only where weights are loaded: transformers takes two seconds to import.
         from models.training import weights
 
-        log.info("%s", weights.load(network, settings.weights))
+        log.info("%s", weights.load(network, settings.weights, datasets.bands_of(benchmark_dir)))
     with _sentences(settings, training):
         state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
     if state is not None:

@@ -1,8 +1,15 @@
-"""Pretrained weights: from the Hugging Face hub, a local file or a folder, into a model of any bands."""
+"""Pretrained weights: from the Hugging Face hub, a local file or a folder, into a model of any bands.
+
+Nothing stays random in silence. A load says what it filled and what not; a backbone that a file fills in
+part, and a file of another model, are errors.
+"""
 
 import copy
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -10,41 +17,202 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as reports
 
+from models import registry
 from models.base import Model
+from models.training import first_layers
 from pipeline.core.errors import InputError, WorkError
+from pipeline.core.words import few
 
 FILES = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth")
-LEAST = 0.5
-"""Share of a module's own weights that a file has to fill; less is another model's."""
+OWN_NORMS = "hidden_states_norms"
+"""What `transformers` puts behind each stage of a backbone; no classifier's file has it."""
+INSIDE = "backbone."
+"""What stands before an encoder's names in a whole model of `transformers`."""
 State = dict[str, Tensor]
 # `transformers` prints what it misses and a bar; we say in one line what was found.
 reports.set_verbosity_error()
 reports.disable_progress_bar()
 
 
-def load(network: Model, source: str) -> str:
-    """Fill `network`, or its backbone, from `source`; returns what was loaded from where.
+@dataclass(frozen=True)
+class Held:
+    """A file's tensors by name; which model of ours it is of, and of which bands, where it says so."""
+
+    state: State
+    model: str | None = None
+    bands: tuple[str, ...] = first_layers.RGB
+
+
+@dataclass
+class Match:
+    """What of a module's tensors a file fills, what it has not, and what it has in another shape."""
+
+    filled: State
+    absent: list[str]
+    other: list[str]
+
+
+def load(network: Model, source: str, bands: Sequence[str] = ()) -> str:
+    """Fill `network`, or its backbone, from `source`; returns what was filled from where, and what was not.
 
     `source` is "pretrained" (the model's own name on the hub), a name on the hub, a file (.safetensors,
-    .bin, .pt, .pth) or a folder with one: of a minebench model, of a published MineNetCD or UPerNet, of
-    a whole model of `transformers`, or of its encoder alone, also under a classifier. A first layer for
-    other bands is widened. InputError where the file is another model's, WorkError where the hub gives
-    nothing.
+    .bin, .pt, .pth) or a folder with one: of a minebench model, of the model's published code, of a whole
+    model of `transformers`, or of its encoder alone, also under a classifier. `bands` are the network's, by
+    which its first layers take those of the file (`first_layers`). InputError where the file is another
+    model's or fills a backbone in part, WorkError where the hub gives nothing.
     """
-    state = read(_path(network, source))
-    found = _fill(network, state) or _upernet(network, state) or _whole(network, state)
-    if not found:
-        parts = [network.get_submodule(name) for name in network.backbone_parts]
-        found = sum(_part(part, state) or 0 for part in parts)
-    if not found:
-        raise InputError(f"{source} does not hold weights of {type(network).__name__}: name another file.")
-    return f"{found} tensors from {source}"
+    held = read(_path(network, source))
+    if held.model is not None and registry.class_of(held.model) is not type(network):
+        raise InputError(f"{source} holds {held.model}, another model: name a file of {_name(network)}.")
+    fit = _Fit(network, held, bands)
+    whole = fit.match(network, fit.named(network))
+    parts = {name: fit.part(network.get_submodule(name)) for name in network.backbone_parts}
+    own = [name for name, match in parts.items() if match.filled]
+    if not whole.filled and not own:
+        raise InputError(f"{source} does not hold weights of {_name(network)}: name another file.")
+    if whole.other or held.model:
+        wrong = whole.other or whole.absent
+        if wrong and not _only_backbone(parts, whole):
+            raise InputError(
+                f"{source} is another model's than {_name(network)}: {few(sorted(wrong), 3)} differs or is "
+                "missing."
+            )
+    filled = dict(whole.filled)
+    for name, match in parts.items():
+        filled |= {f"{name}.{key}": value for key, value in match.filled.items()}
+    _demand_whole_backbones(network, source, filled)
+    network.load_state_dict(filled, strict=False)
+    return _told(network, source, filled)
+
+
+def _only_backbone(parts: dict[str, Match], whole: Match) -> bool:
+    """Whether a file is a backbone's, of which nothing beside it is expected."""
+    inside = tuple(f"{name}." for name in parts)
+    return bool(parts) and all(name.startswith(inside) for name in whole.filled)
+
+
+def _demand_whole_backbones(network: Model, source: str, filled: State) -> None:
+    for part in network.backbone_parts:
+        own = [f"{part}.{name}" for name in _learned(network.get_submodule(part))]
+        lacking = [name for name in own if name not in filled and OWN_NORMS not in name]
+        if lacking and len(lacking) < len(own):
+            raise InputError(
+                f"{source} fills {len(own) - len(lacking)} of {len(own)} tensors of {_name(network)}'s "
+                f"{part}, and not {few(lacking, 3)}: it is of another backbone."
+            )
+
+
+def _told(network: Model, source: str, filled: State) -> str:
+    learned = _learned(network)
+    lacking = [name for name in learned if name not in filled]
+    told = f"{len(learned) - len(lacking)} of {len(learned)} tensors from {source}"
+    if not lacking:
+        return told
+    modules = sorted({name.partition(".")[0] for name in lacking})
+    return f"{told}; {len(lacking)} are trained from the start, in {few(modules)}"
+
+
+def _learned(module: nn.Module) -> list[str]:
+    return [name for name in module.state_dict() if not name.endswith("num_batches_tracked")]
+
+
+def _name(network: Model) -> str:
+    return network.made_of[0] or type(network).__name__
+
+
+class _Fit:
+    """A file's tensors in the names and shapes of a network."""
+
+    def __init__(self, network: Model, held: Held, bands: Sequence[str]) -> None:
+        self.network, self.held = network, held
+        self.first = set(first_layers.names_of(network)) if network.made_of[0] else set()
+        known = list(bands) or [str(place) for place in range(network.in_channels)]
+        self.nearest = first_layers.places(known, held.bands)
+        self.own_names = {id(value): name for name, value in network.state_dict(keep_vars=True).items()}
+
+    def named(self, network: Model) -> State:
+        """The file in the network's names: its own, or those of the published code."""
+        state = self.held.state
+        candidates = [state, renamed(state, network.published)]
+        if isinstance(getattr(network, "network", None), PreTrainedModel):
+            inner = self.through_transformers(network.network, state)
+            candidates.append({f"network.{name}": value for name, value in inner.items()})
+        own = set(_learned(network))
+        best = max(candidates, key=lambda found: len(own & set(found)))
+        if not own & set(best):
+            return {}
+        return best
+
+    def part(self, part: nn.Module) -> Match:
+        """A submodule from a file of an encoder."""
+        state = renamed(self.held.state, self.network.backbone_published)
+        if isinstance(part, PreTrainedModel):
+            inside = {name.removeprefix(INSIDE): v for name, v in state.items() if name.startswith(INSIDE)}
+            return self.match(part, self.through_transformers(part, inside or state))
+        own = _learned(part)
+        prefix = _prefix(own, state)
+        match = self.match(
+            part, {name: state[prefix + name] for name in part.state_dict() if prefix + name in state}
+        )
+        # A name or two that all networks have (1.weight) are no encoder.
+        return match if len(match.filled) > len(own) // 2 or match.other else Match({}, match.absent, [])
+
+    def through_transformers(self, part: Any, state: State) -> State:
+        """A file in the names of a module of `transformers`, by its own loader, which knows their history."""
+        if not state:
+            return {}
+        config = copy.deepcopy(part.config)
+        config.num_channels = _bands(part, state)
+        loaded, info = type(part).from_pretrained(
+            None, config=config, state_dict=state, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+        return {name: value for name, value in loaded.state_dict().items() if name not in absent}
+
+    def match(self, module: nn.Module, state: State) -> Match:
+        """The tensors of a module that a file fills, its first layers fitted to the bands."""
+        found = Match({}, [], [])
+        own = module.state_dict(keep_vars=True)
+        for name, value in own.items():
+            given = state.get(name)
+            if given is None:
+                found.absent += [] if name.endswith("num_batches_tracked") else [name]
+                continue
+            fitted = self.fitted(given, value)
+            if fitted is not None:
+                found.filled[name] = fitted
+            elif value.shape[:1] == (1,) and given.shape[1:] == value.shape[1:]:
+                found.absent.append(name)  # of other classes
+            else:
+                found.other.append(name)
+        return found
+
+    def fitted(self, given: Tensor, own: Tensor) -> Tensor | None:
+        if self.own_names.get(id(own)) in self.first:
+            return first_layers.fitted(given, own, self.nearest, len(self.held.bands))
+        if given.shape == own.shape:
+            return given
+        two_classes = len(own) == 1 and len(given) == 2 and given.shape[1:] == own.shape[1:]
+        return given[1:] - given[:1] if two_classes else None
+
+
+def renamed(state: State, names: Sequence[tuple[str, Any]]) -> State:
+    """Tensors under our names, by patterns of the published ones; a name takes the first that fits."""
+    found = {}
+    for name, value in state.items():
+        for pattern, ours in names:
+            new, count = re.subn(pattern, ours, name)
+            if count:
+                name = new
+                break
+        found[name] = value
+    return found
 
 
 def _path(network: Model, source: str) -> Path:
     if source == "pretrained":
         if network.pretrained is None:
-            raise InputError(f"{type(network).__name__} has no pretrained weights: leave `weights` out.")
+            raise InputError(f"{_name(network)} has no pretrained weights: leave `weights` out.")
         source = network.pretrained
     path = Path(source).expanduser()
     if path.is_dir():
@@ -75,74 +243,31 @@ def _from_hub(name: str) -> Path:
     )
 
 
-def read(path: Path) -> State:
-    """A file's tensors by name. InputError where it holds none."""
+def read(path: Path) -> Held:
+    """A file's tensors by name, and whose they are. InputError where it holds none."""
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return Held(load_file(path))
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(f"{path} cannot be read as weights ({type(error).__name__}).") from None
-    for inner in ("weights", "state_dict", "model"):
+    model, bands = None, first_layers.RGB
+    if (
+        isinstance(held, dict)
+        and isinstance(held.get("model"), str)
+        and isinstance(held.get("weights"), dict)
+    ):
+        model, bands = held["model"], tuple(held.get("bands", bands))
+    for inner in ("weights", "state_dict", "model_state_dict", "model_G_state_dict", "model"):
         if isinstance(held, dict) and isinstance(held.get(inner), dict):
             held = held[inner]
     if not isinstance(held, dict) or not any(isinstance(value, Tensor) for value in held.values()):
         raise InputError(f"{path} holds no weights by name.")
-    return {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
-
-
-MINENETCD = (
-    (r"^channel_mixing\.(\d+)\.complex_weight_1$", r"mixing.\1.first.weight"),
-    (r"^channel_mixing\.(\d+)\.complex_weight_2$", r"mixing.\1.second.weight"),
-    (r"^channel_mixing\.(\d+)\.complex_bias_1$", r"mixing.\1.first.bias"),
-    (r"^channel_mixing\.(\d+)\.complex_bias_2$", r"mixing.\1.second.bias"),
-    (r"^norm\.(\d+)\.", r"mixing.\1.norm."),
-)
-"""Names beside backbone and heads in the published MineNetCD checkpoints, and in ours."""
-
-
-def _upernet(network: Model, state: State) -> int | None:
-    """A UPerNet saved with `transformers`, with MineNetCD's mixing or without. The logits of two classes
-    become their difference."""
-    if not (hasattr(network, "decode_head") and any(name.startswith("decode_head.") for name in state)):
-        return None
-    backbone = {
-        name.removeprefix("backbone."): v for name, v in state.items() if name.startswith("backbone.")
+    # What DistributedDataParallel and DataParallel put before every name.
+    state = {
+        str(name).removeprefix("module."): value for name, value in held.items() if isinstance(value, Tensor)
     }
-    found = _part(network.get_submodule(network.backbone_parts[0]), backbone)
-    if found is None:
-        return None
-    rest: State = {}
-    for name, value in state.items():
-        for pattern, ours in MINENETCD:
-            name = re.sub(pattern, ours, name)
-        if "classifier" in name and len(value) == 2:
-            value = value[1:] - value[:1]
-        rest[name] = value
-    own = network.state_dict()
-    fitting = {name: v for name, v in rest.items() if name in own and v.shape == own[name].shape}
-    network.load_state_dict(fitting, strict=False)
-    return found + len(fitting)
-
-
-def _whole(network: Model, state: State) -> int | None:
-    """All of a model of `transformers` that ours wraps."""
-    inner = getattr(network, "network", None)
-    return _part(inner, state) if isinstance(inner, PreTrainedModel) else None
-
-
-def _part(part: nn.Module, state: State) -> int | None:
-    """A submodule from a file; one of `transformers` through its own loader, which knows what names its
-    modules have had."""
-    if not isinstance(part, PreTrainedModel) or not state:
-        return _fill(part, state)
-    config = copy.deepcopy(part.config)
-    config.num_channels = _bands(part, state)
-    loaded, info = type(part).from_pretrained(
-        None, config=config, state_dict=state, output_loading_info=True, ignore_mismatched_sizes=True
-    )
-    absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
-    return _fill(part, {name: v for name, v in loaded.state_dict().items() if name not in absent})
+    return Held(state, model, bands)
 
 
 def _bands(part: nn.Module, state: State) -> int:
@@ -156,42 +281,9 @@ def _bands(part: nn.Module, state: State) -> int:
     return int(alike[0].shape[1]) if alike else int(own.shape[1])
 
 
-def _fill(module: nn.Module, state: State) -> int | None:
-    """Copy what corresponds; how many tensors, or None where it is less than LEAST of the module."""
-    own = module.state_dict()
-    learned = [name for name in own if not name.endswith("num_batches_tracked")]
-    prefix = _prefix(learned, state)
-    filled = {}
-    for name in own:
-        value = _fitting(state.get(prefix + name), own[name])
-        if value is not None:
-            filled[name] = value
-    if sum(name in filled for name in learned) < LEAST * len(learned):
-        return None
-    module.load_state_dict(filled, strict=False)
-    return len(filled)
-
-
 def _prefix(own: list[str], state: State) -> str:
-    """What stands before our names in the file, e.g. "swin." in a classifier's."""
+    """What stands before our names in the file, e.g. "features." in a classifier's."""
     starts = {""}
     for name in own[:3] + own[len(own) // 2 : len(own) // 2 + 3]:
         starts |= {key[: -len(name)] for key in state if key.endswith(name)}
     return max(sorted(starts), key=lambda start: sum(start + name in state for name in own))
-
-
-def _fitting(value: Tensor | None, own: Tensor) -> Tensor | None:
-    """`value` where it fits `own`, its input channels repeated where only they differ."""
-    if value is None or value.shape == own.shape:
-        return value
-    first = (
-        value.ndim == own.ndim == 4 and value.shape[:1] == own.shape[:1] and value.shape[2:] == own.shape[2:]
-    )
-    return widened(value, own.shape[1]) if first else None
-
-
-def widened(weight: Tensor, channels: int) -> Tensor:
-    """A first convolution's weights (O, I, h, w) for other bands: its input channels repeated in turn and
-    rescaled by I / channels, so that what comes out keeps its size."""
-    repeated = weight[:, torch.arange(channels) % weight.shape[1]]
-    return repeated * weight.shape[1] / channels
