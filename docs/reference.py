@@ -14,6 +14,7 @@ import typer.main
 from mkdocs.structure.files import File, Files
 
 from models import registry
+from models.recipes import SHARED
 from models.training.settings import Settings
 from pipeline import cli, recipe, sources
 from pipeline.cubes import compose
@@ -222,12 +223,18 @@ def settings() -> str:
     """Settings of training, and what each model's recipe makes of them."""
     text = [
         "# Settings", "", "Under `train.<model>` in params.yaml. A model begins with its recipe's.", "",
-        *_fields(Settings), "", "## The models' recipes", "", "| model | settings |", "|---|---|",
+        *_fields(Settings), "", "## The models' recipes", "",
+        "| model | whose | settings |", "|---|---|---|",
     ]  # fmt: skip
     for task in registry.REGISTRY:
         for name in registry.names(task):
-            own = ", ".join(f"{key} {value}" for key, value in registry.recipe(name).items())
-            text.append(f"| `{name}` | {own.replace('|', '')} |")
+            recipe = registry.recipe(name)
+            own = ", ".join(f"{key} {value}" for key, value in recipe.settings.items())
+            text.append(f"| `{name}` | {recipe.whose} | {own} |")
+    text += ["", "Other works' settings, by `recipe:`:", "", "| recipe | whose | settings |", "|---|---|---|"]
+    for word, other in SHARED.items():
+        own = ", ".join(f"{key} {value}" for key, value in other.settings.items())
+        text.append(f"| `{word}` | {other.whose} | {own} |")
     text += [
         "",
         "## params.yaml",

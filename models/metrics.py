@@ -39,19 +39,39 @@ def confusion(pred: NDArray[Any], true: NDArray[Any], ignore: int = UNKNOWN) -> 
 
 
 def scores(counts: Confusion) -> dict[str, float]:
-    """Overall accuracy, precision, recall, F1 and IoU of the positive class; NaN where undefined.
+    """Overall accuracy; precision, recall, F1 and IoU of the positive class; kappa; means of F1 and IoU
+    over both classes. NaN where undefined.
 
     F1 is undefined only where nothing is positive in truth or prediction; a prediction of all
-    background against any truth has F1 0.
+    background against any truth has F1 0. Kappa is undefined where truth and prediction are one class.
     """
     c = counts
+    background = Confusion(tp=c.tn, fp=c.fn, fn=c.fp, tn=c.tp)
     return {
         "oa": _ratio(c.tp + c.tn, c.tp + c.tn + c.fp + c.fn),
         "precision": _ratio(c.tp, c.tp + c.fp),
         "recall": _ratio(c.tp, c.tp + c.fn),
-        "f1": _ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn),
-        "iou": _ratio(c.tp, c.tp + c.fp + c.fn),
+        "f1": _f1(c),
+        "iou": _iou(c),
+        "kappa": _kappa(c),
+        "mf1": (_f1(c) + _f1(background)) / 2,
+        "miou": (_iou(c) + _iou(background)) / 2,
     }
+
+
+def _f1(c: Confusion) -> float:
+    return _ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)
+
+
+def _iou(c: Confusion) -> float:
+    return _ratio(c.tp, c.tp + c.fp + c.fn)
+
+
+def _kappa(c: Confusion) -> float:
+    """Agreement beyond what the two classes' shares would give by chance (Cohen 1960)."""
+    total = c.tp + c.fp + c.fn + c.tn
+    by_chance = (c.tp + c.fp) * (c.tp + c.fn) + (c.fn + c.tn) * (c.fp + c.tn)
+    return _ratio((c.tp + c.tn) * total - by_chance, total * total - by_chance)
 
 
 def temporal_consistency(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[float, float]:

@@ -1,10 +1,48 @@
-"""Training settings that several models share."""
+"""Training settings by whose they are. A model's file has those of its authors' repository (RECIPE), and
+`recipe:` under `train.<model>` in params.yaml takes another's: euromine, minenet, oms2."""
 
-EUROMINENET = {
-    "optimiser": "adam",
-    "learning_rate": 1e-4,
-    "lowest_rate": 1e-7,
-    "batch": 32,
-    "loss": "cross-entropy",
-}
-"""As EuroMineNet trains all of its models (Yu et al. 2025); 32 a process."""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings, and whose they are."""
+
+    whose: str
+    settings: Mapping[str, Any]
+
+
+EUROMINENET = Recipe(
+    "EuroMineNet (Yu et al. 2025), for all of its models; the loss is the mean over all pairs of a tile",
+    {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "cross-entropy",
+     "epochs": 50, "series": True},
+)  # fmt: skip
+FOOTPRINTS = Recipe(
+    "EuroMineNet (Yu et al. 2025), for its segmentation models",
+    {
+        **{key: value for key, value in EUROMINENET.settings.items() if key != "series"},
+        "weights": "pretrained",
+    },
+)
+MINENETCD = Recipe(
+    "MineNetCD (Yu et al. 2024), for all of its models",
+    {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "betas": (0.9, 0.99), "batch": 32,
+     "loss": "bce", "epochs": 100, "seed": 8888},
+)  # fmt: skip
+OMS2CD = Recipe(
+    "OMS2CD (Dibble 2023), as it trains TinyCD",
+    {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 9e-3, "batch": 16, "loss": "bce",
+     "epochs": 50, "patience": 10, "augment": ("flip", "noise", "affine", "swap")},
+)  # fmt: skip
+FC = Recipe(
+    "the authors' repository (rcdaudt/fully_convolutional_change_detection), without its class weights, "
+    "which are of its dataset's shares",
+    {"optimiser": "adam", "learning_rate": 1e-3, "weight_decay": 1e-4, "schedule": "exponential",
+     "step_factor": 0.95, "batch": 32, "crop": 96, "loss": "cross-entropy", "epochs": 50},
+)  # fmt: skip
+"""FC-EF, FC-Siam-diff and FC-Siam-conc."""
+NOTHING = Recipe("nobody's: nothing but a threshold is learnt", {})
+SHARED = {"euromine": EUROMINENET, "minenet": MINENETCD, "oms2": OMS2CD}
+"""Alternatives by the word in params.yaml."""

@@ -13,6 +13,7 @@ from pipeline.core.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
     from models.base import Model
+    from models.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,20 @@ def task_of(name: str) -> str:
     raise UnknownName(f"There is no model '{name}'{meant} `minebench models` lists all {len(known)}.")
 
 
-def recipe(name: str) -> dict[str, Any]:
-    """The training settings of the model's paper; see `models.training.settings`."""
-    return dict(_module(name).RECIPE)
+def recipe(name: str, whose: str | None = None) -> "Recipe":
+    """The training settings of the model's authors, or those of another work by its word; see
+    `models.recipes`."""
+    from models.recipes import SHARED
+
+    if whose is None:
+        own: Recipe = _module(name).RECIPE
+        return own
+    if whose not in SHARED:
+        raise UnknownName(
+            f"params.yaml: train.{name}.recipe is '{whose}'; choose one of {', '.join(SHARED)}, or leave it "
+            "out for the authors' own."
+        )
+    return SHARED[whose]
 
 
 def create(name: str, *, in_channels: int, **options: Any) -> "Model":

@@ -359,12 +359,15 @@ def evaluate(
     if analysis:
         from models.evaluation.analysis_scores import analyse
 
-        table = analyse(where.data, model, analysis, fold)
+        cut = _analysed_at(where, model, fold, threshold)
+        table = analyse(where.data, model, analysis, fold, cut)
         if json:
             _as_json({"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")})
             return
         levels = ", ".join(f"{row.level} {_score(row.f1)}" for row in table.itertuples())
         print(f"evaluate: {model} F1 on {analysis}: {levels}")
+        if table.attrs["regions"] == 1:
+            print("evaluate: this set is of a single region, and says little: it takes more test sites")
         return
     from models.evaluation.evaluate import evaluate as run
 
@@ -375,6 +378,26 @@ def evaluate(
         return
     trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
+
+
+def _analysed_at(where: Benchmark, model: str, fold: str | None, threshold: str | None) -> float:
+    """The threshold of an analysis set: a number, or that of the run's own scores."""
+    import json
+
+    from models.training.checkpoint import run_folder
+
+    given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
+    if given != "validation":
+        try:
+            return float(given)
+        except ValueError:
+            raise InputError(f"The threshold is '{given}'; give a probability, or validation.") from None
+    path = run_folder(where.data, model, fold) / "metrics.json"
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: run `minebench evaluate --threshold validation` without --analysis."
+        )
+    return float(json.loads(path.read_text())["threshold"])
 
 
 def _score(value: float) -> str:

@@ -14,9 +14,14 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from models.base import Features, Siamese
 from models.layers.resize import resized
-from models.recipes import EUROMINENET
+from models.recipes import Recipe
 
-RECIPE = EUROMINENET
+RECIPE = Recipe(
+    "the authors' repository (justchenhao/BIT_CD)",
+    {"optimiser": "sgd", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "linear",
+     "batch": 8, "loss": "cross-entropy", "epochs": 200, "augment": ("flip", "scale-crop", "blur"),
+     "weights": "pretrained"},
+)  # fmt: skip
 WIDTH, TOKENS, HEADS = 32, 4, 8
 
 

@@ -12,15 +12,13 @@ from transformers import SegformerConfig, SegformerModel
 
 from models.base import Features, Siamese
 from models.layers.resize import resized
+from models.recipes import Recipe
 
-RECIPE = {
-    "optimiser": "adamw",
-    "learning_rate": 1e-4,
-    "weight_decay": 1e-2,
-    "schedule": "linear",
-    "batch": 16,
-    "loss": "bce",
-}
+RECIPE = Recipe(
+    "the authors' repository (wgcban/ChangeFormer), without its pretrained encoder, a file of its own",
+    {"optimiser": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-2, "schedule": "linear", "batch": 16,
+     "loss": "cross-entropy", "epochs": 200, "augment": ("flip", "scale-crop", "blur", "brightness")},
+)  # fmt: skip
 CHANNELS = (64, 128, 320, 512)
 SUPERVISED = (0.5, 0.5, 0.5, 0.8)
 

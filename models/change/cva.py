@@ -4,8 +4,9 @@ training split chooses."""
 from torch import Tensor
 
 from models.base import Classical
+from models.recipes import NOTHING
 
-RECIPE: dict[str, object] = {}
+RECIPE = NOTHING
 
 
 class CVA(Classical):

@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 from models.base import Model
 from models.layers.fc import Decoder, Encoder
-from models.recipes import EUROMINENET
+from models.recipes import FC
 
-RECIPE = EUROMINENET
+RECIPE = FC
 
 
 class FCEF(Model):

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from models.base import Features, Siamese
 from models.layers.fc import Decoder, Encoder
-from models.recipes import EUROMINENET
+from models.recipes import FC
 
-RECIPE = EUROMINENET
+RECIPE = FC
 
 
 class FCSiamConc(Siamese):

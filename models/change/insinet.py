@@ -15,8 +15,13 @@ from torch.nn import functional as F
 from models.base import Model
 from models.layers.mobilenet import CHANNELS, STAGES, first_eleven
 from models.layers.resize import resized
+from models.recipes import Recipe
 
-RECIPE = {"optimiser": "adam", "learning_rate": 1e-3, "schedule": "constant", "batch": 8, "epochs": 200}
+RECIPE = Recipe(
+    "the paper (the repository's rate is 1e-5); without its ImageNet weights, which are torchvision's file",
+    {"optimiser": "adam", "learning_rate": 1e-3, "schedule": "constant", "batch": 8, "epochs": 200,
+     "loss": "cross-entropy"},
+)  # fmt: skip
 
 
 BOTTLENECK = (("se.se.0", "squeeze.0"), ("se.se.2", "squeeze.2"), ("conv1", "expand.0"), ("bn1", "expand.1"),

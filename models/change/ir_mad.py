@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from models.base import Classical
+from models.recipes import NOTHING
 
-RECIPE: dict[str, object] = {}
+RECIPE = NOTHING
 ROUNDS = 30
 SETTLED = 1e-3
 """Rounds end when no canonical correlation moves by more, as the paper does."""

@@ -17,17 +17,13 @@ from models.base import Features, Siamese, options_of
 from models.layers.backbones import Backbone
 from models.layers.changefft import CodeMixing, PaperMixing
 from models.layers.resize import resized
+from models.recipes import Recipe
 
-RECIPE = {
-    "optimiser": "adam",
-    "learning_rate": 1e-4,
-    "lowest_rate": 1e-7,
-    "betas": (0.9, 0.99),
-    "batch": 32,
-    "loss": "bce",
-    "seed": 8888,
-    "weights": "pretrained",
-}
+RECIPE = Recipe(
+    "the authors' repository (EricYu97/MineNetCD); the backbone begins with ImageNet's weights, not ADE20K's",
+    {"optimiser": "adam", "learning_rate": 5e-5, "lowest_rate": 1e-7, "batch": 32, "loss": "bce",
+     "epochs": 100, "seed": 8888, "augment": (), "weights": "pretrained"},
+)  # fmt: skip
 FORMS: dict[str, Any] = {"code": CodeMixing, "paper": PaperMixing, "off": lambda channels: nn.Identity()}
 AUXILIARY = 0.4
 

@@ -7,9 +7,13 @@ from torch.nn import functional as F
 
 from models.base import Features, Siamese
 from models.layers.resize import fitted
-from models.recipes import EUROMINENET
+from models.recipes import Recipe
 
-RECIPE = EUROMINENET
+RECIPE = Recipe(
+    "the authors' repository (likyoo/Siam-NestedUNet)",
+    {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "schedule": "step", "step_epochs": 8,
+     "step_factor": 0.5, "batch": 16, "loss": "bce-dice", "epochs": 100},
+)  # fmt: skip
 LEVELS = 5
 
 

@@ -1,6 +1,7 @@
 """Scores of a change model on an analysis set: how it takes a coarser scale, a region near the tile's
 edge, small objects, or images that do not lie on one another."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -9,19 +10,24 @@ import torch
 from models import registry
 from models.data import opening
 from models.data.analysis_pairs import AnalysisPairs
-from models.histogram import Histogram
+from models.histogram import BINS, Histogram
 from models.metrics import scores
 from models.training.checkpoint import load_run, run_folder
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
+from pipeline.core.levels import LEVELS, UNALTERED
 from pipeline.core.progress import progress
 
 BATCH = 16
 
 
 @torch.no_grad()
-def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None) -> pd.DataFrame:
-    """Scores by level of an analysis set, probability 0.5; also in analysis/<run>/<set>.csv."""
+def analyse(
+    benchmark_dir: Path, model: str, name: str, fold: str | None = None, threshold: float = 0.5
+) -> pd.DataFrame:
+    """Scores by level of an analysis set, in order, at `threshold`; also in analysis/<run>/<set>.csv. What is
+    made coarser or shifted is scored unaltered as well. `regions` in the table's attrs is how many regions
+    a neighbourhood set has."""
     if registry.task_of(model) != "change":
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -31,6 +37,8 @@ def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None)
         benchmark_dir, "pairs", "test", scale, neighbours=network.context, fold=fold, analysis=name
     )
     assert isinstance(pairs, AnalysisPairs)
+    regions = _regions(pairs.pairs)
+    pairs.pairs = pd.concat([_unaltered(pairs.pairs), pairs.pairs], ignore_index=True)
     counted: dict[str, Histogram] = {}
     with progress(f"analyse {name}", len(pairs), "pairs") as advance:
         for start in range(0, len(pairs), BATCH):
@@ -42,10 +50,33 @@ def analyse(benchmark_dir: Path, model: str, name: str, fold: str | None = None)
                 counted.setdefault(item["level"], Histogram()).add(probability, item["label"])
             advance(len(items))
     rows = [
-        {"level": level, **scores(c := h.at(512)), "ap": h.average_precision(), **vars(c)}
-        for level, h in counted.items()
+        {
+            "level": level,
+            **scores(c := h.at(math.ceil(threshold * BINS))),
+            "ap": h.average_precision(),
+            **vars(c),
+        }
+        for level in LEVELS
+        if (h := counted.get(level))
     ]
     table = pd.DataFrame(rows)
+    table.attrs["regions"] = regions
     with replacing(Path(benchmark_dir) / "analysis" / run.name / f"{name}.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
     return table
+
+
+def _unaltered(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same pairs without what is done to them; none where nothing is."""
+    plain = {name: value for name, value in (("scale", 1), ("dy", 0), ("dx", 0)) if name in rows}
+    if not plain:
+        return rows[:0]
+    return rows[rows.level == rows.level.iloc[0]].assign(level=UNALTERED, **plain)
+
+
+def _regions(rows: pd.DataFrame) -> int | None:
+    """Of a neighbourhood set: places on the ground that are shown at several places of a window."""
+    if "region_y" not in rows:
+        return None
+    places = rows.assign(y=rows.y0 + rows.region_y, x=rows.x0 + rows.region_x)
+    return len(places[["site_id", "t1", "t2", "y", "x"]].drop_duplicates())

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from models.data import datasets
-from models.evaluation import examples, processes
+from models.evaluation import examples, processes, runs
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
@@ -35,7 +35,7 @@ from pipeline.core import receipts
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
 
-VERSION = 2
+VERSION = 3
 """Of the scores: raise it when the same weights and data give others."""
 FILES = ("metrics.json", "scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 
@@ -66,7 +66,8 @@ def evaluate(
     score = Change if saved["task"] == "change" else Segmentation
     chosen = _threshold(threshold, lambda: score(benchmark_dir, network, opened("val"), 0.5).run().histogram)
     scored = score(benchmark_dir, network, opened(split), chosen).run()
-    head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen}
+    head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen,
+            runs.WEIGHTS: weights}  # fmt: skip
     result = {**head, **scored.result()}
     if processes.is_first():
         _write(run, result, scored, key)

@@ -30,6 +30,7 @@ def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=["model", "run", "task", "fold", "split", "f1"])
     if not names:
         raise NotMadeYet(f"{benchmark_dir} has no evaluated model: run `minebench evaluate` first.")
+    runs.demand_fresh(Path(benchmark_dir), names)
     table = pd.DataFrame([_row(Path(benchmark_dir) / "runs" / name) for name in names])
     return table.sort_values(["task", "f1", "run"], ascending=[True, False, True], ignore_index=True)
 

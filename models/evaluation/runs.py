@@ -1,8 +1,30 @@
-"""Which runs have scores; reading them needs no torch."""
+"""Which runs have scores, and whether they are still true; reading them needs no torch."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from pipeline.core.errors import WorkError
+from pipeline.core.files import sha256
+
+WEIGHTS = "weights_sha256"
+"""Of the weights that the scores are of."""
+
+
+def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
+    """WorkError names the runs whose scores are of other weights than those there now."""
+    stale = []
+    for name in names:
+        folder = Path(benchmark_dir) / "runs" / name
+        metrics = json.loads((folder / "metrics.json").read_text())
+        if not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
+            stale.append(name)
+    if stale:
+        raise WorkError(
+            f"{benchmark_dir}: the scores of {', '.join(stale)} are of other weights than model.pt holds: "
+            f"run `minebench evaluate --benchmark {Path(benchmark_dir).name} --model {stale[0]}` again."
+        )
 
 
 def scored(benchmark_dir: Path) -> dict[str, dict[str, Any]]:

@@ -6,9 +6,9 @@ from transformers import MobileViTV2Config, MobileViTV2ForSemanticSegmentation
 
 from models.base import Model
 from models.layers.resize import resized
-from models.recipes import EUROMINENET
+from models.recipes import FOOTPRINTS
 
-RECIPE = {**EUROMINENET, "weights": "pretrained"}
+RECIPE = FOOTPRINTS
 
 
 class DeepLabV3MobileViTV2(Model):

@@ -15,10 +15,10 @@ from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation,
 from models.base import Model
 from models.layers.backbones import HUB, STAGES, SWIN
 from models.layers.resize import resized
-from models.recipes import EUROMINENET
+from models.recipes import FOOTPRINTS
 from pipeline.core.masks import UNKNOWN
 
-RECIPE = {**EUROMINENET, "weights": "pretrained"}
+RECIPE = FOOTPRINTS
 WINDOW = {"swin-t": 7, "swin-b": 12}
 """Pixels a side of Swin's windows: the paper's Swin-B is the one made for images of 384."""
 PRETRAINED = {"swin-t": HUB["swin-t"], "swin-b": "microsoft/swin-base-patch4-window12-384"}

@@ -5,9 +5,9 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from models.base import Model, options_of
 from models.layers.resize import resized
-from models.recipes import EUROMINENET
+from models.recipes import FOOTPRINTS
 
-RECIPE = {**EUROMINENET, "weights": "pretrained"}
+RECIPE = FOOTPRINTS
 # Table 6: depths of the four stages, and the width of the decoder.
 SIZES = {
     "b0": ([2, 2, 2, 2], 256),

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from models.base import Model
 from models.layers.resize import fitted
-from models.recipes import EUROMINENET
+from models.recipes import FOOTPRINTS, Recipe
 
-RECIPE = EUROMINENET
+RECIPE = Recipe(FOOTPRINTS.whose, {**FOOTPRINTS.settings, "weights": None})
 
 
 class UNet(Model):

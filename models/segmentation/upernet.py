@@ -8,9 +8,9 @@ from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNet
 from models.base import Model
 from models.layers.backbones import Backbone
 from models.layers.resize import resized
-from models.recipes import EUROMINENET
+from models.recipes import FOOTPRINTS
 
-RECIPE = {**EUROMINENET, "weights": "pretrained"}
+RECIPE = FOOTPRINTS
 AUXILIARY = 0.4
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import kornia.augmentation as K
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
@@ -19,28 +20,40 @@ JITTER = 0.1
 """Deviation of a date's gain and offset, the same for all bands of a date."""
 
 
+BRIGHTNESS = 0.5
+"""Largest offset of a date in units of a band's deviation."""
+ROTATION = 5
+"""Largest angle of `rotate`, degrees (TinyCD)."""
+ENLARGED = 1.2
+"""Most that `scale-crop` enlarges a part of the tile to its size (BIT, ChangeFormer)."""
+
+
 class Augment(nn.Module):
     """Of images (N, D, C, H, W), standardised, and masks (N, M, H, W) in {0, 1, 255}.
 
-    Affine: up to 30 degrees, a tenth of the side, 0.8 to 1.2 times the size (OMS2CD). What comes in from
-    outside the tile is without data and unknown.
+    Affine: up to 30 degrees, a tenth of the side, 0.8 to 1.2 times the size (OMS2CD). Scale-crop enlarges a
+    part of the tile to its size. What comes in from outside the tile is without data and unknown.
     """
 
     def __init__(self, words: tuple[str, ...], context: bool) -> None:
         super().__init__()
-        if context and "affine" in words:
+        if moving := [word for word in ("affine", "rotate", "scale-crop") if context and word in words]:
             raise InputError(
-                "augment: 'affine' cannot move a tile together with its neighbourhood; remove it here."
+                f"augment: '{moving[0]}' cannot move a tile together with its neighbourhood; remove it here."
             )
         moves: list[Any] = []
         if "flip" in words:
             moves += [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)]
         if "affine" in words:
             moves.append(K.RandomAffine(30, translate=(0.1, 0.1), scale=(0.8, 1.2), p=0.5))
+        if "rotate" in words:
+            moves.append(K.RandomRotation(ROTATION, p=0.5))
         self.moves = K.AugmentationSequential(*moves, data_keys=["input", "mask"]) if moves else None
         self.noise = K.RandomGaussianNoise(0.0, NOISE, p=0.5) if "noise" in words else None
         self.drop = K.RandomChannelDropout(num_drop_channels=1, p=0.2) if "drop-band" in words else None
+        self.blur = K.RandomGaussianBlur((5, 5), (0.1, 1.0), p=0.5) if "blur" in words else None
         self.turn, self.jitter, self.swap = ("turn" in words, "jitter" in words, "swap" in words)
+        self.brightness, self.crop = "brightness" in words, "scale-crop" in words
 
     @torch.no_grad()
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,10 +61,17 @@ class Augment(nn.Module):
             images, masks = self._moved(images, masks)
         if self.turn:
             images, masks = turned(images, masks)
+        if self.crop:
+            images, masks = scale_cropped(images, masks)
         data = (images != 0).any(dim=2, keepdim=True)
         if self.drop is not None:
             # The band goes from all dates of an item, or its absence would look like change.
             images = torch.stack(list(_same(self.drop, images)), dim=1)
+        if self.blur is not None:
+            images = torch.stack(list(_same(self.blur, images)), dim=1)
+        if self.brightness:
+            offset = BRIGHTNESS * (2 * torch.rand(*images.shape[:2], 1, 1, 1) - 1)
+            images = images + offset.to(images.device)
         if self.noise is not None:
             images = self.noise(images.flatten(0, 1)).view(images.shape)
         if self.jitter:
@@ -73,6 +93,25 @@ def turned(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     times = torch.randint(4, (len(images),)).tolist()
     images = torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(images, times, strict=True)])
     return images, torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(masks, times, strict=True)])
+
+
+def scale_cropped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each item a square part at random, 1 / ENLARGED of its side or more, enlarged to its size."""
+    height, width = images.shape[-2:]
+    found = []
+    for image, mask in zip(images, masks, strict=True):
+        share = 1 / (1 + (ENLARGED - 1) * float(torch.rand(())))
+        high, wide = max(1, round(share * height)), max(1, round(share * width))
+        top, left = int(torch.randint(height - high + 1, ())), int(torch.randint(width - wide + 1, ()))
+        window = (..., slice(top, top + high), slice(left, left + wide))
+        larger = F.interpolate(image[window], size=(height, width), mode="bilinear", align_corners=False)
+        label = F.interpolate(mask[None][window].float(), size=(height, width), mode="nearest-exact")[0]
+        # A pixel beside one without data has none either.
+        known = F.interpolate((image[window] != 0).any(dim=1, keepdim=True).float(), size=(height, width),
+                              mode="bilinear", align_corners=False) == 1  # fmt: skip
+        found.append((larger * known, label.to(mask.dtype)))
+    larger_images, labels = zip(*found, strict=True)
+    return torch.stack(larger_images), torch.stack(labels)
 
 
 def _same(change: Any, images: Tensor) -> Iterator[Tensor]:

@@ -29,8 +29,11 @@ def freeze_batch_norm(network: Model) -> None:
 
 
 def optimiser_of(network: Model, settings: Settings, device: torch.device) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
     trained = [p for p in network.parameters() if p.requires_grad]
+    if settings.optimiser == "sgd":
+        rate, decay = settings.learning_rate, settings.weight_decay
+        return torch.optim.SGD(trained, rate, momentum=settings.momentum, weight_decay=decay)
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
     return kind(
         trained,
         settings.learning_rate,
@@ -43,13 +46,34 @@ def optimiser_of(network: Model, settings: Settings, device: torch.device) -> to
 def schedule_of(
     optimiser: torch.optim.Optimizer, settings: Settings, steps: int, epoch: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The rate by step: cosine and linear end at `lowest_rate`."""
+    """The rate by step, of `steps` in all and `epoch` an epoch: cosine, linear and polynomial end at
+    `lowest_rate`; a warm-up comes before."""
     kinds = torch.optim.lr_scheduler
+    warmup = min(settings.warmup_steps, steps - 1)
+    schedule = _after_warmup(optimiser, settings, steps - warmup, epoch)
+    if not warmup:
+        return schedule
+    growing = kinds.LinearLR(optimiser, 1 / (warmup + 1), 1.0, warmup)
+    return kinds.SequentialLR(optimiser, [growing, schedule], [warmup])
+
+
+def _after_warmup(
+    optimiser: torch.optim.Optimizer, settings: Settings, steps: int, epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    kinds = torch.optim.lr_scheduler
+    lowest = settings.lowest_rate / settings.learning_rate
     match settings.schedule:
         case "cosine":
             return kinds.CosineAnnealingLR(optimiser, steps, settings.lowest_rate)
         case "linear":
-            return kinds.LinearLR(optimiser, 1.0, settings.lowest_rate / settings.learning_rate, steps)
+            return kinds.LinearLR(optimiser, 1.0, lowest, steps)
+        case "polynomial":
+            return kinds.LambdaLR(
+                optimiser,
+                lambda step: lowest + (1 - lowest) * (1 - min(step, steps) / steps) ** settings.power,
+            )
         case "step":
             return kinds.StepLR(optimiser, settings.step_epochs * epoch, settings.step_factor)
+        case "exponential":
+            return kinds.StepLR(optimiser, epoch, settings.step_factor)
     return kinds.ConstantLR(optimiser, 1.0, 1)

@@ -1,4 +1,4 @@
-"""How a model is trained. Its file's RECIPE holds its paper's settings; `params.yaml` changes them."""
+"""How a model is trained. Its file's RECIPE holds its authors' settings; `params.yaml` changes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -8,19 +8,24 @@ from models import registry
 from pipeline.core.errors import InputError, UnknownName
 
 WORDS = {
-    "optimiser": ("adam", "adamw"),
-    "schedule": ("cosine", "step", "linear", "constant"),
+    "optimiser": ("adam", "adamw", "sgd"),
+    "schedule": ("cosine", "step", "exponential", "linear", "polynomial", "constant"),
     "loss": ("bce", "cross-entropy", "bce-dice", "focal"),
     "mode": ("full", "frozen", "head"),
     "precision": ("no", "bf16", "fp16"),
 }
-AUGMENTATIONS = ("flip", "turn", "swap", "affine", "noise", "jitter", "drop-band")
+AUGMENTATIONS = (
+    "flip", "turn", "swap", "affine", "rotate", "scale-crop", "noise", "jitter", "brightness", "blur",
+    "drop-band",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to train. Sizes are per process; `options` go to the model itself."""
 
+    recipe: str | None = None
+    """Whose settings: nothing for the model's authors', or euromine, minenet, oms2."""
     epochs: int = 50
     """Passes over the training split; what one takes is `batch` items a step."""
     steps: int | None = None
@@ -29,13 +34,22 @@ class Settings:
     optimiser: str = "adamw"
     learning_rate: float = 1e-3
     lowest_rate: float = 0.0
-    """Where the cosine and linear schedules end."""
+    """Where the cosine, linear and polynomial schedules end."""
+    momentum: float = 0.9
+    """Of sgd."""
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     schedule: str = "cosine"
     step_epochs: int = 8
     """The step schedule multiplies the rate by `step_factor` after so many epochs."""
     step_factor: float = 0.5
+    """The exponential schedule multiplies by it after each epoch."""
+    power: float = 0.9
+    """Of the polynomial schedule."""
+    warmup_steps: int = 0
+    """Steps in which the rate grows evenly to the first of the schedule."""
+    clip: float | None = None
+    """Largest norm of all gradients together; longer ones are shortened to it."""
     loss: str = "bce"
     """bce and cross-entropy are one loss for one logit: the cross-entropy of two classes whose logits
     differ by it."""
@@ -87,11 +101,43 @@ class Settings:
                 f"params.yaml: train.{model} has no setting '{unknown[0]}'; "
                 f"known: {', '.join(sorted(known))}."
             )
-        recipe = registry.recipe(model)
+        whose = given.get("recipe")
+        recipe = registry.recipe(model, None if whose is None else str(whose)).settings
         # A number of steps stands in place of the recipe's epochs, and the other way round.
         settings = cls(**{key: _typed(cls, key, value, model) for key, value in {**recipe, **given}.items()})
         _check(settings, model)
+        _check_idle(settings, given, model)
         return settings
+
+
+IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
+    "momentum": ("optimiser", ("sgd",)),
+    "betas": ("optimiser", ("adam", "adamw")),
+    "step_epochs": ("schedule", ("step",)),
+    "step_factor": ("schedule", ("step", "exponential")),
+    "power": ("schedule", ("polynomial",)),
+    "lowest_rate": ("schedule", ("cosine", "linear", "polynomial")),
+    "dates": ("series", (True,)),
+    "pairs": ("series", (True,)),
+}
+"""Settings that do something with some values of another alone."""
+
+
+def _check_idle(settings: Settings, given: Mapping[str, Any], model: str) -> None:
+    """InputError names a setting that was given and does nothing."""
+    for key, (other, values) in IDLE.items():
+        if given.get(key) is not None and getattr(settings, other) not in values:
+            words = " or ".join(str(value).lower() if value is True else str(value) for value in values)
+            raise InputError(
+                f"params.yaml: train.{model}.{key} does nothing with {other} {getattr(settings, other)}: "
+                f"remove it, or set {other} to {words}."
+            )
+    matched = hasattr(registry.class_of(model), "matched_loss")
+    if idle := [key for key in ("loss", "positive_weight") if matched and key in given]:
+        raise InputError(
+            f"params.yaml: train.{model}.{idle[0]} does nothing, because {model} has a loss of its own: "
+            "remove it."
+        )
 
 
 def _typed(cls: type, key: str, value: Any, model: str) -> Any:

@@ -171,6 +171,8 @@ class Loop:
         if not torch.isfinite(loss):
             self._give_up(batch)
         self.accelerator.backward(loss)
+        if self.settings.clip is not None:
+            self.accelerator.clip_grad_norm_(self.objective.parameters(), self.settings.clip)
         self.optimiser.step()
         state.schedule.step()
         state.losses.append(float(loss.detach()))

@@ -24,6 +24,7 @@ from pipeline.core.errors import InputError, WorkError
 from pipeline.core.words import few
 
 FILES = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 OWN_NORMS = "hidden_states_norms"
 """What `transformers` puts behind each stage of a backbone; no classifier's file has it."""
 INSIDE = "backbone."
@@ -222,7 +223,7 @@ def _path(network: Model, source: str) -> Path:
         raise InputError(f"{path} holds none of {', '.join(FILES)}.")
     if path.is_file():
         return path
-    if path.suffix or source.count("/") != 1:
+    if path.suffix in SUFFIXES or source.count("/") != 1:
         raise InputError(f"weights: there is no file or folder {source}.")
     return _from_hub(source)
 

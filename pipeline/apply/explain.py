@@ -25,6 +25,7 @@ from models.base import Model
 from models.data import datasets
 from models.data.cube_windows import Cubes
 from models.data.datasets import Scale
+from models.evaluation import runs
 from models.evaluation.gradcam import gradcam
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
@@ -46,6 +47,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
     network, scale, _ = load_run(benchmark.data, model, fold)
     if not (run / "metrics.json").is_file():
         raise NotMadeYet(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
+    runs.demand_fresh(benchmark.data, [run.name])
     metrics = json.loads((run / "metrics.json").read_text())
     with replacing(benchmark.explanation(run.name)) as folder:
         folder.mkdir()

@@ -26,6 +26,7 @@ from scipy import ndimage
 
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
+from pipeline.core.levels import RINGS, SIZES
 from pipeline.core.runner import Spread, Tasks, each_site
 from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes.labels import Labels
@@ -33,13 +34,9 @@ from pipeline.sites.site import Site
 
 VERSION = 1
 """Of the sets: raise it when the same cubes give others."""
-RINGS = ("outer", "middle", "inner", "core")
 CELLS = 8
 SCALES = (2, 4, 8, 16)
 SHIFTS = (1, 2, 4, 8)
-SIZES = ("small", "medium", "large")
-LEVELS = (*RINGS, *SIZES, "1", "2", "4", "8", "16")
-"""All levels, in the order in which they are shown."""
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
 TEXT = {"tile_id", "site_id", "level", "t1", "t2", "corner"}
 WINDOW = ["tile_id", "site_id", "level", "t1", "t2", "y0", "x0", "height", "width", "pad_y", "pad_x"]

@@ -16,6 +16,7 @@ from pipeline import __version__
 from pipeline.core import tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.core.levels import LEVELS
 from pipeline.core.words import counted
 from pipeline.index import analysis_sets, statistics
 from pipeline.leaderboard import board
@@ -249,7 +250,7 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
     found = []
     for name in analysis_sets.COLUMNS:
         counts = tables.read(analysis_sets.path(benchmark, name), "tile", ["level"]).level.value_counts()
-        levels = [level for level in analysis_sets.LEVELS if level in counts.index]
+        levels = [level for level in LEVELS if level in counts.index]
         found.append((name.replace("_", " "), [(level, int(counts[level])) for level in levels]))
     return found
 

@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
 
 from models import metrics
 from models.evaluation.baselines import all_background, bareness
@@ -31,6 +38,20 @@ def test_scores_are_scikit_learns(pred: np.ndarray, true: np.ndarray) -> None:
         zero = {} if name == "iou" else {"zero_division": np.nan}
         expected = score(t, p, **zero) if (t | p).any() else math.nan
         assert found[name] == pytest.approx(expected, nan_ok=True)
+
+
+@given(arrays(np.bool_, 60), labels)
+def test_kappa_and_means_over_both_classes_are_scikit_learns(pred: np.ndarray, true: np.ndarray) -> None:
+    found = metrics.scores(metrics.confusion(pred, true))
+    known = true != 255
+    p, t = pred[known], true[known] == 1
+    if len({*t, *p}) == 2:
+        assert found["kappa"] == pytest.approx(cohen_kappa_score(t, p))
+        assert found["mf1"] == pytest.approx(f1_score(t, p, average="macro"))
+        assert found["miou"] == pytest.approx(jaccard_score(t, p, average="macro"))
+    else:
+        assert math.isnan(found["kappa"])
+        assert math.isnan(found["mf1"])
 
 
 def test_undefined_is_nan_and_all_background_scores_zero() -> None:

@@ -100,6 +100,43 @@ def test_sizes_are_the_published_ones(
     assert thop_gmacs(network, dates, 256, drawn) == pytest.approx(gmacs, rel=tolerance)
 
 
+# Of the published code, and what its second output adds to it or what of it never runs.
+EXACT = [
+    ("fc-ef", {}, 1_350_578, 145),
+    ("fc-siam-diff", {}, 1_350_146, 145),
+    ("fc-siam-conc", {}, 1_545_986, 145),
+    ("snunet", {}, 12_034_978, 129),
+    ("bit", {}, 3_495_778, 289),
+    ("bit", {"head_width": 8}, 3_037_026, 289),
+    ("tinycd", {}, 285_128, 0),
+    ("insinet", {}, 831_580, 16),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "published", "second"), EXACT)
+def test_sizes_are_those_of_the_published_code_to_the_digit(
+    name: str, options: dict, published: int, second: int
+) -> None:
+    assert parameters(outlined(name, **options)) == published - second
+
+
+def test_dates_pass_batch_norm_one_after_the_other_in_training() -> None:
+    """As in the published codes: the brightness of one date does not change how the other is normalised."""
+    for name in ("snunet", "tinycd", "bit"):
+        torch.manual_seed(0)
+        network = models.create(name, in_channels=3).train()
+        for module in network.modules():
+            if hasattr(module, "dropped"):
+                module.dropped = 0.0
+        a, b = images_for(name, 2, 64)
+        with torch.no_grad():
+            (alone, _), (together, _) = network.both(a, b), network.both(a, 3 * b + 1)
+            series = network.encode_series(torch.stack([a, b], dim=1))
+        for one, other, dated in zip(alone, together, series, strict=True):
+            assert torch.equal(one, other)
+            assert torch.allclose(one, dated[:, 0], atol=1e-6)
+
+
 def test_bits_other_form_is_the_published_codes() -> None:
     # 11,943,754 there, with a ResNet stage and a classifier that never run (8,393,728 and 513,000).
     network = outlined("bit", head_width=8)

@@ -92,7 +92,7 @@ def settings_of(model: str, **given: object) -> Settings:
         ("fc-siam-diff", {"series": True, "pairs": 2, "balance_intervals": False}),
         ("unet", {"changed_share": 0.5, "loss": "focal"}),
         ("unet", {"series": True, "dates": 2, "loss": "bce-dice", "cache_gb": 1.0}),
-        ("tinycd", {"balance_intervals": True, "schedule": "step", "step_epochs": 1}),
+        ("tinycd", {"weights": None, "balance_intervals": True, "schedule": "step", "step_epochs": 1}),
     ],
 )
 def test_a_resumed_run_ends_with_the_same_numbers(
@@ -257,7 +257,7 @@ def test_bad_settings_checkpoints_and_labels(project: Path) -> None:
         ({"epoch": 3}, "has no setting 'epoch'"),
         ({"steps": "many"}, "train.unet.steps is 'many'; it is a int"),
         ({"batch": 0}, "train.unet.batch is 0; it is at least 1"),
-        ({"optimiser": "sgd"}, "choose one of adam, adamw"),
+        ({"optimiser": "lion"}, "choose one of adam, adamw, sgd"),
         ({"augment": ["spin"]}, "augment has no 'spin'"),
     ):
         with pytest.raises(InputError, match=message):

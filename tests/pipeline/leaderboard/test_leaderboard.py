@@ -232,3 +232,19 @@ def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path)
     done = run("train", "--model", "unett", cwd=project)
     assert done.returncode == 2
     assert "did you mean unet" in done.stderr
+
+
+def test_scores_of_other_weights_are_named(compared: Path, tmp_path: Path) -> None:
+    import shutil
+
+    project = Path(shutil.copytree(compared, tmp_path / "project"))
+    path = weights(project, "unet")
+    saved = torch.load(path, weights_only=True)
+    saved["weights"]["head.bias"] += 1
+    torch.save(saved, path)
+    for words in (("compare",), ("explain", "--model", "unet")):
+        done = run(*words, cwd=project)
+        assert done.returncode == 1
+        assert "the scores of unet are of other weights than model.pt holds" in done.stderr
+    assert run("evaluate", "--model", "unet", cwd=project).returncode == 0
+    assert run("compare", cwd=project).returncode == 0
