@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pipeline.core.errors import InputError
 
 Features = Sequence[Tensor]
-Names = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
+Name = str | Callable[[re.Match[str]], str]
+Names = Sequence[tuple[str, Name] | tuple[str, Name, Callable[[Tensor], Tensor]]]
 
 
 class Model(nn.Module):
@@ -40,7 +41,8 @@ class Model(nn.Module):
     made_of: tuple[str, dict[str, Any]] = ("", {})
     """Name and options that `models.create` made it of."""
     published: ClassVar[Names] = ()
-    """Names of tensors in checkpoints of the published code, as patterns, and ours."""
+    """Names of tensors in checkpoints of the published code, as patterns, ours, and what makes ours of the
+    tensor where it is laid out otherwise."""
     backbone_published: ClassVar[Names] = ()
     """The same of a file with the backbone alone."""
     pretrained: str | None = None

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Model
-from models.layers.fc import Decoder, Encoder
+from models.layers.fc import PUBLISHED, Decoder, Encoder
 from models.recipes import FC
 
 RECIPE = FC
@@ -16,6 +16,7 @@ class FCEF(Model):
     """Sides of any length from 16 pixels up. `width`: channels of the first level, 16 in the paper."""
 
     backbone_parts = ("encoder",)
+    published = PUBLISHED
     explained = ("decoder.blocks.3", "decoder.blocks.2", "decoder.blocks.1")
 
     def __init__(self, in_channels: int, width: int = 16, dropout: float = 0.2) -> None:

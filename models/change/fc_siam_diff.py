@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Features, Siamese
-from models.layers.fc import Decoder, Encoder
+from models.layers.fc import PUBLISHED, Decoder, Encoder
 from models.recipes import FC
 
 RECIPE = FC
@@ -19,6 +19,7 @@ class FCSiamDiff(Siamese):
     doubling at each level."""
 
     backbone_parts = ("encoder",)
+    published = PUBLISHED
     explained = ("decoder.blocks.3", "decoder.blocks.2", "decoder.blocks.1")
 
     def __init__(self, in_channels: int, width: int = 16, dropout: float = 0.2) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import Features, Siamese
+from models.base import Features, Names, Siamese
 from models.layers.resize import fitted
 from models.recipes import Recipe
 
@@ -15,6 +15,19 @@ RECIPE = Recipe(
      "step_factor": 0.5, "batch": 16, "loss": "bce-dice", "epochs": 100},
 )  # fmt: skip
 LEVELS = 5
+BLOCK = (("conv1", "first"), ("bn1", "rest.0"), ("conv2", "rest.2"), ("bn2", "rest.3"))
+PUBLISHED: Names = (
+    *(
+        (rf"^conv{theirs}\.{part}\.", f"{ours}.{own}.")
+        for theirs, ours in (("([0-3])_0", r"encoders.\1"), ("4_0", "bottom"), (r"(\d)_(\d)", r"nodes.\1\2"))
+        for part, own in BLOCK
+    ),
+    (r"^Up(\d)_(\d)\.up\.", lambda found: f"ups.{int(found[1]) - 1}{int(found[2]) + 1}."),
+    (r"^ca1\.fc([12])\.", lambda found: f"within.squeeze.{2 * int(found[1]) - 2}."),
+    (r"^ca\.fc([12])\.", lambda found: f"across.squeeze.{2 * int(found[1]) - 2}."),
+    (r"^conv_final\.", "head."),
+)
+"""Names in checkpoints of the published code."""
 
 
 class SNUNet(Siamese):
@@ -22,6 +35,7 @@ class SNUNet(Siamese):
     largest form, doubling down to the fifth."""
 
     backbone_parts = ("encoders", "bottom")
+    published = PUBLISHED
 
     def __init__(self, in_channels: int, width: int = 32) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """The U-Net that the three models of Daudt, Le Saux and Boulch 2018 share (doi
 10.1109/ICIP.2018.8451652, figure 1): they differ in where the dates meet."""
 
+import re
 from itertools import pairwise
 from typing import cast
 
@@ -12,6 +13,31 @@ from models.layers.resize import fitted
 
 DEPTHS = (2, 2, 3, 3)
 """Convolutions in each level of the encoder; the decoder mirrors them."""
+
+
+def _encoders(found: re.Match[str]) -> str:
+    level, number, part = int(found["level"]), int(found["number"]), found["part"]
+    return f"encoder.levels.{level - 1}.{4 * (number - 1) + (part == 'bn')}."
+
+
+def _decoders(found: re.Match[str]) -> str:
+    level, number, part = int(found["level"]), int(found["number"]), found["part"]
+    return f"decoder.blocks.{4 - level}.{4 * (DEPTHS[level - 1] - number) + (part == 'bn')}."
+
+
+def _as_convolution(weight: Tensor) -> Tensor:
+    """A transposed convolution of stride 1, which the published decoder has, is a convolution the other way
+    round."""
+    return weight.transpose(0, 1).flip(2, 3) if weight.ndim == 4 else weight
+
+
+PUBLISHED = (
+    (r"^(?P<part>conv|bn)(?P<level>\d)(?P<number>\d)\.", _encoders),
+    (r"^upconv(\d)\.", lambda found: f"decoder.ups.{4 - int(found[1])}."),
+    (r"^conv11d\.", "head.", _as_convolution),
+    (r"^(?P<part>conv|bn)(?P<level>\d)(?P<number>\d)d\.", _decoders, _as_convolution),
+)
+"""Names in checkpoints of the published code."""
 
 
 class Encoder(nn.Module):

@@ -197,14 +197,15 @@ class _Fit:
         return given[1:] - given[:1] if two_classes else None
 
 
-def renamed(state: State, names: Sequence[tuple[str, Any]]) -> State:
-    """Tensors under our names, by patterns of the published ones; a name takes the first that fits."""
+def renamed(state: State, names: Sequence[tuple[Any, ...]]) -> State:
+    """Tensors under our names, by patterns of the published ones; a name takes the first that fits, and its
+    tensor what that changes about it."""
     found = {}
     for name, value in state.items():
-        for pattern, ours in names:
+        for pattern, ours, *change in names:
             new, count = re.subn(pattern, ours, name)
             if count:
-                name = new
+                name, value = new, change[0](value) if change else value
                 break
         found[name] = value
     return found
