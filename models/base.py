@@ -48,6 +48,11 @@ class Model(nn.Module):
     pretrained: str | None = None
     """Name on the Hugging Face hub of the weights that the paper begins with."""
 
+    @staticmethod
+    def rearranged(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of a published checkpoint, under our names already, where ours are cut otherwise."""
+        return state
+
     def supervised(self, *images: Tensor) -> list[tuple[float, Tensor]]:
         """Weights and logits that the loss sees in training: more than one with deep supervision."""
         return [(1.0, self(*images))]

@@ -7,12 +7,15 @@ The published code's other form has heads of 8 in the decoder (`head_width=8`, 3
 11.94 million because it also builds the ResNet's last stage and classifier, which it never runs.
 """
 
+import re
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ResNetBackbone, ResNetConfig
 
-from models.base import Features, Siamese
+from models.base import Features, Name, Names, Siamese
+from models.layers.backbones import TORCHVISION
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -25,11 +28,39 @@ RECIPE = Recipe(
 WIDTH, TOKENS, HEADS = 32, 4, 8
 
 
+def _behind(ours: Name) -> Name:
+    """A name of the backbone's as one of ours."""
+    return f"backbone.{ours}" if isinstance(ours, str) else lambda found: f"backbone.{ours(found)}"
+
+
+def _inside(found: re.Match[str]) -> str:
+    """A layer of the published transformers: the encoder has one, the decoder several."""
+    whose = f"decoder.{found['layer']}" if found["whose"] else "encoder"
+    return f"{whose}.{PARTS.get(found['part'], found['part'].rpartition('.')[2])}."
+
+
+PARTS = {
+    "0.fn.norm": "norm", "0.fn.fn.to_q": "query", "0.fn.fn.to_out.0": "out", "1.fn.norm": "perceptron.0",
+    "1.fn.fn.net.0": "perceptron.1", "1.fn.fn.net.3": "perceptron.3",
+}  # fmt: skip
+PUBLISHED: Names = (
+    *((rf"^resnet\.{theirs}", _behind(ours)) for theirs, ours in TORCHVISION),
+    (r"^transformer(?P<whose>_decoder)?\.layers\.(?P<layer>\d)\.(?P<part>.+)\.(?=weight|bias)", _inside),
+    (r"^pos_embedding$", "place"),
+    (r"^conv_pred\.", "squeeze."),
+    (r"^conv_a\.", "attend."),
+    (r"^classifier\.", "head."),
+)
+"""Names in checkpoints of the published code."""
+
+
 class BIT(Siamese):
     """Sides of any length from 16 pixels up. Nearly symmetric: only the tokens' places tell the dates
     apart."""
 
     backbone_parts = ("backbone",)
+    published = PUBLISHED
+    backbone_published = tuple((rf"^{theirs}", ours) for theirs, ours in TORCHVISION)
     pretrained = "microsoft/resnet-18"
 
     def __init__(self, in_channels: int, head_width: int = 64, decoder_depth: int = 8) -> None:
@@ -56,6 +87,18 @@ class BIT(Siamese):
             nn.ReLU(),
             nn.Conv2d(WIDTH, 1, 3, padding=1),
         )
+
+    @staticmethod
+    def rearranged(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The published code has query, key and value in one for tokens, and apart for pixels."""
+        found = dict(state)
+        if (together := found.pop("encoder.to_qkv.weight", None)) is not None:
+            query, key, value = together.chunk(3)
+            found |= {"encoder.query.weight": query, "encoder.key_value.weight": torch.cat([key, value])}
+        for name in [name for name in found if name.endswith(".to_k.weight")]:
+            key, value = found.pop(name), found.pop(name.replace("to_k", "to_v"))
+            found[name.replace("to_k", "key_value")] = torch.cat([key, value])
+        return found
 
     def encode(self, image: Tensor) -> Features:
         x = self.backbone(image).feature_maps[0]  # (N, 256, H/8, W/8)

@@ -3,6 +3,7 @@
 Each comes without weights; `models.training.weights` fills it from the hub name given here, or from a file.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,23 @@ HUB = {
     "resnet50": "microsoft/resnet-50",
     "convnext-b": "facebook/convnext-base-224",
 }
+
+
+def _of_block(found: re.Match[str]) -> str:
+    kind = "convolution" if found["part"] in {"conv", "0"} else "normalization"
+    block = f"encoder.stages.{int(found['stage']) - 1}.layers.{found['block']}"
+    if found["part"] in {"0", "1"}:
+        return f"{block}.shortcut.{kind}."
+    return f"{block}.layer.{int(found['number']) - 1}.{kind}."
+
+
+TORCHVISION = (
+    (r"conv1\.", "embedder.embedder.convolution."),
+    (r"bn1\.", "embedder.embedder.normalization."),
+    (r"layer(?P<stage>\d)\.(?P<block>\d+)\.(?P<part>conv|bn)(?P<number>\d)\.", _of_block),
+    (r"layer(?P<stage>\d)\.(?P<block>\d+)\.downsample\.(?P<part>[01])\.", _of_block),
+)
+"""A ResNet's names in torchvision, behind whatever stands before them, and ours."""
 
 
 class Backbone(nn.Module):

@@ -134,7 +134,7 @@ class _Fit:
     def named(self, network: Model) -> State:
         """The file in the network's names: its own, or those of the published code."""
         state = self.held.state
-        candidates = [state, renamed(state, network.published)]
+        candidates = [state, network.rearranged(renamed(state, network.published))]
         if isinstance(getattr(network, "network", None), PreTrainedModel):
             inner = self.through_transformers(network.network, state)
             candidates.append({f"network.{name}": value for name, value in inner.items()})

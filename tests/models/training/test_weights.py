@@ -131,7 +131,9 @@ def batch_norm_of_its_own(network: torch.nn.Module) -> None:
             module.running_var.uniform_(0.5, 2)
 
 
-@pytest.mark.parametrize("name", ["tinycd", "insinet"])
+@pytest.mark.parametrize(
+    "name", ["fc-ef", "fc-siam-diff", "fc-siam-conc", "snunet", "bit", "tinycd", "insinet"]
+)
 def test_a_checkpoint_in_the_published_layout_gives_the_same_logits(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs, ours = (models.create(name, in_channels=3) for _ in range(2))
@@ -219,7 +221,105 @@ def insinets(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return found
 
 
-LAYOUTS = {"tinycd": tinycds, "insinet": insinets}
+def with_two_classes(state: dict[str, torch.Tensor], head: str) -> dict[str, torch.Tensor]:
+    """The head's single output as the difference of two."""
+    found = dict(state)
+    for name in [name for name in state if name.startswith(head)]:
+        other = torch.randn_like(state[name])
+        found[name] = torch.cat([other, state[name] + other])
+    return found
+
+
+def fcs(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As rcdaudt's repository names them: decoders of transposed convolutions."""
+    depths, found = (2, 2, 3, 3), {}
+    for name, value in with_two_classes(state, "head.").items():
+        *where, last = name.split(".")
+        if where[0] == "head":
+            name = f"conv11d.{last}"
+        elif where[1] == "ups":
+            name = f"upconv{4 - int(where[2])}.{last}"
+        else:
+            place = int(where[3])
+            kind, number = ("bn" if place % 4 else "conv"), place // 4
+            if where[0] == "encoder":
+                name = f"{kind}{int(where[2]) + 1}{number + 1}.{last}"
+            else:
+                level = 4 - int(where[2])
+                name = f"{kind}{level}{depths[level - 1] - number}d.{last}"
+        is_decoders = "d." in name and value.ndim == 4
+        found[name] = value.transpose(0, 1).flip(2, 3).contiguous() if is_decoders else value
+    return found
+
+
+def snunets(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As likyoo's repository names them."""
+    parts = (("first", "conv1"), (r"rest\.0", "bn1"), (r"rest\.2", "conv2"), (r"rest\.3", "bn2"))
+    names = [
+        (rf"^{ours}\.{part}\.", f"{theirs}.{own}.")
+        for ours, theirs in (
+            (r"encoders\.(\d)", r"conv\1_0"),
+            ("bottom", "conv4_0"),
+            (r"nodes\.(\d)(\d)", r"conv\1_\2"),
+        )
+        for part, own in parts
+    ]
+    names += [
+        (r"^ups\.(\d)(\d)\.", lambda m: f"Up{int(m[1]) + 1}_{int(m[2]) - 1}.up."),
+        (r"^within\.squeeze\.(\d)", lambda m: f"ca1.fc{int(m[1]) // 2 + 1}"),
+        (r"^across\.squeeze\.(\d)", lambda m: f"ca.fc{int(m[1]) // 2 + 1}"),
+        (r"^head\.", "conv_final."),
+    ]
+    return weights.renamed(with_two_classes(state, "head."), names)
+
+
+def bits(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As justchenhao's repository names them, with the stage of the ResNet that it never runs."""
+    within = (("norm", "0.fn.norm"), ("query", "0.fn.fn.to_q"), ("out", "0.fn.fn.to_out.0"),
+              (r"perceptron\.0", "1.fn.norm"), (r"perceptron\.1", "1.fn.fn.net.0"),
+              (r"perceptron\.3", "1.fn.fn.net.3"))  # fmt: skip
+    names = [
+        (r"^backbone\.embedder\.embedder\.convolution", "resnet.conv1"),
+        (r"^backbone\.embedder\.embedder\.normalization", "resnet.bn1"),
+        (r"^backbone\.encoder\.stages\.(\d)\.layers\.(\d)\.layer\.(\d)\.(conv|norm)[a-z]+",
+         lambda m: f"resnet.layer{int(m[1]) + 1}.{m[2]}.{'conv' if m[4] == 'conv' else 'bn'}{int(m[3]) + 1}"),
+        (r"^backbone\.encoder\.stages\.(\d)\.layers\.(\d)\.shortcut\.(conv|norm)[a-z]+",
+         lambda m: f"resnet.layer{int(m[1]) + 1}.{m[2]}.downsample.{int(m[3] == 'norm')}"),
+        (r"^place$", "pos_embedding"), (r"^squeeze\.", "conv_pred."), (r"^attend\.", "conv_a."),
+        (r"^head\.", "classifier."),
+        *((rf"^encoder\.{ours}\.", f"transformer.layers.0.{theirs}.") for ours, theirs in within),
+        *((rf"^decoder\.(\d)\.{own}\.", rf"transformer_decoder.layers.\1.{name}.") for own, name in within),
+    ]  # fmt: skip
+    found = weights.renamed(with_two_classes(state, "head.3."), names)
+    for name in [name for name in found if name.endswith("key_value.weight")]:
+        value = found.pop(name)
+        if name.startswith("encoder."):
+            query = found.pop("transformer.layers.0.0.fn.fn.to_q.weight")
+            found["transformer.layers.0.0.fn.fn.to_qkv.weight"] = torch.cat([query, value])
+        else:
+            place = f"transformer_decoder.layers.{name.split('.')[1]}.0.fn.fn"
+            found[f"{place}.to_k.weight"], found[f"{place}.to_v.weight"] = value.chunk(2)
+    return {**found, "resnet.layer4.0.conv1.weight": torch.zeros(512, 256, 3, 3)}
+
+
+LAYOUTS = {"fc-ef": fcs, "fc-siam-diff": fcs, "fc-siam-conc": fcs, "snunet": snunets, "bit": bits,
+           "tinycd": tinycds, "insinet": insinets}  # fmt: skip
+
+
+def test_torchvisions_resnet_fills_bits_backbone(tmp_path: Path) -> None:
+    theirs, ours = (models.create("bit", in_channels=3) for _ in range(2))
+    batch_norm_of_its_own(theirs)
+    state = {
+        k.removeprefix("resnet."): v for k, v in bits(theirs.state_dict()).items() if k.startswith("resnet.")
+    }
+    torch.save(state, tmp_path / "resnet18.pth")
+    assert "are trained from the start, in attend, decoder, encoder, head, place, squeeze" in weights.load(
+        ours, str(tmp_path / "resnet18.pth")
+    )
+    for one, other in zip(
+        theirs.backbone.state_dict().values(), ours.backbone.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
 
 
 def test_timms_efficientnet_fills_tinycds_backbone(tmp_path: Path) -> None:
