@@ -69,8 +69,15 @@ def names(task: str) -> list[str]:
     return list(REGISTRY[task])
 
 
+def base(run: str) -> str:
+    """The model of a run: `bit@levir` is a run of bit."""
+    return run.partition("@")[0]
+
+
 def task_of(name: str) -> str:
-    """The task of a model; UnknownName with the nearest names where there is no such model."""
+    """The task of a model, or of a run of it; UnknownName with the nearest names where there is no such
+    model."""
+    name = base(name)
     for task, models in REGISTRY.items():
         if name in models:
             return task
@@ -100,7 +107,7 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
     """Build a model without pretrained weights. A change model's forward takes two (N, C, H, W) float
     tensors, a segmentation model's one; both return logits (N, 1, H, W). InputError on an unknown name
     or option, and, when it is called, on images of other bands or of a size that it cannot take."""
-    entry = REGISTRY[task_of(name)][name]
+    entry = REGISTRY[task_of(name)][base(name)]
     try:
         network = class_of(name)(in_channels=in_channels, **{**entry.options, **options})
     except TypeError as error:
@@ -112,10 +119,10 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
 
 def class_of(name: str) -> "type[Model]":
     """The class that a name builds."""
-    found: type[Model] = getattr(_module(name), REGISTRY[task_of(name)][name].where.split(".")[1])
+    found: type[Model] = getattr(_module(name), REGISTRY[task_of(name)][base(name)].where.split(".")[1])
     return found
 
 
 def _module(name: str) -> Any:
     task = task_of(name)
-    return importlib.import_module(f"models.{task}.{REGISTRY[task][name].where.split('.')[0]}")
+    return importlib.import_module(f"models.{task}.{REGISTRY[task][base(name)].where.split('.')[0]}")

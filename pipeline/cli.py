@@ -345,6 +345,13 @@ def evaluate(
     analysis: Annotated[
         str | None, typer.Option(help="Score an analysis set by level instead, such as scale.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A published checkpoint to score as it is, as the run --model NAME@LABEL."),
+    ] = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="What it was trained to see: imagenet, or MEAN,STD of pixels in 0..1.")
+    ] = None,
     if_labelled: IfLabelled = False,
     json: Json = False,
 ) -> None:
@@ -352,6 +359,12 @@ def evaluate(
     from models.training import unlabelled
 
     where, _ = _begin(f"evaluate-{model}", benchmark)
+    if (weights is None) != (normalise is None):
+        raise InputError("--weights and --normalise go together.")
+    if weights and normalise:
+        from models.evaluation.adopt import adopt
+
+        print(f"evaluate: {adopt(where.data, model, weights, normalise)}")
     if if_labelled and unlabelled.is_unlabelled(where.data):
         unlabelled.leave_scores(where.run(model))
         print(f"evaluate: {where.name} has no labels: there is nothing to score")

@@ -109,12 +109,12 @@ def is_trained(run: Path, key: str) -> bool:
 
 def finish(
     run: Path, key: str, model: str, weights: dict[str, Tensor], scale: Scale, bands: list[str],
-    settings: Settings,
+    settings: Settings, **more: Any,
 ) -> None:  # fmt: skip
-    """Write model.pt and run.json, and let the checkpoint go."""
+    """Write model.pt and run.json, `more` with it, and let the checkpoint go."""
     told_settings = {**asdict(settings), "weights": _named(settings.weights)}
     saved = {
-        "model": model,
+        "model": registry.base(model),
         "task": registry.task_of(model),
         "weights": weights,
         "options": settings.options,
@@ -129,7 +129,7 @@ def finish(
     with replacing(run / "model.pt") as temporary, temporary.open("wb") as file:
         torch.save(saved, file)
     told = {receipts.KEY: key, "weights_sha256": sha256(run / "model.pt")}
-    write_json({"model": model, "settings": told_settings, **environment(), **told}, run / "run.json")
+    write_json({"model": model, "settings": told_settings, **environment(), **told, **more}, run / "run.json")
     (run / "checkpoint.pt").unlink(missing_ok=True)
 
 
@@ -179,7 +179,7 @@ def load(
         raise InputError(
             f"{path} is not a minebench model ({type(error).__name__}): train it again."
         ) from None
-    if model is not None and name != model:
+    if model is not None and name != registry.base(model):
         raise InputError(f"{path} holds {name}, not {model}: train {model} again.")
     return network.to(device or "cpu").eval(), saved
 

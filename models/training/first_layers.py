@@ -45,13 +45,34 @@ def places(ours: Sequence[str], theirs: Sequence[str]) -> list[int]:
     ]
 
 
-def fitted(value: Tensor, own: Tensor, nearest: Sequence[int], bands: int) -> Tensor | None:
+def shares(ours: Sequence[str], theirs: Sequence[str], alone: bool) -> list[float]:
+    """How much of their band's weights each of ours takes: an equal part, or, `alone`, the nearest all of
+    them and others nothing."""
+    nearest = places(ours, theirs)
+    if not alone:
+        counts = Counter(nearest)
+        return [1 / counts[place] for place in nearest]
+    chosen: dict[int, int] = {}
+    for band, place in enumerate(nearest):
+        had = chosen.setdefault(place, band)
+        if _apart(ours[band], theirs[place]) < _apart(ours[had], theirs[place]):
+            chosen[place] = band
+    return [float(chosen[place] == band) for band, place in enumerate(nearest)]
+
+
+def _apart(one: str, other: str) -> float:
+    known = one in NANOMETRES and other in NANOMETRES
+    return abs(NANOMETRES[one] - NANOMETRES[other]) if known else 0.0
+
+
+def fitted(
+    value: Tensor, own: Tensor, nearest: Sequence[int], share_of: Sequence[float], bands: int
+) -> Tensor | None:
     """`value`, of a layer for `bands` bands, in the shape of `own`, for as many as `nearest` has; None where
     they differ in more than that. A layer of both dates has the bands of one after those of the other."""
     if value.ndim != own.ndim:
         return None
-    shares = Counter(nearest)
-    share = torch.tensor([1 / shares[place] for place in nearest], dtype=value.dtype)
+    share = torch.tensor(share_of, dtype=value.dtype)
     for axis, (there, here) in enumerate(zip(value.shape, own.shape, strict=True)):
         dates, odd = divmod(here, len(nearest))
         if there == here and there != dates * bands:

@@ -53,19 +53,20 @@ class Match:
     other: list[str]
 
 
-def load(network: Model, source: str, bands: Sequence[str] = ()) -> str:
+def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = False) -> str:
     """Fill `network`, or its backbone, from `source`; returns what was filled from where, and what was not.
 
     `source` is "pretrained" (the model's own name on the hub), a name on the hub, a file (.safetensors,
     .bin, .pt, .pth) or a folder with one: of a minebench model, of the model's published code, of a whole
     model of `transformers`, or of its encoder alone, also under a classifier. `bands` are the network's, by
-    which its first layers take those of the file (`first_layers`). InputError where the file is another
+    which its first layers take those of the file (`first_layers`);
+    `alone`: bands that the file's model did not have count nothing. InputError where the file is another
     model's or fills a backbone in part, WorkError where the hub gives nothing.
     """
     held = read(_path(network, source))
     if held.model is not None and registry.class_of(held.model) is not type(network):
         raise InputError(f"{source} holds {held.model}, another model: name a file of {_name(network)}.")
-    fit = _Fit(network, held, bands)
+    fit = _Fit(network, held, bands, alone)
     whole = fit.match(network, fit.named(network))
     parts = {name: fit.part(network.get_submodule(name)) for name in network.backbone_parts}
     own = [name for name, match in parts.items() if match.filled]
@@ -124,11 +125,12 @@ def _name(network: Model) -> str:
 class _Fit:
     """A file's tensors in the names and shapes of a network."""
 
-    def __init__(self, network: Model, held: Held, bands: Sequence[str]) -> None:
+    def __init__(self, network: Model, held: Held, bands: Sequence[str], alone: bool) -> None:
         self.network, self.held = network, held
         self.first = set(first_layers.names_of(network)) if network.made_of[0] else set()
         known = list(bands) or [str(place) for place in range(network.in_channels)]
         self.nearest = first_layers.places(known, held.bands)
+        self.shares = first_layers.shares(known, held.bands, alone)
         self.own_names = {id(value): name for name, value in network.state_dict(keep_vars=True).items()}
 
     def named(self, network: Model) -> State:
@@ -190,7 +192,7 @@ class _Fit:
 
     def fitted(self, given: Tensor, own: Tensor) -> Tensor | None:
         if self.own_names.get(id(own)) in self.first:
-            return first_layers.fitted(given, own, self.nearest, len(self.held.bands))
+            return first_layers.fitted(given, own, self.nearest, self.shares, len(self.held.bands))
         if given.shape == own.shape:
             return given
         two_classes = len(own) == 1 and len(given) == 2 and given.shape[1:] == own.shape[1:]

@@ -1,0 +1,79 @@
+"""A published checkpoint as a run of a benchmark, to be scored as it is, without training.
+
+    minebench evaluate --model bit@levir --weights BIT_LEVIR.pth --normalise 0.5,0.5
+
+makes runs/bit@levir/model.pt of the file. Every tensor must be filled; of the benchmark's bands those count
+that are nearest in wavelength to what the network was trained on, and no others. `normalise` says what it was
+trained to see: imagenet, or mean and deviation of pixels in 0..1, for all bands or for each.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from models import registry
+from models.data import datasets
+from models.data.cube_windows import Cubes
+from models.data.datasets import Scale
+from models.training import first_layers
+from models.training.checkpoint import finish, run_folder
+from models.training.settings import Settings
+from pipeline.core import receipts
+from pipeline.core.errors import InputError
+from pipeline.core.files import sha256
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of red, green and blue, pixels in 0..1."""
+FULL = {"uint8": 255.0, "uint16": 10_000.0}
+"""The stored number that is 1: white, or a reflectance of 1."""
+ADOPTED = "adopted"
+
+
+def adopt(benchmark_dir: Path, model: str, weights: str, normalise: str) -> str:
+    """Make the run, unless it is there of the same file; returns what was loaded. InputError where the file
+    does not fill the model, or the run was trained here."""
+    from models.training import weights as files
+
+    run = run_folder(benchmark_dir, model)
+    told = receipts.read(run / "run.json")
+    if (run / "model.pt").is_file() and ADOPTED not in told:
+        raise InputError(
+            f"{run} was trained here: name the checkpoint's run otherwise, such as --model {model}@published."
+        )
+    bands = datasets.bands_of(benchmark_dir)
+    scale = scale_of(normalise, bands, _dtype(benchmark_dir))
+    base = registry.base(model)
+    network = registry.create(base, in_channels=len(bands))
+    loaded = files.load(network, weights, bands, alone=True)
+    if "trained from the start" in loaded:
+        raise InputError(f"{weights} does not fill {base}: {loaded}. Name a checkpoint of the whole model.")
+    settings = Settings.of({"weights": weights}, base)
+    key = receipts.fingerprint(
+        [ADOPTED, sha256(Path(weights)) if Path(weights).is_file() else weights, normalise]
+    )
+    finish(run, key, base, network.state_dict(), scale, bands, settings, **{ADOPTED: normalise})
+    return loaded
+
+
+def scale_of(normalise: str, bands: list[str], dtype: str) -> Scale:
+    """Mean and deviation in stored numbers. InputError where the words are none."""
+    if normalise == "imagenet":
+        nearest = first_layers.places(bands, first_layers.RGB)
+        mean, std = (np.array(values, np.float32)[nearest] for values in IMAGENET)
+    else:
+        try:
+            numbers = np.array([float(word) for word in normalise.split(",")], np.float32)
+            mean, std = np.broadcast_to(numbers.reshape(2, -1), (2, len(bands)))
+        except ValueError:
+            raise InputError(
+                f"--normalise {normalise}: give imagenet, or MEAN,STD of pixels in 0..1 (two numbers, or the "
+                f"means of all {len(bands)} bands and then their deviations)."
+            ) from None
+    if not (std > 0).all():
+        raise InputError(f"--normalise {normalise}: deviations must be above 0.")
+    return Scale((mean * FULL[dtype]).astype(np.float32), (std * FULL[dtype]).astype(np.float32))
+
+
+def _dtype(benchmark_dir: Path) -> str:
+    tiles = datasets.read_table(benchmark_dir, "tiles")
+    return str(Cubes(benchmark_dir).cube(tiles.site_id.iloc[0]).pixels.dtype)
