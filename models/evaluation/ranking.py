@@ -17,7 +17,7 @@ from models.evaluation.score_names import MEASURED
 from models.evaluation.scores import COUNTS
 from models.training import unlabelled
 from models.training.checkpoint import load
-from pipeline.core.errors import NotMadeYet, WorkError
+from pipeline.core.errors import NotMadeYet
 
 
 def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
@@ -37,8 +37,6 @@ def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
 
 def _row(folder: Path) -> dict[str, Any]:
     metrics = json.loads((folder / "metrics.json").read_text())
-    if "f1_interval" not in metrics or not (folder / "timing.json").is_file():
-        raise WorkError(f"{folder} was scored by an older minebench: evaluate it again, or remove it.")
     timing = json.loads((folder / "timing.json").read_text())
     network, saved = load(folder / "model.pt")
     size = sizes.measure(network, saved["task"], max(network.smallest, 256))

@@ -224,7 +224,7 @@ citation: ""
 """
 
 
-@pytest.mark.parametrize("per_second", [200, 16])
+@pytest.mark.parametrize("per_second", [200, 8])
 def test_a_services_limits_hold_for_the_whole_cluster(
     empty_project: Path, cluster: Cluster, built: Path, per_second: int
 ) -> None:
@@ -245,7 +245,8 @@ def test_a_services_limits_hold_for_the_whole_cluster(
     if per_second == 200:
         assert max(together) == 3
     for first, later in zip(begun, begun[per_second:], strict=False):
-        assert later - first >= 0.9  # but for what the way to the server takes
+        # But for what the way to the server takes on a busy machine; three at once alone would take 0.4 s.
+        assert later - first >= 0.8
 
 
 def test_locks_say_who_holds_them(project: Path) -> None:

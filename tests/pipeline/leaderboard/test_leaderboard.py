@@ -210,7 +210,11 @@ def test_an_analysis_set_is_scored_by_level(compared: Path) -> None:
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(compared / "data/tiny/analysis/fc-siam-diff/scale.csv")
     rows = pd.read_parquet(compared / "data/tiny/index/analysis/scale.parquet")
-    assert sorted(table.level.astype(str)) == sorted(rows.level.unique())
+    assert table.level.tolist() == ["unaltered", "2", "4", "8", "16"]
+    assert set(rows.level) == {"2", "4", "8", "16"}
+    # Unaltered pairs are those of the test split.
+    metrics = json.loads((compared / "data/tiny/runs/fc-siam-diff/metrics.json").read_text())
+    assert table[["tp", "fp", "fn", "tn"]].iloc[0].tolist() == list(metrics["pixels"].values())
     done = run("evaluate", "--model", "unet", "--analysis", "scale", cwd=compared)
     assert done.returncode == 2
     assert "unet is not a change model" in done.stderr
@@ -225,7 +229,7 @@ def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path)
     (old / "metrics.json").write_text('{"model": "unet", "task": "segmentation", "f1": 0.5}')
     done = run("compare", cwd=project)
     assert done.returncode == 1
-    assert "evaluate it again, or remove it" in done.stderr
+    assert "the scores of unet are of other weights than model.pt holds" in done.stderr
     done = run("explain", "--model", "unet", cwd=project)
     assert done.returncode == 1
     assert "train --benchmark tiny --model unet` first" in done.stderr
