@@ -79,6 +79,9 @@ def whole(count: int) -> pd.DataFrame:
         sites = len(pd.read_parquet("data/scale/index/sites.parquet", columns=["site_id"]))
         rows.append((sites, turn, stage, seconds, peak))
         print(f"{sites} sites, {turn}, {stage}: {seconds:.1f} s, {peak:.0f} MB", file=sys.stderr, flush=True)
+        if (turn, stage) == ("first", "report"):
+            page = Path("data/scale/report/index.html").stat().st_size
+            print(f"{sites} sites, the report's page: {page / 1e6:.1f} MB", file=sys.stderr, flush=True)
         if (turn, stage) == ("first", "sites"):
             make_images(gpd.read_parquet("data/scale/index/sites.parquet"))
     return pd.DataFrame(rows, columns=["sites", "turn", "stage", "seconds", "peak"])
