@@ -5,9 +5,11 @@
     OUT/catalogs/<b>/stac/           the catalog
     OUT/data/<b>/                    cubes, tables, predictions, activity, report, models
     OUT/qgis/                        a project of all sites by date
+    OUT/RELEASE.json                 written first: whose folder this is
     OUT/SHA256SUMS                   written last: where it is, all the rest is there
 
-Files are linked where the file system lets them, else copied; those that are there already stay.
+Files are linked where the file system lets them, else copied; those that are there already stay. What
+publishing did not write (.git, CNAME) stays as well.
 """
 
 import os
@@ -18,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import __version__
 from pipeline.catalog import dataset_card
 from pipeline.catalog.check import check
-from pipeline.core import tables
+from pipeline.core import receipts, tables
 from pipeline.core.errors import InputError, NotMadeYet, WorkError
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
@@ -31,7 +34,10 @@ from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 
 SUMS = "SHA256SUMS"
+RELEASE = "RELEASE.json"
 CARDS = ("README.md", "LICENCES.md")
+FOLDERS = ("catalogs", "data", viewer_files.FOLDER.name, qgis_project.FOLDER)
+"""All that lies in these is the release's."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ def publish(
     kept = withheld.images(attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch")))
     release = releases.make(benchmark, version) if version else None
     viewer_data.build(benchmark, recipe, spread)
-    out.mkdir(parents=True, exist_ok=True)
+    told = {"benchmark": benchmark.name, "version": release.version if release else None}
+    write_json({**told, "minebench": __version__}, out / RELEASE)
     (out / SUMS).unlink(missing_ok=True)
     published = Benchmark(benchmark.name, out)
     files = [
@@ -80,7 +87,7 @@ def publish(
         _state_version(published, release.version)
     own = [*_viewer(published, recipe.title), *_cards(published, release)]
     own += qgis_project.write(published, recipe, out)
-    wanted = {*(file.relative_to(benchmark.root).as_posix() for file in files), *own}
+    wanted = {*(file.relative_to(benchmark.root).as_posix() for file in files), *own, RELEASE}
     _drop_others(out, wanted)
     try:
         check(published)
@@ -95,12 +102,15 @@ def publish(
 def _accept(benchmark: Benchmark, out: Path) -> None:
     """InputError where `out` holds other things, or lies where stages write."""
     inside = out.resolve()
+    if benchmark.root.resolve().is_relative_to(inside):
+        raise InputError(f"{out} holds the repository itself: choose a folder of the release's own.")
     for own in (benchmark.root / "data", benchmark.root / "catalogs"):
         if inside == own.resolve() or inside.is_relative_to(own.resolve()):
             raise InputError(f"{out} lies in {own}/, which the stages write: choose a folder outside.")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: give a folder to publish into.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "catalogs" / benchmark.name / "stac").is_dir():
+    holds = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
+    if holds and receipts.read(out / RELEASE).get("benchmark") != benchmark.name:
         raise InputError(
             f"{out} holds other things: give an empty folder, or one that {benchmark.name} was published to."
         )
@@ -172,14 +182,14 @@ def _state_version(published: Benchmark, version: str) -> None:
 
 
 def _drop_others(out: Path, wanted: Collection[str]) -> None:
-    """Take away what an earlier release had, and folders that are empty then."""
-    for top, _, names in os.walk(out, topdown=False):
-        for name in names:
-            path = Path(top, name)
-            if path.relative_to(out).as_posix() not in wanted:
-                path.unlink()
-        if top != str(out) and not any(Path(top).iterdir()):
-            Path(top).rmdir()
+    """Take away what an earlier release had in its folders, and those that are empty then."""
+    for folder in FOLDERS:
+        for top, _, names in os.walk(out / folder, topdown=False):
+            for path in (Path(top, name) for name in names):
+                if path.relative_to(out).as_posix() not in wanted:
+                    path.unlink()
+            if not any(Path(top).iterdir()):
+                Path(top).rmdir()
 
 
 def _write_sums(out: Path, names: list[str]) -> int:

@@ -49,7 +49,8 @@ def folder(benchmark: Benchmark) -> Path:
 def make(benchmark: Benchmark, version: str) -> Release:
     """What is built now as `version`. InputError where that is no version, not above those released, or
     released with other content."""
-    wanted = _parsed(version)
+    wanted = _parsed(version, "--version")
+    version = str(wanted)
     path = folder(benchmark) / f"{version}.parquet"
     rows = _rows(benchmark)
     if path.is_file() and not tables.read(path, "publish").equals(rows):
@@ -57,13 +58,16 @@ def make(benchmark: Benchmark, version: str) -> Release:
             f"{path}: {version} was released with other content: give a higher --version, or remove the file "
             "where nobody has that release."
         )
-    released = sorted((_parsed(file.stem), file) for file in folder(benchmark).glob("*.parquet"))
-    if above := [file.stem for known, file in released if known > wanted]:
-        raise InputError(f"--version {version} is below {above[-1]}, which was released: give a higher one.")
-    earlier = [file for known, file in released if known < wanted]
-    if not earlier:
+    files = [file for file in folder(benchmark).glob("*.parquet") if file != path]
+    released = sorted((_parsed(file.stem, f"{file.parent}/"), file) for file in files)
+    if above := [file.stem for known, file in released if known >= wanted]:
+        raise InputError(
+            f"--version {version} is not above {above[-1]}, which was released: give a higher one."
+        )
+    if not released:
         return Release(version, rows, None, [])
-    return Release(version, rows, earlier[-1].stem, changes(tables.read(earlier[-1], "publish"), rows))
+    before = released[-1][1]
+    return Release(version, rows, before.stem, changes(tables.read(before, "publish"), rows))
 
 
 def keep(benchmark: Benchmark, release: Release) -> Path:
@@ -73,11 +77,11 @@ def keep(benchmark: Benchmark, release: Release) -> Path:
     return path
 
 
-def _parsed(version: str) -> Version:
+def _parsed(version: str, where: str) -> Version:
     try:
         return Version(version)
     except InvalidVersion:
-        raise InputError(f"--version {version} is not a version: give one such as 1.1.") from None
+        raise InputError(f"{where} {version} is not a version: give one such as 1.1.") from None
 
 
 def _rows(benchmark: Benchmark) -> pd.DataFrame:

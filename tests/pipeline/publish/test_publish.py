@@ -74,9 +74,14 @@ def test_again_it_has_nothing_to_do_and_mends_what_is_damaged(ready: Path, tmp_p
     cut.unlink()
     cut.write_bytes(b"half")
     (out / "data/tiny/left-over.txt").write_text("of an earlier release")
+    (out / ".git").mkdir()
+    for name in (".git/HEAD", "CNAME"):
+        (out / name).write_text("of the web server's")
     assert " 2 new" in publish(ready, str(out))
     assert (out / "SHA256SUMS").read_text() == sums
     assert not (out / "data/tiny/left-over.txt").exists()
+    assert (out / ".git/HEAD").is_file()
+    assert (out / "CNAME").is_file()
 
 
 @pytest.mark.parametrize(
@@ -85,16 +90,22 @@ def test_again_it_has_nothing_to_do_and_mends_what_is_damaged(ready: Path, tmp_p
         ("params.yaml", "is a file"),
         ("data/tiny/here", "lies in data/"),
         ("pictures", "holds other things"),
+        ("clone", "holds other things"),
+        (".", "holds the repository itself"),
+        ("..", "holds the repository itself"),
     ],
 )
 def test_other_folders_stay_as_they_are(ready: Path, out: str, sentence: str) -> None:
     (ready / "pictures").mkdir(exist_ok=True)
     (ready / "pictures/cat.jpg").write_bytes(b"cat")
+    kept = ready / "clone/catalogs/tiny/stac/catalog.json"  # of another repository
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("{}")
+    there = {path for path in ready.rglob("*") if "/logs/" not in str(path)}
     done = run("publish", out, cwd=ready)
     assert done.returncode == 2
     assert sentence in done.stderr
-    assert (ready / "pictures/cat.jpg").read_bytes() == b"cat"
-    assert not (ready / "data/tiny/here").exists()
+    assert {path for path in ready.rglob("*") if "/logs/" not in str(path)} == there
 
 
 def test_versions(ready: Path, tmp_path: Path) -> None:
@@ -116,7 +127,12 @@ def test_versions(ready: Path, tmp_path: Path) -> None:
         in said
     )
     assert "- 1 site in another split\n" in (tmp_path / "out/README.md").read_text()
-    for version, sentence in (("1.0", "other content"), ("0.9", "is below 1.1"), ("new", "is not a version")):
+    for version, sentence in (
+        ("1.0", "other content"),
+        ("1.1.0", "is not above 1.1"),
+        ("0.9", "is not above 1.1"),
+        ("new", "is not a version"),
+    ):
         done = run("publish", out, "--version", version, cwd=ready)
         assert done.returncode == 2
         assert sentence in done.stderr
