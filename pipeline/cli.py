@@ -92,7 +92,6 @@ NEXT = {
     "explain": "open it in a browser",
     "check": "minebench publish OUT{b}",
     "publish": "put the folder on a web server, or look at it here: minebench browse{b}",
-    "export": "minebench check{b}",
 }
 """What a user would do after a command, as its last line. Under `dvc repro` DVC knows."""
 UNDER_WAY: dict[str, str] = {}
@@ -364,16 +363,18 @@ def evaluate(
     if weights and normalise:
         from models.evaluation.adopt import adopt
 
-        print(f"evaluate: {adopt(where.data, model, weights, normalise)}")
+        loaded = adopt(where.data, model, weights, normalise)
+        if not json:
+            print(f"evaluate: {loaded}")
     if if_labelled and unlabelled.is_unlabelled(where.data):
         unlabelled.leave_scores(where.run(model))
         print(f"evaluate: {where.name} has no labels: there is nothing to score")
         return
+    given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
     if analysis:
         from models.evaluation.analysis_scores import analyse
 
-        cut = _analysed_at(where, model, fold, threshold)
-        table = analyse(where.data, model, analysis, fold, cut)
+        table = analyse(where.data, model, analysis, fold, given)
         if json:
             _as_json({"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")})
             return
@@ -384,33 +385,12 @@ def evaluate(
         return
     from models.evaluation.evaluate import evaluate as run
 
-    given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
     result = run(where.data, model, fold=fold, threshold=given)
     if json:
         _as_json({"benchmark": where.name, **result})
         return
     trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
-
-
-def _analysed_at(where: Benchmark, model: str, fold: str | None, threshold: str | None) -> float:
-    """The threshold of an analysis set: a number, or that of the run's own scores."""
-    import json
-
-    from models.training.checkpoint import run_folder
-
-    given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
-    if given != "validation":
-        try:
-            return float(given)
-        except ValueError:
-            raise InputError(f"The threshold is '{given}'; give a probability, or validation.") from None
-    path = run_folder(where.data, model, fold) / "metrics.json"
-    if not path.is_file():
-        raise InputError(
-            f"{path} is missing: run `minebench evaluate --threshold validation` without --analysis."
-        )
-    return float(json.loads(path.read_text())["threshold"])
 
 
 def _score(value: float) -> str:
@@ -422,7 +402,7 @@ def compare(benchmark: Name = None, json: Json = False) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
     table = _whole("compare", benchmark)
     if json:
-        _as_json(table.to_dict("records"))
+        _as_json({"runs": table.to_dict("records")})
         return
     if table.empty:
         print("compare: there are no labels, and so no scores to compare")
@@ -568,7 +548,7 @@ def models(
 
     rows = described(task)
     if json:
-        _as_json([row._asdict() if hasattr(row, "_asdict") else asdict(row) for row in rows])
+        _as_json({"models": [asdict(row) for row in rows]})
         return
     for row in rows:
         print(f"{row.name:24}{row.task:14}{row.parameters / 1e6:8.2f} M  {row.about}")

@@ -115,4 +115,4 @@ def test_machines_read_one_object(project: Path) -> None:
     for words, wanted in ((("sites", "--json"), "account"), (("check", "--json"), "files")):
         assert wanted in json.loads(run(*words, cwd=project).stdout)
     models = json.loads(run("models", "--task", "segmentation", "--json", cwd=project).stdout)
-    assert {"name": "unet", "task": "segmentation"}.items() <= models[0].items()
+    assert {"name": "unet", "task": "segmentation"}.items() <= models["models"][0].items()

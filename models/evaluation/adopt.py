@@ -30,7 +30,7 @@ ADOPTED = "adopted"
 
 
 def adopt(benchmark_dir: Path, model: str, weights: str, normalise: str) -> str:
-    """Make the run, unless it is there of the same file; returns what was loaded. InputError where the file
+    """Make the run, anew where it was adopted before; returns what was loaded. InputError where the file
     does not fill the model, or the run was trained here."""
     from models.training import weights as files
 

@@ -10,6 +10,9 @@ import torch
 from models import registry
 from models.data import opening
 from models.data.analysis_pairs import AnalysisPairs
+from models.evaluation.evaluate import as_probability
+from models.evaluation.score_change import Change
+from models.evaluation.stacks import Stacks
 from models.histogram import BINS, Histogram
 from models.metrics import scores
 from models.training.checkpoint import load_run, run_folder
@@ -23,11 +26,11 @@ BATCH = 16
 
 @torch.no_grad()
 def analyse(
-    benchmark_dir: Path, model: str, name: str, fold: str | None = None, threshold: float = 0.5
+    benchmark_dir: Path, model: str, name: str, fold: str | None = None, threshold: float | str = 0.5
 ) -> pd.DataFrame:
-    """Scores by level of an analysis set, in order, at `threshold`; also in analysis/<run>/<set>.csv. What is
-    made coarser or shifted is scored unaltered as well. `regions` in the table's attrs is how many regions
-    a neighbourhood set has."""
+    """Scores by level of an analysis set, in order, at `threshold` (as `evaluate` takes it); also in
+    analysis/<run>/<set>.csv. What is made coarser or shifted is scored unaltered as well. `regions` in the
+    table's attrs is how many regions a neighbourhood set has."""
     if registry.task_of(model) != "change":
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -37,6 +40,12 @@ def analyse(
         benchmark_dir, "pairs", "test", scale, neighbours=network.context, fold=fold, analysis=name
     )
     assert isinstance(pairs, AnalysisPairs)
+
+    def on_validation() -> Histogram:
+        stacks = Stacks(benchmark_dir, network, "val", scale, device, fold)
+        return Change(benchmark_dir, network, stacks, 0.5).run().histogram
+
+    cut = as_probability(threshold, on_validation)
     regions = _regions(pairs.pairs)
     pairs.pairs = pd.concat([_unaltered(pairs.pairs), pairs.pairs], ignore_index=True)
     counted: dict[str, Histogram] = {}
@@ -52,7 +61,7 @@ def analyse(
     rows = [
         {
             "level": level,
-            **scores(c := h.at(math.ceil(threshold * BINS))),
+            **scores(c := h.at(math.ceil(cut * BINS))),
             "ap": h.average_precision(),
             **vars(c),
         }

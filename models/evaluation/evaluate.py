@@ -64,7 +64,9 @@ def evaluate(
         return Stacks(benchmark_dir, network, split, scale, device, fold)
 
     score = Change if saved["task"] == "change" else Segmentation
-    chosen = _threshold(threshold, lambda: score(benchmark_dir, network, opened("val"), 0.5).run().histogram)
+    chosen = as_probability(
+        threshold, lambda: score(benchmark_dir, network, opened("val"), 0.5).run().histogram
+    )
     scored = score(benchmark_dir, network, opened(split), chosen).run()
     head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen,
             runs.WEIGHTS: weights}  # fmt: skip
@@ -75,7 +77,9 @@ def evaluate(
     return result
 
 
-def _threshold(given: float | str, histogram: Callable[[], Histogram]) -> float:
+def as_probability(given: float | str, histogram: Callable[[], Histogram]) -> float:
+    """The threshold that was given, or for "validation" the one of highest F1 in the histogram of the
+    validation split. InputError where it is none, or nothing is to be found there."""
     if given == "validation":
         found_on = histogram()
         if not found_on.counts[1].any():

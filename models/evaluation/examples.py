@@ -3,12 +3,14 @@ middle, and of the one it does worst."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RANKS = ("best", "median", "worst")
 
@@ -60,6 +62,6 @@ def kept(by_site: pd.DataFrame, examples: Mapping[str, Example]) -> dict[str, ND
     return {examples[site].name: examples[site].bits for site in sites}
 
 
-def packed(masks: Tensor) -> NDArray[Any]:
+def packed(masks: "Tensor") -> NDArray[Any]:
     """Boolean maps as bits along x."""
     return np.packbits(masks.cpu().numpy(), axis=-1)

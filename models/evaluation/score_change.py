@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 
 from models.base import Model
-from models.evaluation import baselines, examples, processes, tally
+from models.evaluation import baselines, examples, processes
 from models.evaluation.examples import Example
 from models.evaluation.inference import pair_logits, wait
-from models.evaluation.scores import by_column, overall
+from models.evaluation.scores import by_column, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
@@ -68,7 +68,7 @@ class Change:
             **found,
             "ap": self.histogram.average_precision(),
             "boundary_f1": self.tally.boundary_f1(),
-            "trivial": {"all_background": baselines.all_background(tally.total(self.counts))},
+            "trivial": {"all_background": baselines.all_background(total(self.counts))},
         }
 
     def by_time(self) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from models.base import Model
 from models.evaluation import baselines, examples, processes, tally
 from models.evaluation.examples import Example
 from models.evaluation.inference import mask_logits, wait
-from models.evaluation.scores import by_column, overall
+from models.evaluation.scores import by_column, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
@@ -109,7 +109,7 @@ class Segmentation:
     def result(self) -> dict[str, Any]:
         lca, gca = self._lca_gca()
         (own, counted), (drawn, _) = self.flickers.cpu().tolist()
-        trivial: dict[str, Any] = {"all_background": baselines.all_background(tally.total(self.counts))}
+        trivial: dict[str, Any] = {"all_background": baselines.all_background(total(self.counts))}
         if self.index:
             threshold, best = self.index.histogram.best()
             trivial["ndvi"] = {"threshold": 1 - threshold, **scores(best)}

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.evaluation import bootstrap, tally
-from models.metrics import scores
+from models.evaluation import bootstrap
+from models.metrics import Confusion, scores
 
 COUNTS = ["tp", "fp", "fn", "tn"]
 
@@ -20,18 +20,39 @@ def overall(counts: pd.DataFrame) -> dict[str, Any]:
     inside = counts[counts.aoi]
     sites = counts.groupby("site_id")[COUNTS].sum().to_numpy(np.int64)
     return {
-        **scores(tally.total(counts)),
-        "of1": tally.mean_over_sites(counts, "f1", weighted=True),
-        "of1_plain": tally.mean_over_sites(counts, "f1", weighted=False),
+        **scores(total(counts)),
+        "of1": mean_over_sites(counts, "f1", weighted=True),
+        "of1_plain": mean_over_sites(counts, "f1", weighted=False),
         "f1_interval": list(bootstrap.interval(sites)),
-        "aoi": scores(tally.total(inside)),
-        "pixels": vars(tally.total(counts)),
+        "aoi": scores(total(inside)),
+        "pixels": vars(total(counts)),
     }
 
 
 def by_column(counts: pd.DataFrame, column: str) -> pd.DataFrame:
     """A row of scores and counts for each value of a column."""
     rows: list[dict[str, Any]] = []
-    for value, found in tally.by(counts, column).items():
+    for value, found in by(counts, column).items():
         rows.append({column: value, **scores(found), **vars(found)})
     return pd.DataFrame(rows)
+
+
+def total(table: pd.DataFrame) -> Confusion:
+    """Sum of the rows' counts."""
+    return Confusion(*(int(table[name].sum()) for name in ("tp", "fp", "fn", "tn")))
+
+
+def by(table: pd.DataFrame, column: str) -> dict[Any, Confusion]:
+    """Sums of the counts by a column's values, in order."""
+    return {value: total(rows) for value, rows in table.groupby(column, sort=True)}
+
+
+def mean_over_sites(table: pd.DataFrame, score: str, weighted: bool) -> float:
+    """A score of each site, averaged over the sites that define it, with their known pixels as weights
+    (EuroMineNet's OF1) or without; NaN where none does."""
+    found = [(scores(c)[score], sum(vars(c).values())) for c in by(table, "site_id").values()]
+    known = [(value, weight) for value, weight in found if value == value]
+    if not known:
+        return float("nan")
+    values, weights = np.array(known).T
+    return float(np.average(values, weights=weights if weighted else None))

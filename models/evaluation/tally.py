@@ -5,15 +5,12 @@ the device before the end.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.metrics import Confusion, scores
 from pipeline.core.masks import UNKNOWN
 
 Key = tuple[str, str, str]
@@ -80,24 +77,3 @@ def flicker(masks: Tensor, known: Tensor) -> Tensor:
     before, here, after = masks[:-2], masks[1:-1], masks[2:]
     counted = known[:-2] & known[1:-1] & known[2:]
     return torch.stack([((before == after) & (here != before) & counted).sum(), counted.sum()])
-
-
-def total(table: pd.DataFrame) -> Confusion:
-    """Sum of the rows' counts."""
-    return Confusion(*(int(table[name].sum()) for name in ("tp", "fp", "fn", "tn")))
-
-
-def by(table: pd.DataFrame, column: str) -> dict[Any, Confusion]:
-    """Sums of the counts by a column's values, in order."""
-    return {value: total(rows) for value, rows in table.groupby(column, sort=True)}
-
-
-def mean_over_sites(table: pd.DataFrame, score: str, weighted: bool) -> float:
-    """A score of each site, averaged over the sites that define it, with their known pixels as weights
-    (EuroMineNet's OF1) or without; NaN where none does."""
-    found = [(scores(c)[score], sum(vars(c).values())) for c in by(table, "site_id").values()]
-    known = [(value, weight) for value, weight in found if value == value]
-    if not known:
-        return float("nan")
-    values, weights = np.array(known).T
-    return float(np.average(values, weights=weights if weighted else None))

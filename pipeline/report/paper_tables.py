@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from models.evaluation import tally
+from models.evaluation.scores import mean_over_sites
 from pipeline.core import periods
 from pipeline.core.layout import Benchmark
 from pipeline.report.pictures import Run
@@ -65,7 +65,7 @@ def _by_column(benchmark: Benchmark, model: str, column: str) -> dict[Any, float
         pairs = counts[["t1", "t2"]].drop_duplicates()
         intervals = {(t1, t2): periods.interval(t1, t2) for t1, t2 in pairs.itertuples(index=False)}
         counts["interval"] = [intervals[pair] for pair in zip(counts.t1, counts.t2, strict=True)]
-    return {value: tally.mean_over_sites(own, "f1", weighted=True) for value, own in counts.groupby(column)}
+    return {value: mean_over_sites(own, "f1", weighted=True) for value, own in counts.groupby(column)}
 
 
 def _marked(values: list[float | None]) -> list[Cell]:

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from torchmetrics.classification import BinaryAveragePrecision, BinaryF1Score, BinaryJaccardIndex
 
 from models.evaluation import bootstrap, tally
+from models.evaluation.scores import mean_over_sites, total
 from models.evaluation.tally import Tally
 from models.histogram import BINS, Histogram
 from models.metrics import confusion, consistency_counts, lca_gca, scores, temporal_consistency
@@ -64,7 +65,7 @@ def test_tallies_are_a_plain_loop_and_torchmetrics(pred: np.ndarray, true: np.nd
                         cells[("t" if p[y, x] == t[y, x] else "f") + ("p" if p[y, x] else "n")] += times
             assert row[["tp", "fp", "fn", "tn"]].to_dict() == cells
     assert table[table.site_id == "c"][["tp", "fp", "fn", "tn"]].to_numpy().sum() == 0
-    found = scores(tally.total(table[table.site_id == "a"]))
+    found = scores(total(table[table.site_id == "a"]))
     known = true[0] != 255
     if (pred[0][known] | (true[0][known] == 1)).any():
         p, t = (torch.from_numpy(x.astype(int)) for x in (pred[0][known], true[0][known]))
@@ -115,11 +116,9 @@ def test_means_over_sites_weigh_by_pixels_or_not() -> None:
         columns=["site_id", "tp", "fp", "fn", "tn"],
     )
     first, second = 16 / 20, 2 / 4
-    assert tally.mean_over_sites(table, "f1", weighted=False) == pytest.approx((first + second) / 2)
-    assert tally.mean_over_sites(table, "f1", weighted=True) == pytest.approx(
-        (first * 100 + second * 10) / 110
-    )
-    assert math.isnan(tally.mean_over_sites(table[2:], "f1", weighted=True))
+    assert mean_over_sites(table, "f1", weighted=False) == pytest.approx((first + second) / 2)
+    assert mean_over_sites(table, "f1", weighted=True) == pytest.approx((first * 100 + second * 10) / 110)
+    assert math.isnan(mean_over_sites(table[2:], "f1", weighted=True))
 
 
 def test_intervals_hold_the_score_and_narrow_with_sites() -> None:

@@ -215,6 +215,9 @@ def test_an_analysis_set_is_scored_by_level(compared: Path) -> None:
     # Unaltered pairs are those of the test split.
     metrics = json.loads((compared / "data/tiny/runs/fc-siam-diff/metrics.json").read_text())
     assert table[["tp", "fp", "fn", "tn"]].iloc[0].tolist() == list(metrics["pixels"].values())
+    done = run("evaluate", "--model", "fc-siam-diff", "--analysis", "scale", "--threshold", "2", cwd=compared)
+    assert done.returncode == 2
+    assert "The threshold is '2'; give a probability between 0 and 1" in done.stderr
     done = run("evaluate", "--model", "unet", "--analysis", "scale", cwd=compared)
     assert done.returncode == 2
     assert "unet is not a change model" in done.stderr
