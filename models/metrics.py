@@ -4,6 +4,8 @@ Counts are summed first and divided last: no score is a mean of batch means. Whe
 denominator is 0 it is NaN, undefined, and no mean takes it in.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.popcount import stable_counts
 from pipeline.core.masks import UNKNOWN, bits
 
 
@@ -100,30 +103,29 @@ def consistency_counts(
     """|P_i ∩ P_j ∩ U| and |(P_i ∪ P_j) ∩ U| of every pair of dates i < j of boolean masks (T, ...), each
     (T, T) and 0 elsewhere.
 
-    Masks are packed to bits, and pairs counted with popcount in blocks that stay in the cache, which
-    equals the plain loop over boolean arrays exactly.
+    Masks are packed to bits, and the pairs of all dates counted while a part of them is in the cache, parts
+    on as many threads as there are cores; equal to the plain loop over boolean arrays.
     """
     if pred.shape != true.shape:
         raise ValueError(f"pred is {pred.shape} and true is {true.shape}")
     dates = len(pred)
-    p, g = (bits(masks.reshape(dates, -1).astype(bool, copy=False)) for masks in (pred, true))
-    shared, union = np.zeros((2, dates, dates), np.int64)
-    for start in range(0, p.shape[1], BLOCK):
-        own, drawn = p[:, start : start + BLOCK], g[:, start : start + BLOCK]
-        for i in range(dates - 1):
-            # All later dates at once; what can be is done in place.
-            stable = np.invert(drawn[i] ^ drawn[i + 1 :])
-            counted = own[i] & own[i + 1 :]
-            counted &= stable
-            shared[i, i + 1 :] += np.bitwise_count(counted).sum(axis=1, dtype=np.uint32)
-            np.bitwise_or(own[i], own[i + 1 :], out=counted)
-            counted &= stable
-            union[i, i + 1 :] += np.bitwise_count(counted).sum(axis=1, dtype=np.uint32)
+    p, g = (masks.reshape(dates, -1).astype(bool, copy=False) for masks in (pred, true))
+    parts = [slice(start, start + PART) for start in range(0, p.shape[1], PART)]
+    if len(parts) == 1:
+        return _counted(p, g)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = list(threads.map(lambda part: _counted(p[:, part], g[:, part]), parts))
+    return sum(shared for shared, _ in found), sum(union for _, union in found)  # type: ignore[return-value]
+
+
+PART = 1 << 18
+"""Pixels of a date that are packed and counted at a time."""
+
+
+def _counted(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    shared, union = np.zeros((2, len(pred), len(pred)), np.int64)
+    stable_counts(bits(pred), bits(true), shared, union)
     return shared, union
-
-
-BLOCK = 8192
-"""Words of 64 pixels of a date that are counted at a time."""
 
 
 def _ratio(part: int, whole: int) -> float:

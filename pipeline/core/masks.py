@@ -17,6 +17,8 @@ def change_label(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray
 
 def bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Boolean (..., pixel) as 64 to a word, for `np.bitwise_count`; padded with zeros."""
-    packed = np.packbits(flags, axis=-1)
-    padding: Any = [(0, 0)] * (flags.ndim - 1) + [(0, -packed.shape[-1] % 8)]
-    return np.pad(packed, padding).view(np.uint64)
+    packed = np.packbits(flags, axis=-1, bitorder="little")
+    if odd := -packed.shape[-1] % 8:
+        padding: Any = [(0, 0)] * (flags.ndim - 1) + [(0, odd)]
+        packed = np.pad(packed, padding)
+    return packed.view(np.uint64)

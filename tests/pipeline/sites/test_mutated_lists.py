@@ -74,6 +74,8 @@ def written(table: gpd.GeoDataFrame, path: Path, rng: random.Random) -> bool:
             ).to_csv(path, index=False)
         elif path.name.endswith(".parquet"):
             table.to_parquet(path, geometry_encoding="geoarrow" if "geoarrow" in path.name else "WKB")
+        elif table.map(lambda cell: isinstance(cell, list)).any(axis=None):
+            return False  # pyogrio 0.13 may end the process where it writes lists
         else:
             table.to_file(path)
     except Exception:
