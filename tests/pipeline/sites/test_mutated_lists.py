@@ -1,5 +1,7 @@
 """Mine lists with anything in them: laid out, or refused in one sentence."""
 
+import multiprocessing
+import os
 import random
 import warnings
 from pathlib import Path
@@ -74,10 +76,13 @@ def written(table: gpd.GeoDataFrame, path: Path, rng: random.Random) -> bool:
             ).to_csv(path, index=False)
         elif path.name.endswith(".parquet"):
             table.to_parquet(path, geometry_encoding="geoarrow" if "geoarrow" in path.name else "WKB")
-        elif table.map(lambda cell: isinstance(cell, list)).any(axis=None):
-            return False  # pyogrio 0.13 may end the process where it writes lists
         else:
-            table.to_file(path)
+            # In a process of its own: pyogrio 0.13 ends it where it writes some lists and other odd cells.
+            writer = multiprocessing.get_context("fork").Process(target=_by_ogr, args=(table, path))
+            writer.start()
+            writer.join()
+            if writer.exitcode:
+                return False
     except Exception:
         return False
     if rng.random() < 0.25:
@@ -86,6 +91,13 @@ def written(table: gpd.GeoDataFrame, path: Path, rng: random.Random) -> bool:
             content[rng.randrange(len(content))] = rng.randrange(256)
         path.write_bytes(content[: rng.choice([len(content), rng.randrange(len(content))])])
     return True
+
+
+def _by_ogr(table: gpd.GeoDataFrame, path: Path) -> None:
+    try:
+        table.to_file(path)
+    except Exception:
+        os._exit(1)
 
 
 def attempted(folder: Path, seed: int) -> str | None:
