@@ -54,7 +54,8 @@ class Model(nn.Module):
         return state
 
     def supervised(self, *images: Tensor) -> list[tuple[float, Tensor]]:
-        """Weights and logits that the loss sees in training: more than one with deep supervision."""
+        """Weights and logits that the loss sees in training: more than one with deep supervision, those of
+        less than the image's size compared with the truth's nearest pixels."""
         return [(1.0, self(*images))]
 
     def check(self, images: Sequence[Tensor]) -> None:
@@ -78,20 +79,23 @@ class Model(nn.Module):
 class Siamese(Model):
     """A change model whose dates meet only in `decode`."""
 
+    together: ClassVar[bool] = False
+    """The published code passes both dates through the encoder at once, in training too."""
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.decode(*self.both(a, b))
 
     def both(self, a: Tensor, b: Tensor) -> tuple[Features, Features]:
         """Features of either date: in training one after the other, so that batch norm sees each by itself
         as in the published codes, else from one pass over both."""
-        if self.training:
+        if self.training and not self.together:
             return self.encode(a), self.encode(b)
         levels = [level.chunk(2) for level in self.encode(torch.cat([a, b]))]
         return [first for first, _ in levels], [second for _, second in levels]
 
     def encode_series(self, images: Tensor) -> list[Tensor]:
         """Features (N, D, ...) of series of images (N, D, C, H, W); in training date by date."""
-        if self.training:
+        if self.training and not self.together:
             by_date = [self.encode(image) for image in images.unbind(dim=1)]
             return [torch.stack(levels, dim=1) for levels in zip(*by_date, strict=True)]
         return [level.unflatten(0, images.shape[:2]) for level in self.encode(images.flatten(0, 1))]

@@ -12,10 +12,9 @@ import re
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import ResNetBackbone, ResNetConfig
 
-from models.base import Features, Name, Names, Siamese
-from models.layers.backbones import TORCHVISION
+from models.base import Features, Names, Siamese
+from models.layers.backbones import resnet18, torchvision_resnet
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -26,11 +25,6 @@ RECIPE = Recipe(
      "weights": "pretrained"},
 )  # fmt: skip
 WIDTH, TOKENS, HEADS = 32, 4, 8
-
-
-def _behind(ours: Name) -> Name:
-    """A name of the backbone's as one of ours."""
-    return f"backbone.{ours}" if isinstance(ours, str) else lambda found: f"backbone.{ours(found)}"
 
 
 def _inside(found: re.Match[str]) -> str:
@@ -44,7 +38,7 @@ PARTS = {
     "1.fn.fn.net.0": "perceptron.1", "1.fn.fn.net.3": "perceptron.3",
 }  # fmt: skip
 PUBLISHED: Names = (
-    *((rf"^resnet\.{theirs}", _behind(ours)) for theirs, ours in TORCHVISION),
+    *torchvision_resnet(r"resnet\.", "backbone."),
     (r"^transformer(?P<whose>_decoder)?\.layers\.(?P<layer>\d)\.(?P<part>.+)\.(?=weight|bias)", _inside),
     (r"^pos_embedding$", "place"),
     (r"^conv_pred\.", "squeeze."),
@@ -60,21 +54,13 @@ class BIT(Siamese):
 
     backbone_parts = ("backbone",)
     published = PUBLISHED
-    backbone_published = tuple((rf"^{theirs}", ours) for theirs, ours in TORCHVISION)
+    backbone_published = torchvision_resnet("", "")
     pretrained = "microsoft/resnet-18"
 
     def __init__(self, in_channels: int, head_width: int = 64, decoder_depth: int = 8) -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.backbone = ResNetBackbone(
-            ResNetConfig(
-                num_channels=in_channels,
-                hidden_sizes=[64, 128, 256],
-                depths=[2, 2, 2],
-                layer_type="basic",
-                out_features=["stage3"],
-            )
-        )
+        self.backbone = resnet18(in_channels, stages=3)
         keep_resolution(self.backbone.encoder.stages[2])
         self.squeeze = nn.Conv2d(256, WIDTH, 3, padding=1)
         self.attend = nn.Conv2d(WIDTH, TOKENS, 1, bias=False)
@@ -101,7 +87,7 @@ class BIT(Siamese):
         return found
 
     def encode(self, image: Tensor) -> Features:
-        x = self.backbone(image).feature_maps[0]  # (N, 256, H/8, W/8)
+        x = self.backbone(image).feature_maps[-1]  # (N, 256, H/8, W/8)
         x = self.squeeze(F.interpolate(x, scale_factor=2.0))  # (N, 32, H/4, W/4)
         share = self.attend(x).flatten(2).softmax(dim=-1)  # (N, 4, pixels)
         # The last one only carries the image's size.

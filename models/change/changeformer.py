@@ -2,7 +2,8 @@
 each date, difference modules on four levels, and a light decoder.
 
 Sizes are those of the published code's sixth version (41.0 million parameters). Its deep supervision of
-the four levels, weighed 0.5, 0.5, 0.5, 0.8 below the result, is the published training script's.
+the four levels, weighed 0.5, 0.5, 0.5, 0.8 below the result, is the published training script's: each at its
+own size, against the truth's nearest pixels.
 """
 
 import torch
@@ -26,6 +27,7 @@ SUPERVISED = (0.5, 0.5, 0.5, 0.8)
 class ChangeFormer(Siamese):
     """Sides of any length from 32 pixels up. `width`: channels of the decoder, 256 in the code."""
 
+    version = 2
     smallest = 32
     backbone_parts = ("backbone",)
     explained = ("fuse",)
@@ -66,7 +68,7 @@ class ChangeFormer(Siamese):
         sides = zip(SUPERVISED, reversed(self.side), reversed(levels), strict=True)
         return [
             (1.0, self._decoded(levels, a[-1])),
-            *((weight, resized(side(level), a[-1])) for weight, side, level in sides),
+            *((weight, side(level)) for weight, side, level in sides),
         ]
 
     def _levels(self, a: Features, b: Features) -> list[Tensor]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Features, Names, Siamese
+from models.layers.attention import ChannelAttention
 from models.layers.resize import fitted
 from models.recipes import Recipe
 
@@ -100,19 +101,3 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
         return F.relu(x + self.rest(x))
-
-
-class ChannelAttention(nn.Module):
-    """A weight in 0..1 for each channel (N, C, 1, 1), from its mean and its largest value."""
-
-    def __init__(self, channels: int, ratio: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Sequential(
-            nn.Conv2d(channels, channels // ratio, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(channels // ratio, channels, 1, bias=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean, largest = F.adaptive_avg_pool2d(x, 1), F.adaptive_max_pool2d(x, 1)
-        return torch.sigmoid(self.squeeze(mean) + self.squeeze(largest))

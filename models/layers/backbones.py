@@ -18,6 +18,8 @@ from transformers import (
 )
 from transformers.utils import logging as reports
 
+from models.base import Name, Names
+
 # It warns of what is none of a user's business (how attention is dispatched).
 reports.set_verbosity_error()
 
@@ -59,6 +61,16 @@ TORCHVISION = (
 """A ResNet's names in torchvision, behind whatever stands before them, and ours."""
 
 
+def torchvision_resnet(theirs: str, ours: str) -> Names:
+    """Names of a ResNet that stands under `theirs` in a published checkpoint (a pattern) and under `ours`
+    here."""
+
+    def behind(name: Name) -> Name:
+        return f"{ours}{name}" if isinstance(name, str) else lambda found: f"{ours}{name(found)}"
+
+    return tuple((rf"^{theirs}{pattern}", behind(name)) for pattern, name in TORCHVISION)
+
+
 class Backbone(nn.Module):
     """Four feature maps (N, channels[i], H/4.., W/4..) of an image (N, C, H, W), at 1/4 to 1/32."""
 
@@ -70,6 +82,12 @@ class Backbone(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.network(image).feature_maps)
+
+
+def resnet18(in_channels: int, stages: int = 4) -> Any:
+    """The first stages of a ResNet-18: 64 channels at 1/4, 128 at 1/8, 256 at 1/16, 512 at 1/32."""
+    shape = {"depths": [2] * stages, "hidden_sizes": [64, 128, 256, 512][:stages], "layer_type": "basic"}
+    return ResNetBackbone(ResNetConfig(num_channels=in_channels, out_features=STAGES[:stages], **shape))
 
 
 def _swin(shape: dict[str, Any]) -> Callable[[int], Any]:

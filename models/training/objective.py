@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.base import Model, Siamese
 from models.data.datasets import Scale
@@ -69,7 +70,8 @@ class Objective(nn.Module):
     def _summed(self, outputs: list[tuple[float, Tensor]], label: Tensor) -> Tensor:
         """The loss of each output, weighed as the model says."""
         loss, positive = self.settings.loss, self.settings.positive_weight
-        return torch.stack([weight * loss_of(z, label, loss, positive) for weight, z in outputs]).sum()
+        found = [weight * loss_of(z, reduced(label, z), loss, positive) for weight, z in outputs]
+        return torch.stack(found).sum()
 
     def _series(self, images: Tensor, masks: Tensor) -> Tensor:
         """Mean over the dates of the loss of each."""
@@ -94,13 +96,25 @@ class Objective(nn.Module):
     def _averaged(self, outputs: list[tuple[float, Tensor]], label: Tensor) -> Tensor:
         """Of outputs (N x K, 1, H, W) for labels (N, K, H, W)."""
         loss, positive = self.settings.loss, self.settings.positive_weight
-        found = [weight * loss_over(z.view(label.shape), label, loss, positive) for weight, z in outputs]
+        found = [
+            weight * loss_over(z.view(*label.shape[:2], *z.shape[2:]), reduced(label, z), loss, positive)
+            for weight, z in outputs
+        ]
         return torch.stack(found).sum()
 
     def _laid_out(self, images: list[Tensor]) -> list[Tensor]:
         if not self.settings.channels_last:
             return images
         return [image.contiguous(memory_format=torch.channels_last) for image in images]
+
+
+def reduced(label: Tensor, logits: Tensor) -> Tensor:
+    """The truth (N, ..., H, W) at the size of logits, by nearest neighbour."""
+    if label.shape[-2:] == logits.shape[-2:]:
+        return label
+    flat = label.reshape(-1, 1, *label.shape[-2:]).float()
+    near = F.interpolate(flat, size=logits.shape[-2:], mode="nearest")
+    return near.to(label.dtype).view(*label.shape[:-2], *logits.shape[-2:])
 
 
 def unwrapped(module: Any) -> Objective:

@@ -68,29 +68,22 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
         raise InputError(f"{source} holds {held.model}, another model: name a file of {_name(network)}.")
     fit = _Fit(network, held, bands, alone)
     whole = fit.match(network, fit.named(network))
-    parts = {name: fit.part(network.get_submodule(name)) for name in network.backbone_parts}
-    own = [name for name, match in parts.items() if match.filled]
-    if not whole.filled and not own:
-        raise InputError(f"{source} does not hold weights of {_name(network)}: name another file.")
-    if whole.other or held.model:
-        wrong = whole.other or whole.absent
-        if wrong and not _only_backbone(parts, whole):
+    inside = tuple(f"{name}." for name in network.backbone_parts)
+    filled = dict(whole.filled)
+    if any(not name.startswith(inside) for name in filled):
+        wrong = whole.other or (whole.absent if held.model else [])
+        if wrong:
             raise InputError(
                 f"{source} is another model's than {_name(network)}: {few(sorted(wrong), 3)} differs or is "
                 "missing."
             )
-    filled = dict(whole.filled)
-    for name, match in parts.items():
-        filled |= {f"{name}.{key}": value for key, value in match.filled.items()}
+    if network.pretrained:
+        filled = fit.encoders() | filled
+    if not filled:
+        raise InputError(f"{source} does not hold weights of {_name(network)}: name another file.")
     _demand_whole_backbones(network, source, filled)
     network.load_state_dict(filled, strict=False)
     return _told(network, source, filled)
-
-
-def _only_backbone(parts: dict[str, Match], whole: Match) -> bool:
-    """Whether a file is a backbone's, of which nothing beside it is expected."""
-    inside = tuple(f"{name}." for name in parts)
-    return bool(parts) and all(name.startswith(inside) for name in whole.filled)
 
 
 def _demand_whole_backbones(network: Model, source: str, filled: State) -> None:
@@ -145,6 +138,14 @@ class _Fit:
         if not own & set(best):
             return {}
         return best
+
+    def encoders(self) -> State:
+        """The backbone's tensors from a file of an encoder, for each part that is one."""
+        found = {}
+        for name in self.network.backbone_parts:
+            match = self.part(self.network.get_submodule(name))
+            found |= {f"{name}.{key}": value for key, value in match.filled.items()}
+        return found
 
     def part(self, part: nn.Module) -> Match:
         """A submodule from a file of an encoder."""

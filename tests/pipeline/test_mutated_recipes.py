@@ -94,6 +94,7 @@ def test_a_recipe_is_laid_out_or_refused_in_one_sentence(tmp_path: Path, start: 
         ("citation: synthetic, for tests", "citation: " + "[" * 2000, "nests too deeply"),
         ("title: tiny (synthetic)", "title: 2020-13-45", "has a value that YAML cannot take"),
         ("title: tiny (synthetic)", "title: " + "9" * 5000, "has a value that YAML cannot take"),
+        ("mines: mines.csv", "mines: " + "a" * 3000, "there is no mine list"),
         ("min_clear: 0.2", "min_clear: 0.2\n  min_months_apart: 1234567890123456789012345678901",
          "selection.min_months_apart"),
     ],
