@@ -45,8 +45,9 @@ class Model(nn.Module):
     tensor where it is laid out otherwise."""
     backbone_published: ClassVar[Names] = ()
     """The same of a file with the backbone alone."""
-    pretrained: str | None = None
-    """Name on the Hugging Face hub of the weights that the paper begins with."""
+    pretrained: str | tuple[str, ...] | None = None
+    """Name on the Hugging Face hub of the weights that the paper begins with; several where it has several
+    encoders."""
 
     @staticmethod
     def rearranged(state: dict[str, Tensor]) -> dict[str, Tensor]:

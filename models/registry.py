@@ -48,6 +48,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "fcnpp": _entry("fcnpp.FCNPP"),
         "hcgmnet": _entry("hcgmnet.HCGMNet"),
         "cgnet": _entry("cgnet.CGNet"),
+        "icifnet": _entry("icifnet.ICIFNet"),
         "hanet": _entry("hanet.HANet"),
         "dtcdscn": _entry("dtcdscn.DTCDSCN"),
         "rdpnet": _entry("rdpnet.RDPNet"),

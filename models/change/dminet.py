@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from models.base import Features, Names, Siamese
 from models.layers.backbones import resnet18, torchvision_resnet
-from models.layers.convolutions import conv_bn, conv_bn_relu
+from models.layers.convolutions import conv_bn_relu
 from models.layers.initial import he_normal
-from models.layers.interaction import Aggregation, map_of
+from models.layers.interaction import Step, branch_names, map_names, map_of
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -24,30 +24,20 @@ CHANNELS = (256, 128, 64)
 """Of the levels, deepest first."""
 MIDDLE = 0.5
 """Weight of the maps of the branches' middle."""
-DECODE = (("conv_d1", "of_coarse"), ("conv_l", "of_fine"), ("conv3", "merge.0"), ("bn3", "merge.1"))
 PUBLISHED: Names = (
     *torchvision_resnet(r"resnet\.", "backbone."),
     (r"^cross(\d)\.(query|key|value)([12])\.",
      lambda found: f"meet.{int(found[1]) - 2}.{'earlier' if found[3] == '1' else 'later'}.{found[2]}."),
     (r"^cross(\d)\.gamma$", lambda found: f"meet.{int(found[1]) - 2}.gamma"),
     (r"^cross(\d)\.conv_cat\.", lambda found: f"meet.{int(found[1]) - 2}.join."),
-    *(
-        rule
-        for branch, ours in (("1", "joined"), ("2", "differing"))
-        for step, level in (("2", "32"), ("3", "43"))
-        for rule in (
-            (rf"^Translayer{step}_{branch}\.conv\.", f"{ours}.{int(step) - 2}.reduce.0."),
-            (rf"^Translayer{step}_{branch}\.bn\.", f"{ours}.{int(step) - 2}.reduce.1."),
-            *((rf"^fam{level}_{branch}\.{theirs}\.", f"{ours}.{int(step) - 2}.aggregate.{own}.")
-              for theirs, own in DECODE),
-        )
-    ),
-    *(
-        (rf"^{theirs}\.{number}\.{kind}\.", f"{ours}.{place}.")
-        for theirs, ours in (("final", "maps.0"), ("final2", "maps.1"), ("final_2", "middle.0"),
-                             ("final2_2", "middle.1"))
-        for number, kind, place in ((0, "conv", 0), (0, "bn", 1), (1, "conv", 3))
-    ),
+    *branch_names("Translayer2_1", "fam32_1", "joined.0"),
+    *branch_names("Translayer3_1", "fam43_1", "joined.1"),
+    *branch_names("Translayer2_2", "fam32_2", "differing.0"),
+    *branch_names("Translayer3_2", "fam43_2", "differing.1"),
+    *map_names("final", "maps.0"),
+    *map_names("final2", "maps.1"),
+    *map_names("final_2", "middle.0"),
+    *map_names("final2_2", "middle.1"),
 )  # fmt: skip
 """Names in checkpoints of the published code."""
 
@@ -68,8 +58,8 @@ class DMINet(Siamese):
         self.in_channels = in_channels
         self.backbone = resnet18(in_channels, stages=3)
         self.meet = nn.ModuleList(Meeting(width) for width in CHANNELS)
-        self.joined = nn.ModuleList(Step(width) for width in CHANNELS[1:])
-        self.differing = nn.ModuleList(Step(width) for width in CHANNELS[1:])
+        self.joined = nn.ModuleList(Step(2 * width, width) for width in CHANNELS[1:])
+        self.differing = nn.ModuleList(Step(2 * width, width) for width in CHANNELS[1:])
         self.maps = nn.ModuleList(map_of(64, 32) for _ in range(2))
         self.middle = nn.ModuleList(map_of(128, 32) for _ in range(2))
         for part in (self.meet, self.joined, self.differing, self.maps, self.middle):
@@ -111,18 +101,6 @@ def _through(steps: nn.ModuleList, levels: list[Tensor]) -> list[Tensor]:
         x = step(finer, x)
         found.append(x)
     return found
-
-
-class Step(nn.Module):
-    """From a level to the next finer one of `width` channels."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.reduce = conv_bn(2 * width, width, 1, bias=False)
-        self.aggregate = Aggregation(width)
-
-    def forward(self, finer: Tensor, x: Tensor) -> Tensor:
-        return self.aggregate(finer, self.reduce(x))
 
 
 class Meeting(nn.Module):

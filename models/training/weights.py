@@ -63,6 +63,8 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
     `alone`: bands that the file's model did not have count nothing. InputError where the file is another
     model's or fills a backbone in part, WorkError where the hub gives nothing.
     """
+    if source == "pretrained" and isinstance(network.pretrained, tuple):
+        return "; ".join(load(network, name, bands, alone) for name in network.pretrained)
     held = read(_path(network, source))
     if held.model is not None and registry.class_of(held.model) is not type(network):
         raise InputError(f"{source} holds {held.model}, another model: name a file of {_name(network)}.")
@@ -218,7 +220,7 @@ def _path(network: Model, source: str) -> Path:
     if source == "pretrained":
         if network.pretrained is None:
             raise InputError(f"{_name(network)} has no pretrained weights: leave `weights` out.")
-        source = network.pretrained
+        source = str(network.pretrained)
     path = Path(source).expanduser()
     if path.is_dir():
         for name in FILES:
