@@ -43,6 +43,8 @@ class Model(nn.Module):
     published: ClassVar[Names] = ()
     """Names of tensors in checkpoints of the published code, as patterns, ours, and what makes ours of the
     tensor where it is laid out otherwise."""
+    begun_here: ClassVar[tuple[str, ...]] = ()
+    """Words in the names of a backbone's tensors that no file of its encoder has."""
     backbone_published: ClassVar[Names] = ()
     """The same of a file with the backbone alone."""
     pretrained: str | tuple[str, ...] | None = None

@@ -7,6 +7,7 @@ Here as the published code has it: an encoder a date, not one for both.
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,8 +102,6 @@ class Scales(nn.Module):
     (figure 3): each channel by itself at two dilations, the farther one of its neighbour, and fours of channels
     together, of whose weights a part stays 0."""
 
-    taken: Tensor
-
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         half = after // 2
@@ -111,18 +110,30 @@ class Scales(nn.Module):
             nn.Conv2d(half, half, 3, padding=by, dilation=by, groups=half, bias=False)
             for by in (2 * DILATION, DILATION)
         )
-        self.dense = nn.Conv2d(half, half, 3, padding=1, groups=half // 4, bias=False)
+        self.dense = Partial(half, half, 3, padding=1, groups=half // 4, bias=False)
         self.norm = nn.BatchNorm2d(half)
-        self.register_buffer("taken", _taken(half), persistent=False)
-        with torch.no_grad():
-            self.dense.weight *= self.taken
 
     def forward(self, x: Tensor) -> Tensor:
         native = self.native(x)
         crossed = native.unflatten(1, (-1, 2, 2)).flip(2).flatten(1, 3)
-        far, near = self.far(crossed), self.near(native)
-        dense = F.conv2d(native, self.dense.weight * self.taken, padding=1, groups=self.dense.groups)
-        return torch.cat([native, _focused(F.relu(self.norm(near + dense + far)))], dim=1)
+        far = self.far(crossed)
+        together = self.near(native) + self.dense(native) + far
+        return torch.cat([native, _focused(F.relu(self.norm(together)))], dim=1)
+
+
+class Partial(nn.Conv2d):
+    """A convolution of fours of channels, of whose weights a part does not count and stays 0."""
+
+    taken: Tensor
+
+    def __init__(self, *shape: int, **more: Any) -> None:
+        super().__init__(*shape, **more)
+        self.register_buffer("taken", _taken(self.out_channels), persistent=False)
+        with torch.no_grad():
+            self.weight *= self.taken
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight * self.taken, self.bias)
 
 
 def _taken(width: int) -> Tensor:

@@ -89,9 +89,10 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
 
 
 def _demand_whole_backbones(network: Model, source: str, filled: State) -> None:
+    begun_here = (OWN_NORMS, *network.begun_here)
     for part in network.backbone_parts:
         own = [f"{part}.{name}" for name in _learned(network.get_submodule(part))]
-        lacking = [name for name in own if name not in filled and OWN_NORMS not in name]
+        lacking = [n for n in own if n not in filled and not any(word in n for word in begun_here)]
         if lacking and len(lacking) < len(own):
             raise InputError(
                 f"{source} fills {len(own) - len(lacking)} of {len(own)} tensors of {_name(network)}'s "
