@@ -58,9 +58,13 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "ussfcnet": _entry("ussfcnet.USSFCNet"),
         "minenetcd-resnet18": _entry("minenetcd.MineNetCD", backbone="resnet18"),
         "minenetcd-resnet50": _entry("minenetcd.MineNetCD", backbone="resnet50"),
+        "minenetcd-resnet101": _entry("minenetcd.MineNetCD", backbone="resnet101"),
         "minenetcd-swin-t": _entry("minenetcd.MineNetCD", backbone="swin-t"),
         "minenetcd-swin-s": _entry("minenetcd.MineNetCD", backbone="swin-s"),
         "minenetcd-swin-b": _entry("minenetcd.MineNetCD", backbone="swin-b"),
+        "minenetcd-vmamba-t": _entry("minenetcd.MineNetCD", backbone="vmamba-t"),
+        "minenetcd-vmamba-s": _entry("minenetcd.MineNetCD", backbone="vmamba-s"),
+        "minenetcd-vmamba-b": _entry("minenetcd.MineNetCD", backbone="vmamba-b"),
     },
     "segmentation": {
         "unet": _entry("unet.UNet"),

@@ -14,9 +14,11 @@ from transformers import UperNetConfig
 from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNetHead
 
 from models.base import Features, Siamese, options_of
-from models.layers.backbones import Backbone
+from models.layers.backbones import HUB, Backbone
 from models.layers.changefft import CodeMixing, PaperMixing
 from models.layers.resize import resized
+from models.layers.vmamba import FILES as VMAMBA
+from models.layers.vmamba import VMamba
 from models.recipes import Recipe
 
 RECIPE = Recipe(
@@ -42,7 +44,7 @@ class MineNetCD(Siamese):
     """Sides of any length from 32 pixels up. Not symmetric: the difference has a sign."""
 
     smallest = 32
-    backbone_parts = ("backbone.network",)
+    begun_here = ("outnorm",)
     published = PUBLISHED
     head_parts = ("decode_head", "auxiliary_head")
     explained = ("decode_head.lateral_convs.0", "decode_head.lateral_convs.1", "decode_head.lateral_convs.2")
@@ -50,14 +52,15 @@ class MineNetCD(Siamese):
     def __init__(self, in_channels: int, backbone: str = "swin-t", fft: str = "code") -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.backbone = Backbone(backbone, in_channels)
-        self.pretrained = self.backbone.pretrained
-        channels = self.backbone.channels
+        scans = backbone.startswith("vmamba")
+        self.backbone: nn.Module = VMamba(backbone, in_channels) if scans else Backbone(backbone, in_channels)
+        self.backbone_parts = ("backbone",) if scans else ("backbone.network",)
+        self.pretrained = VMAMBA[backbone] if scans else HUB[backbone]
+        channels = [int(width) for width in self.backbone.channels]  # type: ignore[union-attr, arg-type]
         form = options_of({"fft": fft}, FORMS, "minenetcd")
-        self.mixing = nn.ModuleList(form(width) for width in channels)
-        config = UperNetConfig(
-            backbone_config=self.backbone.network.config, num_labels=1, auxiliary_in_channels=channels[2]
-        )
+        more = {"plainly": False} if scans and fft == "code" else {}
+        self.mixing = nn.ModuleList(form(width, **more) for width in channels)
+        config = UperNetConfig(num_labels=1, auxiliary_in_channels=channels[2])
         self.decode_head = UperNetHead(config, channels)
         self.auxiliary_head = UperNetFCNHead(config, channels)
 

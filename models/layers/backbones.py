@@ -33,6 +33,7 @@ SWIN = {
 RESNET: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"},
     "resnet50": {"depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048], "layer_type": "bottleneck"},
+    "resnet101": {"depths": [3, 4, 23, 3], "hidden_sizes": [256, 512, 1024, 2048], "layer_type": "bottleneck"},
 }
 HUB = {
     "swin-t": "microsoft/swin-tiny-patch4-window7-224",
@@ -40,6 +41,7 @@ HUB = {
     "swin-b": "microsoft/swin-base-patch4-window7-224",
     "resnet18": "microsoft/resnet-18",
     "resnet50": "microsoft/resnet-50",
+    "resnet101": "microsoft/resnet-101",
     "convnext-b": "facebook/convnext-base-224",
 }
 

@@ -49,21 +49,23 @@ class PaperMixing(nn.Module):
 
 class CodeMixing(nn.Module):
     """As the published code does it: FFT over rows and columns, complex layers block-diagonal in four
-    blocks, ReLU after the first and soft shrinkage after the second; applied once as it is and once
-    more behind a layer norm, in a residual branch with stochastic depth."""
+    blocks, ReLU after the first and soft shrinkage after the second; applied once as it is (but on VMamba,
+    where it is not `plainly`) and once more behind a layer norm, in a residual branch with stochastic depth."""
 
     blocks = 4
     shrinkage = 0.01
     drop = 0.1
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, plainly: bool = True) -> None:
         super().__init__()
+        self.plainly = plainly
         self.first, self.second = ComplexDense(channels, self.blocks), ComplexDense(channels, self.blocks)
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            y = self.mix(x.float().permute(0, 2, 3, 1))
+            y = x.float().permute(0, 2, 3, 1)
+            y = self.mix(y) if self.plainly else y
             y = y + self._dropped(self.mix(self.norm(y)))
         return y.permute(0, 3, 1, 2).to(x.dtype)
 

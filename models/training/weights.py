@@ -56,8 +56,8 @@ class Match:
 def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = False) -> str:
     """Fill `network`, or its backbone, from `source`; returns what was filled from where, and what was not.
 
-    `source` is "pretrained" (the model's own name on the hub), a name on the hub, a file (.safetensors,
-    .bin, .pt, .pth) or a folder with one: of a minebench model, of the model's published code, of a whole
+    `source` is "pretrained" (what the paper begins with, from the hub or the web), a name on the hub, an
+    address (https://), a file (.safetensors, .bin, .pt, .pth) or a folder with one: of a minebench model, of the model's published code, of a whole
     model of `transformers`, or of its encoder alone, also under a classifier. `bands` are the network's, by
     which its first layers take those of the file (`first_layers`);
     `alone`: bands that the file's model did not have count nothing. InputError where the file is another
@@ -222,6 +222,8 @@ def _path(network: Model, source: str) -> Path:
         if network.pretrained is None:
             raise InputError(f"{_name(network)} has no pretrained weights: leave `weights` out.")
         source = str(network.pretrained)
+    if source.startswith("https://"):
+        return _from_web(source)
     path = Path(source).expanduser()
     if path.is_dir():
         for name in FILES:
@@ -249,6 +251,22 @@ def _from_hub(name: str) -> Path:
         f"The weights {name} cannot be downloaded from the Hugging Face hub ({reason}): check the name and "
         "the network, or name a local file under `weights` in params.yaml."
     )
+
+
+def _from_web(address: str) -> Path:
+    """A file that stands on the web, kept where PyTorch keeps such."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(address, str(path), progress=False)  # to a temporary name first
+    except OSError as error:
+        raise WorkError(
+            f"The weights {address} cannot be downloaded ({error}): check the network, or name a local file "
+            "under `weights` in params.yaml."
+        ) from None
+    return path
 
 
 def read(path: Path) -> Held:
