@@ -28,7 +28,7 @@ class Model(nn.Module):
     """Shortest side of an image, pixels."""
     multiple: ClassVar[int] = 1
     """Both sides are multiples of this, pixels."""
-    backbone_parts: ClassVar[tuple[str, ...]] = ()
+    backbone_parts: tuple[str, ...] = ()
     """Submodules that a pretrained encoder fills; trained or frozen as one."""
     head_parts: ClassVar[tuple[str, ...]] = ("head",)
     """Submodules that make the logits; what `mode: head` trains."""
@@ -40,12 +40,12 @@ class Model(nn.Module):
     """Nothing is trained but the threshold; see `Classical`."""
     made_of: tuple[str, dict[str, Any]] = ("", {})
     """Name and options that `models.create` made it of."""
-    published: ClassVar[Names] = ()
+    published: Names = ()
     """Names of tensors in checkpoints of the published code, as patterns, ours, and what makes ours of the
     tensor where it is laid out otherwise."""
     begun_here: ClassVar[tuple[str, ...]] = ()
     """Words in the names of a backbone's tensors that no file of its encoder has."""
-    backbone_published: ClassVar[Names] = ()
+    backbone_published: Names = ()
     """The same of a file with the backbone alone."""
     pretrained: str | tuple[str, ...] | None = None
     """Name on the Hugging Face hub of the weights that the paper begins with; several where it has several
@@ -147,3 +147,12 @@ def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
     if word not in known:
         raise InputError(f"{model}: {option} is '{word}'; choose one of {', '.join(map(str, known))}.")
     return known[word]
+
+
+def split_key_value(state: dict[str, Tensor], key: str, value: str) -> dict[str, Tensor]:
+    """Tensors of attention whose `.kv.` holds key and value in one, apart under these words."""
+    found = dict(state)
+    for name in [name for name in found if ".attention.kv." in name]:
+        first, second = found.pop(name).chunk(2)
+        found |= {name.replace(".kv.", f".{key}."): first, name.replace(".kv.", f".{value}."): second}
+    return found

@@ -1,9 +1,8 @@
-"""AFCF3D-Net (Ye, Wang, Zhou, Guan, Chen and Li 2023, doi 10.1109/TGRS.2023.3300317, figures 2 to 6): both dates are
-two frames of a film, through a ResNet-18 whose convolutions also look from one date to the other, neighbouring
-levels fused, and a decoder that joins all levels at each size along time.
+"""AFCF3D-Net (Ye, Wang, Zhou, Guan, Chen and Li 2023, doi 10.1109/TGRS.2023.3300317, figures 2 to 6): both
+dates are two frames of a film, through a ResNet-18 whose convolutions also look from one date to the other,
+neighbouring levels fused, and a decoder that joins all levels at each size along time.
 """
 
-import re
 from itertools import pairwise
 
 import torch
@@ -30,7 +29,7 @@ FUSED = {"conv_down": "down", "conv_up": "up", "conv_cat": "merge"}
 
 
 PUBLISHED: Names = (
-    (r"^resnet\.(?P<where>.*)(?P<part>conv3d_\w+)\.", lambda found: f"backbone.{found['where']}{TIMES[found['part']]}."),
+    (r"^resnet\.(.*)(conv3d_\w+)\.", lambda found: f"backbone.{found[1]}{TIMES[found[2]]}."),
     (r"^resnet\.", "backbone."),
     (r"^decoder\.reduction(\d)\.reduce\.(\d)\.conv_bn\.", r"reduce.\1.\2."),
     (r"^decoder\.AFCF_fuse\.AFCF(\d)\.SE\.(\w+)\.",
@@ -91,7 +90,9 @@ class AFCF3D(Model):
         self.head = nn.Sequential(_flat(WIDTH, 2 * WIDTH), _flat(2 * WIDTH, WIDTH), nn.Conv2d(WIDTH, 1, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        levels = [reduce(x) for reduce, x in zip(self.reduce, self.backbone(torch.stack([a, b], 2)), strict=True)]
+        levels = [
+            reduce(x) for reduce, x in zip(self.reduce, self.backbone(torch.stack([a, b], 2)), strict=True)
+        ]
         x = self._decoded(self._fused(levels))
         # The published code enlarges probabilities; this is the logit of those.
         logits = self.head(x).float()
@@ -186,9 +187,7 @@ def conv3d(
     padding: tuple[int, int, int] | None = None,
 ) -> nn.Sequential:  # fmt: skip
     around = padding if padding is not None else (int(kernel) // 2 if isinstance(kernel, int) else 0)
-    return nn.Sequential(
-        nn.Conv3d(before, after, kernel, stride, around), nn.BatchNorm3d(after), nn.ReLU()
-    )
+    return nn.Sequential(nn.Conv3d(before, after, kernel, stride, around), nn.BatchNorm3d(after), nn.ReLU())
 
 
 def shrink() -> nn.Sequential:
@@ -225,7 +224,8 @@ class Fusion(nn.Module):
 
 
 class Step(nn.Module):
-    """All levels at one size, ten frames, merged and shortened: to two frames, or to one at the `last` step."""
+    """All levels at one size, ten frames, merged and shortened: to two frames, or to one at the `last`
+    step."""
 
     def __init__(self, last: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Features, Names, Siamese
-from models.layers.backbones import resnet18, torchvision_resnet
+from models.layers.backbones import keep_resolution, resnet18, torchvision_resnet
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -131,10 +131,3 @@ class Layer(nn.Module):
         read = F.scaled_dot_product_attention(q, k, v, scale=WIDTH**-0.5)
         x = x + self.out(read.transpose(1, 2).flatten(2))
         return x + self.perceptron(x)
-
-
-def keep_resolution(stage: nn.Module) -> None:
-    """Take the stride out of a ResNet stage."""
-    for module in stage.modules():
-        if isinstance(module, nn.Conv2d):
-            module.stride = (1, 1)

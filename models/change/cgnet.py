@@ -19,7 +19,11 @@ RECIPE = Recipe(
      "epochs": 50, "augment": ("flip", "rotate"), "weights": "pretrained"},
 )  # fmt: skip
 PUBLISHED = (
-    *names({r"decoder\.0": "first.0", r"decoder_final\.0": "head.0", r"decoder_module(\d)": r"guided.\1.merge"}),
+    (r"^cgm_(\d)\.(query|key|value)_conv\.", r"guided.\1.guide.\2."),
+    (r"^cgm_(\d)\.gamma$", r"guided.\1.guide.gamma"),
+    *names(
+        {r"decoder\.0": "first.0", r"decoder_final\.0": "head.0", r"decoder_module(\d)": r"guided.\1.merge"}
+    ),
     (r"^decoder\.1\.", "first.1."),
     (r"^decoder_final\.1\.", "head.1."),
 )
@@ -47,14 +51,15 @@ class CGNet(Guided):
         return self.head(x), first
 
 
-class Step(Guide):
+class Step(nn.Module):
     """A level guided, and merged with the next finer one."""
 
     def __init__(self, deep: int, fine: int) -> None:
-        super().__init__(deep)
+        super().__init__()
+        self.guide = Guide(deep)
         self.merge = convolution(deep + fine, fine)
 
     def forward(self, x: Tensor, guiding: Tensor, finer: Tensor) -> Tensor:
-        x = super().forward(x, guiding)
+        x = self.guide(x, guiding)
         grown = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         return self.merge(torch.cat([fitted(grown, finer), finer], dim=1))

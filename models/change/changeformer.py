@@ -6,12 +6,14 @@ the four levels, weighed 0.5, 0.5, 0.5, 0.8 below the result, is the published t
 own size, against the truth's nearest pixels.
 """
 
+import re
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import SegformerConfig, SegformerModel
 
-from models.base import Features, Siamese
+from models.base import Features, Names, Siamese, split_key_value
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -21,6 +23,42 @@ RECIPE = Recipe(
      "loss": "cross-entropy", "epochs": 200, "augment": ("flip", "scale-crop", "blur", "brightness")},
 )  # fmt: skip
 CHANNELS = (64, 128, 320, 512)
+BLOCK = {
+    "norm1": "layernorm_before", "norm2": "layernorm_after", "attn.q": "attention.q_proj",
+    "attn.kv": "attention.kv", "attn.proj": "attention.o_proj",
+    "attn.sr": "attention.sequence_reduction.sequence_reduction",
+    "attn.norm": "attention.sequence_reduction.layer_norm", "mlp.fc1": "mlp.fc1",
+    "mlp.dwconv.dwconv": "mlp.dwconv.dwconv", "mlp.fc2": "mlp.fc2",
+}  # fmt: skip
+
+
+def _level(found: re.Match[str]) -> int:
+    return int(found[1]) - 1
+
+
+def _as_convolution(weight: Tensor) -> Tensor:
+    """A dense layer over channels as a convolution of single pixels."""
+    return weight[..., None, None] if weight.ndim == 2 else weight
+
+
+PUBLISHED: Names = (
+    (r"^Tenc_x2\.patch_embed(\d)\.proj\.",
+     lambda found: f"backbone.stages.{_level(found)}.patch_embeddings.proj."),
+    (r"^Tenc_x2\.patch_embed(\d)\.norm\.",
+     lambda found: f"backbone.stages.{_level(found)}.patch_embeddings.layer_norm."),
+    (rf"^Tenc_x2\.block(\d)\.(\d)\.({'|'.join(BLOCK)})\.(?=weight|bias)",
+     lambda found: f"backbone.stages.{_level(found)}.blocks.{found[2]}.{BLOCK[found[3]]}."),
+    (r"^Tenc_x2\.norm(\d)\.", lambda found: f"backbone.stages.{_level(found)}.layer_norm."),
+    (r"^TDec_x2\.linear_c(\d)\.proj\.", lambda found: f"embed.{_level(found)}.", _as_convolution),
+    (r"^TDec_x2\.diff_c(\d)\.", lambda found: f"difference.{_level(found)}."),
+    (r"^TDec_x2\.make_pred_c(\d)\.", lambda found: f"side.{_level(found)}."),
+    (r"^TDec_x2\.linear_fuse\.", "fuse."),
+    (r"^TDec_x2\.convd([12])x\.conv2d\.", lambda found: f"grow.{2 - int(found[1])}.up."),
+    (r"^TDec_x2\.dense_([12])x\.0\.conv([12])\.conv2d\.",
+     lambda found: f"grow.{2 - int(found[1])}.{'first' if found[2] == '1' else 'second'}."),
+    (r"^TDec_x2\.change_probability\.conv2d\.", "head."),
+)  # fmt: skip
+"""Names in checkpoints of the published code."""
 SUPERVISED = (0.5, 0.5, 0.5, 0.8)
 
 
@@ -31,6 +69,7 @@ class ChangeFormer(Siamese):
     smallest = 32
     backbone_parts = ("backbone",)
     explained = ("fuse",)
+    published = PUBLISHED
 
     def __init__(self, in_channels: int, width: int = 256) -> None:
         super().__init__()
@@ -48,12 +87,21 @@ class ChangeFormer(Siamese):
                 drop_path_rate=0.1,
             )
         )
+        for name, part in self.backbone.named_modules():
+            # The norms of blocks and stages; those of patches and of attention have PyTorch's own.
+            if isinstance(part, nn.LayerNorm) and "patch" not in name and "sequence_reduction" not in name:
+                part.eps = 1e-6
         self.embed = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in CHANNELS)
         self.difference = nn.ModuleList(_difference(width) for _ in CHANNELS)
         self.side = nn.ModuleList(_prediction(width) for _ in CHANNELS)
         self.fuse = nn.Sequential(nn.Conv2d(4 * width, width, 1), nn.BatchNorm2d(width))
         self.grow = nn.ModuleList(_Grow(width) for _ in range(2))
         self.head = nn.Conv2d(width, 1, 3, padding=1)
+
+    @staticmethod
+    def rearranged(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The published code has key and value in one."""
+        return split_key_value(state, "k_proj", "v_proj")
 
     def encode(self, image: Tensor) -> Features:
         maps = self.backbone(image, output_hidden_states=True).hidden_states
@@ -111,6 +159,7 @@ def _difference(width: int) -> nn.Sequential:
 
 
 def _prediction(width: int) -> nn.Sequential:
+    """Of two classes but for the last convolution, as published: each has its own batch norm."""
     return nn.Sequential(
-        nn.Conv2d(width, 1, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3, padding=1)
+        nn.Conv2d(width, 2, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 3, padding=1)
     )

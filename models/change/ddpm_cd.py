@@ -1,12 +1,13 @@
-"""DDPM-CD (Bandara, Nair and Patel 2022, arXiv 2206.11892, figures 2 and 3): what a diffusion model, trained on
-remote-sensing images without labels, sees in each date at three levels of noise; and a head that compares it.
+"""DDPM-CD (Bandara, Nair and Patel 2022, arXiv 2206.11892, figures 2 and 3): what a diffusion model,
+trained on remote-sensing images without labels, sees in each date at three levels of noise; and a head that
+compares it.
 
-`weights` names the diffusion model's file; without one the frozen encoder is random, and only a trial of the
-head. `finest`: the published head computes the features of the image's own size and does not use them
+`weights` names the diffusion model's file; without one the frozen encoder is random, and only a trial of
+the head. `finest`: the published head computes the features of the image's own size and does not use them
 ("code"); "paper" adds them like those of the other levels.
 
-In training the noise is drawn for each image; in evaluation one noise is drawn for all, always the same, so that
-an image has the same features in every pair.
+In training the noise is drawn for each image; in evaluation one noise is drawn for all, always the same, so
+that an image has the same features in every pair.
 """
 
 import torch
@@ -44,8 +45,8 @@ PUBLISHED: Names = (
 
 
 class DDPMCD(Siamese):
-    """Sides of any length from 32 pixels up. `width`: channels of the diffusion model's first level, 128 in the
-    published one."""
+    """Sides of any length from 32 pixels up. `width`: channels of the diffusion model's first level, 128 in
+    the published one."""
 
     smallest = 32
     backbone_parts = ("backbone",)
@@ -69,7 +70,7 @@ class DDPMCD(Siamese):
         self.levels = [signal_levels()[time - 1 : time + 1].tolist() for time in TIMES]
 
     def encode(self, image: Tensor) -> Features:
-        looks = [self._features(image, *levels, number) for number, levels in enumerate(self.levels)]
+        looks = [self._features(image, number) for number in range(len(TIMES))]
         # The last one only carries the image's size.
         return [*(torch.cat(level, dim=1) for level in zip(*looks, strict=True)), image[:, :1]]
 
@@ -84,8 +85,9 @@ class DDPMCD(Siamese):
                 x = resized(self.decoder[2 * number + 1](x), like)
         return self.head(x)
 
-    def _features(self, image: Tensor, more: float, less: float, number: int) -> list[Tensor]:
-        """Of noisy images, in which a share of the image between `less` and `more` is left."""
+    def _features(self, image: Tensor, number: int) -> list[Tensor]:
+        """Of images with the noise of the step TIMES[number]."""
+        more, less = self.levels[number]
         if self.training:
             noise = torch.randn_like(image)
             signal = less + (more - less) * torch.rand(len(image), device=image.device)

@@ -122,7 +122,9 @@ class Meeting(nn.Module):
         self.join = conv_bn_relu(2 * width, width, bias=False)
 
     def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        of_a, of_b = ([part(x) for part in parts.values()] for x, parts in ((a, self.earlier), (b, self.later)))
+        of_a, of_b = (
+            [part(x) for part in parts.values()] for x, parts in ((a, self.earlier), (b, self.later))
+        )
         query = torch.cat([of_a[0], of_b[0]], dim=1)
         a = a + self.gamma * _attended(query, *of_a[1:])
         b = b + self.gamma * _attended(query, *of_b[1:])
@@ -131,5 +133,5 @@ class Meeting(nn.Module):
 
 def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Values (N, C, H, W) summed over all pixels, by how well their keys fit; not scaled, as published."""
-    pixels = [x.flatten(2).mT for x in (query, key, value)]
-    return F.scaled_dot_product_attention(*pixels, scale=1.0).mT.view(value.shape)
+    q, k, v = (x.flatten(2).mT for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0).mT.view(value.shape)

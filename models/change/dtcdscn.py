@@ -1,12 +1,11 @@
-"""DTCDSCN (Liu, Pang, Zhan, Zhang and Yang 2021, doi 10.1109/LGRS.2020.2988032, figure 1), its change network:
-an SE-ResNet-34, the difference of the dates' deepest features through dilated convolutions, and a decoder with
-attention to which the differences of the finer levels are added.
+"""DTCDSCN (Liu, Pang, Zhan, Zhang and Yang 2021, doi 10.1109/LGRS.2020.2988032, figure 1), its change
+network: an SE-ResNet-34, the difference of the dates' deepest features through dilated convolutions, and a
+decoder with attention to which the differences of the finer levels are added.
 
-The paper's two other decoders, which find buildings at either date, are not here: they train on masks of both
-dates beside the change. MineNetCD's authors (UCD) do not run them either, but count them.
+The paper's two other decoders, which find buildings at either date, are not here: they train on masks of
+both dates beside the change. MineNetCD's authors (UCD) do not run them either, but count them.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,16 +21,18 @@ RECIPE = Recipe(
 )  # fmt: skip
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 """Channels, blocks and stride."""
+CONVOLVE = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4}
 PUBLISHED: Names = (
     (r"^first(?:conv|bn)\.", lambda found: f"stem.{0 if 'conv' in found[0] else 1}."),
-    (r"^encoder(\d)\.(\d)\.(conv|bn)([12])\.",
-     lambda found: f"encoders.{int(found[1]) - 1}.{found[2]}.convolve.{3 * int(found[4]) - 3 + (found[3] == 'bn')}."),
+    (r"^encoder(\d)\.(\d)\.(conv1|bn1|conv2|bn2)\.",
+     lambda found: f"encoders.{int(found[1]) - 1}.{found[2]}.convolve.{CONVOLVE[found[3]]}."),
     (r"^encoder(\d)\.(\d)\.se\.fc\.", lambda found: f"encoders.{int(found[1]) - 1}.{found[2]}.squeeze."),
     (r"^encoder(\d)\.(\d)\.downsample\.", lambda found: f"encoders.{int(found[1]) - 1}.{found[2]}.shortcut."),
     (r"^dblock_master\.dilate(\d)\.", lambda found: f"centre.{int(found[1]) - 1}."),
     (r"^decoder(\d)_master\.(conv|norm)1\.",
      lambda found: f"decoders.{4 - int(found[1])}.reduce.{0 + (found[2] == 'norm')}."),
-    (r"^decoder(\d)_master\.scse\.channel_excitation\.", lambda found: f"decoders.{4 - int(found[1])}.channels."),
+    (r"^decoder(\d)_master\.scse\.channel_excitation\.",
+     lambda found: f"decoders.{4 - int(found[1])}.channels."),
     (r"^decoder(\d)_master\.scse\.spatial_se\.", lambda found: f"decoders.{4 - int(found[1])}.pixels."),
     (r"^decoder(\d)_master\.deconv2\.", lambda found: f"decoders.{4 - int(found[1])}.grow.0."),
     (r"^decoder(\d)_master\.norm2\.", lambda found: f"decoders.{4 - int(found[1])}.grow.1."),
@@ -58,7 +59,10 @@ class DTCDSCN(Siamese):
         self.stem = conv_bn_relu(in_channels, 64, 7, stride=2, bias=False)
         self.encoders, before = nn.ModuleList(), 64
         for width, blocks, stride in STAGES:
-            stage = [Block(before if block == 0 else width, width, 1 if block else stride) for block in range(blocks)]
+            stage = [
+                Block(before if block == 0 else width, width, 1 if block else stride)
+                for block in range(blocks)
+            ]
             self.encoders.append(nn.Sequential(*stage))
             before = width
         self.centre = nn.ModuleList(nn.Conv2d(512, 512, 3, padding=by, dilation=by) for by in (1, 2, 4, 8))
@@ -120,8 +124,8 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A quarter of the channels, attention to channels and pixels (Roy et al. 2018, arXiv 1803.02579), and twice
-    the size."""
+    """A quarter of the channels, attention to channels and pixels (Roy et al. 2018, arXiv 1803.02579), and
+    twice the size."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()

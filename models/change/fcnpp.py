@@ -20,6 +20,7 @@ RECIPE = Recipe(
 )  # fmt: skip
 WIDTHS = (64, 128, 256, 512)
 DILATIONS = (6, 12, 18)
+PLACES = {"conv": 0, "bn": 1}
 SEPARABLE = {"depthwise": 0, "bn_depth": 1, "pointwise": 3, "bn_point": 4}
 PUBLISHED: Names = (
     (r"^inc\.double_conv\.", "encoders.0."),
@@ -32,7 +33,6 @@ PUBLISHED: Names = (
     (r"^outc\.conv\.", "head."),
 )
 """Names in checkpoints of UCD."""
-PLACES = {"conv": 0, "bn": 1}
 
 
 class FCNPP(Model):

@@ -15,17 +15,18 @@ from models.layers.multiscale import PUBLISHED, Multiscale, SelfAttention
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "the authors' repository (ChengxiHAN/HANet-CD), but for the order in which pairs without change are added and "
-    "its focal term of gamma 0.5, which is cross-entropy here",
+    "the authors' repository (ChengxiHAN/HANet-CD), but for the order in which pairs without change are "
+    "added and its focal term of gamma 0.5, which is cross-entropy here",
     {"optimiser": "adamw", "learning_rate": 5e-4, "weight_decay": 5e-4, "schedule": "step", "step_epochs": 8,
      "step_factor": 0.5, "batch": 8, "loss": "bce-dice", "epochs": 50, "changed_share": 0.5},
 )  # fmt: skip
+AXES = {"row": "rows", "col": "columns"}
 OWN: Names = (
     (r"^(row|col)_attention_(\d)\.(query|key|value)_conv\.",
      lambda found: f"meet.{4 - int(found[2])}.attend.{AXES[found[1]]}.{found[3]}."),
-    (r"^(row|col)_attention_(\d)\.gamma$", lambda found: f"meet.{4 - int(found[2])}.attend.{AXES[found[1]]}.gamma"),
+    (r"^(row|col)_attention_(\d)\.gamma$",
+     lambda found: f"meet.{4 - int(found[2])}.attend.{AXES[found[1]]}.gamma"),
 )  # fmt: skip
-AXES = {"row": "rows", "col": "columns"}
 
 
 class HANet(Multiscale):
@@ -57,6 +58,6 @@ class Axial(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = [part(x).permute(0, 2, 3, 1) for part in (self.query, self.key, self.value)]
-        read = F.scaled_dot_product_attention(*rows, scale=1.0)
+        q, k, v = (part(x).permute(0, 2, 3, 1) for part in (self.query, self.key, self.value))
+        read = F.scaled_dot_product_attention(q, k, v, scale=1.0)
         return self.gamma * read.permute(0, 3, 1, 2) + x

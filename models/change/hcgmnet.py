@@ -1,5 +1,6 @@
-"""HCGMNet (Han, Wu and Du 2023, doi 10.1109/IGARSS52108.2023.10283341, figures 1 and 2): a first map of change
-from all levels of both dates together, which guides attention on three of them, and a second map from those."""
+"""HCGMNet (Han, Wu and Du 2023, doi 10.1109/IGARSS52108.2023.10283341, figures 1 and 2): a first map of
+change from all levels of both dates together, which guides attention on three of them, and a second map
+from those."""
 
 import torch
 from torch import Tensor, nn

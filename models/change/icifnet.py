@@ -1,6 +1,6 @@
-"""ICIFNet (Feng, Xu, Jiang, Liu and Zheng 2022, doi 10.1109/TGRS.2022.3168331, figures 2 to 5): a ResNet-18 and a
-PVTv2-B1 look at each date, ask each other on three levels, and what both dates made of it is compared in three
-maps. The logits are the sum of the maps."""
+"""ICIFNet (Feng, Xu, Jiang, Liu and Zheng 2022, doi 10.1109/TGRS.2022.3168331, figures 2 to 5): a ResNet-18
+and a PVTv2-B1 look at each date, ask each other on three levels, and what both dates made of it is compared
+in three maps. The logits are the sum of the maps."""
 
 import re
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PvtV2Backbone, PvtV2Config
 
-from models.base import Features, Names, Siamese
+from models.base import Features, Names, Siamese, split_key_value
 from models.layers.backbones import STAGES, resnet18, torchvision_resnet
 from models.layers.convolutions import conv_bn, conv_bn_relu
 from models.layers.initial import he_normal
@@ -125,11 +125,7 @@ class ICIFNet(Siamese):
     @staticmethod
     def rearranged(state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The published code has key and value of its PVT in one."""
-        found = dict(state)
-        for name in [name for name in found if ".attention.kv." in name]:
-            key, value = found.pop(name).chunk(2)
-            found |= {name.replace(".kv.", ".key."): key, name.replace(".kv.", ".value."): value}
-        return found
+        return split_key_value(state, "key", "value")
 
     def encode(self, image: Tensor) -> Features:
         pvt, resnet = self.pvt(image).feature_maps, self.resnet(image).feature_maps
@@ -154,9 +150,7 @@ class Date(nn.Module):
         super().__init__()
         self.cross = nn.ModuleList(Crossing(*widths) for widths in LEVELS)
         self.ups = nn.ModuleList([Up(256, 128), Up(128, 64)])
-        self.whole, self.local = (
-            nn.ModuleList([Step(LEVELS[0][1], 128), Step(128, 64)]) for _ in range(2)
-        )
+        self.whole, self.local = (nn.ModuleList([Step(LEVELS[0][1], 128), Step(128, 64)]) for _ in range(2))
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
         crossed = [cross(*pair) for cross, *pair in zip(self.cross, features[:3], features[3:6], strict=True)]
@@ -168,8 +162,8 @@ class Date(nn.Module):
 
 
 class Crossing(nn.Module):
-    """The encoders ask each other (figure 3), by factorised attention with convolved relative places (CoaT, Xu et
-    al. 2021, arXiv 2104.06399, equations 2 and 7)."""
+    """The encoders ask each other (figure 3), by factorised attention with convolved relative places (CoaT,
+    Xu et al. 2021, arXiv 2104.06399, equations 2 and 7)."""
 
     def __init__(self, resnet: int, width: int) -> None:
         super().__init__()
@@ -189,7 +183,10 @@ class Crossing(nn.Module):
         size = resnet.shape[-2:]
         resnet = self.of_resnet(resnet + places_of(resnet)).flatten(2).mT
         local, whole = (self.query_key_value(x).chunk(3, dim=-1) for x in (resnet, pvt))
-        asked = [self._read(whole[0], *local[1:], size), self._read(local[0], *whole[1:], size)]
+        asked = [
+            self._read(whole[0], local[1], local[2], size),
+            self._read(local[0], whole[1], whole[2], size),
+        ]
         return self.fuse(torch.cat(asked, dim=1)), asked[0], asked[1]
 
     def _read(self, query: Tensor, key: Tensor, value: Tensor, size: torch.Size) -> Tensor:
@@ -232,8 +229,8 @@ class Residual(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the size, beside the finer level where that is worth attention (Oktay et al. 2018, arXiv 1804.03999,
-    figure 2)."""
+    """Twice the size, beside the finer level where that is worth attention (Oktay et al. 2018, arXiv
+    1804.03999, figure 2)."""
 
     def __init__(self, deep: int, fine: int) -> None:
         super().__init__()

@@ -1,11 +1,12 @@
-"""LSNet (Liu, Pan, Chen, Zhang and Shi 2022, arXiv 2201.09156, figures 1 to 4), its form with diffFPN: a light
-Siamese backbone of context-guided blocks, a pyramid over both dates in which levels meet only where they must, and
-coordinate attention.
+"""LSNet (Liu, Pan, Chen, Zhang and Shi 2022, arXiv 2201.09156, figures 1 to 4), its form with diffFPN: a
+light Siamese backbone of context-guided blocks, a pyramid over both dates in which levels meet only where
+they must, and coordinate attention.
 
 Both dates pass the backbone together in training too, as published: batch norm sees them as one batch.
 """
 
 import re
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ from models.layers.resize import resized
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "OMS2CD (Dibble 2023), as it trains LSNet; the authors' repository (qaz670756/LSNet) has the same but for "
-    "batches of 12, 101 epochs",
+    "OMS2CD (Dibble 2023), as it trains LSNet; the authors' repository (qaz670756/LSNet) has the same but "
+    "for batches of 12, 101 epochs",
     {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "schedule": "step", "step_epochs": 8,
      "step_factor": 0.5, "batch": 6, "loss": "bce-dice", "epochs": 50, "patience": 10,
      "augment": ("flip", "noise", "affine", "swap")},
@@ -65,9 +66,8 @@ class LSNet(Siamese):
         # The image, whole and halved, is laid beside the first two levels.
         joined = (in_channels + WIDTHS[0], in_channels + 2 * WIDTHS[1], 2 * WIDTHS[2], 2 * WIDTHS[3])
         self.stages = nn.ModuleList(
-            Stage(level, before, after) for level, (before, after) in enumerate(
-                zip((in_channels, *joined[:-1]), joined, strict=True)
-            )
+            Stage(level, before, after)
+            for level, (before, after) in enumerate(zip((in_channels, *joined[:-1]), joined, strict=True))
         )
         self.lateral = nn.ModuleList(_block_of(2 * joined[level], 32 * 2**level, level) for level in range(4))
         self.top_down = nn.ModuleList(
@@ -97,8 +97,7 @@ class LSNet(Siamese):
         finest, blocks = [], iter(self.differences)
         while len(levels) > 1:
             levels = [
-                next(blocks)(torch.cat([fine, _grown(deep, fine)], dim=1))
-                for fine, deep in zip(levels[:-1], levels[1:], strict=True)
+                next(blocks)(torch.cat([fine, _grown(deep, fine)], dim=1)) for fine, deep in pairwise(levels)
             ]
             finest.append(levels[0])
         return self.head(self.attention(torch.cat(finest, dim=1)))
@@ -113,8 +112,8 @@ def _block_of(before: int, after: int, level: int) -> "Block":
 
 
 class Stage(nn.Module):
-    """Blocks of one level, the first of which halves the size below the finest level; its output, or the image,
-    is laid beside the last one's."""
+    """Blocks of one level, the first of which halves the size below the finest level; its output, or the
+    image, is laid beside the last one's."""
 
     def __init__(self, level: int, before: int, joined: int) -> None:
         super().__init__()
@@ -133,12 +132,10 @@ class Stage(nn.Module):
 
 
 class Block(nn.Module):
-    """Context-guided (Wu et al. 2021, arXiv 1811.08201, figure 3): each pixel's neighbours near and far, weighed
-    by the whole image; without the convolution that halves channels after halving the size."""
+    """Context-guided (Wu et al. 2021, arXiv 1811.08201, figure 3): each pixel's neighbours near and far,
+    weighed by the whole image; without the convolution that halves channels after halving the size."""
 
-    def __init__(
-        self, before: int, after: int, level: int, *, added: bool, halved: bool = False
-    ) -> None:
+    def __init__(self, before: int, after: int, level: int, *, added: bool, halved: bool = False) -> None:
         super().__init__()
         half, by, kernel = after // 2, DILATIONS[level], 3 if halved else 1
         self.added = added

@@ -56,7 +56,7 @@ class MineNetCD(Siamese):
         self.backbone: nn.Module = VMamba(backbone, in_channels) if scans else Backbone(backbone, in_channels)
         self.backbone_parts = ("backbone",) if scans else ("backbone.network",)
         self.pretrained = VMAMBA[backbone] if scans else HUB[backbone]
-        channels = [int(width) for width in self.backbone.channels]  # type: ignore[union-attr, arg-type]
+        channels = [int(width) for width in self.backbone.channels]
         form = options_of({"fft": fft}, FORMS, "minenetcd")
         more = {"plainly": False} if scans and fft == "code" else {}
         self.mixing = nn.ModuleList(form(width, **more) for width in channels)

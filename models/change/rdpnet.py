@@ -1,5 +1,6 @@
-"""RDPNet (Chen, Pu, Yang, Tang and Xu 2022, arXiv 2202.09745, figures 2 and 3): both dates cut into patches of 8
-pixels, six mixing layers that never lose that size, each enlarged to the image's, and a weight a channel."""
+"""RDPNet (Chen, Pu, Yang, Tang and Xu 2022, arXiv 2202.09745, figures 2 and 3): both dates cut into patches
+of 8 pixels, six mixing layers that never lose that size, each enlarged to the image's, and a weight a
+channel."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from models.layers.switchable import SwitchableNorm
 from models.recipes import MINENETCD, Recipe
 
 RECIPE = Recipe(
-    "MineNetCD's authors (EricYu97/UCD): the authors' repository has no training, and their edge loss is not here",
+    "MineNetCD's authors (EricYu97/UCD): the authors' repository has no training, and their edge loss is "
+    "not here",
     {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "cross-entropy",
      "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
 )  # fmt: skip

@@ -78,7 +78,8 @@ class TFIGR(Siamese):
         levels = [meet(x, y) for meet, x, y in zip(self.interaction, a, b, strict=False)]
         for extract, refine in zip(self.extraction, self.refinement, strict=True):
             guides = extract(levels)
-            levels = [step(x + guide) for step, x, guide in zip(refine, levels, guides, strict=True)]
+            steps = zip(refine, levels, guides, strict=True)  # type: ignore[call-overload]
+            levels = [step(x + guide) for step, x, guide in steps]
         x = levels[0]
         for number, finer in enumerate(levels[1:]):
             x = self.sums[number % len(self.sums)](finer + resized(x, finer, align_corners=True))

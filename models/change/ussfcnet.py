@@ -7,7 +7,6 @@ Here as the published code has it: an encoder a date, not one for both.
 
 import re
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +64,8 @@ class USSFCNet(Model):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         differences = []
-        for level, (earlier, later) in enumerate(self.encoders):  # type: ignore[misc]
+        for level, encoders in enumerate(self.encoders):
+            earlier, later = encoders.children()
             a, b = (F.max_pool2d(x, 2) if level else x for x in (a, b))
             a, b = earlier(a), later(b)
             differences.append((a - b).abs())
@@ -88,7 +88,8 @@ class Up(nn.Module):
 
 
 def _pair(before: int, after: int, plain: bool = False) -> nn.Sequential:
-    """Two convolutions, each with batch norm and ReLU: of one scale the `plain` ones, of several the others."""
+    """Two convolutions, each with batch norm and ReLU: of one scale the `plain` ones, of several the
+    others."""
     if plain:
         return nn.Sequential(*conv_bn_relu(before, after), *conv_bn_relu(after, after))
     layers: list[nn.Module] = []
@@ -99,8 +100,8 @@ def _pair(before: int, after: int, plain: bool = False) -> nn.Sequential:
 
 class Scales(nn.Module):
     """Half of the channels by a convolution of single pixels, the other half of three scales from those
-    (figure 3): each channel by itself at two dilations, the farther one of its neighbour, and fours of channels
-    together, of whose weights a part stays 0."""
+    (figure 3): each channel by itself at two dilations, the farther one of its neighbour, and fours of
+    channels together, of whose weights a part stays 0."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class Scales(nn.Module):
             nn.Conv2d(half, half, 3, padding=by, dilation=by, groups=half, bias=False)
             for by in (2 * DILATION, DILATION)
         )
-        self.dense = Partial(half, half, 3, padding=1, groups=half // 4, bias=False)
+        self.dense = Partial(half)
         self.norm = nn.BatchNorm2d(half)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,8 +127,8 @@ class Partial(nn.Conv2d):
 
     taken: Tensor
 
-    def __init__(self, *shape: int, **more: Any) -> None:
-        super().__init__(*shape, **more)
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 3, padding=1, groups=width // 4, bias=False)
         self.register_buffer("taken", _taken(self.out_channels), persistent=False)
         with torch.no_grad():
             self.weight *= self.taken

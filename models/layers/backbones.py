@@ -33,7 +33,11 @@ SWIN = {
 RESNET: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"},
     "resnet50": {"depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048], "layer_type": "bottleneck"},
-    "resnet101": {"depths": [3, 4, 23, 3], "hidden_sizes": [256, 512, 1024, 2048], "layer_type": "bottleneck"},
+    "resnet101": {
+        "depths": [3, 4, 23, 3],
+        "hidden_sizes": [256, 512, 1024, 2048],
+        "layer_type": "bottleneck",
+    },
 }
 HUB = {
     "swin-t": "microsoft/swin-tiny-patch4-window7-224",
@@ -63,14 +67,16 @@ TORCHVISION = (
 """A ResNet's names in torchvision, behind whatever stands before them, and ours."""
 
 
-def torchvision_resnet(theirs: str, ours: str) -> Names:
-    """Names of a ResNet that stands under `theirs` in a published checkpoint (a pattern) and under `ours`
-    here."""
+def torchvision_resnet(theirs: str, ours: str, stages: str = "layer") -> Names:
+    """Names of a ResNet that stands under `theirs` in a published checkpoint (a pattern), its `stages` so
+    named, and under `ours` here."""
 
     def behind(name: Name) -> Name:
         return f"{ours}{name}" if isinstance(name, str) else lambda found: f"{ours}{name(found)}"
 
-    return tuple((rf"^{theirs}{pattern}", behind(name)) for pattern, name in TORCHVISION)
+    return tuple(
+        (rf"^{theirs}{pattern.replace('layer', stages)}", behind(name)) for pattern, name in TORCHVISION
+    )
 
 
 class Backbone(nn.Module):
@@ -86,10 +92,21 @@ class Backbone(nn.Module):
         return tuple(self.network(image).feature_maps)
 
 
-def resnet18(in_channels: int, stages: int = 4) -> Any:
-    """The first stages of a ResNet-18: 64 channels at 1/4, 128 at 1/8, 256 at 1/16, 512 at 1/32."""
+def resnet18(in_channels: int, stages: int = 4, stem: bool = False) -> Any:
+    """The first stages of a ResNet-18: 64 channels at 1/4, 128 at 1/8, 256 at 1/16, 512 at 1/32; before them
+    the `stem`'s 64 at 1/4 where that is asked for."""
     shape = {"depths": [2] * stages, "hidden_sizes": [64, 128, 256, 512][:stages], "layer_type": "basic"}
-    return ResNetBackbone(ResNetConfig(num_channels=in_channels, out_features=STAGES[:stages], **shape))
+    given = [*(["stem"] if stem else []), *STAGES[:stages]]
+    return ResNetBackbone(ResNetConfig(num_channels=in_channels, out_features=given, **shape))
+
+
+def keep_resolution(stage: nn.Module, dilation: int = 1) -> None:
+    """Take the stride out of a ResNet stage, and let its windows grow instead."""
+    for module in stage.modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+            if module.kernel_size == (3, 3):
+                module.dilation = module.padding = (dilation, dilation)
 
 
 def _swin(shape: dict[str, Any]) -> Callable[[int], Any]:

@@ -22,7 +22,10 @@ def names(modules: dict[str, str]) -> Names:
         *torchvision_vgg(r"(?:inc|down\d)", "backbone."),
         *((rf"^{theirs}\.conv\.", f"{ours}.0.") for theirs, ours in modules.items()),
         *((rf"^{theirs}\.bn\.", f"{ours}.1.") for theirs, ours in modules.items()),
-        (r"^conv_reduce_(\d)\.(conv|bn)\.", lambda found: f"join.{int(found[1]) - 1}.{int(found[2] == 'bn')}."),
+        (
+            r"^conv_reduce_(\d)\.(conv|bn)\.",
+            lambda found: f"join.{int(found[1]) - 1}.{int(found[2] == 'bn')}.",
+        ),
         (r"^cgm_(\d)\.(query|key|value)_conv\.", lambda found: f"guided.{found[1]}.{found[2]}."),
         (r"^cgm_(\d)\.gamma$", r"guided.\1.gamma"),
     )
@@ -73,6 +76,6 @@ class Guide(nn.Module):
 
     def forward(self, x: Tensor, guiding: Tensor) -> Tensor:
         weight = 1 + resized(guiding, x, align_corners=True).sigmoid()
-        pixels = [(part(x) * weight).flatten(2).mT for part in (self.query, self.key, self.value)]
-        read = F.scaled_dot_product_attention(*pixels, scale=1.0)  # not scaled, as published
+        q, k, v = ((part(x) * weight).flatten(2).mT for part in (self.query, self.key, self.value))
+        read = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # not scaled, as published
         return self.gamma * read.mT.view(x.shape) + x

@@ -50,7 +50,8 @@ class PaperMixing(nn.Module):
 class CodeMixing(nn.Module):
     """As the published code does it: FFT over rows and columns, complex layers block-diagonal in four
     blocks, ReLU after the first and soft shrinkage after the second; applied once as it is (but on VMamba,
-    where it is not `plainly`) and once more behind a layer norm, in a residual branch with stochastic depth."""
+    where it is not `plainly`) and once more behind a layer norm, in a residual branch with stochastic
+    depth."""
 
     blocks = 4
     shrinkage = 0.01

@@ -1,5 +1,6 @@
-"""The U-Net of a diffusion model as a frozen encoder (SR3's, Saharia et al. 2021, arXiv 2104.07636, as DDPM-CD
-trains it on remote-sensing images): the features with which it would take the noise out of an image.
+"""The U-Net of a diffusion model as a frozen encoder (SR3's, Saharia et al. 2021, arXiv 2104.07636, as
+DDPM-CD trains it on remote-sensing images): the features with which it would take the noise out of an
+image.
 """
 
 import math
@@ -20,7 +21,8 @@ PUBLISHED: Names = (
     (r"^(?:denoise_fn\.)?noise_level_mlp\.(\d)\.", lambda found: f"backbone.embed.{int(found[1]) - 1}."),
     (r"^(?:denoise_fn\.)?(downs|mid|ups)\.(\d+)\.res_block\.noise_func\.noise_func\.0\.",
      r"backbone.\1.\2.level."),
-    (r"^(?:denoise_fn\.)?(downs|mid|ups)\.(\d+)\.res_block\.block([12])\.block\.", r"backbone.\1.\2.block\3."),
+    (r"^(?:denoise_fn\.)?(downs|mid|ups)\.(\d+)\.res_block\.block([12])\.block\.",
+     r"backbone.\1.\2.block\3."),
     (r"^(?:denoise_fn\.)?(downs|mid|ups)\.(\d+)\.res_block\.res_conv\.", r"backbone.\1.\2.shortcut."),
     (r"^(?:denoise_fn\.)?(downs|mid|ups)\.(\d+)\.", r"backbone.\1.\2."),
 )  # fmt: skip

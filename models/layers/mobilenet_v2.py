@@ -10,11 +10,14 @@ STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
 )  # fmt: skip
 CHANNELS = (16, 24, 32, 96, 320)
+WIDE = 1280
 ENDS = (1, 3, 6, 13, 17)
 """Layers that are the last of their size, with the CHANNELS above at 1/2 to 1/32."""
 TIMM = (
     (r"^conv_stem\.", "features.0.0."),
     (r"^bn1\.", "features.0.1."),
+    (r"^conv_head\.", "features.18.0."),
+    (r"^bn2\.", "features.18.1."),
     (r"^blocks\.(\d)\.(\d)\.(\w+)\.", lambda found: _timm(int(found[1]), int(found[2]), found[3])),
 )
 """Names of timm, whose weights stand on the hub."""
@@ -32,9 +35,10 @@ INVERTED = {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "con
 
 
 class MobileNetV2(nn.Module):
-    """Five feature maps (N, CHANNELS[i], H/2.., W/2..) of an image."""
+    """Five feature maps (N, CHANNELS[i], H/2.., W/2..) of an image; with `wide` the last has 1,280
+    channels, by the classifier's last convolution."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, wide: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = [_convolution(in_channels, 32, 3, 2)]
         before = 32
@@ -42,6 +46,8 @@ class MobileNetV2(nn.Module):
             for block in range(blocks):
                 layers.append(_Inverted(before, after, expansion, 1 if block else stride))
                 before = after
+        if wide:
+            layers.append(_convolution(before, WIDE, 1))
         self.features = nn.ModuleList(layers)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -50,7 +56,7 @@ class MobileNetV2(nn.Module):
             image = layer(image)
             if number in ENDS:
                 levels.append(image)
-        return levels
+        return [*levels[:-1], image]
 
 
 def _convolution(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:

@@ -15,3 +15,8 @@ def fitted(x: Tensor, like: Tensor) -> Tensor:
     """Grow `x` by a row or column to the size of `like`, where pooling rounded an odd side down."""
     down, right = like.shape[-2] - x.shape[-2], like.shape[-1] - x.shape[-1]
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+
+def cut(x: Tensor, like: Tensor) -> Tensor:
+    """`x` without the last row and column where a doubled size is one more than that of `like`."""
+    return x[..., : like.shape[-2], : like.shape[-1]]

@@ -1,8 +1,8 @@
-"""The selective scan of Mamba (Gu and Dao 2023, arXiv 2312.00752, equation 2 with algorithm 2): a linear recurrence
-whose step, input and output depend on what comes.
+"""The selective scan of Mamba (Gu and Dao 2023, arXiv 2312.00752, equation 2 with algorithm 2): a linear
+recurrence whose step, input and output depend on what comes.
 
-In plain PyTorch, chunked: all chunks are gone through at once, then what each hands to the next is added. On a GPU
-where `mamba-ssm` is installed its kernel does the same.
+In plain PyTorch, chunked: all chunks are gone through at once, then what each hands to the next is added.
+On a GPU where `mamba-ssm` is installed its kernel does the same.
 """
 
 import math
@@ -17,9 +17,11 @@ except ImportError:  # made for CUDA, and not for every version of it
     kernel = None
 
 
-def selective_scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, bias: Tensor) -> Tensor:
-    """`u` and `delta` (N, K, C, L), of K sequences of C channels; `a` (K, C, S) of S states, negative; `b` and `c`
-    (N, K, S, L); `d` and `bias` (K, C). In float32; (N, K, C, L)."""
+def selective_scan(
+    u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, bias: Tensor
+) -> Tensor:
+    """`u` and `delta` (N, K, C, L), of K sequences of C channels; `a` (K, C, S) of S states, negative; `b`
+    and `c` (N, K, S, L); `d` and `bias` (K, C). In float32; (N, K, C, L)."""
     u, delta, a, b, c, d, bias = (x.float() for x in (u, delta, a, b, c, d, bias))
     if kernel is not None and u.is_cuda:
         flat = [x.flatten(1, 2).contiguous() for x in (u, delta)]

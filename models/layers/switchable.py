@@ -8,8 +8,8 @@ MOMENTUM = 0.9
 
 
 class SwitchableNorm(nn.Module):
-    """Mean and variance of a channel's pixels in an image, of all channels, and of the batch, mixed by learned
-    weights. Variances of single images are unbiased, as in the authors' code."""
+    """Mean and variance of a channel's pixels in an image, of all channels, and of the batch, mixed by
+    learned weights. Variances of single images are unbiased, as in the authors' code."""
 
     running_mean: Tensor
     running_var: Tensor

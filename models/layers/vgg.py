@@ -27,8 +27,8 @@ def torchvision_vgg(theirs: str, ours: str) -> Names:
 
 
 class VGG16(nn.Module):
-    """Four feature maps (N, CHANNELS[i], H/2.., W/2..) of an image, the last one before its ReLU, as the codes
-    that use it cut it."""
+    """Four feature maps (N, CHANNELS[i], H/2.., W/2..) of an image, the last one before its ReLU, as the
+    codes that use it cut it."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""VMamba (Liu et al. 2024, arXiv 2401.10166, figures 3 and 4), in the form that MineNetCD uses: one state, no gate.
+"""VMamba (Liu et al. 2024, arXiv 2401.10166, figures 3 and 4), in the form that MineNetCD uses: one state,
+no gate.
 
 Submodules are named as its repository (MzeroMiko/VMamba) names them, so that its weight files load by name.
 """
@@ -16,7 +17,7 @@ SIZES = {
     "vmamba-b": ((2, 2, 15, 2), 128),
 }
 """Blocks of the four stages, and channels of the first, doubling."""
-RELEASES = "https://github.com/MzeroMiko/VMamba/releases/download/%2320240316"
+RELEASES = "https://github.com/MzeroMiko/VMamba/releases/download/%23v2cls"
 FILES = {
     "vmamba-t": f"{RELEASES}/vssm_tiny_0230_ckpt_epoch_262.pth",
     "vmamba-s": f"{RELEASES}/vssm_small_0229_ckpt_epoch_222.pth",
@@ -125,8 +126,8 @@ class Perceptron(nn.Module):
 
 
 class Scan(nn.Module):
-    """2D selective scan (figure 3): pixels row by row and column by column, forth and back, each direction with
-    its own parameters, and summed."""
+    """2D selective scan (figure 3): pixels row by row and column by column, forth and back, each direction
+    with its own parameters, and summed."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -57,8 +57,9 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
     """Fill `network`, or its backbone, from `source`; returns what was filled from where, and what was not.
 
     `source` is "pretrained" (what the paper begins with, from the hub or the web), a name on the hub, an
-    address (https://), a file (.safetensors, .bin, .pt, .pth) or a folder with one: of a minebench model, of the model's published code, of a whole
-    model of `transformers`, or of its encoder alone, also under a classifier. `bands` are the network's, by
+    address (https://), a file (.safetensors, .bin, .pt, .pth) or a folder with one: of a minebench model, of
+    the model's published code, of a whole model of `transformers`, or of its encoder alone, also under a
+    classifier. `bands` are the network's, by
     which its first layers take those of the file (`first_layers`);
     `alone`: bands that the file's model did not have count nothing. InputError where the file is another
     model's or fills a backbone in part, WorkError where the hub gives nothing.
@@ -127,6 +128,9 @@ class _Fit:
         known = list(bands) or [str(place) for place in range(network.in_channels)]
         self.nearest = first_layers.places(known, held.bands)
         self.shares = first_layers.shares(known, held.bands, alone)
+        self.transposed = {
+            f"{name}.weight" for name, part in network.named_modules() if isinstance(part, nn.ConvTranspose2d)
+        }
         self.own_names = {id(value): name for name, value in network.state_dict(keep_vars=True).items()}
 
     def named(self, network: Model) -> State:
@@ -144,7 +148,7 @@ class _Fit:
 
     def encoders(self) -> State:
         """The backbone's tensors from a file of an encoder, for each part that is one."""
-        found = {}
+        found: State = {}
         for name in self.network.backbone_parts:
             match = self.part(self.network.get_submodule(name))
             found |= {f"{name}.{key}": value for key, value in match.filled.items()}
@@ -199,8 +203,12 @@ class _Fit:
             return first_layers.fitted(given, own, self.nearest, self.shares, len(self.held.bands))
         if given.shape == own.shape:
             return given
-        two_classes = len(own) == 1 and len(given) == 2 and given.shape[1:] == own.shape[1:]
-        return given[1:] - given[:1] if two_classes else None
+        # A head of two classes becomes one of their difference.
+        axis = 1 if self.own_names.get(id(own)) in self.transposed else 0
+        if own.shape[axis : axis + 1] != (1,) or given.shape[axis : axis + 1] != (2,):
+            return None
+        first, second = given.split(1, dim=axis)
+        return second - first if first.shape == own.shape else None
 
 
 def renamed(state: State, names: Sequence[tuple[Any, ...]]) -> State:
