@@ -10,6 +10,8 @@ Correlations are taken within each tile. The paper takes them within a scene, wh
 changed; a tile that is mostly changed is harder.
 """
 
+import logging
+
 import torch
 from torch import Tensor
 
@@ -17,9 +19,11 @@ from models.base import Classical
 from models.recipes import NOTHING
 
 RECIPE = NOTHING
-ROUNDS = 30
+LOG = logging.getLogger(__name__)
+ROUNDS = 300
 SETTLED = 1e-3
-"""Rounds end when no canonical correlation moves by more, as the paper does."""
+"""Rounds end when no canonical correlation moves by more, as the paper does; after ROUNDS they are given
+up."""
 RIDGE = 1e-6
 """Added to the variances, so that bands that do not vary within a tile can be inverted."""
 
@@ -27,29 +31,33 @@ RIDGE = 1e-6
 class IRMAD(Classical):
     """Symmetric in the dates. Pixels without data (0 in all bands) on either date have no weight."""
 
+    version = 2
     smallest = 8
     highest = 6.0
 
     def statistic(self, a: Tensor, b: Tensor) -> Tensor:
         # One pair at a time: rounds end for each by itself, and its pixels stay in the cache.
         found = [distance(first.flatten(1), second.flatten(1)) for first, second in zip(a, b, strict=True)]
-        return torch.stack(found).view(len(a), 1, *a.shape[-2:]).to(a.dtype)
+        if unsettled := sum(not settled for _, settled in found):
+            LOG.warning("ir-mad: %d of %d pairs had not settled after %d rounds", unsettled, len(a), ROUNDS)
+        return torch.stack([each for each, _ in found]).view(len(a), 1, *a.shape[-2:]).to(a.dtype)
 
 
-def distance(x: Tensor, y: Tensor) -> Tensor:
-    """The statistic (P,) of the pixels (C, P) of two dates; 0 where either has no data."""
+def distance(x: Tensor, y: Tensor) -> tuple[Tensor, bool]:
+    """The statistic (P,) of the pixels (C, P) of two dates, 0 where either has no data; and whether the
+    correlations settled."""
     bands = len(x)
     known = ((x != 0).any(dim=0) & (y != 0).any(dim=0)).double()
     both = torch.cat([x, y]).double()
     weight, before = known, torch.zeros(bands, dtype=both.dtype, device=both.device)
     for _ in range(ROUNDS):
         chi2, correlation = chi_square(both, weight)
-        if (correlation - before).abs().max() < SETTLED:
+        if settled := bool((correlation - before).abs().max() < SETTLED):
             break
         before = correlation
         # Chance of a statistic as large as this where nothing changed.
         weight = known * torch.special.gammaincc(torch.full_like(chi2, bands / 2), chi2 / 2)
-    return torch.log1p((chi2 / bands).sqrt()) * known
+    return torch.log1p((chi2 / bands).sqrt()) * known, settled
 
 
 def chi_square(both: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from models.data.datasets import Scale
 from models.training import unlabelled
 from models.training.settings import Settings
 from pipeline.core import receipts
-from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet, WorkError
 from pipeline.core.files import replacing, sha256, write_json
 
 log = logging.getLogger(__name__)
@@ -172,16 +172,28 @@ def load(
         raise NotMadeYet(f"{path} holds no model: there were no labels to train on. Add some, and train it.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        name = saved["model"]
-        network = registry.create(name, in_channels=len(saved["bands"]), **saved["options"])
-        network.load_state_dict(saved["weights"])
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise InputError(
-            f"{path} is not a minebench model ({type(error).__name__}): train it again."
-        ) from None
+        raise InputError(f"{path} cannot be read as a model ({_said(error)}): train it again.") from None
+    if not isinstance(saved, dict) or not {"model", "bands", "options", "weights"} <= set(saved):
+        raise InputError(f"{path} is not a minebench model: train it again.")
+    name = saved["model"]
+    try:
+        network = registry.create(name, in_channels=len(saved["bands"]), **saved["options"])
+    except ImportError as error:
+        raise WorkError(f"{path} holds {name}, which cannot be built here ({_said(error)}).") from None
+    try:
+        network.load_state_dict(saved["weights"])
+    except RuntimeError:
+        raise InputError(f"{path} is of another version of {name}: train it again.") from None
     if model is not None and name != registry.base(model):
         raise InputError(f"{path} holds {name}, not {model}: train {model} again.")
     return network.to(device or "cpu").eval(), saved
+
+
+def _said(error: Exception) -> str:
+    """A library's error as a few words."""
+    first = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {first[0][:200]}" if first else type(error).__name__
 
 
 def load_run(
