@@ -4,17 +4,13 @@ import torch
 import models
 import models.base
 from models.evaluation.gradcam import gradcam
-
-DEEP = [
-    "fc-ef", "fc-siam-diff", "snunet", "bit", "changeformer", "tinycd", "insinet", "minenetcd-resnet18",
-    "unet", "segformer-b0", "upernet-swin-t", "deeplabv3-mobilevitv2", "mask2former-swin-t",
-]  # fmt: skip
+from tests.models.zoo import DEEP, by_size, made
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", by_size(DEEP))
 def test_every_models_maps_have_the_images_size(name: str) -> None:
     torch.manual_seed(0)
-    network = models.create(name, in_channels=3)
+    network = made(name)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     dates = 2 if models.task_of(name) == "change" else 1
     maps = gradcam(network, [torch.randn(2, 3, 64, 64) for _ in range(dates)])

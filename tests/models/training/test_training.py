@@ -21,6 +21,7 @@ from models.training.optimiser import choose_parameters
 from models.training.settings import Settings
 from pipeline.core.errors import InputError, WorkError
 from tests.conftest import contents, run
+from tests.models.zoo import EVERY, OPTIONS, by_size
 
 
 def test_pair_items(built: Path) -> None:
@@ -126,13 +127,11 @@ def test_a_resumed_run_ends_with_the_same_numbers(
     assert not (benchmark / "runs" / model / "checkpoint.pt").exists()
 
 
-EVERY = [name for task in registry.REGISTRY for name in registry.names(task)]
-
-
-@pytest.mark.parametrize("model", EVERY)
+@pytest.mark.parametrize("model", by_size(EVERY))
 def test_every_model_trains_and_is_scored(project: Path, model: str) -> None:
     benchmark = project / "data/tiny"
     given = {"weights": None, "steps": 2, "batch": 2, "validate_every": 2, "validation_items": 2}
+    given["options"] = OPTIONS.get(model, {})
     path = train.train(benchmark, model, Settings.of(given, model))
     assert path.is_file()
     result = evaluate(benchmark, model)
@@ -266,7 +265,15 @@ def test_bad_settings_checkpoints_and_labels(project: Path) -> None:
         load(benchmark / "runs/unet/model.pt")
     (benchmark / "runs/unet").mkdir(parents=True)
     (benchmark / "runs/unet/model.pt").write_bytes(b"junk")
-    with pytest.raises(InputError, match="is not a minebench model"):
+    with pytest.raises(InputError, match=r"cannot be read as a model \(.+\): train it again"):
+        load(benchmark / "runs/unet/model.pt")
+    torch.save({"weights": {}}, benchmark / "runs/unet/model.pt")
+    with pytest.raises(InputError, match="is not a minebench model: train it again"):
+        load(benchmark / "runs/unet/model.pt")
+    torch.save(
+        {"model": "unet", "bands": ["a"], "options": {}, "weights": {}}, benchmark / "runs/unet/model.pt"
+    )
+    with pytest.raises(InputError, match="is of another version of unet"):
         load(benchmark / "runs/unet/model.pt")
     with pytest.raises(WorkError, match="loss is not a number") as failed:
         train.train(

@@ -8,6 +8,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, SwinConfig,
 import models
 from models.training import weights
 from pipeline.core.errors import InputError, WorkError
+from tests.models import published
 
 
 @pytest.fixture(scope="module")
@@ -123,239 +124,99 @@ def test_wrong_weights_are_a_sentence(swin: Path, tmp_path: Path, monkeypatch: p
         weights.load(models.create("segformer-b0", in_channels=3), "pretrained")
 
 
-def batch_norm_of_its_own(network: torch.nn.Module) -> None:
-    """Statistics other than those that a new network has, so that a lost one is seen."""
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 2)
+LAYOUTS = published.layouts()
+MODELS = [name for name in LAYOUTS if not name.startswith("timm/")]
+ROUGH = {"afcf3d": 1e-3, "pspnet": 1e-3, "deeplabv3plus-resnet101": 1e-3}
+"""Where little is left of a number: the logit of a published sigmoid that is all but 1; batch norm over the
+two pixels that two images have when they are pooled."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_published_checkpoint_gives_the_published_codes_logits(name: str, tmp_path: Path) -> None:
+    """Of every model, with weights that follow from the names in its published checkpoint: what the published
+    code gave with them in evaluation and in training mode."""
+    known = LAYOUTS[name]
+    network = models.create(name, in_channels=3, **known["options"])
+    path = tmp_path / "published.pth"
+    torch.save({"state_dict": published.checkpoint(known["tensors"])}, path)
+    told = weights.load(network, str(path), ["red", "green", "blue"])
+    count = len([key for key in network.state_dict() if not key.endswith("num_batches_tracked")])
+    assert told == f"{count} of {count} tensors from {path}"
+    published.still(network)
+    for mode in ("eval", "train"):
+        if mode not in known:
+            continue
+        getattr(network, mode)()
+        with torch.no_grad():
+            found = published.sample(network(*published.images(known["dates"], known["side"])))
+        size = max(map(abs, known[mode]))
+        assert found == pytest.approx(known[mode], abs=ROUGH.get(name, 2e-5) * size), mode
 
 
 @pytest.mark.parametrize(
-    "name", ["fc-ef", "fc-siam-diff", "fc-siam-conc", "snunet", "bit", "tinycd", "insinet"]
+    ("encoder", "name", "rest"),
+    [
+        ("timm/efficientnet_b4", "tinycd", "deepest, head, image_mask, masks, ups"),
+        ("timm/mobilenetv2_100", "a2net", "decoder, differences, head, merging"),
+        ("timm/mobilenetv2_100", "deeplabv3plus-mobilenetv2", "fine, head, merge, pyramid, refined"),
+        ("timm/vgg16_bn", "cgnet", "first, guided, head, join"),
+        ("timm/resnet18", "bit", "attend, decoder, encoder, head, place, squeeze"),
+        ("timm/resnet18", "tfi-gr", "extraction, head, interaction, refinement, sums"),
+        ("timm/resnet18", "linknet", "decoders, head, last"),
+        ("timm/resnet18", "afcf3d", "backbone, down, fuse, head, reduce, steps, up"),
+    ],
 )
-def test_a_checkpoint_in_the_published_layout_gives_the_same_logits(name: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    theirs, ours = (models.create(name, in_channels=3) for _ in range(2))
-    batch_norm_of_its_own(theirs)
-    path = tmp_path / "published.pth"
-    torch.save({"model_state_dict": LAYOUTS[name](theirs.state_dict())}, path)
-    told = weights.load(ours, str(path), ["red", "green", "blue"])
-    count = len([key for key in ours.state_dict() if not key.endswith("num_batches_tracked")])
-    assert told == f"{count} of {count} tensors from {path}"
-    images = torch.randn(4 if name == "insinet" else 2, 1, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.allclose(theirs.eval()(*images), ours.eval()(*images), atol=1e-6)
-
-
-def listed(number: str) -> str:
-    """A place in a sequence of convolutions and activations as one in a list of both."""
-    return f"{int(number) // 2}.{int(number) % 2}"
-
-
-def tinycds(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As its repository names them."""
-    pairs = [
-        (r"^backbone\.", "_backbone."),
-        (r"^deepest\.mix\.", "_mixing_mask.2._convmix."),
-        (r"^image_mask\.mixing\.mix\.", "_first_mix._mixing._convmix."),
-        (r"^masks\.(\d)\.mixing\.mix\.", r"_mixing_mask.\1._mixing._convmix."),
-        (r"^ups\.(\d)\.refine\.", r"_up.\1._convolution."),
-        (r"^image_mask\.mask\.1\.", "_first_mix._linear._linears.2.1."),
-        (r"^masks\.(\d)\.mask\.1\.", r"_mixing_mask.\1._linear._linears.2.1."),
-        (r"^image_mask\.mask\.0\.(\d)", lambda m: "_first_mix._linear._linears." + listed(m[1])),
-        (r"^masks\.(\d)\.mask\.0\.(\d)", lambda m: f"_mixing_mask.{m[1]}._linear._linears." + listed(m[2])),
-        (r"^head\.(\d)", lambda m: "_classify._linears." + listed(m[1])),
-    ]
-    return weights.renamed(state, pairs)
-
-
-def insinets(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As its repository names them, with two classes."""
-    parts = {
-        "squeeze.0": "se.se.0",
-        "squeeze.2": "se.se.2",
-        "expand.0": "conv1",
-        "expand.1": "bn1",
-        "depthwise.0": "conv2",
-        "depthwise.1": "bn2",
-        "project.0": "conv3",
-        "project.1": "bn3",
+def test_an_encoders_file_fills_the_backbone(encoder: str, name: str, rest: str, tmp_path: Path) -> None:
+    network = models.create(name, in_channels=3)
+    state = published.checkpoint(LAYOUTS[encoder]["tensors"])
+    save_file(state, tmp_path / "model.safetensors")
+    told = weights.load(network, str(tmp_path), ["red", "green", "blue"])
+    assert f"are trained from the start, in {rest}" in told
+    first = next(value for key, value in state.items() if value.ndim == 4)
+    held = {
+        value.sum().item() for value in network.state_dict().values() if value.ndim > 1 and len(value) > 8
     }
-    where = [
-        (r"^deepest", "TF_list.4.Time_Fusion.0"),
-        (r"^meet\.(\d)\.mix", r"TF_list.\1.Time_Fusion.Time_Fusion.0"),
-        (r"^meet_around\.(\d)\.mix", r"TF_list_Neighbor.\1.Time_Fusion.Time_Fusion.0"),
-        (r"^meet\.(\d)\.enrich", r"TF_list.\1.TF_Enhance_Encoder.conv"),
-        (r"^meet_around\.(\d)\.enrich", r"TF_list_Neighbor.\1.TF_Enhance_Encoder.conv"),
-        (r"^branches\.(\d)\.", r"CNF_list.\1.conv.conv."),
-        (r"^ups\.(\d)", r"MDSA.\1.Up_inner.conv"),
-        (r"^main", "last_layer_prediction.conv.0"),
-        (r"^head\.point", "outs_mixing.conv.conv_1x1"),
-        (r"^head\.area", "outs_mixing.conv.conv_3x3"),
-        (r"^head\.out", "outs_mixing.conv.conv"),
-    ]
-    for ours, theirs in (("encoder", "backbone"), ("around", "backbone_Neighbor")):
-        where += [
-            (rf"^{ours}\.0\.", f"{theirs}.0.0."),
-            (rf"^{ours}\.1\.", f"{theirs}.0.3."),
-            (rf"^{ours}\.([23])\.", rf"{theirs}.1.\1."),
-            (rf"^{ours}\.([456])\.", rf"{theirs}.2.\1."),
-            (rf"^{ours}\.(\d+)\.", rf"{theirs}.3.\1."),
-        ]
-    found = {}
-    for name, value in weights.renamed(state, where).items():
-        name = name.replace("backbone.0.0.1.", "backbone.0.1.").replace(
-            "backbone_Neighbor.0.0.1.", "backbone_Neighbor.0.1."
-        )
-        name = name.replace("backbone.0.0.0.", "backbone.0.0.").replace(
-            "backbone_Neighbor.0.0.0.", "backbone_Neighbor.0.0."
-        )
-        if not name.startswith("backbone"):
-            for ours, theirs in parts.items():
-                name = name.replace(f".{ours}.", f".{theirs}.")
-        if name.startswith("outs_mixing.conv.conv."):
-            other = torch.randn_like(value)
-            value = torch.cat([other, value + other])
-        found[name] = value
-    return found
+    assert first.sum().item() in held
+    own = [value for key, value in network.state_dict().items() if key.startswith("backbone")]
+    given = {tuple(value.shape): value for value in state.values() if value.ndim > 1}
+    same = [v for v in own if tuple(v.shape) in given and v.ndim > 1]
+    assert encoder == "timm/resnet18" or any(torch.equal(v, given[tuple(v.shape)]) for v in same)
 
 
-def with_two_classes(state: dict[str, torch.Tensor], head: str) -> dict[str, torch.Tensor]:
-    """The head's single output as the difference of two."""
-    found = dict(state)
-    for name in [name for name in state if name.startswith(head)]:
-        other = torch.randn_like(state[name])
-        found[name] = torch.cat([other, state[name] + other])
-    return found
+def test_weights_from_the_web_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address is downloaded once, by PyTorch's own loader, to where it keeps such files."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    trained = models.create("unet", in_channels=3, width=4)
+    fetched: list[str] = []
+
+    def download(address: str, path: str, progress: bool) -> None:
+        fetched.append(address)
+        torch.save({"weights": trained.state_dict(), "model": "unet"}, path)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    for _ in range(2):
+        network = models.create("unet", in_channels=3, width=4)
+        weights.load(network, "https://example.org/unet.pth")
+        assert torch.equal(network.head.weight, trained.head.weight)
+    assert fetched == ["https://example.org/unet.pth"]
+    assert (tmp_path / "hub/checkpoints/unet.pth").is_file()
+
+    def refused(address: str, path: str, progress: bool) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
+    with pytest.raises(WorkError, match="cannot be downloaded"):
+        weights.load(network, "https://example.org/other.pth")
 
 
-def fcs(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As rcdaudt's repository names them: decoders of transposed convolutions."""
-    depths, found = (2, 2, 3, 3), {}
-    for name, value in with_two_classes(state, "head.").items():
-        *where, last = name.split(".")
-        if where[0] == "head":
-            name = f"conv11d.{last}"
-        elif where[1] == "ups":
-            name = f"upconv{4 - int(where[2])}.{last}"
-        else:
-            place = int(where[3])
-            kind, number = ("bn" if place % 4 else "conv"), place // 4
-            if where[0] == "encoder":
-                name = f"{kind}{int(where[2]) + 1}{number + 1}.{last}"
-            else:
-                level = 4 - int(where[2])
-                name = f"{kind}{level}{depths[level - 1] - number}d.{last}"
-        is_decoders = "d." in name and value.ndim == 4
-        found[name] = value.transpose(0, 1).flip(2, 3).contiguous() if is_decoders else value
-    return found
-
-
-def snunets(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As likyoo's repository names them."""
-    parts = (("first", "conv1"), (r"rest\.0", "bn1"), (r"rest\.2", "conv2"), (r"rest\.3", "bn2"))
-    names = [
-        (rf"^{ours}\.{part}\.", f"{theirs}.{own}.")
-        for ours, theirs in (
-            (r"encoders\.(\d)", r"conv\1_0"),
-            ("bottom", "conv4_0"),
-            (r"nodes\.(\d)(\d)", r"conv\1_\2"),
-        )
-        for part, own in parts
-    ]
-    names += [
-        (r"^ups\.(\d)(\d)\.", lambda m: f"Up{int(m[1]) + 1}_{int(m[2]) - 1}.up."),
-        (r"^within\.squeeze\.(\d)", lambda m: f"ca1.fc{int(m[1]) // 2 + 1}"),
-        (r"^across\.squeeze\.(\d)", lambda m: f"ca.fc{int(m[1]) // 2 + 1}"),
-        (r"^head\.", "conv_final."),
-    ]
-    return weights.renamed(with_two_classes(state, "head."), names)
-
-
-def bits(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As justchenhao's repository names them, with the stage of the ResNet that it never runs."""
-    within = (("norm", "0.fn.norm"), ("query", "0.fn.fn.to_q"), ("out", "0.fn.fn.to_out.0"),
-              (r"perceptron\.0", "1.fn.norm"), (r"perceptron\.1", "1.fn.fn.net.0"),
-              (r"perceptron\.3", "1.fn.fn.net.3"))  # fmt: skip
-    names = [
-        (r"^backbone\.embedder\.embedder\.convolution", "resnet.conv1"),
-        (r"^backbone\.embedder\.embedder\.normalization", "resnet.bn1"),
-        (r"^backbone\.encoder\.stages\.(\d)\.layers\.(\d)\.layer\.(\d)\.(conv|norm)[a-z]+",
-         lambda m: f"resnet.layer{int(m[1]) + 1}.{m[2]}.{'conv' if m[4] == 'conv' else 'bn'}{int(m[3]) + 1}"),
-        (r"^backbone\.encoder\.stages\.(\d)\.layers\.(\d)\.shortcut\.(conv|norm)[a-z]+",
-         lambda m: f"resnet.layer{int(m[1]) + 1}.{m[2]}.downsample.{int(m[3] == 'norm')}"),
-        (r"^place$", "pos_embedding"), (r"^squeeze\.", "conv_pred."), (r"^attend\.", "conv_a."),
-        (r"^head\.", "classifier."),
-        *((rf"^encoder\.{ours}\.", f"transformer.layers.0.{theirs}.") for ours, theirs in within),
-        *((rf"^decoder\.(\d)\.{own}\.", rf"transformer_decoder.layers.\1.{name}.") for own, name in within),
-    ]  # fmt: skip
-    found = weights.renamed(with_two_classes(state, "head.3."), names)
-    for name in [name for name in found if name.endswith("key_value.weight")]:
-        value = found.pop(name)
-        if name.startswith("encoder."):
-            query = found.pop("transformer.layers.0.0.fn.fn.to_q.weight")
-            found["transformer.layers.0.0.fn.fn.to_qkv.weight"] = torch.cat([query, value])
-        else:
-            place = f"transformer_decoder.layers.{name.split('.')[1]}.0.fn.fn"
-            found[f"{place}.to_k.weight"], found[f"{place}.to_v.weight"] = value.chunk(2)
-    return {**found, "resnet.layer4.0.conv1.weight": torch.zeros(512, 256, 3, 3)}
-
-
-LAYOUTS = {"fc-ef": fcs, "fc-siam-diff": fcs, "fc-siam-conc": fcs, "snunet": snunets, "bit": bits,
-           "tinycd": tinycds, "insinet": insinets}  # fmt: skip
-
-
-def test_torchvisions_resnet_fills_bits_backbone(tmp_path: Path) -> None:
-    theirs, ours = (models.create("bit", in_channels=3) for _ in range(2))
-    batch_norm_of_its_own(theirs)
-    state = {
-        k.removeprefix("resnet."): v for k, v in bits(theirs.state_dict()).items() if k.startswith("resnet.")
-    }
-    torch.save(state, tmp_path / "resnet18.pth")
-    assert "are trained from the start, in attend, decoder, encoder, head, place, squeeze" in weights.load(
-        ours, str(tmp_path / "resnet18.pth")
-    )
-    for one, other in zip(
-        theirs.backbone.state_dict().values(), ours.backbone.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other)
-
-
-def test_timms_efficientnet_fills_tinycds_backbone(tmp_path: Path) -> None:
-    theirs, ours = (models.create("tinycd", in_channels=3) for _ in range(2))
-    batch_norm_of_its_own(theirs)
-    names = [
-        (r"^0\.0\.", "conv_stem."),
-        (r"^0\.1\.", "bn1."),
-        (r"^1\.(\d)\.block\.0\.0\.", r"blocks.0.\1.conv_dw."),
-        (r"^1\.(\d)\.block\.0\.1\.", r"blocks.0.\1.bn1."),
-        (r"^1\.(\d)\.block\.1\.fc1", r"blocks.0.\1.se.conv_reduce"),
-        (r"^1\.(\d)\.block\.1\.fc2", r"blocks.0.\1.se.conv_expand"),
-        (r"^1\.(\d)\.block\.2\.0\.", r"blocks.0.\1.conv_pw."),
-        (r"^1\.(\d)\.block\.2\.1\.", r"blocks.0.\1.bn2."),
-    ]
-    for ours_name, name in (
-        ("0.0", "conv_pw"),
-        ("0.1", "bn1"),
-        ("1.0", "conv_dw"),
-        ("1.1", "bn2"),
-        ("2.fc1", "se.conv_reduce"),
-        ("2.fc2", "se.conv_expand"),
-        ("3.0", "conv_pwl"),
-        ("3.1", "bn3"),
-    ):
-        for stage in (2, 3):
-            names.append((rf"^{stage}\.(\d)\.block\.{ours_name}\.", rf"blocks.{stage - 1}.\1.{name}."))
-    state = weights.renamed(theirs.backbone.state_dict(), names)
-    assert "blocks.2.3.se.conv_expand.bias" in state
-    save_file({**state, "classifier.weight": torch.zeros(1000, 1792)}, tmp_path / "model.safetensors")
-    told = weights.load(ours, str(tmp_path))
-    assert "are trained from the start, in deepest, head, image_mask, masks, ups" in told
-    for one, other in zip(
-        theirs.backbone.state_dict().values(), ours.backbone.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other)
+def test_a_small_backbone_is_not_filled_by_chance(tmp_path: Path) -> None:
+    """A layer's two tensors fit the ends of many names: a whole model's file is taken by its names alone."""
+    known = LAYOUTS["mspsnet"]
+    state = published.checkpoint(known["tensors"])
+    torch.save(state, tmp_path / "x.pth")
+    network = models.create("mspsnet", in_channels=3)
+    weights.load(network, str(tmp_path / "x.pth"), ["red", "green", "blue"])
+    assert torch.equal(network.first.bias, state["conv0_0.bias"])
 
 
 def test_a_backbone_filled_in_part_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Checkpoints in the layout of published code, and what that code makes of them.
+
+`layouts.json.xz` holds for each model the names and shapes of the tensors in a checkpoint of its published
+code, and 32 of the logits which that code itself gave, with the weights that `checkpoint` makes of those
+names and the pictures of `images`, in evaluation and in training mode (no dropout). It was written beside
+the published repositories, outside this one: names and numbers, none of their code.
+"""
+
+import json
+import lzma
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LAYOUTS = Path(__file__).with_name("layouts.json.xz")
+KEPT = 32
+RATES = ("p", "drop_prob", "dropped", "attention_dropout", "attention_probs_dropout_prob")
+"""Names under which modules keep how often they leave something out."""
+
+
+def layouts() -> dict[str, dict[str, Any]]:
+    """By the model's name, or name and options: `source`, `options`, `tensors`, `side`, `eval`, `train`."""
+    return json.loads(lzma.decompress(LAYOUTS.read_bytes()))
+
+
+def checkpoint(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
+    """Weights that depend on their names and shapes alone, of a size at which activations stay moderate."""
+    return {name: _tensor(name, shape) for name, shape in shapes.items()}
+
+
+def _tensor(name: str, shape: list[int]) -> Tensor:
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.long)
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    if name.endswith("running_var"):
+        return 0.5 + torch.rand(shape, generator=generator)
+    drawn = torch.randn(shape, generator=generator)
+    if math.prod(shape[1:]) > 1 and shape[0] > 1:
+        return drawn / math.sqrt(math.prod(shape[1:]))
+    return 1 + 0.1 * drawn if name.endswith(("weight", "gamma", "Ds")) else 0.1 * drawn
+
+
+def images(dates: int, side: int) -> list[Tensor]:
+    """Pictures (2, 3, side, side) of each date, the later ones brighter."""
+    generator = torch.Generator().manual_seed(side)
+    return [
+        torch.randn(2, 3, side, side, generator=generator) * (1 + 0.5 * n) + 0.3 * n for n in range(dates)
+    ]
+
+
+def still(network: nn.Module) -> None:
+    """Leave nothing out in training."""
+    for module in network.modules():
+        for rate in RATES:
+            if isinstance(getattr(module, rate, None), float):
+                setattr(module, rate, 0.0)
+
+
+def sample(logits: Tensor) -> list[float]:
+    """KEPT of the logits, evenly spread over them."""
+    flat = logits.detach().flatten().double()
+    places = torch.linspace(0, len(flat) - 1, KEPT).round().long()
+    return [float(f"{value:.6g}") for value in flat[places]]

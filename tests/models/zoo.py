@@ -1,0 +1,41 @@
+"""The registry's models by how much of a test they take."""
+
+import pytest
+
+import models
+from models.base import Model
+
+CHANGE, SEGMENTATION = models.names("change"), models.names("segmentation")
+EVERY = [*CHANGE, *SEGMENTATION]
+DEEP = [name for name in EVERY if name not in ("cva", "ir-mad")]
+HEAVY = [
+    name
+    for name in DEEP
+    if name.startswith(("minenetcd-", "upernet-", "mask2former-"))
+    or name in ("changeformer", "hcgmnet", "cgnet", "dtcdscn", "pspnet", "deeplabv3plus-resnet101")
+    or name in [f"segformer-b{number}" for number in (2, 3, 4, 5)]
+]
+"""Thirty million parameters and more: `make slow`, but for a small sibling of each family in `make test`."""
+SIBLINGS = (
+    "minenetcd-resnet18",
+    "minenetcd-vmamba-t",
+    "upernet-swin-t",
+    "mask2former-swin-t",
+    "changeformer",
+)
+LIGHT = [name for name in DEEP if name not in HEAVY]
+OPTIONS = {"ddpm-cd": {"width": 32}}
+"""What makes a model small enough for a test."""
+
+
+def marked(names: list[str], quick: list[str] | tuple[str, ...]) -> list[object]:
+    """Parameters of a test, of which those that are not `quick` are for `make slow`."""
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
+
+
+def by_size(names: list[str]) -> list[object]:
+    return marked(names, [*[name for name in names if name not in HEAVY], *SIBLINGS])
+
+
+def made(name: str, in_channels: int = 3) -> Model:
+    return models.create(name, in_channels=in_channels, **OPTIONS.get(name, {}))
