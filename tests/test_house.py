@@ -33,6 +33,7 @@ LAYERS = (
 """From below upwards. A package imports its own modules and what lies below; those of one layer do not
 know one another. `models` imports `pipeline.core` alone."""
 MODEL_LAYERS = (
+    ("models.popcount",),
     ("models.recipes", "models.base", "models.metrics", "models.activity"),
     ("models.histogram",),
     ("models.layers",),

@@ -1,4 +1,4 @@
-"""docs/comparison.yaml, cut down to 20 steps a model: every model trains, is scored and stands in the report."""
+"""docs/comparison.yaml, cut to 20 steps a model: every model trains, is scored and stands in the report."""
 
 import json
 import shutil

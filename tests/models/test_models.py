@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import models
 from models.base import Classical, Model, Siamese
 from models.data.datasets import Scale
-from models.training.objective import Objective
+from models.training.objective import Objective, reduced
 from models.training.settings import Settings
 from pipeline.core.errors import InputError
 from tests.models import published
@@ -171,6 +171,29 @@ def test_dates_pass_batch_norm_one_after_the_other_in_training() -> None:
             assert torch.allclose(one, dated[:, 0], atol=1e-6)
 
 
+def test_lsnet_passes_both_dates_together_as_published() -> None:
+    network = made("lsnet").train()
+    a, b = images_for("lsnet", 2, 64)
+    with torch.no_grad():
+        (alone, _), (together, _) = network.both(a, b), network.both(a, 3 * b + 1)
+    assert not torch.allclose(alone[0], together[0], atol=1e-3)
+
+
+def test_side_maps_meet_the_truths_nearest_pixels_at_their_own_size() -> None:
+    """ChangeFormer's, as its published script reduces the truth; unknown pixels stay unknown."""
+    torch.manual_seed(0)
+    network = made("changeformer").train()
+    images = images_for("changeformer", 2, 64)
+    sizes = [logits.shape[-1] for _, logits in network.supervised(*images)]
+    assert sizes == [64, 2, 4, 8, 16]
+    label = torch.full((2, 3, 64, 64), 255, dtype=torch.uint8)
+    label[:, :, :32] = 1
+    small = reduced(label, torch.zeros(2, 3, 8, 8))
+    assert small.shape == (2, 3, 8, 8)
+    assert (small[:, :, :4] == 1).all()
+    assert (small[:, :, 4:] == 255).all()
+
+
 def test_bits_other_form_is_the_published_codes() -> None:
     # 11,943,754 there, with a ResNet stage and a classifier that never run (8,393,728 and 513,000).
     network = outlined("bit", head_width=8)
@@ -297,8 +320,8 @@ def test_overfits_two_items(name: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1  # MobileNet's is too slow for a test
     label = torch.zeros(2, 64, 64, dtype=torch.uint8)
-    if name in ("deeplabv3-mobilevitv2", "pspnet"):
-        # Their logits are at 1/16 and 1/8: corners of 64 pixels are beyond them, halves are not.
+    if name in ("deeplabv3-mobilevitv2", "pspnet", "afcf3d"):
+        # Their maps are at 1/16, 1/8 and 1/2: corners are beyond them, halves are not.
         label[0, :, :32] = label[1, 32:] = 1
     else:
         label[0, 8:28, 12:40] = label[1, 36:60, 20:44] = 1
@@ -329,6 +352,27 @@ def test_overfits_two_items(name: str) -> None:
     assert f1 >= 0.99
 
 
+@pytest.mark.parametrize("name", by_size(DEEP))
+def test_every_parameter_is_trained_also_in_bf16(name: str) -> None:
+    """Nothing is made that no loss reaches (but transformers' last norm of Swin), and bf16 gives numbers."""
+    torch.manual_seed(0)
+    network = made(name)
+    side = max(64, network.smallest)
+    task = models.task_of(name)
+    images = torch.stack(images_for(name, 2, side), dim=1)
+    label = torch.zeros(2, 1, side, side, dtype=torch.uint8)
+    label[:, :, :20] = 1
+    one = Scale(np.zeros(3, np.float32), np.ones(3, np.float32))
+    objective = Objective(network, task, one, Settings(augment=(), loss="bce-dice")).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = objective(images, label)
+    loss.backward()
+    assert torch.isfinite(loss)
+    missed = [key for key, value in network.named_parameters() if value.grad is None]
+    assert [key for key in missed if "swin.layernorm" not in key] == []
+    assert all(torch.isfinite(value.grad).all() for value in network.parameters() if value.grad is not None)
+
+
 def test_ir_mad_finds_what_changed_beyond_a_linear_shift() -> None:
     torch.manual_seed(0)
     a = torch.randn(2, 4, 48, 48)
@@ -344,6 +388,34 @@ def test_ir_mad_finds_what_changed_beyond_a_linear_shift() -> None:
     # A linear change of one whole image changes nothing.
     assert torch.allclose(network.statistic(a, 3 * b + torch.where(b.any(1, keepdim=True), 2.0, 0.0)),
                           network.statistic(a, b), atol=2e-2)  # fmt: skip
+
+
+def test_ir_mad_says_where_it_did_not_settle(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.change import ir_mad
+
+    a, b = torch.randn(3, 4, 32, 32), torch.randn(3, 4, 32, 32)
+    network = models.create("ir-mad", in_channels=4)
+    network(a, b)
+    assert not caplog.records
+    monkeypatch.setattr(ir_mad, "ROUNDS", 1)
+    network(a, b)
+    assert "3 of 3 pairs had not settled after 1 rounds" in caplog.text
+
+
+def test_mask2former_takes_the_class_with_the_highest_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of its masks agree on a pixel: sums of both classes, not one alone, decide."""
+    from types import SimpleNamespace
+
+    network = models.create("mask2former-swin-t", in_channels=3).eval()
+    queries = torch.tensor([[[0.0, 2.0, -9.0], [3.0, 0.0, -9.0]]])  # footprint, background; never nothing
+    masks = torch.tensor([[[[9.0, -9.0]], [[-9.0, 9.0]]]])
+    found = SimpleNamespace(class_queries_logits=queries, masks_queries_logits=masks)
+    monkeypatch.setattr(network.network, "forward", lambda x: found)
+    logits = network(torch.zeros(1, 3, 32, 64))[0, 0]
+    assert (logits[:, :16] > 0).all()
+    assert (logits[:, -16:] < 0).all()
 
 
 def test_mask2former_learns_nothing_from_unknown_pixels() -> None:
