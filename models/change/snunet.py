@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from models.base import Features, Names, Siamese
 from models.layers.attention import ChannelAttention
+from models.layers.initial import he_normal
 from models.layers.resize import fitted
 from models.recipes import Recipe
 
@@ -35,6 +36,7 @@ class SNUNet(Siamese):
     """Sides of any length from 16 pixels up. `width`: channels of the first level, 32 in the paper's
     largest form, doubling down to the fifth."""
 
+    version = 2
     backbone_parts = ("encoders", "bottom")
     published = PUBLISHED
 
@@ -57,6 +59,7 @@ class SNUNet(Siamese):
         self.within = ChannelAttention(width, 4)
         self.across = ChannelAttention(4 * width, 16)
         self.head = nn.Conv2d(4 * width, 1, 1)
+        he_normal(self, "fan_out")
 
     def encode(self, image: Tensor) -> Features:
         levels: list[Tensor] = []

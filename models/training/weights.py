@@ -64,8 +64,17 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
     `alone`: bands that the file's model did not have count nothing. InputError where the file is another
     model's or fills a backbone in part, WorkError where the hub gives nothing.
     """
-    if source == "pretrained" and isinstance(network.pretrained, tuple):
-        return "; ".join(load(network, name, bands, alone) for name in network.pretrained)
+    several = network.pretrained if isinstance(network.pretrained, tuple) else None
+    sources = several if several and source == "pretrained" else (source,)
+    filled: State = {}
+    for each in sources:
+        filled |= _taken(network, each, bands, alone)
+    network.load_state_dict(filled, strict=False)
+    return _told(network, " and ".join(sources), filled)
+
+
+def _taken(network: Model, source: str, bands: Sequence[str], alone: bool) -> State:
+    """What of a network's tensors a source fills."""
     held = read(_path(network, source))
     if held.model is not None and registry.class_of(held.model) is not type(network):
         raise InputError(f"{source} holds {held.model}, another model: name a file of {_name(network)}.")
@@ -85,8 +94,7 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
     if not filled:
         raise InputError(f"{source} does not hold weights of {_name(network)}: name another file.")
     _demand_whole_backbones(network, source, filled)
-    network.load_state_dict(filled, strict=False)
-    return _told(network, source, filled)
+    return filled
 
 
 def _demand_whole_backbones(network: Model, source: str, filled: State) -> None:

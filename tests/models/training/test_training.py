@@ -21,7 +21,6 @@ from models.training.optimiser import choose_parameters
 from models.training.settings import Settings
 from pipeline.core.errors import InputError, WorkError
 from tests.conftest import contents, run
-from tests.models.zoo import EVERY, OPTIONS, by_size
 
 
 def test_pair_items(built: Path) -> None:
@@ -125,22 +124,6 @@ def test_a_resumed_run_ends_with_the_same_numbers(
         assert found[2::3] == words[2::3] or found[1::2] == words[1::2]
     assert all(torch.equal(weights["weights"][name], again["weights"][name]) for name in weights["weights"])
     assert not (benchmark / "runs" / model / "checkpoint.pt").exists()
-
-
-@pytest.mark.parametrize("model", by_size(EVERY))
-def test_every_model_trains_and_is_scored(project: Path, model: str) -> None:
-    benchmark = project / "data/tiny"
-    given = {"weights": None, "steps": 2, "batch": 2, "validate_every": 2, "validation_items": 2}
-    given["options"] = OPTIONS.get(model, {})
-    path = train.train(benchmark, model, Settings.of(given, model))
-    assert path.is_file()
-    result = evaluate(benchmark, model)
-    assert sum(result["pixels"].values()) > 0
-    assert json.loads((path.parent / "timing.json").read_text())
-    if not registry.class_of(model).classical:
-        assert np.isfinite(
-            pd.read_csv(path.parent / "live/plots/metrics/val_loss.tsv", sep="\t").val_loss
-        ).all()
 
 
 def test_a_run_says_how_it_came_about(project: Path) -> None:

@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import ResNetConfig, ResNetForImageClassification, SwinConfig, SwinForImageClassification
+from transformers import (
+    PvtV2Config,
+    PvtV2ForImageClassification,
+    ResNetConfig,
+    ResNetForImageClassification,
+    SwinConfig,
+    SwinForImageClassification,
+)
 
 import models
 from models.training import weights
@@ -181,6 +188,22 @@ def test_an_encoders_file_fills_the_backbone(encoder: str, name: str, rest: str,
     given = {tuple(value.shape): value for value in state.values() if value.ndim > 1}
     same = [v for v in own if tuple(v.shape) in given and v.ndim > 1]
     assert encoder == "timm/resnet18" or any(torch.equal(v, given[tuple(v.shape)]) for v in same)
+
+
+def test_two_encoders_come_from_two_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resnet = ResNetConfig(hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], layer_type="basic")
+    ResNetForImageClassification(resnet).save_pretrained(tmp_path / "resnet")
+    pvt = PvtV2Config(hidden_sizes=[64, 128, 320, 512], num_attention_heads=[1, 2, 5, 8],
+                      mlp_ratios=[8, 8, 4, 4], depths=[2, 2, 2, 2])  # fmt: skip
+    PvtV2ForImageClassification(pvt).save_pretrained(tmp_path / "pvt")
+    network = models.create("icifnet", in_channels=3)
+    places = {"microsoft/resnet-18": "resnet", "OpenGVLab/pvt_v2_b1": "pvt"}
+    monkeypatch.setattr(weights, "_from_hub", lambda name: tmp_path / places[name] / "model.safetensors")
+    told = weights.load(network, "pretrained")
+    assert told == (
+        "225 of 765 tensors from microsoft/resnet-18 and OpenGVLab/pvt_v2_b1; 540 are trained from the "
+        "start, in earlier, later, maps"
+    )
 
 
 def test_weights_from_the_web_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
