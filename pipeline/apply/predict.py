@@ -34,6 +34,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.cubes import cube
 from pipeline.geo import cog, objects
+from pipeline.geo.shelves import shelved
 from pipeline.recipe import Recipe
 from pipeline.scenes.scene_table import Listed
 from pipeline.sites import site as sites
@@ -182,14 +183,16 @@ def _write_collection(benchmark: Benchmark, recipe: Recipe, run: str, folder: Pa
         extent=objects.extent(bbox, *times.around(ends)),
     )
     titles = [content["properties"]["title"] for content in items]
+    children = (
+        objects.link("item", "./" + path.relative_to(folder).as_posix(), objects.ITEM, title)
+        for path, title in zip(_items(folder), titles, strict=True)
+    )
+    path = folder / "collection.json"
     links = [
         *predictions.links_of_collection(benchmark, folder),
-        *(
-            objects.link("item", "./" + path.relative_to(folder).as_posix(), objects.ITEM, title)
-            for path, title in zip(_items(folder), titles, strict=True)
-        ),
+        *shelved(path, collection.id, benchmark.stac / "catalog.json", children),
     ]
-    objects.write(collection, links, folder / "collection.json")
+    objects.write(collection, links, path)
 
 
 def _time(content: dict[str, Any], field: str) -> datetime:

@@ -34,7 +34,7 @@ from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.runner import Spread, Step, each_step, prune
-from pipeline.geo import geodesy, grid
+from pipeline.geo import geodesy, grid, shelves
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -90,7 +90,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         return 0
     listed = sites.load(benchmark, recipe)
     ids = [site.site_id for site in listed]
-    prune(benchmark.archive, set(ids))
+    prune(benchmark.archive, {*ids, shelves.FOLDER})
     tasks = [
         Task(benchmark, recipe, site, mines)
         for site, mines in zip(listed, mines_near(listed, recipe), strict=True)

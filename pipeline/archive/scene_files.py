@@ -15,6 +15,7 @@ from pipeline.archive import ground, growth, overpass, spectra
 from pipeline.archive.growth import Mine
 from pipeline.core.layout import Benchmark
 from pipeline.geo import cog, geodesy, objects
+from pipeline.geo.shelves import shelved
 from pipeline.recipe import Recipe
 from pipeline.sensors.sentinel2 import ASSETS, COMMON
 from pipeline.sites.site import Site
@@ -144,5 +145,6 @@ def write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> Non
         description=f"Made by minebench {__version__} for '{recipe.title}'. Not observations.",
     )
     children = (objects.link("child", f"./{site_id}/collection.json") for site_id in site_ids)
-    links = [objects.link("root", "./catalog.json"), *children]
-    objects.write(root, links, benchmark.archive / "catalog.json")
+    path = benchmark.archive / "catalog.json"
+    links = [objects.link("root", "./catalog.json"), *shelved(path, root.id, path, children)]
+    objects.write(root, links, path)

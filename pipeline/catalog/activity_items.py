@@ -12,6 +12,7 @@ from pipeline import __version__
 from pipeline.catalog import times
 from pipeline.core.layout import Benchmark
 from pipeline.geo import objects
+from pipeline.geo.shelves import shelved
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -85,14 +86,16 @@ def write_collection(benchmark: Benchmark, recipe: Recipe, licence: str) -> None
         extent=objects.extent(bbox, *times.around(spans)),
     )
     root = objects.relative(benchmark.stac / "catalog.json", folder)
+    children = (
+        objects.link("item", f"./{path.parent.name}/{ITEM}", objects.ITEM, own["properties"]["title"])
+        for path, own in zip(paths, contents, strict=True)
+    )
+    path = folder / "collection.json"
     links = [
         *(objects.link(rel, root) for rel in ("root", "parent")),
-        *(
-            objects.link("item", f"./{path.parent.name}/{ITEM}", objects.ITEM, own["properties"]["title"])
-            for path, own in zip(paths, contents, strict=True)
-        ),
+        *shelved(path, collection.id, benchmark.stac / "catalog.json", children),
     ]
-    objects.write(collection, links, folder / "collection.json")
+    objects.write(collection, links, path)
 
 
 def links(benchmark: Benchmark) -> list[pystac.Link]:

@@ -13,12 +13,11 @@ import pystac
 from pipeline.core.layout import Benchmark
 from pipeline.core.words import counted
 from pipeline.geo import objects
+from pipeline.geo.shelves import MOST
 from pipeline.sites import countries
 from pipeline.sites.site import Site
 
 FOLDER = "areas"
-MOST = 1000
-"""Children of one object."""
 NOWHERE = "unknown"
 
 

@@ -24,6 +24,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Labels
+from pipeline.geo import shelves
 from pipeline.monitor import change_maps, map_files, measures, thresholds
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
@@ -63,7 +64,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, by_length: bool 
         raise NotMadeYet("No site has images of two dates: there is no change to measure.")
     chosen, curves = thresholds.choose(benchmark)
     by_run = dict(zip(chosen.source, chosen.threshold, strict=True))
-    prune(benchmark.activity, {site.site_id for site in present})
+    prune(benchmark.activity, {*(site.site_id for site in present), shelves.FOLDER})
     tasks = Tasks(present, lambda site: Task(benchmark, recipe, site, by_run, by_length))
     done, path = 0, benchmark.table("activity/intervals")
     with tables.writing(path, measures.INTERVALS, {"by_length": by_length}) as rows:
