@@ -320,8 +320,8 @@ def test_overfits_two_items(name: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1  # MobileNet's is too slow for a test
     label = torch.zeros(2, 64, 64, dtype=torch.uint8)
-    if name in ("deeplabv3-mobilevitv2", "pspnet", "afcf3d"):
-        # Their maps are at 1/16, 1/8 and 1/2: corners are beyond them, halves are not.
+    if name in ("deeplabv3-mobilevitv2", "deeplabv3plus-resnet101", "pspnet", "afcf3d"):
+        # Their maps are at 1/16, 1/8 or 1/2: corners are beyond them, halves are not.
         label[0, :, :32] = label[1, 32:] = 1
     else:
         label[0, 8:28, 12:40] = label[1, 36:60, 20:44] = 1
@@ -462,3 +462,17 @@ def test_models_need_no_geospatial_library() -> None:
 def test_every_model_has_a_recipe_that_is_valid() -> None:
     for name in (*CHANGE, *SEGMENTATION):
         Settings.of({}, name)
+        for whose in ("euromine", "minenet", "oms2"):
+            Settings.of({"recipe": whose}, name)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_parts_that_a_model_names_are_there(name: str) -> None:
+    """What is filled from a file, frozen, trained alone and explained."""
+    network = outlined(name)
+    for part in (*network.backbone_parts, *network.head_parts, *network.explained):
+        assert any(True for _ in network.get_submodule(part).parameters()), part
+    assert network.backbone_parts
+    head = {id(p) for part in network.head_parts for p in network.get_submodule(part).parameters()}
+    body = {id(p) for part in network.backbone_parts for p in network.get_submodule(part).parameters()}
+    assert not head & body
