@@ -4,20 +4,16 @@ import io
 import logging
 import os
 import sys
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline import __version__
-from pipeline.core import interruption, layout, locks
+from pipeline import __version__, command
+from pipeline.core import interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
-from pipeline.core.files import finite
-from pipeline.core.layout import Benchmark
-from pipeline.core.redaction import redacted
 from pipeline.core.words import counted
 
 app = typer.Typer(
@@ -75,37 +71,7 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-NEXT = {
-    "sites": "minebench {images}{b}",
-    "archive": "minebench fetch{b}",
-    "fetch": "minebench compose{b}",
-    "compose": "minebench annotate{b}",
-    "annotate": "minebench tile{b}",
-    "tile": "minebench train{b} --model fc-siam-diff, or without labels: minebench catalog{b}",
-    "train": "minebench evaluate{b} --model {model}",
-    "evaluate": "minebench compare{b}, or on whole sites: minebench predict{b} --model {model} --split all",
-    "compare": "minebench catalog{b}",
-    "predict": "minebench activity{b}, then minebench catalog{b}",
-    "activity": "minebench catalog{b}",
-    "catalog": "minebench report{b}, or look at it: minebench browse{b}",
-    "report": "open it in a browser, or share all of it: minebench publish OUT{b}",
-    "explain": "open it in a browser",
-    "check": "minebench publish OUT{b}",
-    "publish": "put the folder on a web server, or look at it here: minebench browse{b}",
-}
-"""What a user would do after a command, as its last line. Under `dvc repro` DVC knows."""
-UNDER_WAY: dict[str, str] = {}
-"""Benchmark and stage of this process's command, such as `train-unet`, and the stage that gives it images."""
-
-
-def _say_next(_result: object, **_words: object) -> None:
-    command, _, model = UNDER_WAY.get("stage", "").partition("-")
-    if command in NEXT and "DVC_STAGE" not in os.environ:
-        named = f" --benchmark {UNDER_WAY['benchmark']}"
-        print(f"next: {NEXT[command].format(b=named, model=model, images=UNDER_WAY['images'])}")
-
-
-@app.callback(result_callback=_say_next)
+@app.callback(result_callback=command.say_next)
 def _everywhere(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -128,97 +94,19 @@ def main() -> None:
         sys.exit(app(prog_name="minebench", standalone_mode=False) or 0)
     except MinebenchError as error:
         logging.getLogger("pipeline").error("%s", error)
-        _fail(str(error), error.exit_status)
+        command.fail(str(error), error.exit_status)
     except interruption.Interrupted as interrupted:
         interruption.end(interrupted.number)
     except UsageError as error:
         if not error.format_message():  # the help was printed
             sys.exit(2)
         words = [error.ctx.command_path if error.ctx else "minebench", "--help"]
-        _fail(f"{error.format_message().rstrip('.')}; see `{' '.join(words)}`.", 2)
+        command.fail(f"{error.format_message().rstrip('.')}; see `{' '.join(words)}`.", 2)
     except Exception as error:
         logging.getLogger("pipeline").exception("unexpected failure")
         if known := explained(error):
-            _fail(str(known), known.exit_status)
-        _fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
-
-
-class _Discreet(logging.Formatter):
-    """Log lines, traces included, without credentials."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
-
-
-def _fail(message: str, status: int) -> None:
-    print(f"minebench: {redacted(message)}", file=sys.stderr)
-    sys.exit(status)
-
-
-LOCKS = {"compose": "cubes", "annotate": "cubes"}
-"""Stages that write the same files share a lock; all others have one of their own."""
-READERS = {"browse", "check"}
-
-
-def _begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
-    """The benchmark and its recipe, with the stage's lock taken and its log file open."""
-    from pipeline import recipe
-
-    benchmark = layout.find(name or str(_params()["benchmarks"][0]))
-    loaded = recipe.load(benchmark.recipe)
-    if stage not in READERS and os.environ.get("RANK", "0") == "0":
-        locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
-    _log_to(benchmark.log(stage))
-    images = "archive" if loaded.source.is_synthetic else "fetch"
-    UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images)
-    return benchmark, loaded
-
-
-def _as_json(value: Any) -> None:
-    """For machines: one object, and nothing else on stdout."""
-    import json
-
-    UNDER_WAY.clear()
-    print(json.dumps(finite(value), ensure_ascii=False, default=str))
-
-
-def _log_to(log: Path) -> None:
-    if os.environ.get("RANK", "0") != "0":
-        return  # of several training processes the first one logs
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
-    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], force=True, level=logging.INFO)
-    # These log every address they ask, at no use to a reader.
-    for name in ("googleapiclient", "google", "urllib3", "pystac_client"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.captureWarnings(True)
-    warnings.simplefilter("default")
-
-
-def _params() -> dict[str, Any]:
-    """params.yaml of the folder we run in."""
-    import yaml
-
-    path = Path("params.yaml")
-    if not path.is_file():
-        raise InputError("There is no params.yaml here: run minebench from the repository root.")
-    try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        raise InputError("params.yaml is not valid YAML: check indentation and quotes.") from None
-    if not isinstance(params, dict) or not params.get("benchmarks"):
-        raise InputError("params.yaml must list at least one name under benchmarks.")
-    return params
-
-
-def _spread(scheduler: str | None) -> Any:
-    """How params.yaml and the command's words want the work to be spread."""
-    from pipeline.core.runner import Spread
-
-    params = _params()
-    address = scheduler or os.environ.get("MINEBENCH_SCHEDULER") or params.get("scheduler")
-    return Spread(int(params.get("workers", 2)), str(address) if address else None)
+            command.fail(str(known), known.exit_status)
+        command.fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
 
 
 def _made(stage: str, verb: str, count: int) -> None:
@@ -230,15 +118,15 @@ def _by_site(stage: str, name: str | None, scheduler: str | None, **options: Any
     """Run a stage that works site by site; returns what it says of the run."""
     from pipeline import stages
 
-    benchmark, loaded = _begin(stage, name)
-    return stages.named(stage).load()(benchmark, loaded, _spread(scheduler), **options)
+    benchmark, loaded = command.begin(stage, name)
+    return stages.named(stage).load()(benchmark, loaded, command.spread(scheduler), **options)
 
 
 def _whole(stage: str, name: str | None) -> Any:
     """Run a stage over the benchmark as a whole; returns what it gives."""
     from pipeline import stages
 
-    benchmark, loaded = _begin(stage, name)
+    benchmark, loaded = command.begin(stage, name)
     return stages.named(stage).load()(benchmark, loaded)
 
 
@@ -252,7 +140,7 @@ def sites(
     from pipeline import stages
     from pipeline.sites import account
 
-    where, loaded = _begin("sites", benchmark)
+    where, loaded = command.begin("sites", benchmark)
     table = stages.named("sites").load()(where, loaded)
     told, found = account.of(table, loaded), None
     if plan:
@@ -262,7 +150,7 @@ def sites(
         found = make(where, loaded, site.listed(table, loaded))
     if json:
         planned = asdict(found) if found else None
-        _as_json({"benchmark": where.name, "sites": len(table), "account": told, "plan": planned})
+        command.as_json({"benchmark": where.name, "sites": len(table), "account": told, "plan": planned})
         return
     for sentence in told:
         print(f"sites: {sentence}")
@@ -322,12 +210,12 @@ def train(model: Model, benchmark: Name = None, fold: Fold = None, if_labelled: 
     from models.training.settings import Settings
     from models.training.train import train as run
 
-    where, _ = _begin(f"train-{model}", benchmark)
+    where, _ = command.begin(f"train-{model}", benchmark)
     if if_labelled and unlabelled.is_unlabelled(where.data):
         unlabelled.leave_run(where.run(model))
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
-    given = {**((_params().get("train") or {}).get(model) or {}), **({"fold": fold} if fold else {})}
+    given = {**((command.params().get("train") or {}).get(model) or {}), **({"fold": fold} if fold else {})}
     settings = Settings.of(given, model)
     print(f"train: {run(where.data, model, settings)}")
 
@@ -357,7 +245,7 @@ def evaluate(
     """Score a trained model on the test split, or on a fold's."""
     from models.training import unlabelled
 
-    where, _ = _begin(f"evaluate-{model}", benchmark)
+    where, _ = command.begin(f"evaluate-{model}", benchmark)
     if (weights is None) != (normalise is None):
         raise InputError("--weights and --normalise go together.")
     if weights and normalise:
@@ -370,13 +258,15 @@ def evaluate(
         unlabelled.leave_scores(where.run(model))
         print(f"evaluate: {where.name} has no labels: there is nothing to score")
         return
-    given = (_params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
+    given = (command.params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
     if analysis:
         from models.evaluation.analysis_scores import analyse
 
         table = analyse(where.data, model, analysis, fold, given)
         if json:
-            _as_json({"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")})
+            command.as_json(
+                {"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")}
+            )
             return
         levels = ", ".join(f"{row.level} {_score(row.f1)}" for row in table.itertuples())
         print(f"evaluate: {model} F1 on {analysis}: {levels}")
@@ -387,7 +277,7 @@ def evaluate(
 
     result = run(where.data, model, fold=fold, threshold=given)
     if json:
-        _as_json({"benchmark": where.name, **result})
+        command.as_json({"benchmark": where.name, **result})
         return
     trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
@@ -402,7 +292,7 @@ def compare(benchmark: Name = None, json: Json = False) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
     table = _whole("compare", benchmark)
     if json:
-        _as_json({"runs": table.to_dict("records")})
+        command.as_json({"runs": table.to_dict("records")})
         return
     if table.empty:
         print("compare: there are no labels, and so no scores to compare")
@@ -447,7 +337,7 @@ def predict(
     """Apply a trained model to whole sites: COGs and STAC items."""
     from pipeline.apply import predict as stage
 
-    where, loaded = _begin(f"predict-{model}", benchmark)
+    where, loaded = command.begin(f"predict-{model}", benchmark)
     folder, done = stage.build(where, loaded, model, split, pairs, fold)
     _made("predict", "predicted", done)
     print(f"  in {folder}")
@@ -458,7 +348,7 @@ def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
     """Show what a model's decisions come from: GradCAM, hits and misses, curves."""
     from pipeline.apply import explain as stage
 
-    where, loaded = _begin(f"explain-{model}", benchmark)
+    where, loaded = command.begin(f"explain-{model}", benchmark)
     print(f"explain: {stage.build(where, loaded, model, fold)}")
 
 
@@ -526,10 +416,10 @@ def ingest(
     """Make a benchmark of published files, as they are."""
     from pipeline.interchange.ingest import prepare, run
 
-    workers = int(_params().get("workers", 2))
+    workers = int(command.params().get("workers", 2))
     benchmark, loaded = prepare(name, layout, path, resolution=resolution)
     locks.take(benchmark.lock("ingest"), f"`minebench ingest` of {benchmark.name}")
-    _log_to(benchmark.log("ingest"))
+    command.log_to(benchmark.log("ingest"))
     made = run(benchmark, loaded, workers)
     for reason in made.left_out:
         print(f"ingest: left out {reason}")
@@ -548,10 +438,11 @@ def models(
 
     rows = described(task)
     if json:
-        _as_json({"models": [asdict(row) for row in rows]})
+        command.as_json({"models": [asdict(row) for row in rows]})
         return
+    width = max(len(row.name) for row in rows) + 2
     for row in rows:
-        print(f"{row.name:24}{row.task:14}{row.parameters / 1e6:8.2f} M  {row.about}")
+        print(f"{row.name:{width}}{row.task:14}{row.parameters / 1e6:8.2f} M  {row.about}")
 
 
 @app.command(epilog="Example: minebench export --to coco --benchmark ours")
@@ -567,7 +458,7 @@ def export(
     """Write the benchmark in a layout that other code reads."""
     from pipeline.interchange.export import export as run
 
-    where, loaded = _begin("export", benchmark)
+    where, loaded = command.begin("export", benchmark)
     print(f"export: {run(where, loaded, to, out, image, max_unknown)}")
 
 
@@ -576,10 +467,10 @@ def check(benchmark: Name = None, json: Json = False) -> None:
     """Verify what the benchmark published: files, checksums, STAC, index against cubes."""
     from pipeline.catalog.check import check as run
 
-    where, _ = _begin("check", benchmark)
+    where, _ = command.begin("check", benchmark)
     files = run(where)
     if json:
-        _as_json({"benchmark": where.name, "files": files})
+        command.as_json({"benchmark": where.name, "files": files})
         return
     print(f"check: {files:,} files are as published")
 
@@ -597,10 +488,10 @@ def publish(
     from pipeline.core.words import size
     from pipeline.publish import publish_folder
 
-    where, loaded = _begin("publish", benchmark)
-    made = publish_folder.publish(where, loaded, out, _spread(None), version)
+    where, loaded = command.begin("publish", benchmark)
+    made = publish_folder.publish(where, loaded, out, command.spread(None), version)
     if json:
-        _as_json({"benchmark": where.name, "out": str(out), **made.told()})
+        command.as_json({"benchmark": where.name, "out": str(out), **made.told()})
         return
     print(f"publish: {counted(made.files, 'file')}, {size(made.size)}, {made.new:,} new, in {out}; checked")
     for name in made.left_out:
@@ -618,9 +509,9 @@ def browse(
     """Look at the benchmark in a browser on this machine."""
     from pipeline.publish import browse, viewer_data
 
-    where, loaded = _begin("browse", benchmark)
+    where, loaded = command.begin("browse", benchmark)
     with browse.listening(port) as own:
-        viewer_data.build(where, loaded, _spread(None))
+        viewer_data.build(where, loaded, command.spread(None))
         address = f"http://127.0.0.1:{own.getsockname()[1]}"
         print(f"browse: {address}/ (Ctrl-C ends it)", flush=True)
         print(f"  for STAC clients: {address}/{where.stac.as_posix()}/catalog.json", flush=True)

@@ -1,0 +1,120 @@
+"""What surrounds a command: its benchmark found, lock taken, log open; what comes next, and how it ends."""
+
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pipeline.core import layout, locks
+from pipeline.core.errors import InputError
+from pipeline.core.files import finite
+from pipeline.core.layout import Benchmark
+from pipeline.core.redaction import redacted
+
+NEXT = {
+    "sites": "minebench {images}{b}",
+    "archive": "minebench fetch{b}",
+    "fetch": "minebench compose{b}",
+    "compose": "minebench annotate{b}",
+    "annotate": "minebench tile{b}",
+    "tile": "minebench train{b} --model fc-siam-diff, or without labels: minebench catalog{b}",
+    "train": "minebench evaluate{b} --model {model}",
+    "evaluate": "minebench compare{b}, or on whole sites: minebench predict{b} --model {model} --split all",
+    "compare": "minebench catalog{b}",
+    "predict": "minebench activity{b}, then minebench catalog{b}",
+    "activity": "minebench catalog{b}",
+    "catalog": "minebench report{b}, or look at it: minebench browse{b}",
+    "report": "open it in a browser, or share all of it: minebench publish OUT{b}",
+    "explain": "open it in a browser",
+    "check": "minebench publish OUT{b}",
+    "publish": "put the folder on a web server, or look at it here: minebench browse{b}",
+}
+"""What a user would do after a command, as its last line. Under `dvc repro` DVC knows."""
+UNDER_WAY: dict[str, str] = {}
+"""Benchmark and stage of this process's command, such as `train-unet`, and the stage that gives it images."""
+
+
+def say_next(_result: object, **_words: object) -> None:
+    command, _, model = UNDER_WAY.get("stage", "").partition("-")
+    if command in NEXT and "DVC_STAGE" not in os.environ:
+        named = f" --benchmark {UNDER_WAY['benchmark']}"
+        print(f"next: {NEXT[command].format(b=named, model=model, images=UNDER_WAY['images'])}")
+
+
+class _Discreet(logging.Formatter):
+    """Log lines, traces included, without credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def fail(message: str, status: int) -> None:
+    print(f"minebench: {redacted(message)}", file=sys.stderr)
+    sys.exit(status)
+
+
+LOCKS = {"compose": "cubes", "annotate": "cubes"}
+"""Stages that write the same files share a lock; all others have one of their own."""
+READERS = {"browse", "check"}
+
+
+def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
+    """The benchmark and its recipe, with the stage's lock taken and its log file open."""
+    from pipeline import recipe
+
+    benchmark = layout.find(name or str(params()["benchmarks"][0]))
+    loaded = recipe.load(benchmark.recipe)
+    if stage not in READERS and os.environ.get("RANK", "0") == "0":
+        locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
+    log_to(benchmark.log(stage))
+    images = "archive" if loaded.source.is_synthetic else "fetch"
+    UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images)
+    return benchmark, loaded
+
+
+def as_json(value: Any) -> None:
+    """For machines: one object, and nothing else on stdout."""
+    UNDER_WAY.clear()
+    print(json.dumps(finite(value), ensure_ascii=False, default=str))
+
+
+def log_to(log: Path) -> None:
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several training processes the first one logs
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True, level=logging.INFO)
+    # These log every address they ask, at no use to a reader.
+    for name in ("googleapiclient", "google", "urllib3", "pystac_client"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+
+
+def params() -> dict[str, Any]:
+    """params.yaml of the folder we run in."""
+    import yaml
+
+    path = Path("params.yaml")
+    if not path.is_file():
+        raise InputError("There is no params.yaml here: run minebench from the repository root.")
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        raise InputError("params.yaml is not valid YAML: check indentation and quotes.") from None
+    if not isinstance(given, dict) or not given.get("benchmarks"):
+        raise InputError("params.yaml must list at least one name under benchmarks.")
+    return given
+
+
+def spread(scheduler: str | None) -> Any:
+    """How params.yaml and the command's words want the work to be spread."""
+    from pipeline.core.runner import Spread
+
+    given = params()
+    address = scheduler or os.environ.get("MINEBENCH_SCHEDULER") or given.get("scheduler")
+    return Spread(int(given.get("workers", 2)), str(address) if address else None)
