@@ -15,7 +15,7 @@ from models.layers.resize import resized
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "the authors' repository (wm-Githuber/AFCF3D-Net)",
+    "the authors' repository (wm-Githuber/AFCF3D-Net), without its clamp of single gradients",
     {"optimiser": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-4, "batch": 8, "loss": "bce-dice",
      "epochs": 100, "augment": ("flip", "rotate"), "weights": "pretrained"},
 )  # fmt: skip

@@ -12,12 +12,13 @@ from torch.nn import functional as F
 from models.base import Features, Names, Siamese
 from models.layers.convolutions import conv_bn, conv_bn_relu
 from models.layers.resize import resized
-from models.recipes import MINENETCD, Recipe
+from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "MineNetCD's authors, who train the change network alone (EricYu97/UCD)",
-    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "cross-entropy",
-     "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
+    "the authors' repository (fitzpchao/DTCDSCN), without the two decoders that it trains beside, "
+    "and with cross-entropy for its own focal loss",
+    {"optimiser": "adam", "learning_rate": 1e-2, "schedule": "step", "step_epochs": 350, "step_factor": 0.1,
+     "batch": 16, "loss": "cross-entropy", "epochs": 400},
 )  # fmt: skip
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 """Channels, blocks and stride."""

@@ -19,11 +19,9 @@ from models.layers.resize import resized
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "OMS2CD (Dibble 2023), as it trains LSNet; the authors' repository (qaz670756/LSNet) has the same but "
-    "for batches of 12, 101 epochs",
+    "the authors' repository (qaz670756/LSNet); OMS2CD has batches of 6 and at most 50 epochs",
     {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "schedule": "step", "step_epochs": 8,
-     "step_factor": 0.5, "batch": 6, "loss": "bce-dice", "epochs": 50, "patience": 10,
-     "augment": ("flip", "noise", "affine", "swap")},
+     "step_factor": 0.5, "batch": 12, "loss": "bce-dice", "epochs": 101},
 )  # fmt: skip
 WIDTHS, BLOCKS = (32, 64, 128, 256), (3, 3, 8, 12)
 DILATIONS, REDUCTIONS = (1, 2, 4, 8), (4, 8, 16, 32)

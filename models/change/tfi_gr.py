@@ -21,7 +21,7 @@ from models.recipes import Recipe
 
 RECIPE = Recipe(
     "the authors' repository (guanyuezhen/TFI-GR)",
-    {"optimiser": "adam", "learning_rate": 5e-4, "betas": (0.9, 0.99), "weight_decay": 1e-4,
+    {"optimiser": "adam", "learning_rate": 1e-4, "betas": (0.9, 0.99), "weight_decay": 1e-4,
      "schedule": "polynomial", "warmup_steps": 200, "batch": 32, "loss": "bce-dice", "steps": 20_000,
      "augment": ("flip", "scale-crop", "swap"), "weights": "pretrained"},
 )  # fmt: skip
