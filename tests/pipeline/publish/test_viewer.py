@@ -22,6 +22,8 @@ from pipeline.sources.protocol import Upstream
 from tests.conftest import MINEBENCH, run
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+OVERVIEW = "form.controls"  # the filters above the list of sites
+SITE = "div.controls select"  # there once the page of a site is drawn and listens to keys
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 pytestmark = pytest.mark.skipif(
@@ -120,7 +122,7 @@ def test_filters_filter_and_columns_sort(page, address: str) -> None:  # type: i
 def test_dates_looks_and_overlays_change_the_picture(page, address: str) -> None:  # type: ignore[no-untyped-def]
     site_of(page, address)
     page.locator("tbody tr a").first.click()
-    page.wait_for_selector(".controls")
+    page.wait_for_selector(SITE)
     page.get_by_label("Layout").select_option("one")
     page.get_by_label("Overlay").select_option("none")
     seen = [picture(page)]
@@ -145,7 +147,7 @@ def test_dates_looks_and_overlays_change_the_picture(page, address: str) -> None
 def test_a_deep_link_restores_the_view(page, browser, address: str) -> None:  # type: ignore[no-untyped-def]
     href = site_of(page, address)
     page.goto(f"{address}{href}&before=2022&after=2023&mode=side&look=ndvi&over=footprint")
-    page.wait_for_selector(".controls")
+    page.wait_for_selector(SITE)
     page.locator(".ol-zoom-in").last.click()
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur()")
@@ -153,7 +155,7 @@ def test_a_deep_link_restores_the_view(page, browser, address: str) -> None:  # 
     there, asked = page.url, picture(page)
     other = browser.new_page(viewport={"width": 1400, "height": 1000})
     other.goto(there)
-    other.wait_for_selector(".controls")
+    other.wait_for_selector(SITE)
     assert other.get_by_label("Layout").input_value() == "side"
     assert other.get_by_label("Overlay").input_value() == "footprint"
     assert picture(other) == asked
@@ -163,7 +165,7 @@ def test_a_deep_link_restores_the_view(page, browser, address: str) -> None:  # 
 def test_keys_do_what_the_mouse_does(page, address: str) -> None:  # type: ignore[no-untyped-def]
     href = site_of(page, address)
     page.goto(address + href)
-    page.wait_for_selector(".controls")
+    page.wait_for_selector(SITE)
     page.keyboard.press("ArrowLeft")
     assert "after=2022" in page.url
     page.keyboard.press("Shift+ArrowRight")
@@ -185,9 +187,9 @@ def test_axe_finds_nothing_serious(page, address: str, scheme: str) -> None:  # 
 
     page.emulate_media(color_scheme=scheme)
     href = site_of(page, address)
-    for where in (address, address + href):
+    for where, there in ((address, OVERVIEW), (address + href, SITE)):
         page.goto(where)
-        page.wait_for_selector(".controls")
+        page.wait_for_selector(there)
         page.wait_for_timeout(500)
         found = Axe().run(page).response["violations"]
         serious = [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in found
@@ -198,9 +200,9 @@ def test_axe_finds_nothing_serious(page, address: str, scheme: str) -> None:  # 
 def test_it_fits_a_telephone(page, address: str) -> None:  # type: ignore[no-untyped-def]
     page.set_viewport_size({"width": 400, "height": 800})
     href = site_of(page, address)
-    for name, where in (("sites-400", address), ("site-400", address + href)):
+    for name, where, there in (("sites-400", address, OVERVIEW), ("site-400", address + href, SITE)):
         page.goto(where)
-        page.wait_for_selector(".controls")
+        page.wait_for_selector(there)
         page.wait_for_timeout(700)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         keep(page, name)
@@ -211,7 +213,7 @@ def test_without_its_images_and_from_a_plain_host(page, published: str) -> None:
     site_of(page, published)
     assert "terms of Web tiles do not let them be passed on" in page.text_content("#withheld")
     page.locator("tbody tr a").first.click()
-    page.wait_for_selector(".controls")
+    page.wait_for_selector(SITE)
     page.get_by_label("Overlay").select_option("none")
     nothing = picture(page)
     page.get_by_label("Overlay").select_option("footprint")
@@ -247,7 +249,7 @@ def drawn(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 def test_drawn_change_is_shown_for_the_dates_it_was_drawn_for(page, drawn: str) -> None:  # type: ignore[no-untyped-def]
     href = site_of(page, drawn)
     page.goto(f"{drawn}{href}&before=2021&after=2023&mode=one&over=change")
-    page.wait_for_selector(".controls")
+    page.wait_for_selector(SITE)
     assert page.locator('option[value="footprint"]').count() == 0
     shown = picture(page)
     page.get_by_label("Overlay").select_option("none")
