@@ -1,18 +1,20 @@
-"""docs/comparison.yaml, cut to 4 steps a model: every model trains, is scored and stands in the report."""
+"""docs/comparison.yaml, cut to a few steps a model: each trains, is scored and stands in the report."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import MINEBENCH, ROOT
+from tests.conftest import MINEBENCH, ROOT, STAGES
 
-SHORT = {"steps": 4, "batch": 2, "validate_every": 4, "validation_items": 2, "weights": None,
-         "precision": "no", "threads": 2}  # fmt: skip
+SHORT = {"batch": 2, "validation_items": 2, "weights": None, "precision": "no", "threads": 2}
 OPTIONS = {"ddpm-cd": {"width": 32}}
 """What makes a model fit for two cores."""
+
+pytestmark = pytest.mark.slow
 
 
 def minebench(project: Path, *words: str) -> str:
@@ -21,23 +23,41 @@ def minebench(project: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_every_model_of_the_comparison_trains_scores_and_reports(project: Path) -> None:
-    """On the tiny project (synthetic), through the command line; its scores say only that there are some."""
+def shorten(project: Path, benchmark: str, steps: int) -> list[str]:
+    """Write the comparison's params.yaml, cut to `steps` steps a model; the names of its models."""
     given = yaml.safe_load((ROOT / "docs/comparison.yaml").read_text())
-    given |= {"benchmarks": ["tiny"], "workers": 2}
+    given |= {"benchmarks": [benchmark], "workers": 2}
+    short = SHORT | {"steps": steps, "validate_every": steps}
     given["train"] = {
-        name: {**SHORT, "options": OPTIONS.get(name, {})} if own else {}
+        name: {**short, "options": OPTIONS.get(name, {})} if own else {}
         for name, own in given["train"].items()
     }
     (project / "params.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
-    for name in given["models"]:
+    return given["models"]
+
+
+def compare(project: Path, benchmark: str, models: list[str]) -> None:
+    """Train and score every model through the command line; the scores say only that there are some."""
+    for name in models:
         minebench(project, "train", "--model", name)
         minebench(project, "evaluate", "--model", name)
-        metrics = json.loads((project / f"data/tiny/runs/{name}/metrics.json").read_text())
+        metrics = json.loads((project / f"data/{benchmark}/runs/{name}/metrics.json").read_text())
         assert sum(metrics["pixels"].values()) > 0, name
         print(name, metrics["f1"], flush=True)
     minebench(project, "compare")
     minebench(project, "report")
-    report = (project / "data/tiny/report/index.html").read_text()
-    assert [name for name in given["models"] if name not in report] == []
+    report = (project / f"data/{benchmark}/report/index.html").read_text()
+    assert [name for name in models if name not in report] == []
+
+
+def test_every_model_on_the_tiny_project(project: Path) -> None:
+    compare(project, "tiny", shorten(project, "tiny", 4))
+
+
+def test_every_model_on_the_demo(tmp_path: Path) -> None:
+    """Hours on two cores: nine models took 37 minutes on a busy machine."""
+    shutil.copytree(ROOT / "catalogs/demo", tmp_path / "catalogs/demo", ignore=shutil.ignore_patterns("stac"))
+    models = shorten(tmp_path, "demo", 20)
+    for stage in STAGES:
+        minebench(tmp_path, stage)
+    compare(tmp_path, "demo", models)
