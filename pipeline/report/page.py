@@ -76,6 +76,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         has_intervals=any(run.metrics.get("f1_interval", [None])[0] is not None for run in runs),
         scores=_scores(runs, compared[0] if compared else None),
         tests=_tests(compared[1]) if compared else [],
+        all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
         examples=[pictures.examples(look, run, tiles, names) for run in runs],
         paper_tables=paper_tables.of(benchmark, runs, _interval_unit(pairs)),
@@ -292,5 +293,6 @@ def _row(run: pictures.Run, size: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Pairs of runs, those that differ most surely first."""
-    return table.sort_values(["task", "p", "first", "second"]).head(40).to_dict("records")
+    """Pairs of runs, at most forty: those that differ most surely, and then the most, first."""
+    by_size = table.assign(size=-table.difference.abs())
+    return by_size.sort_values(["p", "size", "first", "second"]).head(40).to_dict("records")

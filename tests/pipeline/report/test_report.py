@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.layout import Benchmark
-from pipeline.report import drawings, paper_tables
+from pipeline.report import drawings, page, paper_tables
 from pipeline.report.pictures import Run
 from tests.conftest import run
 
@@ -90,3 +90,12 @@ def test_many_dates_fit_the_page(tmp_path: Path) -> None:
     (table,) = paper_tables.of(benchmark, [counts(benchmark.run("one"), rows, of1=0.5)], "")
     assert len(table.heads) == 11  # ten of thirty intervals, and OF1
     assert table.left_out == 20
+
+
+def test_pairs_of_many_models_are_cut_to_those_that_differ_most() -> None:
+    nan = float("nan")
+    rows = [("a", f"m{k:02}", 0.01 * k * (-1) ** k, nan) for k in range(1, 50)] + [("a", "sure", 0.001, 0.01)]
+    shown = page._tests(pd.DataFrame(rows, columns=["first", "second", "difference", "p"]))
+    assert [row["second"] for row in shown[:3]] == ["sure", "m49", "m48"]
+    assert len(shown) == 40
+    assert page._tests(pd.DataFrame([], columns=["first", "second", "difference", "p"])) == []
