@@ -334,7 +334,10 @@ def test_overfits_two_items(name: str) -> None:
         images[1] = images[1].flip(0)
     one = Scale(np.zeros(3, np.float32), np.ones(3, np.float32))
     objective = Objective(network, task, one, Settings(augment=(), loss="bce"))
-    quick, careful = ("insinet", "snunet", "tinycd", "bit", "fc-"), ("mask2former", "deeplabv3plus-resnet101")
+    quick, careful = (
+        ("insinet", "snunet", "tinycd", "bit", "fc-"),
+        ("mask2former", "deeplabv3plus-resnet101", "minenetcd-resnet101"),
+    )
     rate = 3e-4 if name.startswith(careful) else 3e-3 if name.startswith(quick) else 1e-3
     optimiser = torch.optim.Adam(network.parameters(), rate)
     f1 = 0.0
