@@ -147,12 +147,3 @@ def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
     if word not in known:
         raise InputError(f"{model}: {option} is '{word}'; choose one of {', '.join(map(str, known))}.")
     return known[word]
-
-
-def split_key_value(state: dict[str, Tensor], key: str, value: str) -> dict[str, Tensor]:
-    """Tensors of attention whose `.kv.` holds key and value in one, apart under these words."""
-    found = dict(state)
-    for name in [name for name in found if ".attention.kv." in name]:
-        first, second = found.pop(name).chunk(2)
-        found |= {name.replace(".kv.", f".{key}."): first, name.replace(".kv.", f".{value}."): second}
-    return found

@@ -31,6 +31,12 @@ MINENETCD = Recipe(
     {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "betas": (0.9, 0.99), "batch": 32,
      "loss": "bce", "epochs": 100, "seed": 8888},
 )  # fmt: skip
+UCD = Recipe(
+    "MineNetCD's authors, whose form of the network this is (EricYu97/UCD)",
+    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "cross-entropy",
+     "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
+)  # fmt: skip
+"""Of the networks that have no training of their authors."""
 OMS2CD = Recipe(
     "OMS2CD (Dibble 2023), as it trains TinyCD",
     {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 9e-3, "batch": 16, "loss": "bce",

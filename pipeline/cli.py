@@ -15,6 +15,7 @@ from pipeline.core import interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
 from pipeline.core.words import counted
+from pipeline.options import Fold, IfLabelled, Json, Model, Name, Scheduler
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,45 +25,6 @@ app = typer.Typer(
 )
 UsageError: Any = typer.BadParameter.__bases__[0]
 """Unknown command, missing option, bad value. Typer does not export the class that these share."""
-
-
-def _benchmarks(begun: str) -> list[str]:
-    """Names that a shell may complete."""
-    return sorted(
-        p.parent.name for p in Path().glob("catalogs/*/recipe.yaml") if p.parent.name.startswith(begun)
-    )
-
-
-def _models(begun: str) -> list[str]:
-    from models.registry import REGISTRY
-
-    return [name for own in REGISTRY.values() for name in own if name.startswith(begun)]
-
-
-Name = Annotated[
-    str | None,
-    typer.Option(
-        "--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml.",
-        autocompletion=_benchmarks,
-    ),
-]  # fmt: skip
-Model = Annotated[
-    str,
-    typer.Option(help="Such as tinycd or unet; `minebench models` lists them.", autocompletion=_models),
-]
-Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of sentences.")]
-IfLabelled = Annotated[
-    bool,
-    typer.Option("--if-labelled", help="Where there are no labels, say so and do nothing (`dvc repro`)."),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a Dask scheduler; default: MINEBENCH_SCHEDULER, scheduler in params.yaml, else "
-        "threads on this machine."
-    ),
-]
 
 
 def _version(asked: bool) -> None:

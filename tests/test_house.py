@@ -28,7 +28,7 @@ LAYERS = (
     ("pipeline.report",),
     ("pipeline.apply", "pipeline.interchange", "pipeline.publish"),
     ("pipeline.stages",),
-    ("pipeline.command",),
+    ("pipeline.command", "pipeline.options"),
     ("pipeline.cli",),
 )
 """From below upwards. A package imports its own modules and what lies below; those of one layer do not

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from models.base import Model, Names
 from models.layers.attention import CoordinateAttention
+from models.layers.convolutions import conv_bn
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -87,7 +88,11 @@ class AFCF3D(Model):
         )
         self.down, self.up = shrink(), conv3d(WIDTH, WIDTH, 3)
         self.steps = nn.ModuleList(Step(last) for last in (3, 3, 3, 4))
-        self.head = nn.Sequential(_flat(WIDTH, 2 * WIDTH), _flat(2 * WIDTH, WIDTH), nn.Conv2d(WIDTH, 1, 1))
+        self.head = nn.Sequential(
+            conv_bn(WIDTH, 2 * WIDTH, 1, bias=False),
+            conv_bn(2 * WIDTH, WIDTH, 1, bias=False),
+            nn.Conv2d(WIDTH, 1, 1),
+        )
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         levels = [
@@ -193,10 +198,6 @@ def conv3d(
 def shrink() -> nn.Sequential:
     """Half the size of each frame."""
     return conv3d(WIDTH, WIDTH, (1, 3, 3), (1, 2, 2), (0, 1, 1))
-
-
-def _flat(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
 
 
 def grown(x: Tensor, like: Tensor) -> Tensor:

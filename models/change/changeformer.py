@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import SegformerConfig, SegformerModel
 
-from models.base import Features, Names, Siamese, split_key_value
+from models.base import Features, Names, Siamese
+from models.layers.attention import split_key_value
 from models.layers.resize import resized
 from models.recipes import Recipe
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from models.base import Features, Names, Siamese
 from models.layers.convolutions import conv_bn, conv_bn_relu
+from models.layers.initial import he_normal
 from models.layers.resize import resized
 from models.recipes import Recipe
 
@@ -76,9 +77,7 @@ class DTCDSCN(Siamese):
             nn.ReLU(),
             nn.Conv2d(32, 1, 3, padding=1),
         )
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                nn.init.normal_(part.weight, 0, (2 / (part.kernel_size[0] ** 2 * part.out_channels)) ** 0.5)
+        he_normal(self, "fan_out")
 
     def encode(self, image: Tensor) -> Features:
         x, levels = F.max_pool2d(self.stem(image), 3, 2, 1), []

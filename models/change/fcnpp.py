@@ -11,13 +11,9 @@ from torch.nn import functional as F
 from models.base import Model, Names
 from models.layers.convolutions import conv_bn_relu
 from models.layers.resize import resized
-from models.recipes import MINENETCD, Recipe
+from models.recipes import UCD, Recipe
 
-RECIPE = Recipe(
-    "MineNetCD's authors, whose form of the network this is (EricYu97/UCD)",
-    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "bce",
-     "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
-)  # fmt: skip
+RECIPE = Recipe(UCD.whose, {**UCD.settings, "loss": "bce"})
 WIDTHS = (64, 128, 256, 512)
 DILATIONS = (6, 12, 18)
 PLACES = {"conv": 0, "bn": 1}

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PvtV2Backbone, PvtV2Config
 
-from models.base import Features, Names, Siamese, split_key_value
+from models.base import Features, Names, Siamese
+from models.layers.attention import split_key_value
 from models.layers.backbones import STAGES, resnet18, torchvision_resnet
 from models.layers.convolutions import conv_bn, conv_bn_relu
 from models.layers.initial import he_normal

@@ -8,14 +8,13 @@ from torch.nn import functional as F
 
 from models.base import Model, Names
 from models.layers.switchable import SwitchableNorm
-from models.recipes import MINENETCD, Recipe
+from models.recipes import UCD, Recipe
 
 RECIPE = Recipe(
     "MineNetCD's authors (EricYu97/UCD): the authors' repository has no training, and their edge loss is "
     "not here",
-    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "cross-entropy",
-     "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
-)  # fmt: skip
+    UCD.settings,
+)
 PATCH, WIDTH, DEPTH, MIXERS = 8, 384, 32, 6
 MIXER = {"depthconv": "depthwise", "gn1": "first_norm", "pointconv": "pointwise", "gn2": "second_norm"}
 PUBLISHED: Names = (

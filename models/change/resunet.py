@@ -10,13 +10,9 @@ from torch import Tensor, nn
 from models.base import Features, Names, Siamese
 from models.layers.convolutions import conv_bn
 from models.layers.resize import fitted
-from models.recipes import MINENETCD, Recipe
+from models.recipes import UCD
 
-RECIPE = Recipe(
-    "MineNetCD's authors, whose form of the network this is (EricYu97/UCD)",
-    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "cross-entropy",
-     "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
-)  # fmt: skip
+RECIPE = UCD
 WIDTHS = (32, 64, 128, 256, 512)
 PUBLISHED: Names = (
     (r"^input_layer\.", "first."),

@@ -39,7 +39,7 @@ def by_column(counts: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def total(table: pd.DataFrame) -> Confusion:
     """Sum of the rows' counts."""
-    return Confusion(*(int(table[name].sum()) for name in ("tp", "fp", "fn", "tn")))
+    return Confusion(*(int(table[name].sum()) for name in COUNTS))
 
 
 def by(table: pd.DataFrame, column: str) -> dict[Any, Confusion]:

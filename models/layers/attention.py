@@ -36,3 +36,12 @@ class CoordinateAttention(nn.Module):
         rows, columns = self.mix(torch.cat([rows, columns], dim=2)).split([x.shape[2], x.shape[3]], dim=2)
         rows, columns = self.of_rows(rows).sigmoid(), self.of_columns(columns.mT).sigmoid()
         return x * columns * rows
+
+
+def split_key_value(state: dict[str, Tensor], key: str, value: str) -> dict[str, Tensor]:
+    """Tensors of attention whose `.kv.` holds key and value in one, apart under these words."""
+    found = dict(state)
+    for name in [name for name in found if ".attention.kv." in name]:
+        first, second = found.pop(name).chunk(2)
+        found |= {name.replace(".kv.", f".{key}."): first, name.replace(".kv.", f".{value}."): second}
+    return found

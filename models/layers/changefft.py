@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.layers.stochastic_depth import StochasticDepth
+
 SCALE = 0.02
 
 
@@ -55,19 +57,20 @@ class CodeMixing(nn.Module):
 
     blocks = 4
     shrinkage = 0.01
-    drop = 0.1
+    dropped = 0.1
 
     def __init__(self, channels: int, plainly: bool = True) -> None:
         super().__init__()
         self.plainly = plainly
         self.first, self.second = ComplexDense(channels, self.blocks), ComplexDense(channels, self.blocks)
         self.norm = nn.LayerNorm(channels)
+        self.sometimes = StochasticDepth(self.dropped)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             y = x.float().permute(0, 2, 3, 1)
             y = self.mix(y) if self.plainly else y
-            y = y + self._dropped(self.mix(self.norm(y)))
+            y = y + self.sometimes(self.mix(self.norm(y)))
         return y.permute(0, 3, 1, 2).to(x.dtype)
 
     def mix(self, x: Tensor) -> Tensor:
@@ -78,10 +81,3 @@ class CodeMixing(nn.Module):
         real, imaginary = F.softshrink(real, self.shrinkage), F.softshrink(imaginary, self.shrinkage)
         z = torch.fft.ifft2(torch.complex(real, imaginary), dim=(1, 2), norm="ortho")
         return z.real.flatten(-2)
-
-    def _dropped(self, branch: Tensor) -> Tensor:
-        """In training the branch is left out of a tenth of the items."""
-        if not self.training:
-            return branch
-        kept = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.drop
-        return branch * kept / (1 - self.drop)

@@ -6,8 +6,9 @@ Submodules are named as torchvision names them, so that its weight files load by
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
+
+from models.layers.stochastic_depth import StochasticDepth
 
 Activation = Callable[[], nn.Module]
 
@@ -62,7 +63,7 @@ class Inverted(nn.Module):
 
     def __init__(self, shape: Shape, style: Style, activation: Activation, dropped: float = 0.0) -> None:
         super().__init__()
-        self.added, self.dropped = shape.stride == 1 and shape.before == shape.after, dropped
+        self.added = shape.stride == 1 and shape.before == shape.after
         inner = shape.expanded
         layers: list[nn.Module] = []
         if inner != shape.before:
@@ -72,12 +73,8 @@ class Inverted(nn.Module):
             layers.append(Squeeze(inner, shape.squeezed, style))
         layers.append(convolution(inner, shape.after, 1, 1, style, None))
         self.block = nn.Sequential(*layers)
+        self.sometimes = StochasticDepth(dropped)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.block(x)
-        if not self.added:
-            return y
-        if self.training and self.dropped:
-            kept = torch.empty((len(x), 1, 1, 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.dropped)
-            y = y * kept / (1 - self.dropped)
-        return x + y
+        return x + self.sometimes(y) if self.added else y

@@ -5,6 +5,8 @@ Submodules are named as torchvision names them, so that its weight files load by
 
 from torch import Tensor, nn
 
+from models.layers.convolutions import conv_bn
+
 # expansion, channels, blocks, stride
 STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
@@ -60,11 +62,7 @@ class MobileNetV2(nn.Module):
 
 
 def _convolution(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU6(),
-    )
+    return conv_bn(before, after, kernel, stride=stride, groups=groups, bias=False).append(nn.ReLU6())
 
 
 class _Inverted(nn.Module):
@@ -77,8 +75,7 @@ class _Inverted(nn.Module):
         layers: list[nn.Module] = [_convolution(before, expanded, 1)] if expansion > 1 else []
         layers += [
             _convolution(expanded, expanded, 3, stride, expanded),
-            nn.Conv2d(expanded, after, 1, bias=False),
-            nn.BatchNorm2d(after),
+            *conv_bn(expanded, after, 1, bias=False),
         ]
         self.conv = nn.Sequential(*layers)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.selective_scan import selective_scan
+from models.layers.stochastic_depth import StochasticDepth
 
 SIZES = {
     "vmamba-t": ((2, 2, 5, 2), 96),
@@ -49,9 +50,9 @@ class VMamba(nn.Module):
         )
         rates = torch.linspace(0, DROPPED_BRANCHES, sum(depths), device="cpu").tolist()
         self.layers = nn.ModuleList()
-        for level, (depth, channels) in enumerate(zip(depths, self.channels, strict=True)):
+        for level, channels in enumerate(self.channels):
             dropped = rates[sum(depths[:level]) : sum(depths[: level + 1])]
-            self.layers.append(Stage(channels, dropped[:depth], last=level == 3))
+            self.layers.append(Stage(channels, dropped, last=level == 3))
             self.add_module(f"outnorm{level}", nn.LayerNorm(channels))
         self.apply(_begin)
 
@@ -100,20 +101,13 @@ class Block(nn.Module):
 
     def __init__(self, width: int, dropped: float) -> None:
         super().__init__()
-        self.dropped = dropped
         self.norm, self.op = nn.LayerNorm(width), Scan(width)
         self.norm2, self.mlp = nn.LayerNorm(width), Perceptron(width)
+        self.sometimes = StochasticDepth(dropped)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self._sometimes(self.op(self.norm(x)))
-        return x + self._sometimes(self.mlp(self.norm2(x)))
-
-    def _sometimes(self, branch: Tensor) -> Tensor:
-        """In training the branch is left out of a share of the items."""
-        if not self.training or not self.dropped:
-            return branch
-        kept = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.dropped
-        return branch * kept / (1 - self.dropped)
+        x = x + self.sometimes(self.op(self.norm(x)))
+        return x + self.sometimes(self.mlp(self.norm2(x)))
 
 
 class Perceptron(nn.Module):

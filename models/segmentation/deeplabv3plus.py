@@ -33,7 +33,8 @@ HEAD: Names = (
     (r"^segmentation_head\.0\.", "head."),
 )
 """Names in checkpoints of segmentation_models.pytorch, beside the encoder."""
-ENCODERS = ("resnet101", "mobilenetv2")
+ENCODERS = {"resnet101": False, "mobilenetv2": True}
+"""Whether it is the light one."""
 
 
 class DeepLabV3Plus(Model):
@@ -46,9 +47,7 @@ class DeepLabV3Plus(Model):
     def __init__(self, in_channels: int, backbone: str = "resnet101") -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.light = options_of(
-            {"backbone": backbone}, {e: e == "mobilenetv2" for e in ENCODERS}, "deeplabv3plus"
-        )
+        self.light = options_of({"backbone": backbone}, ENCODERS, "deeplabv3plus")
         if self.light:
             self.backbone: Any = MobileNetV2(in_channels, wide=True)
             for layer in self.backbone.features[14:]:

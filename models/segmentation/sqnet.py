@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Model, Names
+from models.layers.initial import he_normal
 from models.layers.resize import cut
 from models.recipes import FOOTPRINTS, Recipe
 
@@ -46,9 +47,7 @@ class SQNet(Model):
         self.parallel = nn.ModuleList(nn.Conv2d(512, 512, 3, padding=by, dilation=by) for by in (1, 2, 3, 4))
         self.decoders = nn.ModuleList(Decoder(*step) for step in STEPS)
         self.head = _grow(192, 1)
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                nn.init.normal_(part.weight, 0, (2 / (part.kernel_size[0] ** 2 * part.in_channels)) ** 0.5)
+        he_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         levels = [F.elu(self.first(x))]

@@ -5,11 +5,16 @@ part, and a file of another model, are errors.
 """
 
 import copy
+import hashlib
+import http.client
 import re
+import shutil
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from safetensors.torch import load_file
@@ -21,6 +26,8 @@ from models import registry
 from models.base import Model
 from models.training import first_layers
 from pipeline.core.errors import InputError, WorkError
+from pipeline.core.files import replacing
+from pipeline.core.redaction import redacted
 from pipeline.core.words import few
 
 FILES = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth")
@@ -29,6 +36,8 @@ OWN_NORMS = "hidden_states_norms"
 """What `transformers` puts behind each stage of a backbone; no classifier's file has it."""
 INSIDE = "backbone."
 """What stands before an encoder's names in a whole model of `transformers`."""
+SILENCE_S = 60
+"""Longest time between two parts of a file that comes from the web."""
 State = dict[str, Tensor]
 # `transformers` prints what it misses and a bar; we say in one line what was found.
 reports.set_verbosity_error()
@@ -59,10 +68,9 @@ def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = F
     `source` is "pretrained" (what the paper begins with, from the hub or the web), a name on the hub, an
     address (https://), a file (.safetensors, .bin, .pt, .pth) or a folder with one: of a minebench model, of
     the model's published code, of a whole model of `transformers`, or of its encoder alone, also under a
-    classifier. `bands` are the network's, by
-    which its first layers take those of the file (`first_layers`);
+    classifier. `bands` are the network's, by which its first layers take those of the file (`first_layers`);
     `alone`: bands that the file's model did not have count nothing. InputError where the file is another
-    model's or fills a backbone in part, WorkError where the hub gives nothing.
+    model's or fills a backbone in part, WorkError where the hub or the web gives nothing.
     """
     several = network.pretrained if isinstance(network.pretrained, tuple) else None
     sources = several if several and source == "pretrained" else (source,)
@@ -270,19 +278,28 @@ def _from_hub(name: str) -> Path:
 
 
 def _from_web(address: str) -> Path:
-    """A file that stands on the web, kept where PyTorch keeps such."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    """A file that stands on the web, whole, kept where PyTorch keeps such: by its address, because many are
+    called model.pth."""
+    name = urlsplit(address).path.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / f"{_digest(address)}-{name}"
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(address, str(path), progress=False)  # to a temporary name first
-    except OSError as error:
+        with urllib.request.urlopen(address, timeout=SILENCE_S) as answer, replacing(path) as part:
+            with part.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            if answer.length:  # what is left of the length that was promised
+                raise OSError(f"it broke off, {answer.length} bytes before its end")
+    except (OSError, http.client.HTTPException) as error:
         raise WorkError(
-            f"The weights {address} cannot be downloaded ({error}): check the network, or name a local file "
-            "under `weights` in params.yaml."
+            f"The weights {redacted(address)} cannot be downloaded ({redacted(str(error))}): check the "
+            "address and the network, or name a local file under `weights` in params.yaml."
         ) from None
     return path
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read(path: Path) -> Held:

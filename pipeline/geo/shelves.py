@@ -20,13 +20,17 @@ def shelved(parent: Path, name: str, root: Path, children: Iterable[pystac.Link]
     """The links that the object at `parent` has for its children, whose hrefs are as seen from there: to
     themselves where they are few, else to the shelves, which are written. `name` begins the shelves' ids."""
     folder, links = parent.parent / FOLDER, list(children)
-    shutil.rmtree(folder, ignore_errors=True)
     if len(links) <= MOST:
+        shutil.rmtree(folder, ignore_errors=True)
         return links
-    return [
+    shelves = [
         _shelf(folder / f"{number:04}", f"{name}-{number:04}", parent, root, links[first : first + MOST])
         for number, first in enumerate(range(0, len(links), MOST), start=1)
     ]
+    # Those in use are written over, one by one: until the parent is written it links what is there.
+    for left in sorted(folder.iterdir())[len(shelves) :]:
+        shutil.rmtree(left)
+    return shelves
 
 
 def _shelf(folder: Path, name: str, parent: Path, root: Path, children: list[pystac.Link]) -> pystac.Link:

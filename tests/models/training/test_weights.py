@@ -1,4 +1,9 @@
+import shutil
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -206,30 +211,47 @@ def test_two_encoders_come_from_two_places(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
-def test_weights_from_the_web_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address is downloaded once, by PyTorch's own loader, to where it keeps such files."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    trained = models.create("unet", in_channels=3, width=4)
-    fetched: list[str] = []
+class Files(SimpleHTTPRequestHandler):
+    """Serves a folder, and says what was asked; of a name with "cut" half of what it promises."""
 
-    def download(address: str, path: str, progress: bool) -> None:
-        fetched.append(address)
-        torch.save({"weights": trained.state_dict(), "model": "unet"}, path)
+    asked: ClassVar[list[str]] = []
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    for _ in range(2):
-        network = models.create("unet", in_channels=3, width=4)
-        weights.load(network, "https://example.org/unet.pth")
-        assert torch.equal(network.head.weight, trained.head.weight)
-    assert fetched == ["https://example.org/unet.pth"]
-    assert (tmp_path / "hub/checkpoints/unet.pth").is_file()
+    def log_message(self, format: str, *args: object) -> None: ...
 
-    def refused(address: str, path: str, progress: bool) -> None:
-        raise OSError("no route to host")
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        self.asked.append(self.path)
+        content = source.read()
+        outputfile.write(content[: len(content) // 2] if "cut" in self.path else content)
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
+
+def test_weights_from_the_web_are_kept_by_their_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files of one name are two; one that breaks off, or is not there, leaves nothing."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    trained = [models.create("unet", in_channels=3, width=4) for _ in range(2)]
+    for place, network in zip(("a", "b"), trained, strict=True):
+        (tmp_path / "web" / place).mkdir(parents=True)
+        path = tmp_path / "web" / place / "model.pth"
+        torch.save({"weights": network.state_dict(), "model": "unet"}, path)
+        shutil.copyfile(path, path.with_name("cut.pth"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(tmp_path / "web"))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        for place, network in (*zip("ab", trained, strict=True), ("a", trained[0])):
+            held = weights.read(weights._from_web(f"{here}/{place}/model.pth?download=true"))
+            assert torch.equal(held.state["head.weight"], network.head.weight)
+        kept = sorted((tmp_path / "torch/hub/checkpoints").iterdir())
+        assert len(kept) == 2
+        with pytest.raises(WorkError, match="broke off"):
+            weights._from_web(f"{here}/a/cut.pth")
+        with pytest.raises(WorkError, match="404"):
+            weights._from_web(f"{here}/a/none.pth")
+        server.shutdown()
+    assert [path.partition("?")[0] for path in Files.asked] == ["/a/model.pth", "/b/model.pth", "/a/cut.pth"]
+    assert sorted((tmp_path / "torch/hub/checkpoints").iterdir()) == kept
     with pytest.raises(WorkError, match="cannot be downloaded"):
-        weights.load(network, "https://example.org/other.pth")
+        weights.load(trained[0], "https://127.0.0.1:1/model.pth")
 
 
 def test_a_small_backbone_is_not_filled_by_chance(tmp_path: Path) -> None:

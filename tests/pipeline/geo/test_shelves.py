@@ -37,6 +37,9 @@ def test_many_items_stand_on_shelves_and_all_are_found(tmp_path: Path) -> None:
         assert sum(link["rel"] in ("child", "item") for link in links) <= shelves.MOST
         for link in links:
             assert (path.parent / link["href"]).is_file(), link
+    # Fewer: no shelf is left over.
+    assert [child.id for child in written(tmp_path, 1500).get_children()] == ["c-0001", "c-0002"]
+    assert [path.name for path in sorted((tmp_path / "c/shelves").iterdir())] == ["0001", "0002"]
     # Few again: the shelves are gone.
     collection = written(tmp_path, 3)
     assert not (tmp_path / "c/shelves").exists()
