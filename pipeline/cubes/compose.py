@@ -151,19 +151,21 @@ def _kept(task: Task) -> list[dict[str, Any]]:
 def _make(task: Task, key: str) -> list[dict[str, Any]]:
     """A site's cube and its rows. Images that the cube holds already are taken over."""
     # The compiled kernel and Zarr are loaded only where there is something to compose.
-    from pipeline.cubes import cube_store
+    import rasterio
+
+    from pipeline.cubes import cube_store, kept_scenes
     from pipeline.cubes.kept_scenes import KeptScenes
 
     recipe, site = task.recipe, task.site
     held, told = cube_store.images_of(task.path, recipe), {row["images"]: row for row in _kept(task)}
-    reader = KeptScenes(SceneStore(task.benchmark.scenes(site.site_id)), recipe.profile)
-    aoi = site.aoi()
-    rows, found = [], []
+    aoi, rows, found = site.aoi(), [], []
     for period in recipe.periods.periods():
         images = image_key(task, period)
         image = held.get(images)
         if image is None:
-            row, image = _compose_period(task, period, reader, aoi)
+            store = SceneStore(task.benchmark.scenes(site.site_id))
+            with rasterio.Env(**kept_scenes.CACHE), KeptScenes(store, recipe.profile) as reader:
+                row, image = _compose_period(task, period, reader, aoi)
         else:
             row = told[images]
         rows.append({**row, "period": period.label, "images": images})

@@ -36,13 +36,14 @@ def compose(
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """One period's image (band, y, x) and its count of clear observations (y, x).
 
-    `reader` has `classes(scene)` and `band(scene, band)`. A composite is 0 where nothing was
-    clear; a least cloudy scene keeps its pixels as seen and says in the count where they were
-    clear.
+    `reader` reads scenes as `pipeline.cubes.kept_scenes.KeptScenes` does. A composite is 0 where
+    nothing was clear; a least cloudy scene keeps its pixels as seen and says in the count where they
+    were clear.
     """
     rule, bands = recipe.selection, recipe.sensor.bands
     try:
-        owners = [owner_and_clear([reader.classes(s) for s in day.scenes], rule.clear) for day in days]
+        with ThreadPoolExecutor(threads) as pool:
+            owners = list(pool.map(lambda day: _looked_at(day, reader, rule.clear), days))
         if rule.policy == "composite" and rule.composite == "medoid":
             image, clear = _medoid(days, owners, reader, bands, shape)
         else:
@@ -52,6 +53,15 @@ def compose(
     if rule.policy == "composite":
         image[:, clear == 0] = 0
     return image.astype(recipe.sensor.dtype), clear
+
+
+def _looked_at(
+    day: Day, reader: Any, rule: ClearRule
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """A day's files, checked and opened once before threads share them; its owners and clear pixels."""
+    for scene in day.scenes:
+        reader.look_up(scene)
+    return owner_and_clear([reader.classes(scene) for scene in day.scenes], rule)
 
 
 def owner_and_clear(
@@ -65,6 +75,9 @@ def owner_and_clear(
     if classes[0] is None:
         return None, None
     known = [c for c in classes if c is not None]
+    if len(known) == 1:
+        clear = selection.clear_pixels(known[0], rule)
+        return np.zeros(clear.shape, np.uint8), clear.astype(np.uint8)
     clear = np.stack([selection.clear_pixels(c, rule) for c in known])
     rank = np.where(clear, 2, np.stack([(c != NODATA).astype(np.uint8) for c in known]))
     owner = rank.argmax(axis=0).astype(np.uint8)
@@ -81,10 +94,11 @@ def _median(
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     bands, as_seen = recipe.sensor.bands, recipe.selection.policy == "least_cloudy"
     image = np.empty((len(bands), *shape), np.uint16)
+    kept = _clear_stack(owners)
 
     def one(index: int) -> NDArray[np.uint8]:
         stack = _stack(days, owners, reader, bands[index], shape)
-        clear = _clear_stack(owners, stack)
+        clear = _has_data(stack) if kept is None else kept
         if as_seen:
             image[index], _ = composite.median(stack, np.ones_like(clear), shape)
             return composite.median(stack, clear, shape)[1]
@@ -106,22 +120,24 @@ def _medoid(
     fine = [band for band in bands if stacks[band].shape[1:] == shape]
     coarse = [band for band in bands if band not in fine]
     join = partial(np.stack, axis=1)
-    empty = np.zeros((len(days), 0, 2, 2), np.uint16)
+    empty, kept = np.zeros((len(days), 0, 2, 2), np.uint16), _clear_stack(owners)
     image, clear = composite.medoid(
         join([stacks[b] for b in fine]) if fine else empty,
         join([stacks[b] for b in coarse]) if coarse else empty,
-        _clear_stack(owners, stacks[bands[0]]),
+        _has_data(stacks[bands[0]]) if kept is None else kept,
         shape,
     )
     order = [(fine + coarse).index(band) for band in bands]
     return image[order], clear
 
 
-def _clear_stack(owners: list[Any], stack: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(date, y, x) clear masks; without scene classes every pixel with data is clear."""
-    if owners[0][1] is None:
-        return (stack > 0).astype(np.uint8)
-    return np.stack([clear for _, clear in owners])
+def _clear_stack(owners: list[Any]) -> NDArray[np.uint8] | None:
+    """(date, y, x) clear masks; None without scene classes: then every pixel with data is clear."""
+    return None if owners[0][1] is None else np.stack([clear for _, clear in owners])
+
+
+def _has_data(stack: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    return (stack > 0).astype(np.uint8)
 
 
 def _stack(
@@ -129,13 +145,21 @@ def _stack(
 ) -> NDArray[np.uint16]:
     """One band of all days (date, y, x), in the pixel size it is kept in. Scenes read again for
     co-registration are kept on the target grid: then all dates come to it."""
-    layers = [[reader.band(scene, band) for scene in day.scenes] for day in days]
-    if len({layer.shape for group in layers for layer in group}) > 1:
-        layers = [
-            [layer if layer.shape == shape else composite.upsampled(layer, shape) for layer in group]
-            for group in layers
-        ]
-    return np.stack([_mosaic(group, owner) for group, (owner, _) in zip(layers, owners, strict=True)])
+    sizes = {reader.shape(scene, band) for day in days for scene in day.scenes}
+    are_alike = len(sizes) == 1
+    size = sizes.pop() if are_alike else shape
+    stack = np.empty((len(days), *size), np.uint16)
+    for day, (owner, _), image in zip(days, owners, stack, strict=True):
+        if are_alike and len(day.scenes) == 1:
+            reader.band(day.scenes[0], band, out=image)
+        else:
+            layers = (reader.band(scene, band) for scene in day.scenes)
+            image[:] = _mosaic([_sized(layer, size) for layer in layers], owner)
+    return stack
+
+
+def _sized(layer: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return layer if layer.shape == size else composite.upsampled(layer, size)
 
 
 def _mosaic(layers: list[NDArray[Any]], owner: NDArray[np.uint8] | None) -> NDArray[np.uint16]:

@@ -21,7 +21,8 @@ from pipeline.geo import gdal
 from pipeline.geo import grid as grids
 from pipeline.geo.remote import Opener, Signer, Unsigned
 
-GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64}
+GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64_000_000}
+"""rasterio takes the cache's size in bytes, unlike GDAL's own setting."""
 COARSER = 1.9
 """How many of the file's pixels a pixel may be wide before GDAL reads an overview instead."""
 EXACT = 1e-3

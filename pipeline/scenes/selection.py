@@ -65,7 +65,9 @@ def reject_by_metadata(candidate: Candidate, rule: Selection) -> bool:
 def clear_pixels(seen: NDArray[np.uint8], rule: ClearRule) -> BoolImage:
     """Pixels of a clear class at least `margin` pixels from every cloud, shadow, cirrus or snow. Nodata
     is not clear, but is no cloud either: the margin does not grow from it."""
-    clear = np.isin(seen, (*rule.numbers, classes.CLEAR))
+    counts = np.zeros(256, np.bool_)
+    counts[[*rule.numbers, classes.CLEAR]] = True
+    clear = counts[seen]
     unclear = (seen != classes.NODATA) & ~clear
     # A lone pixel is far more often a bright roof than a cloud.
     if rule.margin and unclear.any():
@@ -116,19 +118,18 @@ def _together(members: list[Candidate], aoi: BoolImage) -> float:
 
 
 def grown(pixels: BoolImage, radius: int) -> BoolImage:
-    """Pixels within `radius` and a half of one of the set, by centres: a dilation with a disc,
-    taken row by row from running sums."""
+    """Pixels within `radius` and a half of one of the set, by centres: a dilation with a disc, row by row
+    from its top, where it is narrowest."""
     height, width = pixels.shape
-    sums = np.zeros((height, width + 2 * radius + 1), np.int32)
-    sums[:, radius + 1 : radius + 1 + width] = np.cumsum(pixels, axis=1)
-    sums[:, radius + 1 + width :] = sums[:, radius + width, None]
+    wide, reach = pixels.copy(), 0
     result = np.zeros_like(pixels)
-    for down in range(min(radius, height - 1) + 1):
-        reach = int(np.sqrt((radius + 0.5) ** 2 - down**2))
-        first, last = radius - reach, radius + reach + 1
-        touched = sums[:, last : last + width] > sums[:, first : first + width]
-        result[down:] |= touched[: height - down]
-        result[: height - down] |= touched[down:]
+    for down in range(min(radius, height - 1), -1, -1):
+        while reach < min(int(np.sqrt((radius + 0.5) ** 2 - down**2)), width - 1):
+            reach += 1
+            wide[:, reach:] |= pixels[:, : width - reach]
+            wide[:, : width - reach] |= pixels[:, reach:]
+        result[down:] |= wide[: height - down]
+        result[: height - down] |= wide[down:]
     return result
 
 

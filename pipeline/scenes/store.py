@@ -160,13 +160,15 @@ class SceneStore:
             return list(file.descriptions), file.read()
 
     def write(self, name: str, pixels: NDArray[Any], area: GeoBox, bands: Sequence[str]) -> None:
-        """Keep (band, y, x) pixels as a GeoTIFF."""
+        """Keep (band, y, x) pixels as a GeoTIFF, in strips: it is only ever read whole, and tiles would
+        reach beyond its edges."""
         path = self.folder / name
         profile = {
             "driver": "GTiff", "count": len(pixels), "dtype": pixels.dtype, "nodata": 0,
             "height": area.height, "width": area.width, "crs": _crs(str(area.crs)),
             "transform": area.transform, "interleave": "band", "compress": "zstd",
-            "zstd_level": 1, "predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256,
+            "zstd_level": 1, "predictor": 2 if pixels.dtype == np.uint8 else 1,
+            "tiled": False, "blockysize": 64,
         }  # fmt: skip
         with replacing(path) as temporary:
             with gdal.encoding(temporary, **profile) as file, gdal.working():
