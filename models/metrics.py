@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.popcount import stable_counts
-from pipeline.core.masks import UNKNOWN, bits
+from pipeline.core.masks import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,12 @@ def consistency_counts(
     """|P_i ∩ P_j ∩ U| and |(P_i ∪ P_j) ∩ U| of every pair of dates i < j of boolean masks (T, ...), each
     (T, T) and 0 elsewhere.
 
-    Masks are packed to bits, and the pairs of all dates counted while a part of them is in the cache, parts
-    on as many threads as there are cores; equal to the plain loop over boolean arrays.
+    Parts are counted on as many threads as there are cores; equal to the plain loop over boolean arrays.
     """
     if pred.shape != true.shape:
         raise ValueError(f"pred is {pred.shape} and true is {true.shape}")
     dates = len(pred)
-    p, g = (masks.reshape(dates, -1).astype(bool, copy=False) for masks in (pred, true))
+    p, g = (np.ascontiguousarray(masks.reshape(dates, -1), np.bool_) for masks in (pred, true))
     parts = [slice(start, start + PART) for start in range(0, p.shape[1], PART)]
     if len(parts) == 1:
         return _counted(p, g)
@@ -119,12 +118,15 @@ def consistency_counts(
 
 
 PART = 1 << 18
-"""Pixels of a date that are packed and counted at a time."""
+"""Pixels of a date that are counted at a time, whole words of 64."""
 
 
 def _counted(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     shared, union = np.zeros((2, len(pred), len(pred)), np.int64)
-    stable_counts(bits(pred), bits(true), shared, union)
+    if odd := -pred.shape[1] % 64:
+        # Pixels that are never set count nowhere.
+        pred, true = (np.pad(masks, [(0, 0), (0, odd)]) for masks in (pred, true))
+    stable_counts(pred.view(np.uint64), true.view(np.uint64), shared, union)
     return shared, union
 
 
