@@ -1,5 +1,7 @@
 """The `minebench` command: one command a stage, thin over what `pipeline.stages` names."""
 
+import atexit
+import gc
 import io
 import logging
 import os
@@ -45,6 +47,9 @@ def _everywhere(
 def main() -> None:
     """Run the command line: 0 done, 1 the work failed, 2 usage or input error."""
     interruption.watch()
+    # Most of a short command is loading libraries: a million objects, none of which is garbage.
+    gc.set_threshold(50_000, 20, 50)
+    atexit.register(gc.freeze)
     if os.environ.get("RANK", "0") != "0":
         sys.stdout = io.StringIO()  # of several processes the first one speaks
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.

@@ -93,17 +93,19 @@ def _receipt(task: Task) -> Path:
     return task.folder / "collection.json"
 
 
-def _kept(task: Task) -> None:
-    """Items stay; the collection also names its parent and the benchmark's tables, which may have changed."""
+def _kept(task: Task) -> str:
+    """The key. Items stay; the collection also names its parent and the benchmark's tables, which may have
+    changed."""
     content = receipts.read(_receipt(task))
     index = {key: _seen_from(task.folder, table).to_dict() for key, table in task.index.items()}
     links = [{**link, "href": task.parent} if link["rel"] == "parent" else link for link in content["links"]]
     if links != content["links"] or any(content["assets"][key] != table for key, table in index.items()):
         assets = {**content["assets"], **index}
         write_json({**content, "assets": assets, "links": links}, _receipt(task))
+    return str(content[receipts.KEY])
 
 
-def _make(task: Task, key: str) -> None:
+def _make(task: Task, key: str) -> str:
     tree = task.tree
     with replacing(task.folder) as temporary:
         temporary.mkdir()
@@ -115,6 +117,7 @@ def _make(task: Task, key: str) -> None:
             for position, period in enumerate(task.periods)
         ]
         _write_collection(task, temporary, items, tree, key)
+    return key
 
 
 STEP = Step("catalog", _key, _receipt, _make, _kept)

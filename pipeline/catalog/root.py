@@ -58,10 +58,10 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     many sites were written."""
     table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")
-    cube.require_all(benchmark, table.site_id)
+    with_images = cube.require_all(benchmark, table.site_id)
     chosen = Listed(scenes[scenes.selected])
     index = collection.index_assets(benchmark)
-    present = [s for s in sites.listed(table, recipe) if cube.periods_of(benchmark.cube(s.site_id))]
+    present = [site for site in sites.listed(table, recipe) if site.site_id in with_images]
     if not present:
         raise NotMadeYet("No site has a cube to publish: run `minebench compose` and `annotate`.")
     prune(benchmark.stac, {*(site.site_id for site in present), model_items.FOLDER, areas.FOLDER})
@@ -72,8 +72,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         return collection.Task(benchmark, recipe, site, chosen, index, parent)
 
     tasks = Tasks(present, task)
-    made = sum(made for _, made in each_step(collection.STEP, tasks, spread))
-    key = _key(benchmark, recipe, present)
+    done = list(each_step(collection.STEP, tasks, spread))
+    made = sum(made for _, made in done)
+    key = _key(benchmark, recipe, [own for own, _ in done])
     if not made and _is_whole(benchmark, key):
         return 0
     write_items(benchmark, present)
@@ -93,9 +94,8 @@ def _child(folder: str, title: str) -> pystac.Link:
     return objects.link("child", f"./{folder}/collection.json", title=title)
 
 
-def _key(benchmark: Benchmark, recipe: Recipe, present: list[Site]) -> str:
+def _key(benchmark: Benchmark, recipe: Recipe, own: list[str]) -> str:
     """What all but the sites' own folders is made of: the sites' keys, every table, and the models."""
-    own = [receipts.key_in(benchmark.stac / site.site_id / "collection.json") for site in present]
     folders = (benchmark.table("sites").parent, benchmark.leaderboard)
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
     recipe_text = recipe.model_dump(mode="json")

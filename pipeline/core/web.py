@@ -8,10 +8,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -19,7 +17,7 @@ import requests
 import tenacity
 
 from pipeline import __version__
-from pipeline.core import limits
+from pipeline.core import limits, traffic
 from pipeline.core.errors import WorkError
 from pipeline.core.redaction import redacted
 
@@ -52,22 +50,6 @@ class _Passing(WorkError):
     """A failure worth another try: a dropped or half answer, a timeout, a busy server."""
 
 
-@dataclass
-class Traffic:
-    """What went over the wire: requests sent (retries among them) and bytes of bodies received."""
-
-    requests: int = 0
-    retries: int = 0
-    received: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-
-    def add(self, requests: int = 0, retries: int = 0, received: int = 0) -> None:
-        with self.lock:
-            self.requests += requests
-            self.retries += retries
-            self.received += received
-
-
 @dataclass(frozen=True)
 class Answer:
     """A whole answer, of any status that stands. Header names are lower-case."""
@@ -75,19 +57,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     content: bytes
-
-
-_traffic: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
-
-
-@contextmanager
-def counting(traffic: Traffic) -> Iterator[None]:
-    """Count this thread's requests into `traffic`."""
-    token = _traffic.set(traffic)
-    try:
-        yield
-    finally:
-        _traffic.reset(token)
 
 
 def request(
@@ -109,7 +78,7 @@ def request(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_exponential_jitter(FIRST_WAIT_S, LONGEST_WAIT_S, jitter=1),
         retry=tenacity.retry_if_exception_type(_Passing),
-        before_sleep=lambda _: _count(retries=1),
+        before_sleep=lambda _: traffic.count(retries=1),
         reraise=True,
     )
     try:
@@ -186,7 +155,7 @@ def _try(
 
 
 def _send(url: str, method: str, headers: dict[str, str], body: Any, limit: int) -> Answer:
-    _count(requests=1)
+    traffic.count(requests=1)
     try:
         with _session().request(
             method,
@@ -215,7 +184,7 @@ def _body(response: requests.Response, limit: int) -> bytes:
     for part in response.iter_content(2**16):
         parts.append(part)
         size += len(part)
-        _count(received=len(part))
+        traffic.count(received=len(part))
         if size > limit:
             raise Refused(f"{host(response.url)} sends more than the limit of {limit} bytes.")
         if time.monotonic() - began > WHOLE_S:
@@ -232,11 +201,6 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the answer broke off"
     return "the connection was refused or dropped"
-
-
-def _count(**amounts: int) -> None:
-    if traffic := _traffic.get():
-        traffic.add(**amounts)
 
 
 _local = threading.local()

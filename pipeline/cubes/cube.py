@@ -55,10 +55,11 @@ def periods_in(path: Path, recipe: Recipe) -> list[Period]:
     return [known[label] for label in held]
 
 
-def require_all(benchmark: Benchmark, site_ids: Iterable[str], arrays: Iterable[str] = ("mine",)) -> None:
-    """NotMadeYet where a site was not composed, or a cube that should have images lacks them or `arrays`."""
+def require_all(benchmark: Benchmark, site_ids: Iterable[str], arrays: Iterable[str] = ("mine",)) -> set[str]:
+    """The sites whose cubes have images. NotMadeYet where a site was not composed, or a cube that should have
+    images lacks them or `arrays`."""
     composites = tables.read(benchmark.table("composites"), "compose")
-    kept = composites.groupby("site_id").kept.any().to_dict()
+    site_ids, kept = list(site_ids), composites.groupby("site_id").kept.any().to_dict()
     for site_id in site_ids:
         path = benchmark.cube(site_id)
         if site_id not in kept or (kept[site_id] and not periods_of(path)):
@@ -67,6 +68,7 @@ def require_all(benchmark: Benchmark, site_ids: Iterable[str], arrays: Iterable[
             # Zarr takes an array that is gone for one of zeros, as long as the group's metadata names it.
             if not receipt(path / array).is_file():
                 raise NotMadeYet(f"{path} has no {array}: run `minebench annotate` first.")
+    return {site_id for site_id in site_ids if kept[site_id]}
 
 
 def image_name(recipe: Recipe) -> str:

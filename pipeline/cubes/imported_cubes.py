@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.masks import UNKNOWN
-from pipeline.cubes import cube, cube_store
+from pipeline.cubes import cube
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 from pipeline.sources.import_ import Options
@@ -38,6 +38,9 @@ def key(task: Any) -> str:
 
 def make(task: Any, images_key: str) -> list[dict[str, Any]]:
     """A site's cube from its files as they are; see `pipeline.cubes.compose` for the rows."""
+    # Zarr is loaded only where there is something to write.
+    from pipeline.cubes import cube_store
+
     recipe, site = task.recipe, task.site
     layout = reader(recipe, task.benchmark.root)
     found = site_of(layout, site.site_id)

@@ -3,7 +3,8 @@
 rasterio gives GDAL a file system of its own for every file opened through Python, and takes it away when
 the file is closed; GDAL changes that list without a lock, while other threads look through it for every
 file that they open, read or warp (rasterio #3636): `fetch` crashed now and then, probably for this reason.
-So opening and closing have GDAL to themselves, and work on open files is done side by side.
+So opening and closing such files has GDAL to itself; all else, on files of the disk and of memory too, is
+done side by side.
 
 What waits for a network is done before, outside of both: see `pipeline.geo.raster`.
 """
@@ -60,13 +61,15 @@ _gate = _Gate()
 
 @contextmanager
 def opened(path: str | Path, mode: str = "r", **options: Any) -> Iterator[Any]:
-    """`rasterio.open`, with nothing else done in GDAL at the same time, nor when it is closed."""
-    with _gate.alone():
+    """`rasterio.open`; through an `opener` of Python's with nothing else done in GDAL at the same time, nor
+    when it is closed."""
+    gate = _gate.alone if options.get("opener") else _gate.shared
+    with gate():
         file = rasterio.open(path, mode, **options)
     try:
         yield file
     finally:
-        with _gate.alone():
+        with gate():
             file.close()
 
 
@@ -75,12 +78,12 @@ def encoding(path: Path, **profile: Any) -> Iterator[Any]:
     """A new raster to be filled, made in memory and then written to `path`: where a disk is full, GDAL
     knows no number for it, and its TIFF library writes to the terminal."""
     with MemoryFile() as memory:
-        with _gate.alone():
+        with _gate.shared():
             file = memory.open(**profile)
         try:
             yield file
         finally:
-            with _gate.alone():
+            with _gate.shared():
                 file.close()
         path.write_bytes(memory.getbuffer())
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
@@ -19,7 +19,9 @@ from rasterio.windows import Window
 from pipeline.core.errors import WorkError
 from pipeline.geo import gdal
 from pipeline.geo import grid as grids
-from pipeline.geo.remote import Opener, Signer, Unsigned
+
+if TYPE_CHECKING:
+    from pipeline.geo.remote import Opener, Signer
 
 GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64_000_000}
 """rasterio takes the cache's size in bytes, unlike GDAL's own setting."""
@@ -57,7 +59,7 @@ def read(
     grid: GeoBox,
     resampling: Resampling,
     nodata: float | None,
-    signed: Signer | None = None,
+    signed: "Signer | None" = None,
     parallel: int = 20,
 ) -> NDArray[Any]:
     """(y, x) in the file's dtype, nodata 0. A valid 0 becomes 1, so that 0 says one thing only.
@@ -80,18 +82,23 @@ def read(
 
 
 def opened(
-    href: str, signed: Signer | None = None, parallel: int = 20
+    href: str, signed: "Signer | None" = None, parallel: int = 20
 ) -> AbstractContextManager[DatasetReader]:
     """A raster file, local or remote; whatever fails while it is open is one WorkError."""
     return _opened(href, _opener(href, signed, parallel))
 
 
-def _opener(href: str, signed: Signer | None, parallel: int) -> Opener | None:
-    return Opener(href, signed or Unsigned(), parallel) if is_remote(href) else None
+def _opener(href: str, signed: "Signer | None", parallel: int) -> "Opener | None":
+    if not is_remote(href):
+        return None
+    # Here and not above: local files do without the network's libraries.
+    from pipeline.geo.remote import Opener, Unsigned
+
+    return Opener(href, signed or Unsigned(), parallel)
 
 
 @contextmanager
-def _opened(href: str, opener: Opener | None) -> Iterator[DatasetReader]:
+def _opened(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
     try:
         if opener is not None:
             opener.start()

@@ -28,14 +28,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.core import receipts, tables, web
+from pipeline.core import receipts, tables
 from pipeline.core.errors import WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
+from pipeline.core.traffic import Traffic, counting
 from pipeline.recipe import Recipe
 from pipeline.scenes import imported_scenes, scene_table
-from pipeline.scenes.scene_table import Listed, Row
-from pipeline.scenes.selector import Keys, SceneSelector, rows_of
+from pipeline.scenes.scene_table import Keys, Listed, Row, rows_of
 from pipeline.scenes.status import Status
 from pipeline.scenes.store import ROWS, SceneStore
 from pipeline.sites import site as sites
@@ -221,12 +221,15 @@ def _kept(task: Task) -> Outcome:
 
 def _make(task: Task, key: str) -> Outcome:
     """Read again what is frozen, and choose for the periods that are not."""
+    # What measures shifts is loaded only where there is something to fetch.
+    from pipeline.scenes.selector import SceneSelector
+
     keys = task.keys
     store = SceneStore.prepared(task.benchmark.scenes(task.site.site_id), keys.request)
     frozen = frozen_rows(task, keys)
     periods = task.recipe.periods.periods()
-    traffic = web.Traffic()
-    with web.counting(traffic):
+    traffic = Traffic()
+    with counting(traffic):
         source = task.recipe.source.open(task.recipe.setting(task.benchmark))
         selector = SceneSelector(source, task.recipe, task.site, store, keys, traffic)
         settled = selector.replay(frozen.rows)

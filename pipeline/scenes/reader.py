@@ -39,7 +39,7 @@ class Reader:
         name = name_of(scene.id, self.mask.name, shift)
         if not self.store.has(name):
             pixels = self._read(scene, [self.mask.name], self.mask_grid, shift)
-            self.store.write(name, pixels.astype(self.mask.dtype), self.mask_grid, [self.mask.name])
+            self.store.write(name, pixels.astype(self.mask.dtype, copy=False), self.mask_grid, [self.mask.name])
         return [name]
 
     def classes(self, scene: Scene, shift: Shift = STILL) -> NDArray[np.uint8]:
@@ -60,7 +60,7 @@ class Reader:
             if not self.store.has(name):
                 pixels = self._read(scene, bands, area, shift)
                 self._check_against_mask(scene, pixels, shift)
-                self.store.write(name, pixels.astype(self.recipe.sensor.dtype), area, bands)
+                self.store.write(name, pixels.astype(self.recipe.sensor.dtype, copy=False), area, bands)
             names.append(name)
         return names
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +34,15 @@ rules of `choice`. A period without any scene has a row with an empty scene_id."
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Keys:
+    """Fingerprints of what is read of a site's scenes (source, bands, grid), and for each period of what
+    decides which of them are chosen."""
+
+    request: str
+    choices: dict[str, str]
+
+
 def empty_row(site_id: str, period: str, request: str, choice: str) -> Row:
     """The row of a period for which the source has nothing."""
     none = fate(Status.NONE_FOUND)
@@ -49,6 +59,12 @@ def of_rows(rows: list[Row]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(ROW))
     # Of a site without any scene pandas takes the column for one without a time zone.
     return table.assign(datetime=pd.to_datetime(table.datetime, utc=True)).astype(ROW)
+
+
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """A table's rows as dictionaries of its known columns."""
+    rows: list[dict[str, Any]] = table[list(ROW)].to_dict("records")
+    return rows
 
 
 def read_listed(benchmark: Benchmark) -> pd.DataFrame | None:

@@ -3,23 +3,23 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from pipeline.core import limits, web
+from pipeline.core import limits
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.periods import Period
 from pipeline.core.redaction import redacted
+from pipeline.core.traffic import Traffic, counting
 from pipeline.recipe import Recipe
 from pipeline.scenes import alignment, radiometry, selection
 from pipeline.scenes.alignment import Aligner
 from pipeline.scenes.reader import STILL, Reader
-from pipeline.scenes.scene_table import ROW, Row, empty_row
+from pipeline.scenes.scene_table import Keys, Row, empty_row
 from pipeline.scenes.selection import Candidate
 from pipeline.scenes.status import CHOSEN, Status, fate
 from pipeline.scenes.store import SceneStore
@@ -31,20 +31,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Keys:
-    """Fingerprints of what is read of a site's scenes (source, bands, grid), and for each period of what
-    decides which of them are chosen."""
-
-    request: str
-    choices: dict[str, str]
-
-
 class SceneSelector:
     """One site's search, choice and reading."""
 
     def __init__(
-        self, source: Source, recipe: Recipe, site: Site, store: SceneStore, keys: Keys, traffic: web.Traffic
+        self, source: Source, recipe: Recipe, site: Site, store: SceneStore, keys: Keys, traffic: Traffic
     ) -> None:
         self.source, self.recipe, self.site, self.store = source, recipe, site, store
         self.keys, self.traffic = keys, traffic
@@ -92,9 +83,10 @@ class SceneSelector:
 
     def _choose(self, candidates: list[Candidate]) -> None:
         rule = self.recipe.selection
-        for candidate in candidates:
-            if candidate.is_open:
-                selection.measure(candidate, self.reader.classes(candidate.scene), self.aoi, rule)
+        self._each(
+            lambda c: selection.measure(c, self.reader.classes(c.scene), self.aoi, rule),
+            [c for c in candidates if c.is_open],
+        )
         selection.choose(candidates, self.aoi, rule)
         for candidate in candidates:
             if not candidate.selected:
@@ -175,7 +167,7 @@ class SceneSelector:
             return [work(item) for item in items]
 
         def counted(item: Item) -> Result:
-            with web.counting(self.traffic):
+            with counting(self.traffic):
                 return work(item)
 
         pool = _pool(limits.threads_for(self.source.parallel))
@@ -234,12 +226,6 @@ class SceneSelector:
 
     def _empty_row(self, period: str) -> Row:
         return empty_row(self.site.site_id, period, self.keys.request, self.keys.choices[period])
-
-
-def rows_of(table: pd.DataFrame) -> list[Row]:
-    """A table's rows as dictionaries of its known columns."""
-    rows: list[dict[str, Any]] = table[list(ROW)].to_dict("records")
-    return rows
 
 
 @lru_cache(maxsize=4)

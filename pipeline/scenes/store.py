@@ -222,7 +222,7 @@ def _crs(text: str) -> Any:
 def digest_of(bands: Sequence[str], pixels: NDArray[Any]) -> str:
     """SHA-256 of (band, y, x) pixels with their bands' names, type and shape."""
     digest = hashlib.sha256(f"{list(bands)} {pixels.dtype.str} {pixels.shape}".encode())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

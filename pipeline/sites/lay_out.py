@@ -1,5 +1,6 @@
 """Stage `sites`: mine list to sites, each with one AOI and one grid. Writes index/sites.parquet."""
 
+import glob
 import hashlib
 import logging
 import os
@@ -17,13 +18,15 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import tables
-from pipeline.core.errors import InputError
+from pipeline.core import receipts, tables
+from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
-from pipeline.sites import imported_sites, mines, overlaps
+from pipeline.recipe import Sites as Rule
+from pipeline.sites import imported_sites, mines, overlaps, published
 from pipeline.sites.overlaps import POLYGONS
 from pipeline.sources import import_
 
@@ -35,13 +38,58 @@ ID_DEGREES = 1e-6
 """Geometry is rounded to this, about 0.1 m, before its hash becomes part of a site_id."""
 
 
+VERSION = 1
+"""Of the table: raise it when the same list comes out otherwise."""
+
+
 def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
-    """Make and write the table of sites. Returns it."""
+    """Make and write the table of sites, where it is not there yet. Returns it."""
+    path = benchmark.table("sites")
     if isinstance(recipe.source, import_.Options):
         sites = imported_sites.lay_out(benchmark, recipe, recipe.source.read(benchmark.root))
     else:
+        key = _key(benchmark, recipe)
+        if (held := _held(path, key)) is not None:
+            return held
         sites = lay_out(benchmark, recipe)
-    tables.write(sites, benchmark.table("sites"))
+        sites.attrs[receipts.KEY] = key
+    tables.write(sites, path)
+    return sites
+
+
+def _key(benchmark: Benchmark, recipe: Recipe) -> str:
+    """What the table is made of: the lists, and the rules of the recipe."""
+    rule, sensor = recipe.sites.model_dump(mode="json"), recipe.sensor
+    lists = {path.name: sha256(path) for path in sorted(_lists(benchmark, recipe.sites)) if path.is_file()}
+    return receipts.fingerprint(
+        [VERSION, rule, sensor.resolution, sensor.step, recipe.profile.corner_m, lists]
+    )
+
+
+def _lists(benchmark: Benchmark, rule: Rule) -> set[Path]:
+    """The files that the recipe names and those beside them (a shapefile is several), and the units of GADM.
+    A published list is what its name says: its files are watched."""
+    named = [rule.mines, *([rule.join.file] if rule.join else [])]
+    own = [
+        folder / name
+        for name in named
+        if name not in published.LISTS
+        for folder in (benchmark.mines, benchmark.root)
+    ]
+    found = {p for f in own if os.path.isdir(f.parent) for p in f.parent.glob(f"{glob.escape(f.stem)}.*")}  # noqa: PTH112
+    return found | {*(benchmark.mines / "gadm").glob("*.gpkg")}
+
+
+def _held(path: Path, key: str) -> gpd.GeoDataFrame | None:
+    """The table that is there, of that key; None where there is no sound one."""
+    told = receipts.read(path)
+    if told.get(receipts.KEY) != key:
+        return None
+    try:
+        sites = tables.read_geo(path, "sites")
+    except NotMadeYet:
+        return None
+    sites.attrs = told
     return sites
 
 

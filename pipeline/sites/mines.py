@@ -64,8 +64,11 @@ def _read_named(
     areas = benchmark.mines / "gadm" if with_gadm else None
     if name not in published.LISTS:
         return read_file(_find(benchmark, name), layer, columns, areas)
+    # Here and not above: a list of one's own does without the network's libraries.
+    from pipeline.sites import list_file
+
     entry = published.LISTS[name]
-    path = published.find(name, benchmark.mines)
+    path = list_file.find(name, benchmark.mines)
     known = {ours: theirs for ours, theirs in entry.columns.items() if ours not in columns}
     return read_file(path, layer or _if_there(path, entry.layer), {**known, **columns}, areas)
 

@@ -1,7 +1,8 @@
-"""GDAL has itself alone while a file is opened or closed, and is shared in between."""
+"""GDAL has itself alone while a file of Python's is opened or closed, and is shared by all else."""
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.geo.remote import Opener, RangeFile, Unsigned
 BOX = geobox(32633, 500_000, 5_700_000, 600, 600, 10)
 
 
-def test_nobody_works_while_a_file_is_opened_or_closed(
+def test_nobody_works_while_a_file_of_python_is_opened_or_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cog.write(tmp_path / "a.tif", np.ones((1, 600, 600), np.uint16), BOX, 0)
@@ -30,13 +31,13 @@ def test_nobody_works_while_a_file_is_opened_or_closed(
         seen.append((len(alone), len(inside)))
         time.sleep(0.002)
         alone.pop()
-        return real(*words, **options)
+        return real(*words)
 
     monkeypatch.setattr(gdal.rasterio, "open", opened)
 
     def work() -> None:
         for _ in range(10):
-            with gdal.opened(tmp_path / "a.tif") as file, gdal.working():
+            with gdal.opened(tmp_path / "a.tif", opener=open) as file, gdal.working():
                 inside.add(threading.get_ident())
                 seen.append((len(alone), 0))
                 file.read(1)
@@ -51,6 +52,25 @@ def test_nobody_works_while_a_file_is_opened_or_closed(
     openings = [found for found in seen if found[0]]
     assert len(openings) == 80
     assert set(openings) == {(1, 0)}
+
+
+def test_files_of_the_disk_are_opened_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cog.write(tmp_path / "a.tif", np.ones((1, 600, 600), np.uint16), BOX, 0)
+    both = threading.Barrier(2, timeout=10)
+    real = rasterio.open
+
+    def opened(*words: object, **options: object) -> object:
+        both.wait()
+        return real(*words, **options)
+
+    monkeypatch.setattr(gdal.rasterio, "open", opened)
+
+    def work(_: int) -> None:
+        with gdal.opened(tmp_path / "a.tif") as file, gdal.working():
+            assert file.read(1).all()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
 
 
 def test_work_goes_on_side_by_side() -> None:
@@ -102,7 +122,7 @@ def test_what_is_read_was_fetched_before(tmp_path: Path, monkeypatch: pytest.Mon
     whole = geobox(32633, 500_000, 5_700_000, 1400, 1400, 10)
     cog.write(tmp_path / "a.tif", pixels, whole, 0)
     opener = Bytes((tmp_path / "a.tif").read_bytes())
-    monkeypatch.setattr(raster, "Opener", lambda *_: opener)
+    monkeypatch.setattr(raster, "_opener", lambda *_: opener)
     ahead: list[int] = []
     real = remote.Opener.fetch_ahead
 

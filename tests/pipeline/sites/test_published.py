@@ -14,7 +14,7 @@ import shapely
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.recipe import Sites
-from pipeline.sites import lay_out, mines, published
+from pipeline.sites import lay_out, list_file, mines, published
 from tests.standins.base import Running, running
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
@@ -30,7 +30,7 @@ def publisher(tmp_path: Path) -> Iterator[tuple[Path, Running]]:
 
 @pytest.fixture
 def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
-    monkeypatch.setenv(published.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(list_file.CACHE_VARIABLE, str(tmp_path / "cache"))
     made = Benchmark("b", tmp_path / "project")
     made.mines.mkdir(parents=True)
     return made
@@ -58,7 +58,7 @@ def test_maus_is_fetched_once_and_watched(
     server.set()
     mines.read(benchmark, Sites(mines="maus-v2"))
     assert server.asked() == []
-    cached = published.cache() / "maus-v2" / "global_mining_polygons_v2.gpkg"
+    cached = list_file.cache() / "maus-v2" / "global_mining_polygons_v2.gpkg"
     cached.write_bytes(cached.read_bytes() + b"x")
     with pytest.raises(InputError, match="is not the file it was"):
         mines.read(benchmark, Sites(mines="maus-v2"))
@@ -88,7 +88,7 @@ def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
     assert found.commodity.tolist() == ["Coal"]
     assert found.production_start.tolist() == [2019]
     # A damaged download is refused.
-    for path in published.cache().rglob("*"):
+    for path in list_file.cache().rglob("*"):
         if path.is_file():
             path.unlink()
     archive.write_bytes(content[:-10])

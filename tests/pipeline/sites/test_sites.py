@@ -4,6 +4,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from geopandas.testing import assert_geodataframe_equal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -137,3 +138,18 @@ def test_aoi_and_grid_agree(built: Path) -> None:
     for row in table.itertuples():
         corners = np.array(geodesy.project(row.geometry, 4326, int(row.epsg)).bounds)
         assert np.allclose(corners, grid.of_site(row, 10).boundingbox.bbox, atol=1e-3)
+
+
+def test_sites_that_are_there_stay(empty_project: Path) -> None:
+    benchmark = Benchmark("tiny", empty_project)
+    table, mines = benchmark.table("sites"), benchmark.mines / "mines.csv"
+    first = lay_out.build(benchmark, recipe.load(benchmark.recipe))
+    written = table.stat()
+    again = lay_out.build(benchmark, recipe.load(benchmark.recipe))
+    assert table.stat() == written
+    assert again.attrs["mines"] == first.attrs["mines"]
+    assert_geodataframe_equal(again, first)
+    mines.write_text("\n".join(mines.read_text().splitlines()[:-1]) + "\n")
+    assert len(lay_out.build(benchmark, recipe.load(benchmark.recipe))) == len(first) - 1
+    table.write_bytes(table.read_bytes()[:-100])
+    assert len(lay_out.build(benchmark, recipe.load(benchmark.recipe))) == len(first) - 1

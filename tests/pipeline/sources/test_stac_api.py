@@ -21,7 +21,7 @@ from rasterio.enums import Resampling
 
 from pipeline.core import web
 from pipeline.core.errors import WorkError
-from pipeline.core.web import Traffic
+from pipeline.core.traffic import Traffic, counting
 from pipeline.geo import grid, raster
 from pipeline.geo.remote import merged
 from pipeline.sensors.sentinel2 import L2A
@@ -210,7 +210,7 @@ def test_few_requests_a_band(tmp_path: Path, files: Running, built: Path) -> Non
     with running("cogs", str(big)) as server:
         traffic = Traffic()
         box = grid.geobox(32633, 501_000, 4_999_000, 600, 600, 10)
-        with web.counting(traffic):
+        with counting(traffic):
             found = raster.read(f"{server.url}/open/B02.tif", 1, box, Resampling.bilinear, None)
         assert (found == pixels[100:700, 100:700]).all()
         asked = server.asked()
