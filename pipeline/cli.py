@@ -485,5 +485,25 @@ def browse(
         browse.serve(where, loaded, own)
 
 
+@app.command(epilog="Example: minebench label --benchmark ours")
+def label(
+    benchmark: Name = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8010,
+) -> None:
+    """Label the sites' dates in a browser on this machine."""
+    from pipeline.label import studio
+    from pipeline.publish import browse
+
+    where, loaded = command.begin("label", benchmark)
+    with browse.listening(port) as own:
+        secret = studio.token()
+        print(f"label: http://127.0.0.1:{own.getsockname()[1]}/{secret}/ (Ctrl-C ends it)", flush=True)
+        if loaded.labels.source != "annotations":
+            print(
+                f"  labels.source is {loaded.labels.source}: set it to annotations for `minebench annotate`"
+            )
+        studio.serve(where, loaded, own, secret)
+
+
 if __name__ == "__main__":
     main()

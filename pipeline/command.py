@@ -58,7 +58,7 @@ def fail(message: str, status: int) -> None:
 
 LOCKS = {"compose": "cubes", "annotate": "cubes"}
 """Stages that write the same files share a lock; all others have one of their own."""
-READERS = {"browse", "check"}
+READERS = {"browse", "check", "label"}
 
 
 def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:

@@ -126,19 +126,22 @@ def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     if recipe.labels.source == "archive":
         path = benchmark.archive / "footprints.parquet"
         return _dated(tables.read_geo(path, "archive"), "year", path)
-    files = sorted(path for path in benchmark.annotations.glob("*") if path.suffix in SUFFIXES)
+    # What begins with a dot is being written, or a kill left it.
+    files = sorted(path for path in benchmark.annotations.glob("[!.]*") if path.suffix in SUFFIXES)
     if not files:
         kinds = ", ".join(SUFFIXES)
         raise InputError(
             f"{benchmark.annotations} holds no annotations ({kinds}): add them, or set labels.source to none."
         )
-    dated = [
-        _paired(_read(path), recipe, path)
-        if recipe.labels.kind == "change"
-        else _dated(_read(path), recipe.labels.column, path)
-        for path in files
-    ]
-    return gpd.GeoDataFrame(pd.concat(dated), crs=4326)
+    return gpd.GeoDataFrame(pd.concat([read_file(path, recipe) for path in files]), crs=4326)
+
+
+def read_file(path: Path, recipe: Recipe) -> gpd.GeoDataFrame:
+    """One file of annotations, as `read_labels` has them."""
+    table = _read(path)
+    if recipe.labels.kind == "change":
+        return _paired(table, recipe, path)
+    return _dated(table, recipe.labels.column, path)
 
 
 def _read(path: Path) -> gpd.GeoDataFrame:

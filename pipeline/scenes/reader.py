@@ -39,7 +39,9 @@ class Reader:
         name = name_of(scene.id, self.mask.name, shift)
         if not self.store.has(name):
             pixels = self._read(scene, [self.mask.name], self.mask_grid, shift)
-            self.store.write(name, pixels.astype(self.mask.dtype, copy=False), self.mask_grid, [self.mask.name])
+            self.store.write(
+                name, pixels.astype(self.mask.dtype, copy=False), self.mask_grid, [self.mask.name]
+            )
         return [name]
 
     def classes(self, scene: Scene, shift: Shift = STILL) -> NDArray[np.uint8]:

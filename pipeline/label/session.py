@@ -1,0 +1,341 @@
+"""One site on the annotator's desk: its images, its regions, and every step that is taken.
+
+Steps are in the journal before they are answered, and the annotation file follows. Whoever else labels the
+same site, in this process or another, is seen at the next step; a step on what somebody else has changed
+meanwhile is refused.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import shapely
+import zarr
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+
+from pipeline.core import pair_rules
+from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.files import replacing, sha256
+from pipeline.core.layout import Benchmark
+from pipeline.core.masks import UNKNOWN
+from pipeline.cubes import annotate, cube
+from pipeline.label import annotation_file, carry, edits, regions
+from pipeline.label.carry import Proposal
+from pipeline.label.edits import Codes, Edit
+from pipeline.label.journal import FOLDER, Journal
+from pipeline.label.regions import Regions
+from pipeline.recipe import Recipe
+from pipeline.sites.site import Site
+
+CLICKED, OUTLINED = "clicked", "drawn"
+KEPT_REGIONS = 6
+"""Hierarchies in memory: 60 MB each at 1,000 x 1,000 pixels."""
+
+
+class Overtaken(InputError):
+    """Somebody else changed what a step is about."""
+
+
+class Session:
+    """See the module. `executor` builds regions beside the server, which answers meanwhile."""
+
+    def __init__(self, benchmark: Benchmark, recipe: Recipe, site: Site, executor: Executor) -> None:
+        self.benchmark, self.recipe, self.site, self.executor = benchmark, recipe, site, executor
+        self.cube = benchmark.cube(site.site_id)
+        if not cube.periods_of(self.cube):
+            raise NotMadeYet(f"{self.cube} holds no image: run `minebench compose` first.")
+        self.path = benchmark.annotations / f"{site.site_id}.gpkg"
+        self.journal = Journal(benchmark.annotations / FOLDER / f"{site.site_id}.jsonl", site.shape)
+        self.lock = threading.RLock()
+        self.hierarchies: OrderedDict[tuple[str, ...], Any] = OrderedDict()
+        self.open: dict[str, list[Proposal]] = {}
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self._take_over()
+
+    @cached_property
+    def periods(self) -> list[str]:
+        return cube.periods_of(self.cube)
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """What is labelled: periods, or pairs of them where change is."""
+        if self.recipe.labels.kind == "footprint":
+            return self.periods
+        wanted = pair_rules.wanted(self.periods, self.recipe.pairs)
+        return [f"{self.periods[i]}|{self.periods[j]}" for i, j in wanted]
+
+    def image(self, period: str) -> NDArray[Any]:
+        """A period's image (band, y, x), 0 where there is no data. InputError where there is none."""
+        if period not in self.periods:
+            raise InputError(f"{self.site.site_id} has no image of '{period}'.")
+        array = zarr.open_group(self.cube, mode="r")[cube.image_name(self.recipe)]
+        return np.asarray(array[self.periods.index(period)])
+
+    def regions(self, *periods: str) -> Regions:
+        """The regions of an image, or of several stacked."""
+        with self.lock:
+            if periods not in self.hierarchies:
+                bands = np.concatenate([self.image(period) for period in periods])
+                self.hierarchies[periods] = self.executor.submit(regions.build, bands)
+            self.hierarchies.move_to_end(periods)
+            while len(self.hierarchies) > KEPT_REGIONS:
+                self.hierarchies.popitem(last=False)
+            found = self.hierarchies[periods]
+        built: Regions = found.result()
+        return built
+
+    def prepare(self, subject: str) -> None:
+        """Begin to build what the next date will need."""
+        place = self.subjects.index(subject)
+        for near in self.subjects[place + 1 : place + 2]:
+            threading.Thread(target=self.regions, args=near.split("|"), daemon=True).start()
+
+    def preview(self, subject: str, row: int, column: int, area: float, stacked: bool) -> dict[str, Any]:
+        """The region under the pointer: its rings, its pixels, and those of the next coarser and finer."""
+        self._check(subject)
+        height, width = self.site.shape
+        if not (0 <= row < height and 0 <= column < width):
+            raise InputError(f"Row {row}, column {column} lies beside the image.")
+        tree = self.regions(*self._seen_in(subject, stacked))
+        found = tree.at(row, column, area)
+        own = tree.pixels(found)
+        return {
+            "rings": regions.outline(own, tree.shape),
+            "area": len(own),
+            "coarser": tree.coarser(found),
+            "finer": tree.finer(row, column, len(own)),
+            "inside": float((self.journal.labels.of(subject).ravel()[own] > 0).mean()),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What everybody who labels the site should know."""
+        with self.lock:
+            self._refresh()
+            labels = self.journal.labels
+            return {
+                "version": self.journal.lines,
+                "marks": {subject: labels.mark(subject) for subject in self.subjects},
+            }
+
+    def label(self, subject: str) -> dict[str, Any]:
+        """A subject's label: rings, mark, and what is proposed."""
+        self._check(subject)
+        with self.lock:
+            self._refresh()
+            labels = self.journal.labels
+            mask = (labels.of(subject) > 0).astype(np.uint8)
+            return {
+                "version": self.journal.lines,
+                "mark": labels.mark(subject),
+                "rings": regions.rings(mask),
+                "pixels": int(mask.sum()),
+                "proposals": [
+                    {
+                        "rings": regions.outline(proposal.pixels, self.site.shape),
+                        "joins": proposal.joins,
+                        "sureness": round(proposal.sureness, 2),
+                    }
+                    for proposal in self.open.get(subject, [])
+                ],
+            }
+
+    def click(
+        self, subject: str, row: int, column: int, area: float, stacked: bool, adds: bool, **told: Any
+    ) -> None:
+        """Take the region around a pixel in, or out."""
+        tree = self.regions(*self._seen_in(subject, stacked))
+        self._change(subject, CLICKED, tree.pixels(tree.at(row, column, area)), adds, **told)
+
+    def draw(self, subject: str, rings: list[list[list[float]]], adds: bool, **told: Any) -> None:
+        """Take in, or out, what an outline (rings of [column, row]; holes after their outer ring) holds."""
+        try:
+            outline = shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
+        except (ValueError, IndexError, TypeError):
+            raise InputError("An outline needs a ring of three corners or more.") from None
+        mask = rasterize([outline], out_shape=self.site.shape) if not outline.is_empty else np.zeros(0)
+        self._change(subject, OUTLINED, np.flatnonzero(mask), adds, **told)
+
+    def carry(self, subject: str, source: str, **told: Any) -> None:
+        """The label of another date, with the surest of what changed; the rest is proposed."""
+        self._check(source)
+        labels = self.journal.labels
+        if labels.mark(source) not in {edits.DRAWN, edits.NOTHING}:
+            raise InputError(f"{source} is not labelled yet: label it first, then carry it on.")
+        if self.recipe.labels.kind == "change":
+            raise InputError("Change between two dates is not carried on: label each pair by itself.")
+        footprint = labels.of(source) > 0
+        earlier, later = sorted([source, subject], key=self.subjects.index)
+        stacked = self.regions(earlier, later)
+        found = carry.proposals(self.image(source), footprint, self.image(subject), stacked)
+        result, self.open[subject] = carry.carried(footprint, found)
+        how = f"carried from {source}"
+        self._edit(subject, how, lambda _, code: np.where(result, np.uint8(code), np.uint8(0)), **told)
+
+    def answer(self, subject: str, proposal: int, accept: bool, **told: Any) -> None:
+        """Take a proposal, or drop it."""
+        waiting = self.open.get(subject, [])
+        if not 0 <= proposal < len(waiting):
+            raise InputError(f"{subject} has no proposal {proposal} (any more).")
+        if accept:
+            one = waiting[proposal]
+            self._change(subject, CLICKED, one.pixels, one.joins, **told)
+        waiting.pop(proposal)
+
+    def same(self, subject: str, source: str, **told: Any) -> None:
+        """The label of another date, as it is."""
+        self._check(source)
+        labels = self.journal.labels
+        mark, own = labels.mark(source), labels.of(source)
+        if mark not in {edits.DRAWN, edits.NOTHING}:
+            raise InputError(f"{source} is not labelled yet: label it first.")
+        self._edit(
+            subject, f"same as {source}", lambda _, code: np.where(own > 0, np.uint8(code), np.uint8(0)),
+            mark=mark, **told,
+        )  # fmt: skip
+
+    def set_mark(self, subject: str, mark: str, **told: Any) -> None:
+        """Say of a date that there is nothing, that it cannot be seen, that it is labelled as it stands, or
+        that it is open."""
+        if mark not in edits.MARKS:
+            raise InputError(f"'{mark}' is no mark: use {', '.join(edits.MARKS)}.")
+        empties = mark in {edits.NOTHING, edits.UNSEEN, edits.OPEN}
+        self._edit(subject, "marked", lambda codes, _: codes * np.uint8(not empties), mark=mark, **told)
+
+    def undo(self, by: str) -> str:
+        """Take back the last step of `by`; the subject it was about."""
+        with self.lock, self.journal.writing() as journal:
+            number = journal.labels.last(by)
+            if number is None:
+                raise InputError("There is nothing to undo.")
+            self._not_overtaken(number, by)
+            journal.undo(number, by, _now())
+            return self._saved(number)
+
+    def redo(self, by: str) -> str:
+        """Do again what `by` undid last; the subject it is about."""
+        with self.lock, self.journal.writing() as journal:
+            number = journal.labels.next(by)
+            if number is None:
+                raise InputError("There is nothing to do again.")
+            self._not_overtaken(number, by)
+            journal.redo(number, by, _now())
+            return self._saved(number)
+
+    def _not_overtaken(self, number: int, by: str) -> None:
+        labels = self.journal.labels
+        if other := labels.touched_since(number, by):
+            raise Overtaken(f"{other} has changed {labels.steps[number].subject} since: look at it first.")
+
+    def _change(self, subject: str, how: str, pixels: NDArray[np.int64], adds: bool, **told: Any) -> None:
+        def wanted(codes: Codes, code: int) -> Codes:
+            changed = codes.copy()
+            flat = changed.ravel()
+            own = flat[pixels]
+            # What is in already stays what it was made by.
+            flat[pixels] = np.where(own > 0, own, np.uint8(code)) if adds else 0
+            return changed
+
+        self._edit(subject, how, wanted, **told)
+
+    def _edit(
+        self, subject: str, how: str, wanted: Callable[[Codes, int], Codes], by: str, seconds: float,
+        seen: int, mark: str = edits.DRAWN,
+    ) -> None:  # fmt: skip
+        self._check(subject)
+        with self.lock, self.journal.writing() as journal:
+            labels = journal.labels
+            if other := self._changed_by(subject, seen, by):
+                raise Overtaken(f"{other} has changed {subject} meanwhile: look at it, then go on.")
+            codes = labels.of(subject)
+            runs = edits.changed(codes, wanted(codes, labels.code(how)))
+            if not runs and mark == labels.mark(subject):
+                return
+            was = labels.mark(subject)
+            self._saved(journal.add(Edit(subject, how, runs, (was, mark), by, _now(), round(seconds, 1))))
+
+    def _changed_by(self, subject: str, seen: int, by: str) -> str | None:
+        """Who else changed a subject after the journal's line `seen`."""
+        later = self.journal.touched[seen:]
+        return next((who for about, who in later if about == subject and who != by), None)
+
+    def _saved(self, number: int) -> str:
+        """Bring the annotation file up to the journal; the subject of the step."""
+        subject = self.journal.labels.steps[number].subject
+        self.rows.pop(subject, None)
+        self._write()
+        return subject
+
+    def _write(self) -> None:
+        labels, column = self.journal.labels, self.recipe.labels.column
+        for subject in self.subjects:
+            if subject not in self.rows:
+                self.rows[subject] = annotation_file.rows_of(self.site, labels, subject, column)
+        annotation_file.write(self.path, self.site, [row for s in self.subjects for row in self.rows[s]])
+        with replacing(self._note) as temporary:
+            temporary.write_text(sha256(self.path) if self.path.is_file() else "")
+
+    @property
+    def _note(self) -> Path:
+        """Holds the checksum of the annotation file as it was saved here."""
+        return self.journal.path.with_suffix(".saved")
+
+    def _refresh(self) -> None:
+        before = self.journal.lines
+        self.journal.refresh()
+        if self.journal.lines != before:
+            self.rows.clear()
+
+    def _take_over(self) -> None:
+        """What the annotation file says where it was not saved here, such as after an hour in QGIS."""
+        with self.journal.writing():
+            saved = self._note.read_text() if self._note.is_file() else ""
+            given = sha256(self.path) if self.path.is_file() else ""
+            if given in {saved, ""}:
+                if self.journal.lines and given != saved:
+                    self._write()  # a kill came between the journal and the file
+                return
+            for subject, mask in self._masks_of(annotate.read_file(self.path, self.recipe)).items():
+                self._import(subject, mask)
+            self._write()
+
+    def _masks_of(self, given: gpd.GeoDataFrame) -> dict[str, NDArray[np.uint8]]:
+        if self.recipe.labels.kind == "change":
+            rows = {subject: given[given.when == subject] for subject in self.subjects}
+            return {subject: annotate.rasterized(own, self.site) for subject, own in rows.items()}
+        periods = {period.label: period for period in self.recipe.periods.periods()}
+        return {label: annotate.mask(self.site, given, periods[label]) for label in self.subjects}
+
+    def _import(self, subject: str, mask: NDArray[np.uint8]) -> None:
+        labels, how = self.journal.labels, f"from {self.path.name}"
+        codes = labels.of(subject)
+        if (mask == UNKNOWN).all():
+            mark, wanted = edits.OPEN if labels.mark(subject) != edits.UNSEEN else edits.UNSEEN, codes * 0
+        else:
+            mark = edits.DRAWN if mask.any() else edits.NOTHING
+            wanted = np.where(mask == 1, np.where(codes > 0, codes, np.uint8(labels.code(how))), np.uint8(0))
+        runs = edits.changed(codes, wanted)
+        if runs or mark != labels.mark(subject):
+            self.journal.add(Edit(subject, how, runs, (labels.mark(subject), mark), "file", _now()))
+
+    def _check(self, subject: str) -> None:
+        if subject not in self.subjects:
+            raise InputError(f"{self.site.site_id} has nothing called '{subject}' to label.")
+
+    def _seen_in(self, subject: str, stacked: bool) -> tuple[str, ...]:
+        """The periods whose regions are clicked: a pair's two, a date's own, or with the one before it."""
+        if "|" in subject:
+            return tuple(subject.split("|"))
+        place = self.periods.index(subject)
+        return (self.periods[place - 1], subject) if stacked and place else (subject,)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,238 @@
+"""Command `label`: the labelling studio, served to a browser on this machine.
+
+    /<token>/                                   the page
+    /<token>/sites                              the sites and how far each is
+    /<token>/site/<id>                          a site: periods, grid, what is to be labelled
+    /<token>/site/<id>/image/<period>.png       an image as it is looked at
+    /<token>/site/<id>/preview                  the region under the pointer
+    /<token>/site/<id>/label                    a period's label as it stands
+    /<token>/site/<id>/state                    what somebody else may have done
+    /<token>/site/<id>/step                     POST: a step of an annotator
+
+Only on the loopback address, only with the token in the address, and from no other page.
+"""
+
+import io
+import json
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from pipeline.catalog import assets
+from pipeline.core.errors import InputError, MinebenchError, NotMadeYet
+from pipeline.core.faults import explained
+from pipeline.core.layout import Benchmark
+from pipeline.cubes import cube
+from pipeline.label.session import Overtaken, Session
+from pipeline.publish import viewer_files
+from pipeline.publish.browse import OWN_NAMES
+from pipeline.recipe import Recipe
+from pipeline.sites import site as sites
+
+PAGE = Path(__file__).with_name("studio")
+LARGEST_STEP = 2**22
+"""Bytes of a step: an outline of a hundred thousand corners."""
+FALSE_COLOUR = ("swir16", "nir", "red")
+
+
+class Studio:
+    """A benchmark's sites, opened when they are asked for."""
+
+    def __init__(self, benchmark: Benchmark, recipe: Recipe, executor: Executor) -> None:
+        self.benchmark, self.recipe, self.executor = benchmark, recipe, executor
+        self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}
+        self.lock, self.sessions = threading.Lock(), dict[str, Session]()
+        self.looks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
+        if not any(cube.periods_of(benchmark.cube(name)) for name in self.sites):
+            raise NotMadeYet("No site has an image to label: run `minebench compose` first.")
+
+    def session(self, site_id: str) -> Session:
+        if site_id not in self.sites:
+            raise InputError(f"There is no site '{site_id}' in this benchmark.")
+        with self.lock:
+            if site_id not in self.sessions:
+                site = self.sites[site_id]
+                self.sessions[site_id] = Session(self.benchmark, self.recipe, site, self.executor)
+            return self.sessions[site_id]
+
+    def listed(self) -> list[dict[str, Any]]:
+        return [
+            {"id": site.site_id, "label": site.label, "country": site.country}
+            for site in self.sites.values()
+            if cube.periods_of(self.benchmark.cube(site.site_id))
+        ]
+
+    def picture(self, session: Session, period: str, look: str) -> bytes:
+        """An image as PNG, true colour or false; black where there is no data."""
+        pixels = session.image(period)
+        names = self.recipe.sensor.rgb if look != "false" else self._false_colour()
+        recipe = self.recipe
+        if names != recipe.sensor.rgb:
+            recipe = recipe.model_copy(update={"sensor": recipe.sensor.model_copy(update={"rgb": names})})
+        # One range for all dates of a site: what looks changed has changed.
+        key = (session.site.site_id, look)
+        if key not in self.looks:
+            every = np.stack([session.image(label) for label in session.periods])
+            self.looks[key] = partial(assets.shown, recipe=recipe, look=assets.stretch(every, recipe))
+        into = io.BytesIO()
+        Image.fromarray(np.moveaxis(self.looks[key](pixels), 0, -1)).save(into, "PNG", compress_level=1)
+        return into.getvalue()
+
+    def has_false_colour(self) -> bool:
+        return all(name in self._common() for name in FALSE_COLOUR)
+
+    def _false_colour(self) -> tuple[str, ...]:
+        if not self.has_false_colour():
+            raise InputError(
+                "This sensor's bands make no false colour: it takes SWIR, near infrared and red."
+            )
+        return tuple(self._common()[name] for name in FALSE_COLOUR)
+
+    def _common(self) -> dict[str, str]:
+        known = self.recipe.profile.common
+        return {known[band]: band for band in reversed(self.recipe.sensor.bands) if band in known}
+
+
+STEPS: dict[str, Callable[..., object]] = {
+    "click": Session.click, "draw": Session.draw, "carry": Session.carry, "answer": Session.answer,
+    "same": Session.same, "mark": Session.set_mark, "undo": Session.undo, "redo": Session.redo,
+}  # fmt: skip
+
+
+def app(studio: Studio, token: str) -> Starlette:
+    """What is served below the token."""
+
+    def told(work: Callable[[Request], Any]) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            try:
+                return JSONResponse(work(request))
+            except Overtaken as error:
+                return JSONResponse({"said": str(error)}, 409)
+            except MinebenchError as error:
+                return JSONResponse({"said": str(error)}, 400)
+            except (KeyError, TypeError, ValueError) as error:
+                return JSONResponse(
+                    {"said": f"This step lacks something or has too much of it: {error}."}, 400
+                )
+            except OSError as error:
+                known = explained(error)
+                return JSONResponse({"said": f"Nothing was saved: {known or error}"}, 507)
+
+        return answer
+
+    def session_of(request: Request) -> Session:
+        return studio.session(request.path_params["site"])
+
+    def described(request: Request) -> dict[str, Any]:
+        session = session_of(request)
+        return {
+            "id": session.site.site_id,
+            "label": session.site.label,
+            "shape": session.site.shape,
+            "pixel_m": studio.recipe.sensor.resolution,
+            "synthetic": studio.recipe.source.is_synthetic,
+            "periods": session.periods,
+            "subjects": session.subjects,
+            "looks": ["true", *(["false"] if studio.has_false_colour() else [])],
+            **session.state(),
+        }
+
+    def preview(request: Request) -> dict[str, Any]:
+        given = request.query_params
+        where = (int(given["row"]), int(given["column"]), float(given["area"]))
+        return session_of(request).preview(given["subject"], *where, given.get("stacked") == "true")
+
+    def label(request: Request) -> dict[str, Any]:
+        session, subject = session_of(request), request.query_params["subject"]
+        found = session.label(subject)
+        session.prepare(subject)
+        return found
+
+    def step(request: Request, body: bytes) -> dict[str, Any]:
+        given = json.loads(body)
+        work = STEPS.get(given.pop("step", ""))
+        if work is None:
+            raise InputError(f"A step is one of {', '.join(STEPS)}.")
+        session = session_of(request)
+        given["by"] = str(given.get("by", "")).strip()[:60] or "annotator"
+        found = work(session, **given)
+        subject = given.get("subject", found)
+        return {**session.label(subject), "subject": subject, "marks": session.state()["marks"]}
+
+    async def steps(request: Request) -> Response:
+        origin = request.headers.get("origin")
+        if origin and origin != f"{request.url.scheme}://{request.headers.get('host')}":
+            raise HTTPException(403)
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LARGEST_STEP:
+                raise HTTPException(413)
+        from starlette.concurrency import run_in_threadpool
+
+        return await run_in_threadpool(told(lambda r: step(r, body)), request)
+
+    def picture(request: Request) -> Response:
+        try:
+            look = request.query_params.get("look", "true")
+            content = studio.picture(session_of(request), request.path_params["period"], look)
+        except MinebenchError as error:
+            return JSONResponse({"said": str(error)}, 400)
+        return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    def page(_request: Request) -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    def file(request: Request) -> Response:
+        name = request.path_params["name"]
+        known = {
+            path.name: path for folder in (PAGE, viewer_files.FOLDER / "vendor") for path in folder.iterdir()
+        }
+        if name not in known:
+            raise HTTPException(404)
+        return FileResponse(known[name])
+
+    site = "/site/{site}"
+    routes = [
+        Route("/", page),
+        Route("/sites", told(lambda _: studio.listed())),
+        Route(site, told(described)),
+        Route(f"{site}/image/{{period}}.png", picture),
+        Route(f"{site}/preview", told(preview)),
+        Route(f"{site}/label", told(label)),
+        Route(f"{site}/state", told(lambda request: session_of(request).state())),
+        Route(f"{site}/step", steps, methods=["POST"]),
+        Route("/{name}", file),
+    ]
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=OWN_NAMES)]
+    return Starlette(routes=[Mount(f"/{token}", routes=routes)], middleware=middleware)
+
+
+def token() -> str:
+    """What the address must have in it."""
+    return secrets.token_urlsafe(16)
+
+
+def serve(benchmark: Benchmark, recipe: Recipe, own: socket.socket, secret: str) -> None:
+    """Serve until the process is told to end."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        served = app(Studio(benchmark, recipe, executor), secret)
+        config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        uvicorn.Server(config).run(sockets=[own])

@@ -1,0 +1,230 @@
+// The studio's page: a site's dates, the region under the pointer, and steps that the server keeps.
+
+import { Pictures } from "./pictures.js";
+
+const MARKS = { open: "–", labelled: "labelled", nothing: "no mine", unseen: "cannot be seen" };
+const element = (id) => document.getElementById(id);
+const now = { site: null, subject: null, area: 60, version: 0, since: performance.now(), label: null };
+let pictures;
+
+function say(sentence) {
+  element("said").textContent = sentence ?? "";
+  element("said").hidden = !sentence;
+}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error("The studio does not answer: start `minebench label` again; all steps so far are saved.");
+  }
+  const content = await answer.json();
+  if (!answer.ok) throw new Error(content.said ?? `${answer.status} ${answer.statusText}`);
+  return content;
+}
+
+const base = () => `site/${now.site.id}`;
+const shown = () => now.subject.split("|").at(-1);
+
+/** A step of the annotator; the time since the last one is what it took. */
+async function step(what, more = {}) {
+  const seconds = Math.min((performance.now() - now.since) / 1000, 600);
+  now.since = performance.now();
+  const told = what === "undo" || what === "redo" ? {} : { subject: now.subject, seconds, seen: now.version };
+  const body = JSON.stringify({ step: what, by: element("by").value, ...told, ...more });
+  try {
+    const found = await ask(`${base()}/step`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    say("");
+    now.site.marks = found.marks;
+    if (found.subject !== now.subject) return open(found.subject);
+    return take(found);
+  } catch (error) {
+    const sentence = error.message;
+    await open(now.subject);
+    say(sentence);
+  }
+}
+
+function take(label) {
+  Object.assign(now, { label, version: label.version });
+  pictures.label(label);
+  element("name").textContent = `${now.subject.replace("|", " to ")}: ${MARKS[label.mark]}, ${label.pixels.toLocaleString("en")} pixels`;
+  element("proposals").replaceChildren(...label.proposals.map(proposed));
+  strip();
+}
+
+function proposed(proposal, number) {
+  const item = document.createElement("li");
+  item.append(`${proposal.joins ? "joins" : "leaves"}, ${proposal.sureness} σ `);
+  for (const [accept, text] of [[true, "Accept"], [false, "Reject"]]) {
+    const button = document.createElement("button");
+    button.textContent = text;
+    button.onclick = () => step("answer", { proposal: number, accept });
+    item.append(button);
+  }
+  item.onmouseenter = () => pictures.point(proposal.rings);
+  item.onmouseleave = () => pictures.point([]);
+  return item;
+}
+
+/** Show a period (or pair); its label comes with it. */
+async function open(subject) {
+  now.subject = subject;
+  now.preview = null;
+  pictures.point([]);
+  const place = now.site.subjects.indexOf(subject);
+  const dates = now.site.periods;
+  const pair = subject.split("|");
+  const neighbours = dates.filter((date) => date !== shown());
+  const nearest = pair.length > 1 ? pair[0] : dates[Math.max(dates.indexOf(subject) - 1, 0)];
+  const kept = element("beside").value;
+  options("beside", neighbours, neighbours.includes(kept) && kept !== nearest ? kept : nearest);
+  show();
+  for (const [name, there] of [["carry", place > 0], ["same", place > 0], ["back", place < now.site.subjects.length - 1]]) {
+    document.querySelector(`[data-step=${name}]`).disabled = !there || pair.length > 1;
+  }
+  try {
+    take(await ask(`${base()}/label?subject=${encodeURIComponent(subject)}`));
+  } catch (error) {
+    say(error.message);
+  }
+  document.body.dataset.ready = subject;
+}
+
+function show() {
+  const look = element("look").value;
+  const href = (date) => `${base()}/image/${date}.png?look=${look}`;
+  pictures.show(href(shown()), href(element("beside").value));
+  element("other").textContent = element("beside").value;
+}
+
+function options(id, values, chosen, titles = values) {
+  element(id).replaceChildren(...values.map((value, i) => new Option(titles[i], value, false, value === chosen)));
+}
+
+function strip() {
+  const look = element("look").value;
+  element("strip").replaceChildren(...now.site.subjects.map((subject) => {
+    const button = document.createElement("button");
+    const image = new Image();
+    image.src = `${base()}/image/${subject.split("|").at(-1)}.png?look=${look}`;
+    image.alt = "";
+    const mark = document.createElement("small");
+    mark.textContent = MARKS[now.site.marks[subject]];
+    button.append(image, subject.replace("|", " to "), mark);
+    button.setAttribute("aria-current", subject === now.subject);
+    button.onclick = () => open(subject);
+    return button;
+  }));
+}
+
+async function openSite(id) {
+  delete document.body.dataset.ready;
+  try {
+    now.site = await ask(`site/${id}`);
+  } catch (error) {
+    return say(error.message);
+  }
+  element("synthetic").hidden = !now.site.synthetic;
+  options("look", now.site.looks, "true", now.site.looks.map((look) => ({ true: "True colour", false: "SWIR, NIR, red" })[look]));
+  pictures?.dispose();
+  pictures = new Pictures(element("map"), element("second"), now.site, { pointed, clicked, outlined, turned });
+  const open_ = now.site.subjects.find((subject) => now.site.marks[subject] === "open");
+  await open(open_ ?? now.site.subjects[0]);
+}
+
+// One preview is asked for at a time, and the latest place wins.
+let asking = false;
+let waiting = null;
+async function pointed(place) {
+  waiting = place;
+  if (asking) return;
+  asking = true;
+  while (waiting) {
+    const { row, column } = waiting;
+    waiting = null;
+    const words = new URLSearchParams({ subject: now.subject, row, column, area: now.area, stacked: element("stacked").checked });
+    try {
+      now.preview = { row, column, ...(await ask(`${base()}/preview?${words}`)) };
+      pictures.point(now.preview.rings);
+    } catch (error) {
+      say(error.message);
+    }
+  }
+  asking = false;
+}
+
+function clicked({ row, column }) {
+  const at = now.preview?.row === row && now.preview?.column === column ? now.preview : { inside: 0 };
+  step("click", { row, column, area: now.area, stacked: element("stacked").checked, adds: at.inside < 0.5 });
+}
+
+function turned(coarser) {
+  if (!now.preview) return;
+  now.area = coarser ? now.preview.coarser : now.preview.finer;
+  pointed(now.preview);
+}
+
+function outlined(there) {
+  element("sketch").hidden = !there;
+}
+
+const before = (by) => now.site.subjects[now.site.subjects.indexOf(now.subject) + by];
+const DO = {
+  carry: () => step("carry", { source: before(-1) }),
+  back: () => step("carry", { source: before(1) }),
+  same: () => step("same", { source: before(-1) }),
+  nothing: () => step("mark", { mark: "nothing" }),
+  unseen: () => step("mark", { mark: "unseen" }),
+  undo: () => step("undo"),
+  redo: () => step("redo"),
+  add: () => drawn(true),
+  cut: () => drawn(false),
+  drop: () => pictures.drop(),
+};
+const KEYS = { c: "carry", s: "same", n: "nothing", x: "unseen", Enter: "add", Delete: "cut", Escape: "drop" };
+
+async function drawn(adds) {
+  for (const rings of pictures.taken()) await step("draw", { rings, adds });
+}
+
+document.querySelectorAll("[data-step]").forEach((button) => button.addEventListener("click", () => DO[button.dataset.step]()));
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input:not([type=radio]):not([type=checkbox]), select")) return;
+  const name = event.ctrlKey || event.metaKey ? { z: "undo", y: "redo" }[event.key] : KEYS[event.key];
+  if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+    const next = before(event.key === "ArrowRight" ? 1 : -1);
+    if (next && !event.target.closest(".map")) open(next);
+  }
+  const button = name && document.querySelector(`[data-step=${name}]`);
+  if (!button || button.disabled || button.closest("[hidden]")) return;
+  event.preventDefault();
+  if (event.target !== button) DO[name]();
+});
+element("site").onchange = () => openSite(element("site").value);
+element("look").onchange = () => { show(); strip(); };
+element("beside").onchange = show;
+element("by").value = localStorage.getItem("minebench-annotator") ?? "";
+element("by").onchange = () => localStorage.setItem("minebench-annotator", element("by").value);
+document.querySelectorAll("[name=tool]").forEach((tool) => tool.addEventListener("change", () => pictures.tool(tool.value)));
+
+// What another annotator saves is shown within seconds.
+setInterval(async () => {
+  if (!now.site || document.hidden) return;
+  try {
+    const { version, marks } = await ask(`${base()}/state`);
+    now.site.marks = marks;
+    if (version !== now.version) take(await ask(`${base()}/label?subject=${encodeURIComponent(now.subject)}`));
+  } catch (error) {
+    say(error.message);
+  }
+}, 3000);
+
+try {
+  const sites = await ask("sites");
+  options("site", sites.map(({ id }) => id), sites[0].id, sites.map(({ label, country }) => (country ? `${label}, ${country}` : label)));
+  await openSite(sites[0].id);
+} catch (error) {
+  say(error.message);
+}

@@ -1,0 +1,160 @@
+"""A site's labels from the first click to the masks that `annotate` makes of them."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+
+from pipeline import recipe
+from pipeline.core import shards
+from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.layout import Benchmark
+from pipeline.label import edits
+from pipeline.label.session import Overtaken, Session
+from pipeline.sites import site as sites
+from tests.conftest import run
+
+TOLD: dict[str, Any] = {"by": "anna", "seconds": 2.0, "seen": 0}
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def labelled(project: Path) -> Path:
+    """The tiny project, to be labelled by hand."""
+    path = project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("source: archive", "source: annotations"))
+    return project
+
+
+def opened(project: Path, executor: Executor, number: int = 0) -> Session:
+    benchmark = Benchmark("tiny", project)
+    loaded = recipe.load(benchmark.recipe)
+    return Session(benchmark, loaded, sites.load(benchmark, loaded)[number], executor)
+
+
+def latest(session: Session) -> dict[str, Any]:
+    return {**TOLD, "seen": session.state()["version"]}
+
+
+def mask(session: Session, subject: str) -> np.ndarray:
+    return session.journal.labels.of(subject) > 0
+
+
+def test_what_is_shown_is_what_annotate_makes(labelled: Path, executor: Executor) -> None:
+    session = opened(labelled, executor)
+    height, width = session.site.shape
+    shown = session.preview("2021", height // 2, width // 2, 300, stacked=False)
+    session.click("2021", height // 2, width // 2, 300, stacked=False, adds=True, **TOLD)
+    assert mask(session, "2021").sum() == shown["area"] >= 300
+    session.draw("2021", [[[2, 2], [20, 3], [12, 15], [2, 2]]], adds=True, **latest(session))
+    session.draw("2021", [[[6, 5], [10, 5], [10, 8], [6, 8], [6, 5]]], adds=False, **latest(session))
+    session.same("2022", "2021", **latest(session))
+    session.set_mark("2023", edits.NOTHING, **latest(session))
+    others = [opened(labelled, executor, number) for number in (1, 2)]
+    others[0].set_mark("2021", edits.UNSEEN, **TOLD)
+    table = gpd.read_file(session.path)
+    assert sorted(table.how) == ["clicked", "drawn", "marked", "same as 2021"]
+    assert set(table.by) == {"anna"}
+    assert set(table.site_id) == {session.site.site_id}
+    assert run("annotate", cwd=labelled).returncode == 0
+    masks = shards.read(session.cube / "mine")
+    assert (masks[0] == mask(session, "2021")).all()
+    assert (masks[1] == masks[0]).all()
+    assert (masks[2] == 0).all()
+    assert (shards.read(others[0].cube / "mine") == 255).all()
+
+
+def test_nothing_is_lost_between_processes(labelled: Path, executor: Executor) -> None:
+    session = opened(labelled, executor)
+    session.draw("2021", [[[2, 2], [30, 3], [12, 15]]], adds=True, **TOLD)
+    again = opened(labelled, executor)
+    assert (mask(again, "2021") == mask(session, "2021")).all()
+    session.path.unlink()  # a kill between the journal and the file
+    shutil.rmtree(session.path, ignore_errors=True)
+    once_more = opened(labelled, executor)
+    assert (mask(once_more, "2021") == mask(session, "2021")).all()
+    again.undo("anna")
+    assert not mask(again, "2021").any()
+    assert session.redo("anna") == "2021"
+    assert mask(session, "2021").any()
+
+
+def test_two_annotators_never_overwrite_one_another(labelled: Path, executor: Executor) -> None:
+    anna, ben = opened(labelled, executor), opened(labelled, executor)
+    anna.draw("2021", [[[2, 2], [30, 3], [12, 15]]], adds=True, **TOLD)
+    bens = {"by": "ben", "seconds": 1.0, "seen": 0}
+    with pytest.raises(Overtaken, match="anna has changed 2021 meanwhile"):
+        ben.set_mark("2021", edits.NOTHING, **bens)
+    ben.set_mark("2022", edits.NOTHING, **bens)
+    ben.draw("2021", [[[40, 40], [60, 40], [50, 60]]], adds=True, **{**bens, "seen": ben.state()["version"]})
+    with pytest.raises(Overtaken, match="ben has changed 2021 since"):
+        anna.undo("anna")
+    assert anna.state()["marks"]["2022"] == edits.NOTHING
+    assert set(gpd.read_file(anna.path).by) == {"anna, ben", "ben"}
+
+
+def test_what_came_from_elsewhere_is_taken_over(labelled: Path, executor: Executor) -> None:
+    session = opened(labelled, executor)
+    session.draw("2021", [[[2, 2], [30, 3], [12, 15]]], adds=True, **TOLD)
+    square = shapely.box(*session.site.grid.pad(-30).boundingbox.bbox)
+    rows = {"site_id": [session.site.site_id] * 2, "year": [2022, 2023], "how": ["QGIS", "QGIS"]}
+    gpd.GeoDataFrame(rows, geometry=[square, None], crs=session.site.epsg).to_file(
+        session.path, layer="labels"
+    )
+    again = opened(labelled, executor)
+    assert again.state()["marks"] == {"2021": edits.OPEN, "2022": edits.DRAWN, "2023": edits.NOTHING}
+    assert mask(again, "2022").sum() == (session.site.shape[0] - 60) * (session.site.shape[1] - 60)
+    version = again.state()["version"]
+    assert opened(labelled, executor).state()["version"] == version
+    session.path.write_text("no GeoPackage")
+    with pytest.raises(InputError, match="cannot be read"):
+        opened(labelled, executor)
+
+
+def test_bad_steps_are_one_sentence(labelled: Path, executor: Executor) -> None:
+    session = opened(labelled, executor)
+    for wrong, sentence in (
+        (lambda: session.preview("2021", 5000, 0, 10, stacked=False), "beside the image"),
+        (lambda: session.set_mark("1999", edits.NOTHING, **TOLD), "nothing called '1999'"),
+        (lambda: session.set_mark("2021", "later", **TOLD), "'later' is no mark"),
+        (lambda: session.carry("2022", "2021", **TOLD), "2021 is not labelled yet"),
+        (lambda: session.draw("2021", [[[1, 1]]], adds=True, **TOLD), "three corners"),
+        (lambda: session.answer("2021", 0, accept=True, **TOLD), "no proposal 0"),
+        (lambda: session.undo("anna"), "nothing to undo"),
+        (lambda: session.redo("anna"), "nothing to do again"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            wrong()
+    assert not session.path.exists()
+    shutil.rmtree(session.cube)
+    with pytest.raises(NotMadeYet, match="run `minebench compose`"):
+        opened(labelled, executor)
+
+
+def test_a_label_is_carried_to_the_next_date(labelled: Path, executor: Executor) -> None:
+    """Of the truth of the first year most of the second year's follows; the archive is synthetic."""
+    session = opened(labelled, executor)
+    truth = shards.read(session.cube / "mine") == 1
+    with session.journal.writing() as journal:
+        wanted = np.where(truth[0], np.uint8(1), np.uint8(0))
+        runs = edits.changed(journal.labels.of("2021"), wanted)
+        journal.add(edits.Edit("2021", "drawn", runs, (edits.OPEN, edits.DRAWN), "anna", "2026"))
+    session.carry("2022", "2021", **latest(session))
+    found = mask(session, "2022")
+    assert (found & truth[1]).sum() / (found | truth[1]).sum() > 0.8
+    assert set(gpd.read_file(session.path).how) == {"drawn", "carried from 2021"}
+    waiting = len(session.label("2022")["proposals"])
+    if waiting:
+        session.answer("2022", 0, accept=True, **latest(session))
+        assert len(session.label("2022")["proposals"]) == waiting - 1

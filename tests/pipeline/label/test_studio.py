@@ -1,0 +1,240 @@
+"""The studio in a real Chromium, over the real `label`: from the first click to a retrained model."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import geopandas as gpd
+import numpy as np
+import pytest
+
+from pipeline.core import shards
+from tests.conftest import MINEBENCH, PARAMS, run
+from tests.pipeline.publish.test_viewer import CHROMIUM, FLAGS
+
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM, reason="there is no Chromium: install it, or name it in CHROMIUM"
+)
+
+
+@contextmanager
+def studio(project: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    words = [MINEBENCH, "label", "--port", "0"]
+    with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[1], process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def labelled(project: Path) -> Path:
+    path = project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("source: archive", "source: annotations"))
+    (project / "params.yaml").write_text(PARAMS.replace("[cva, fc-siam-diff, unet]", "[unet]"))
+    return project
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    """A page that must not complain."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        own = browser.new_page(viewport={"width": 1400, "height": 1000})
+        said: list[str] = []
+        own.on("pageerror", lambda error: said.append(str(error)))
+        yield own
+        assert said == []
+        browser.close()
+
+
+def ready(page: Any, subject: str) -> None:
+    page.wait_for_selector(f"body[data-ready='{subject}']", timeout=30_000)
+
+
+def middle(page: Any) -> tuple[float, float]:
+    box = page.locator("#map").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def click_region(page: Any, coarser: int) -> None:
+    """Point at the middle of the image, turn to a coarser region, take it in."""
+    with page.expect_response(lambda answer: "/preview" in answer.url):
+        page.mouse.move(*middle(page))
+    page.keyboard.down("Shift")
+    for _ in range(coarser):
+        with page.expect_response(lambda answer: "/preview" in answer.url):
+            page.mouse.wheel(0, -120)
+        page.wait_for_timeout(60)
+    page.keyboard.up("Shift")
+    with page.expect_response(lambda answer: "/step" in answer.url):
+        page.mouse.click(*middle(page))
+
+
+def press(page: Any, key: str) -> None:
+    with page.expect_response(lambda answer: "/step" in answer.url):
+        page.keyboard.press(key)
+
+
+@needs_browser
+def test_from_the_first_click_to_a_retrained_model(labelled: Path, page: Any) -> None:
+    with studio(labelled) as (address, _):
+        page.goto(address)
+        ready(page, "2021")
+        page.fill("#by", "anna")
+        page.locator("#by").blur()
+        sites = [option.get_attribute("value") for option in page.locator("#site option").all()]
+        for site in sites:
+            page.select_option("#site", site)
+            page.wait_for_function("id => document.querySelector('#site').value === id", arg=site)
+            ready(page, "2021")
+            click_region(page, 5)
+            page.wait_for_selector("#name:has-text('labelled')")
+            if SCREENSHOTS:
+                page.screenshot(path=f"{SCREENSHOTS}/studio-{site}.png")
+            for year, key in (("2022", "c"), ("2023", "s")):
+                page.keyboard.press("ArrowRight")
+                ready(page, year)
+                press(page, key)
+                page.wait_for_selector(f"#name:has-text('{year}: labelled')")
+    for site in sites:
+        table = gpd.read_file(labelled / f"catalogs/tiny/annotations/{site}.gpkg")
+        assert sorted(table.year) == [2021, 2022, 2023]
+        assert set(table.by) == {"anna"}
+        assert (table.seconds > 0).all()
+    assert run("annotate", cwd=labelled).returncode == 0
+    for site in sites:
+        masks = shards.read(labelled / f"data/tiny/cubes/{site}.zarr/mine")
+        assert set(np.unique(masks)) <= {0, 1}
+        assert (masks[2] == masks[1]).all()
+        assert masks[0].any()
+    for stage in ("tile", "train", "evaluate"):
+        words = [stage, "--model", "unet"] if stage != "tile" else [stage]
+        done = run(*words, cwd=labelled)
+        assert done.returncode == 0, done.stderr
+    scores = json.loads((labelled / "data/tiny/runs/unet/metrics.json").read_text())
+    assert sum(scores["pixels"].values()) > 0
+
+
+@needs_browser
+def test_drawing_undoing_and_a_killed_server(labelled: Path, page: Any) -> None:
+    with studio(labelled) as (address, process):
+        page.goto(address)
+        ready(page, "2021")
+        page.check("[name=tool][value=polygon]")
+        x, y = middle(page)
+        for dx, dy in ((-90, -80), (80, -80), (70, 90), (-90, -80)):
+            page.mouse.click(x + dx, y + dy)
+            page.wait_for_timeout(350)  # two clicks at once are a double click
+        page.wait_for_selector("#sketch:not([hidden])")
+        press(page, "Enter")
+        page.wait_for_selector("#name:has-text('labelled')")
+        drawn = page.locator("#name").inner_text()
+        for keys, said in (("Control+z", "2021: –, 0 pixels"), ("Control+y", drawn)):
+            press(page, keys)
+            page.wait_for_function("said => document.querySelector('#name').innerText === said", arg=said)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        page.keyboard.press("n")
+        page.wait_for_selector("#said:has-text('start `minebench label` again')")
+    with studio(labelled) as (address, _):
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]")
+        page.locator("#strip button", has_text="2021").click()
+        ready(page, "2021")
+        page.wait_for_function("said => document.querySelector('#name').innerText === said", arg=drawn)
+
+
+@needs_browser
+def test_the_page_can_be_used_by_all(labelled: Path, page: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with studio(labelled) as (address, _):
+        page.goto(address)
+        ready(page, "2021")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+        page.set_viewport_size({"width": 400, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def asked(
+    address: str, path: str = "", body: dict[str, Any] | None = None, **headers: str
+) -> tuple[int, bytes]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address + path, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_nobody_else_gets_in_and_bad_steps_are_sentences(labelled: Path) -> None:
+    annotations = labelled / "catalogs/tiny/annotations"
+    with studio(labelled) as (address, _):
+        _, listed = asked(address, "sites")
+        site = json.loads(listed)[0]["id"]
+        step = f"site/{site}/step"
+        told = {"step": "mark", "subject": "2021", "mark": "nothing", "by": "a", "seconds": 1, "seen": 0}
+        other = address.rstrip("/").rpartition("/")[0]
+        assert asked(other + "/wrong/", "sites")[0] == 404
+        assert asked(other + "/")[0] == 404
+        assert asked(address, "sites", Host="mines.example")[0] == 400
+        assert asked(address, step, told, Origin="http://mines.example")[0] == 403
+        assert asked(address, "../../../etc/passwd")[0] == 404
+        parts = urlsplit(address)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        connection.request("POST", parts.path + step, b"x" * 5_000_000)
+        assert connection.getresponse().status == 413
+        for body, sentence in (
+            ({**told, "step": "sing"}, b"A step is one of click"),
+            ({**told, "subject": "1999"}, b"nothing called '1999'"),
+            ({"step": "click"}, b"lacks something"),
+            ({**told, "extra": 1}, b"lacks something"),
+        ):
+            status, said = asked(address, step, body)
+            assert (status, sentence in said) == (400, True), said
+        status, said = asked(address, "site/nowhere/label?subject=2021")
+        assert (status, b"no site 'nowhere'" in said) == (400, True)
+        assert not list(annotations.glob("*.gpkg"))
+        assert asked(address, step, told)[0] == 200
+        assert len(gpd.read_file(annotations / f"{site}.gpkg")) == 1
+        annotations.joinpath(f"{site}.gpkg").write_bytes(b"broken")
+    with studio(labelled) as (address, _):
+        status, said = asked(address, f"site/{site}")
+        assert (status, b"cannot be read" in said) == (400, True)
+
+
+def test_a_preview_comes_fast_enough_to_follow_the_pointer(labelled: Path) -> None:
+    """A loose bound: `bench/label.py` has the times."""
+    with studio(labelled) as (address, _):
+        site = json.loads(asked(address, "sites")[1])[0]["id"]
+        words = f"site/{site}/preview?subject=2021&row=20&column=20&area=200"
+        asked(address, words)
+        begun = time.monotonic()
+        for _ in range(10):
+            assert asked(address, words)[0] == 200
+        assert time.monotonic() - begun < 10
+
+
+def test_without_cubes_there_is_one_sentence(empty_project: Path) -> None:
+    done = run("label", cwd=empty_project)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("run `minebench sites` first.")
