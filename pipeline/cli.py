@@ -485,16 +485,23 @@ def browse(
         browse.serve(where, loaded, own)
 
 
-@app.command(epilog="Example: minebench label --benchmark ours")
+@app.command(epilog="Example: minebench label --benchmark ours --from unet")
 def label(
     benchmark: Name = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", help="A trained run whose predictions are offered; may be given several times."
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8010,
 ) -> None:
     """Label the sites' dates in a browser on this machine."""
-    from pipeline.label import studio
+    from pipeline.label import predicted, studio
     from pipeline.publish import browse
 
     where, loaded = command.begin("label", benchmark)
+    predicted.check(where, runs or [])
     with browse.listening(port) as own:
         secret = studio.token()
         print(f"label: http://127.0.0.1:{own.getsockname()[1]}/{secret}/ (Ctrl-C ends it)", flush=True)
@@ -502,7 +509,7 @@ def label(
             print(
                 f"  labels.source is {loaded.labels.source}: set it to annotations for `minebench annotate`"
             )
-        studio.serve(where, loaded, own, secret)
+        studio.serve(where, loaded, own, secret, runs or [])
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ LAYERS = (
     ("pipeline.monitor",),
     ("pipeline.report",),
     ("pipeline.apply", "pipeline.interchange", "pipeline.publish"),
+    ("pipeline.label",),
     ("pipeline.stages",),
     ("pipeline.command", "pipeline.options"),
     ("pipeline.cli",),

@@ -62,6 +62,8 @@ class Labels:
     made: list[str] = field(default_factory=list)
     steps: list[Edit] = field(default_factory=list)
     undone: set[int] = field(default_factory=set)
+    again: dict[str, list[int]] = field(default_factory=dict)
+    """By annotator what they undid since their last new step, the latest last."""
 
     def of(self, subject: str) -> Codes:
         """A subject's pixels (y, x); not to be written to."""
@@ -84,6 +86,7 @@ class Labels:
             self.made.append(edit.how)
         self._apply(edit)
         self.steps.append(edit)
+        self.again.pop(edit.by, None)
         return len(self.steps) - 1
 
     def undo(self, number: int) -> None:
@@ -94,11 +97,13 @@ class Labels:
             pixels[run.start : run.start + run.length] = run.was
         self.marks[edit.subject] = edit.mark[0]
         self.undone.add(number)
+        self.again.setdefault(edit.by, []).append(number)
 
     def redo(self, number: int) -> None:
         """Do a step that was undone again."""
         self._apply(self.steps[number])
         self.undone.discard(number)
+        self.again[self.steps[number].by].remove(number)
 
     def _apply(self, edit: Edit) -> None:
         pixels = self.of(edit.subject).ravel()
@@ -112,12 +117,9 @@ class Labels:
         return stands[-1] if stands else None
 
     def next(self, by: str) -> int | None:
-        """The step that `by` would do again: the first undone one after all of theirs that stand."""
-        last = self.last(by)
-        undone = [
-            n for n in sorted(self.undone) if self.steps[n].by == by and n > (-1 if last is None else last)
-        ]
-        return undone[0] if undone else None
+        """The step that `by` would do again: the one they undid last, if nothing new came since."""
+        waiting = self.again.get(by)
+        return waiting[-1] if waiting else None
 
     def touched_since(self, number: int, by: str) -> str | None:
         """Who else changed the subject of a step after it; None where nobody did."""

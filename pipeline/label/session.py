@@ -27,7 +27,7 @@ from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
 from pipeline.cubes import annotate, cube
-from pipeline.label import annotation_file, carry, edits, regions
+from pipeline.label import annotation_file, carry, edits, predicted, regions
 from pipeline.label.carry import Proposal
 from pipeline.label.edits import Codes, Edit
 from pipeline.label.journal import FOLDER, Journal
@@ -66,11 +66,7 @@ class Session:
 
     @cached_property
     def subjects(self) -> list[str]:
-        """What is labelled: periods, or pairs of them where change is."""
-        if self.recipe.labels.kind == "footprint":
-            return self.periods
-        wanted = pair_rules.wanted(self.periods, self.recipe.pairs)
-        return [f"{self.periods[i]}|{self.periods[j]}" for i, j in wanted]
+        return subjects_of(self.cube, self.recipe)
 
     def image(self, period: str) -> NDArray[Any]:
         """A period's image (band, y, x), 0 where there is no data. InputError where there is none."""
@@ -200,6 +196,23 @@ class Session:
             subject, f"same as {source}", lambda _, code: np.where(own > 0, np.uint8(code), np.uint8(0)),
             mark=mark, **told,
         )  # fmt: skip
+
+    def predicted(self, run: str, subject: str, threshold: int) -> dict[str, Any]:
+        """What a trained run would outline at a threshold (per cent)."""
+        self._check(subject)
+        mask = predicted.percent(self.benchmark, run, self.site.site_id, subject)
+        found = (mask >= threshold) & (mask != predicted.NODATA)
+        return {"rings": regions.rings(found.astype(np.uint8)), "pixels": int(found.sum())}
+
+    def model(self, subject: str, run: str, threshold: int, **told: Any) -> None:
+        """The outline of a trained run at a threshold (per cent), in place of what is there."""
+        self._check(subject)
+        if not 1 <= threshold <= 100:
+            raise InputError(f"A threshold lies between 1 and 100 per cent, not at {threshold}.")
+        mask = predicted.percent(self.benchmark, run, self.site.site_id, subject)
+        found = (mask >= threshold) & (mask != predicted.NODATA)
+        how = f"model:{run}"
+        self._edit(subject, how, lambda _, code: np.where(found, np.uint8(code), np.uint8(0)), **told)
 
     def set_mark(self, subject: str, mark: str, **told: Any) -> None:
         """Say of a date that there is nothing, that it cannot be seen, that it is labelled as it stands, or
@@ -335,6 +348,14 @@ class Session:
             return tuple(subject.split("|"))
         place = self.periods.index(subject)
         return (self.periods[place - 1], subject) if stacked and place else (subject,)
+
+
+def subjects_of(path: Path, recipe: Recipe) -> list[str]:
+    """What is labelled of a cube: its periods, or pairs of them where change is."""
+    periods = cube.periods_of(path)
+    if recipe.labels.kind == "footprint":
+        return periods
+    return [f"{periods[i]}|{periods[j]}" for i, j in pair_rules.wanted(periods, recipe.pairs)]
 
 
 def _now() -> str:

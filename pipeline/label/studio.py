@@ -2,10 +2,12 @@
 
     /<token>/                                   the page
     /<token>/sites                              the sites and how far each is
+    /<token>/next                               the dates that are not labelled, the most telling first
     /<token>/site/<id>                          a site: periods, grid, what is to be labelled
     /<token>/site/<id>/image/<period>.png       an image as it is looked at
     /<token>/site/<id>/preview                  the region under the pointer
     /<token>/site/<id>/label                    a period's label as it stands
+    /<token>/site/<id>/predicted                what a trained run would outline
     /<token>/site/<id>/state                    what somebody else may have done
     /<token>/site/<id>/step                     POST: a step of an annotator
 
@@ -19,6 +21,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,13 +43,16 @@ from pipeline.core.errors import InputError, MinebenchError, NotMadeYet
 from pipeline.core.faults import explained
 from pipeline.core.layout import Benchmark
 from pipeline.cubes import cube
-from pipeline.label.session import Overtaken, Session
+from pipeline.label import edits, predicted
+from pipeline.label.journal import FOLDER
+from pipeline.label.session import Overtaken, Session, subjects_of
 from pipeline.publish import viewer_files
 from pipeline.publish.browse import OWN_NAMES
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 
 PAGE = Path(__file__).with_name("studio")
+MOST_NEXT = 100
 LARGEST_STEP = 2**22
 """Bytes of a step: an outline of a hundred thousand corners."""
 FALSE_COLOUR = ("swir16", "nir", "red")
@@ -55,8 +61,10 @@ FALSE_COLOUR = ("swir16", "nir", "red")
 class Studio:
     """A benchmark's sites, opened when they are asked for."""
 
-    def __init__(self, benchmark: Benchmark, recipe: Recipe, executor: Executor) -> None:
-        self.benchmark, self.recipe, self.executor = benchmark, recipe, executor
+    def __init__(
+        self, benchmark: Benchmark, recipe: Recipe, executor: Executor, runs: list[str] | None = None
+    ) -> None:
+        self.benchmark, self.recipe, self.executor, self.runs = benchmark, recipe, executor, runs or []
         self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}
         self.lock, self.sessions = threading.Lock(), dict[str, Session]()
         self.looks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
@@ -77,6 +85,20 @@ class Studio:
             {"id": site.site_id, "label": site.label, "country": site.country}
             for site in self.sites.values()
             if cube.periods_of(self.benchmark.cube(site.site_id))
+        ]
+
+    def next(self) -> list[dict[str, Any]]:
+        """Dates that are not labelled, those first from which the models would learn most."""
+        open_ = [(site["id"], subject) for site in self.listed() for subject in self._open(site["id"])]
+        ranks = predicted.ranked(self.benchmark, self.runs, open_)
+        return [{**asdict(rank), "worth": rank.worth} for rank in ranks[:MOST_NEXT]]
+
+    def _open(self, site_id: str) -> list[str]:
+        """The dates of a site that are not labelled yet."""
+        if not (self.benchmark.annotations / FOLDER / f"{site_id}.jsonl").is_file():
+            return subjects_of(self.benchmark.cube(site_id), self.recipe)
+        return [
+            subject for subject, mark in self.session(site_id).state()["marks"].items() if mark == edits.OPEN
         ]
 
     def picture(self, session: Session, period: str, look: str) -> bytes:
@@ -112,7 +134,8 @@ class Studio:
 
 STEPS: dict[str, Callable[..., object]] = {
     "click": Session.click, "draw": Session.draw, "carry": Session.carry, "answer": Session.answer,
-    "same": Session.same, "mark": Session.set_mark, "undo": Session.undo, "redo": Session.redo,
+    "same": Session.same, "model": Session.model, "mark": Session.set_mark, "undo": Session.undo,
+    "redo": Session.redo,
 }  # fmt: skip
 
 
@@ -150,6 +173,7 @@ def app(studio: Studio, token: str) -> Starlette:
             "synthetic": studio.recipe.source.is_synthetic,
             "periods": session.periods,
             "subjects": session.subjects,
+            "runs": studio.runs,
             "looks": ["true", *(["false"] if studio.has_false_colour() else [])],
             **session.state(),
         }
@@ -158,6 +182,10 @@ def app(studio: Studio, token: str) -> Starlette:
         given = request.query_params
         where = (int(given["row"]), int(given["column"]), float(given["area"]))
         return session_of(request).preview(given["subject"], *where, given.get("stacked") == "true")
+
+    def outlined(request: Request) -> dict[str, Any]:
+        given = request.query_params
+        return session_of(request).predicted(given["run"], given["subject"], int(given["threshold"]))
 
     def label(request: Request) -> dict[str, Any]:
         session, subject = session_of(request), request.query_params["subject"]
@@ -213,9 +241,11 @@ def app(studio: Studio, token: str) -> Starlette:
     routes = [
         Route("/", page),
         Route("/sites", told(lambda _: studio.listed())),
+        Route("/next", told(lambda _: studio.next())),
         Route(site, told(described)),
         Route(f"{site}/image/{{period}}.png", picture),
         Route(f"{site}/preview", told(preview)),
+        Route(f"{site}/predicted", told(outlined)),
         Route(f"{site}/label", told(label)),
         Route(f"{site}/state", told(lambda request: session_of(request).state())),
         Route(f"{site}/step", steps, methods=["POST"]),
@@ -230,9 +260,9 @@ def token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def serve(benchmark: Benchmark, recipe: Recipe, own: socket.socket, secret: str) -> None:
-    """Serve until the process is told to end."""
+def serve(benchmark: Benchmark, recipe: Recipe, own: socket.socket, secret: str, runs: list[str]) -> None:
+    """Serve until the process is told to end; `runs` are trained models to begin with."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        served = app(Studio(benchmark, recipe, executor), secret)
+        served = app(Studio(benchmark, recipe, executor, runs), secret)
         config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[own])

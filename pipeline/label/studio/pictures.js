@@ -5,6 +5,7 @@ const STYLES = {
   preview: ["#f0e442", 2, "rgba(240, 228, 66, 0.25)"],
   joins: ["#e69f00", 2, "rgba(230, 159, 0, 0.15)"],
   leaves: ["#d55e00", 2, "rgba(0, 0, 0, 0.25)"],
+  model: ["#cc79a7", 2, "rgba(204, 121, 167, 0.08)"],
   sketch: ["#ffffff", 2, "rgba(255, 255, 255, 0.2)"],
 };
 

@@ -89,6 +89,7 @@ async function open(subject) {
   } catch (error) {
     say(error.message);
   }
+  await offered();
   document.body.dataset.ready = subject;
 }
 
@@ -119,7 +120,7 @@ function strip() {
   }));
 }
 
-async function openSite(id) {
+async function openSite(id, subject) {
   delete document.body.dataset.ready;
   try {
     now.site = await ask(`site/${id}`);
@@ -131,7 +132,9 @@ async function openSite(id) {
   pictures?.dispose();
   pictures = new Pictures(element("map"), element("second"), now.site, { pointed, clicked, outlined, turned });
   const open_ = now.site.subjects.find((subject) => now.site.marks[subject] === "open");
-  await open(open_ ?? now.site.subjects[0]);
+  element("model").hidden = !now.site.runs.length;
+  options("run", now.site.runs, element("run").value);
+  await open(subject ?? open_ ?? now.site.subjects[0]);
 }
 
 // One preview is asked for at a time, and the latest place wins.
@@ -182,8 +185,40 @@ const DO = {
   add: () => drawn(true),
   cut: () => drawn(false),
   drop: () => pictures.drop(),
+  model: () => step("model", { run: element("run").value, threshold: Number(element("threshold").value) }),
+  next,
 };
-const KEYS = { c: "carry", s: "same", n: "nothing", x: "unseen", Enter: "add", Delete: "cut", Escape: "drop" };
+
+/** Where a label teaches the models most; without models the next date that is open. */
+async function next() {
+  try {
+    const found = await ask("next");
+    const best = found.find(({ site_id, subject }) => site_id !== now.site.id || subject !== now.subject);
+    if (!best) return say("Every date is labelled.");
+    if (best.site_id !== now.site.id) {
+      element("site").value = best.site_id;
+      return await openSite(best.site_id, best.subject);
+    }
+    return await open(best.subject);
+  } catch (error) {
+    return say(error.message);
+  }
+}
+
+/** What the model would outline, as the threshold moves. */
+async function offered() {
+  if (!now.site?.runs.length) return;
+  const words = new URLSearchParams({ subject: now.subject, run: element("run").value, threshold: element("threshold").value });
+  try {
+    const found = await ask(`${base()}/predicted?${words}`);
+    element("predicted").textContent = `${element("threshold").value} %: ${found.pixels.toLocaleString("en")} pixels`;
+    pictures.draw("model", found.rings);
+  } catch (error) {
+    pictures.draw("model", []);
+    say(error.message);
+  }
+}
+const KEYS = { l: "next", m: "model", c: "carry", s: "same", n: "nothing", x: "unseen", Enter: "add", Delete: "cut", Escape: "drop" };
 
 async function drawn(adds) {
   for (const rings of pictures.taken()) await step("draw", { rings, adds });
@@ -191,11 +226,11 @@ async function drawn(adds) {
 
 document.querySelectorAll("[data-step]").forEach((button) => button.addEventListener("click", () => DO[button.dataset.step]()));
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input:not([type=radio]):not([type=checkbox]), select")) return;
+  if (event.target.matches("input:not([type=radio], [type=checkbox], [type=range]), select")) return;
   const name = event.ctrlKey || event.metaKey ? { z: "undo", y: "redo" }[event.key] : KEYS[event.key];
   if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
     const next = before(event.key === "ArrowRight" ? 1 : -1);
-    if (next && !event.target.closest(".map")) open(next);
+    if (next && !event.target.closest(".map, input")) open(next);
   }
   const button = name && document.querySelector(`[data-step=${name}]`);
   if (!button || button.disabled || button.closest("[hidden]")) return;
@@ -205,6 +240,8 @@ document.addEventListener("keydown", (event) => {
 element("site").onchange = () => openSite(element("site").value);
 element("look").onchange = () => { show(); strip(); };
 element("beside").onchange = show;
+element("threshold").oninput = offered;
+element("run").onchange = offered;
 element("by").value = localStorage.getItem("minebench-annotator") ?? "";
 element("by").onchange = () => localStorage.setItem("minebench-annotator", element("by").value);
 document.querySelectorAll("[name=tool]").forEach((tool) => tool.addEventListener("change", () => pictures.tool(tool.value)));

@@ -16,9 +16,13 @@ from urllib.parse import urlsplit
 
 import geopandas as gpd
 import numpy as np
+import odc.geo.xr  # noqa: F401
 import pytest
+import xarray as xr
+from odc.geo.geobox import GeoBox
 
 from pipeline.core import shards
+from pipeline.geo import cog
 from tests.conftest import MINEBENCH, PARAMS, run
 from tests.pipeline.publish.test_viewer import CHROMIUM, FLAGS
 
@@ -29,8 +33,8 @@ needs_browser = pytest.mark.skipif(
 
 
 @contextmanager
-def studio(project: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    words = [MINEBENCH, "label", "--port", "0"]
+def studio(project: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    words = [MINEBENCH, "label", "--port", "0", *more]
     with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -157,6 +161,50 @@ def test_drawing_undoing_and_a_killed_server(labelled: Path, page: Any) -> None:
         page.locator("#strip button", has_text="2021").click()
         ready(page, "2021")
         page.wait_for_function("said => document.querySelector('#name').innerText === said", arg=drawn)
+
+
+@needs_browser
+def test_a_models_outline_is_taken_and_the_most_telling_date_comes_next(labelled: Path, page: Any) -> None:
+    done = run("label", "--from", "unet", cwd=labelled)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no trained run 'unet'; runs: none" in done.stderr
+    site = next((labelled / "data/tiny/cubes").iterdir()).stem
+    for index, run_ in enumerate(("one", "two")):
+        for path in (labelled / "data/tiny/cubes").iterdir():
+            box = grid_of(path)
+            for year in ("2021", "2022", "2023"):
+                percent = np.full((1, *box.shape), 10, np.uint8)
+                percent[0, 10:30, 12:40] = 80
+                percent[0, :3] = 255
+                if path.stem == site and year == "2022" and index:
+                    percent[0, 40:80] = 90  # the two runs differ most here
+                file = labelled / f"data/tiny/predictions/{run_}/{path.stem}/{year}.tif"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                cog.write(file, percent, box, 255, ("probability",))
+    with studio(labelled, "--from", "one", "--from", "two") as (address, _):
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]")
+        press_next(page, site, "2022")
+        page.locator("#threshold").fill("60")
+        page.wait_for_selector("#predicted:has-text('60 %: 560 pixels')")
+        press(page, "m")
+        page.wait_for_selector("#name:has-text('labelled, 560 pixels')")
+        assert json.loads(asked(address, "next")[1])[0]["subject"] != "2022"
+        status, said = asked(address, f"site/{site}/predicted?run=three&subject=2022&threshold=50")
+        assert (status, b"three says nothing of" in said) == (400, True)
+    (row,) = gpd.read_file(labelled / f"catalogs/tiny/annotations/{site}.gpkg").itertuples()
+    assert (row.how, row.year) == ("model:one", 2022)
+
+
+def press_next(page: Any, site: str, subject: str) -> None:
+    page.keyboard.press("l")
+    page.wait_for_function("id => document.querySelector('#site').value === id", arg=site)
+    ready(page, subject)
+
+
+def grid_of(path: Path) -> GeoBox:
+    with xr.open_zarr(path, consolidated=False) as cube:
+        return cube.odc.geobox
 
 
 @needs_browser
