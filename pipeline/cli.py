@@ -494,13 +494,19 @@ def label(
             "--from", help="A trained run whose predictions are offered; may be given several times."
         ),
     ] = None,
+    qgis: Annotated[bool, typer.Option("--qgis", help="Write a QGIS project to draw in, and end.")] = False,
     port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8010,
 ) -> None:
-    """Label the sites' dates in a browser on this machine."""
+    """Label the sites' dates in a browser on this machine, or in QGIS."""
     from pipeline.label import predicted, studio
     from pipeline.publish import browse
 
     where, loaded = command.begin("label", benchmark)
+    if qgis:
+        from pipeline.label import label_project
+
+        print(f"label: {label_project.write(where, loaded)}")
+        return
     predicted.check(where, runs or [])
     with browse.listening(port) as own:
         secret = studio.token()

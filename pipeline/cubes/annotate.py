@@ -4,7 +4,8 @@ Annotations are vector files in the benchmark's annotations/ folder with a colum
 `date` (2019-07 or 2019-07-14), or the synthetic archive's published footprints. A row counts for
 a period when its date lies in the period, and a year's row for every period that starts in that
 year. A row with empty geometry says that there was no mine. A column `site_id`, where present,
-limits a row to that site. A site's period without any row is 255, unknown, not 0.
+limits a row to that site; where a column `kind` says `no mine`, nothing was mine on that date on the sites
+that the row's outline touches. A site's period without any row is 255, unknown, not 0.
 
 With `labels: {kind: change}` the polygons outline change, and a row has the columns `t1` and `t2` with
 the labels of the two periods. They become `change` (pair, y, x) in the cubes, `mine` is unknown
@@ -39,6 +40,7 @@ from pipeline.sites.mines import SUFFIXES
 from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
+NO_MINE = "no mine"
 VERSION = 1
 """Of the masks: raise it when the same annotations give others."""
 
@@ -76,7 +78,9 @@ class Near:
     def inputs(self) -> list[Any]:
         """What they say, for fingerprints."""
         when, shapes = self.every["when"].array, self.every.geometry.array
-        return [[str(when[i]) for i in self.places], [shapes[i].wkt for i in self.places]]
+        said = [[str(when[i]) for i in self.places], [shapes[i].wkt for i in self.places]]
+        nothing = self.every["nothing"].array[self.places] if "nothing" in self.every else []
+        return [*said, [bool(own) for own in nothing]] if any(nothing) else said
 
 
 def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
@@ -185,9 +189,12 @@ def _paired(table: gpd.GeoDataFrame, recipe: Recipe, path: Path) -> gpd.GeoDataF
 
 def _kept(table: gpd.GeoDataFrame, when: list[str]) -> gpd.GeoDataFrame:
     kept = ["geometry", *(["site_id"] if "site_id" in table else [])]
+    nothing = np.zeros(len(table), bool)
+    if "kind" in table:
+        nothing = np.asarray(table["kind"].astype("str").str.strip().str.lower() == NO_MINE, bool)
     # A missing geometry says, like an empty one, that there was nothing.
     geometry = [shapely.Polygon() if shape is None else shape for shape in table.geometry]
-    return table[kept].set_geometry(geometry, crs=4326).assign(when=when)
+    return table[kept].set_geometry(geometry, crs=4326).assign(when=when, nothing=nothing)
 
 
 def _label(value: Any) -> str:
@@ -290,7 +297,10 @@ def rasterized(drawn: gpd.GeoDataFrame, site: Site) -> NDArray[np.uint8]:
     box = site.grid
     if drawn.empty:
         return np.full(box.shape, UNKNOWN, np.uint8)
-    shapes = drawn.geometry.to_numpy()[~drawn.geometry.is_empty.to_numpy()]
+    burnt = ~drawn.geometry.is_empty.to_numpy()
+    if "nothing" in drawn:
+        burnt &= ~drawn["nothing"].to_numpy(bool)
+    shapes = drawn.geometry.to_numpy()[burnt]
     if not len(shapes):
         return np.zeros(box.shape, np.uint8)
     outlines = geodesy.project_each(shapes, 4326, site.epsg)

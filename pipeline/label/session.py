@@ -72,8 +72,7 @@ class Session:
         """A period's image (band, y, x), 0 where there is no data. InputError where there is none."""
         if period not in self.periods:
             raise InputError(f"{self.site.site_id} has no image of '{period}'.")
-        array = zarr.open_group(self.cube, mode="r")[cube.image_name(self.recipe)]
-        return np.asarray(array[self.periods.index(period)])
+        return image_of(self.cube, self.recipe, self.periods.index(period))
 
     def regions(self, *periods: str) -> Regions:
         """The regions of an image, or of several stacked."""
@@ -356,6 +355,11 @@ def subjects_of(path: Path, recipe: Recipe) -> list[str]:
     if recipe.labels.kind == "footprint":
         return periods
     return [f"{periods[i]}|{periods[j]}" for i, j in pair_rules.wanted(periods, recipe.pairs)]
+
+
+def image_of(path: Path, recipe: Recipe, place: Any = slice(None)) -> NDArray[Any]:
+    """A cube's images (period, band, y, x), or one of them (band, y, x)."""
+    return np.asarray(zarr.open_group(path, mode="r")[cube.image_name(recipe)][place])
 
 
 def _now() -> str:

@@ -70,7 +70,8 @@ def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
         outlines = f"./{VECTORS}|layername=footprints|subset=\"period\" = '{date}'"
         layers = [{"name": "Footprints", "style": "outline", "provider": "ogr", "source": outlines}]
         for mosaic in reversed(MOSAICS):
-            layers += _mosaics(published, listed, date, mosaic, folder)
+            there = [(site, published.stac / site.site_id / date / mosaic.file) for site in listed]
+            layers += mosaics([own for own in there if own[1].is_file()], date, mosaic, folder)
         if len(layers) > 1:
             # QGIS gives a layer another id where its own has fewer than eleven letters.
             named = [{**own, "id": f"minebench_{date}_{i}"} for i, own in enumerate(layers)]
@@ -81,7 +82,7 @@ def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
         "title": recipe.title,
         "dates": groups,
         "epsg": epsg,
-        "extent": _extent(listed, int(epsg or 3857)),
+        "extent": extent(listed, int(epsg or 3857)),
     }
     with replacing(folder / f"{published.name}.qgs") as temporary:
         temporary.write_text(_template().render(parts), encoding="utf-8")
@@ -95,7 +96,7 @@ def _template() -> jinja2.Template:
     return environment.from_string(text)
 
 
-def _extent(listed: list[Site], epsg: int) -> list[float]:
+def extent(listed: list[Site], epsg: int) -> list[float]:
     """What the map shows first: all sites."""
     west, south, east, north = shapely.total_bounds([site.geometry for site in listed])
     if epsg == 3857:  # which has no poles
@@ -140,15 +141,11 @@ def _footprints(published: Benchmark, listed: list[Site], dates: list[str]) -> g
     return gpd.GeoDataFrame(table, geometry="geometry", crs=4326)
 
 
-def _mosaics(
-    published: Benchmark, listed: list[Site], date: str, mosaic: Mosaic, folder: Path
-) -> list[dict[str, Any]]:
-    """A VRT for each projection, described as layers."""
+def mosaics(named: list[tuple[Site, Path]], date: str, mosaic: Mosaic, folder: Path) -> list[dict[str, Any]]:
+    """A VRT in `folder` for each projection of the sites' files of a date, described as layers."""
     by_epsg: dict[int, list[tuple[Site, Path]]] = defaultdict(list)
-    for site in listed:
-        file = published.stac / site.site_id / date / mosaic.file
-        if file.is_file():
-            by_epsg[int(site.epsg or 0)].append((site, file))
+    for site, file in named:
+        by_epsg[int(site.epsg or 0)].append((site, file))
     layers = []
     for epsg, own in sorted(by_epsg.items()):
         name = f"{date}_{epsg}_{Path(mosaic.file).stem}.vrt"

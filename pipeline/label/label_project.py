@@ -1,0 +1,114 @@
+"""`label --qgis`: a QGIS project to draw labels in, of the images of all sites and one editable layer.
+
+data/<b>/label/label.qgs                    opens in QGIS 3.22 or later
+data/<b>/label/images/<site>_<period>.tif   what is looked at, from the cubes
+data/<b>/label/<period>_<epsg>_image.vrt    the sites' images of a date and a projection as one layer
+catalogs/<b>/annotations/drawn.gpkg         the layer, read by `annotate` as it is; never overwritten
+"""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import jinja2
+import pandas as pd
+import pyproj
+
+from pipeline.catalog import assets
+from pipeline.core import receipts
+from pipeline.core.errors import NotMadeYet
+from pipeline.core.files import replacing, write_json
+from pipeline.core.layout import Benchmark
+from pipeline.core.progress import progress
+from pipeline.cubes import annotate, cube
+from pipeline.geo import cog
+from pipeline.label.session import image_of
+from pipeline.publish import qgis_project
+from pipeline.publish.qgis_project import Mosaic
+from pipeline.recipe import Recipe
+from pipeline.sites import site as sites
+from pipeline.sites.site import Site
+
+DRAWN = "drawn.gpkg"
+IMAGE = Mosaic("image.tif", ("Red", "Green", "Blue"), 0, "True colour", "image")
+KINDS = ("footprint", annotate.NO_MINE)
+
+
+def write(benchmark: Benchmark, recipe: Recipe) -> Path:
+    """Write the project, what images are missing, and the layer where there is none; the project."""
+    listed = [site for site in sites.load(benchmark, recipe) if site.epsg]
+    listed = [site for site in listed if cube.periods_of(benchmark.cube(site.site_id))]
+    if not listed:
+        raise NotMadeYet("No site has an image to label: run `minebench compose` first.")
+    folder = benchmark.data / "label"
+    folder.mkdir(parents=True, exist_ok=True)
+    with progress("label", len(listed), "sites") as advance:
+        for site in listed:
+            _write_images(benchmark, recipe, site, folder / "images")
+            advance()
+    labels = benchmark.annotations / DRAWN
+    if not labels.is_file():
+        _write_layer(labels, recipe)
+    dates = [_date(folder, listed, period.label) for period in recipe.periods.periods()]
+    codes = {site.epsg for site in listed}
+    epsg = codes.pop() if len(codes) == 1 else 3857
+    parts = {
+        "title": f"{recipe.title}: labels",
+        "labels": os.path.relpath(labels, folder),
+        "dates": [date for date in dates if date["layers"]],
+        "periods": [period.label for period in recipe.periods.periods()],
+        "whens": _whens(recipe),
+        "kinds": KINDS if recipe.labels.kind == "footprint" else KINDS[:1],
+        "epsg": epsg,
+        "extent": qgis_project.extent(listed, epsg),
+    }
+    with replacing(folder / "label.qgs") as temporary:
+        temporary.write_text(_template().render(parts), encoding="utf-8")
+    return folder / "label.qgs"
+
+
+def _whens(recipe: Recipe) -> list[str]:
+    return ["t1", "t2"] if recipe.labels.kind == "change" else [recipe.labels.column]
+
+
+def _write_images(benchmark: Benchmark, recipe: Recipe, site: Site, folder: Path) -> None:
+    """A site's dates in true colour, unless they are there already."""
+    path = benchmark.cube(site.site_id)
+    note, key = folder / f"{site.site_id}.json", receipts.key_in(cube.receipt(path))
+    if receipts.key_in(note) == key:
+        return
+    folder.mkdir(exist_ok=True)
+    every = image_of(path, recipe)
+    look = assets.stretch(every, recipe)
+    for label, pixels in zip(cube.periods_of(path), every, strict=True):
+        with replacing(folder / f"{site.site_id}_{label}.tif") as temporary:
+            cog.write(temporary, assets.shown(pixels, recipe, look), site.grid, 0, is_rgb=True)
+    write_json({receipts.KEY: key}, note)
+
+
+def _write_layer(path: Path, recipe: Recipe) -> None:
+    """An empty layer with the columns of the form."""
+    whole = recipe.labels.kind == "footprint" and recipe.labels.column == "year"
+    kinds = {**dict.fromkeys(_whens(recipe), "int64" if whole else "str"), "kind": "str", "note": "str"}
+    table = gpd.GeoDataFrame(pd.DataFrame(columns=list(kinds)).astype(kinds), geometry=[], crs=4326)
+    with replacing(path) as temporary:
+        table.to_file(temporary, layer="labels", driver="GPKG", geometry_type="MultiPolygon", VERSION="1.2")
+
+
+def _date(folder: Path, listed: list[Site], label: str) -> dict[str, Any]:
+    """A date's group of layers, one a projection."""
+    named = [(site, folder / "images" / f"{site.site_id}_{label}.tif") for site in listed]
+    there = [(site, path) for site, path in named if path.is_file()]
+    layers = qgis_project.mosaics(there, label, IMAGE, folder)
+    return {
+        "name": label,
+        "layers": [{**own, "id": f"minebench_{label}_{i}"} for i, own in enumerate(layers)],
+    }
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    environment.globals["wkt"] = lambda epsg: pyproj.CRS.from_epsg(epsg).to_wkt()
+    return environment.from_string(files("pipeline.label").joinpath("label_project.qgs").read_text("utf-8"))
