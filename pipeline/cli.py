@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import __version__, command
+from pipeline import __version__, command, label_commands
 from pipeline.core import interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
@@ -485,37 +485,8 @@ def browse(
         browse.serve(where, loaded, own)
 
 
-@app.command(epilog="Example: minebench label --benchmark ours --from unet")
-def label(
-    benchmark: Name = None,
-    runs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from", help="A trained run whose predictions are offered; may be given several times."
-        ),
-    ] = None,
-    qgis: Annotated[bool, typer.Option("--qgis", help="Write a QGIS project to draw in, and end.")] = False,
-    port: Annotated[int, typer.Option(help="Port on this machine.", min=0, max=65535)] = 8010,
-) -> None:
-    """Label the sites' dates in a browser on this machine, or in QGIS."""
-    from pipeline.label import predicted, studio
-    from pipeline.publish import browse
-
-    where, loaded = command.begin("label", benchmark)
-    if qgis:
-        from pipeline.label import label_project
-
-        print(f"label: {label_project.write(where, loaded)}")
-        return
-    predicted.check(where, runs or [])
-    with browse.listening(port) as own:
-        secret = studio.token()
-        print(f"label: http://127.0.0.1:{own.getsockname()[1]}/{secret}/ (Ctrl-C ends it)", flush=True)
-        if loaded.labels.source != "annotations":
-            print(
-                f"  labels.source is {loaded.labels.source}: set it to annotations for `minebench annotate`"
-            )
-        studio.serve(where, loaded, own, secret, runs or [])
+app.command(epilog="Example: minebench label --benchmark ours --from unet")(label_commands.label)
+app.command(epilog="Example: minebench agree --consensus majority")(label_commands.agree)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ LAYERS = (
     ("pipeline.label",),
     ("pipeline.stages",),
     ("pipeline.command", "pipeline.options"),
+    ("pipeline.label_commands",),
     ("pipeline.cli",),
 )
 """From below upwards. A package imports its own modules and what lies below; those of one layer do not

@@ -21,7 +21,7 @@ from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.words import counted
 from pipeline.geo import geodesy
-from pipeline.index import statistics
+from pipeline.index import annotators, statistics
 from pipeline.index.split import NAMES
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
@@ -71,6 +71,7 @@ def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
         "synthetic": recipe.source.is_synthetic,
         "tested": any(row["split"] == "test" and row["tiles"] for row in found["balance"].to_dict("records")),
         "labelled": is_labelled(found["balance"]),
+        "annotators": annotators.sentences(benchmark),
         "overlap": _overlap_km2(tables.read_geo(benchmark.table("sites"), "sites")),
     }  # fmt: skip
     for name in ("README.md", "LICENCES.md"):

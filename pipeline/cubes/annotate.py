@@ -287,6 +287,16 @@ def labels_of(
     return unknown, {pair: rasterized(rows, site) for pair, rows in drawn.items() if len(rows)}
 
 
+def masks_in(
+    given: gpd.GeoDataFrame, site: Site, recipe: Recipe, names: list[str]
+) -> dict[str, NDArray[np.uint8]]:
+    """What a file's rows say of a site, by period, or by pair of periods with a bar between."""
+    if recipe.labels.kind == "change":
+        return {name: rasterized(given[given.when == name], site) for name in names}
+    periods_ = {period.label: period for period in recipe.periods.periods()}
+    return {name: mask(site, given, periods_[name]) for name in names}
+
+
 def mask(site: Site, labels: gpd.GeoDataFrame, period: Period) -> NDArray[np.uint8]:
     """A period's footprint mask (y, x): 0, 1, or all 255 where nothing was annotated."""
     return rasterized(labels[[covers(label, period) for label in labels.when]], site)

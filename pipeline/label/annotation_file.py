@@ -44,32 +44,36 @@ def rows_of(site: Site, labels: Labels, subject: str, column: str) -> list[dict[
     if not found:
         return [_row(site, labels, subject, column, None, None)]
     return [
-        _row(site, labels, subject, column, how, _outline(site, codes == labels.code(how))) for how in found
+        _row(site, labels, subject, column, how, outline(site, codes == labels.code(how))) for how in found
     ]
 
 
 def _row(
-    site: Site, labels: Labels, subject: str, column: str, how: str | None, outline: Any
+    site: Site, labels: Labels, subject: str, column: str, how: str | None, shape: BaseGeometry | None
 ) -> dict[str, Any]:
     stands = [
         edit for n, edit in enumerate(labels.steps) if n not in labels.undone and edit.subject == subject
     ]
     own = [edit for edit in stands if how in (None, edit.how)] or stands
-    t1, _, t2 = subject.partition("|")
-    when = {"t1": t1, "t2": t2} if t2 else {column: int(t1) if t1.isdigit() else t1}
     return {
         "site_id": site.site_id,
-        **when,
+        **when(subject, column),
         "how": how or own[-1].how,
         "by": ", ".join(dict.fromkeys(edit.by for edit in own)),
         "at": max(edit.at for edit in own),
         "seconds": round(sum(edit.seconds for edit in own), 1),
         "software": f"minebench {__version__}",
-        "geometry": outline,
+        "geometry": shape,
     }
 
 
-def _outline(site: Site, mask: NDArray[np.bool_]) -> BaseGeometry:
+def when(subject: str, column: str) -> dict[str, Any]:
+    """The columns that say which period, or pair of them, a row is of."""
+    t1, _, t2 = subject.partition("|")
+    return {"t1": t1, "t2": t2} if t2 else {column: int(t1) if t1.isdigit() else t1}
+
+
+def outline(site: Site, mask: NDArray[np.bool_]) -> BaseGeometry:
     """The edges of a mask's pixels, in metres."""
     found = shapes(mask.astype(np.uint8), mask=mask, transform=site.grid.transform)
     return shapely.union_all([shapely.geometry.shape(one) for one, _ in found])

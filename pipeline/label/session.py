@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import shapely
 import zarr
@@ -45,15 +44,18 @@ class Overtaken(InputError):
 
 
 class Session:
-    """See the module. `executor` builds regions beside the server, which answers meanwhile."""
+    """See the module. `executor` builds regions beside the server, which answers meanwhile; `folder` is where
+    labels go."""
 
-    def __init__(self, benchmark: Benchmark, recipe: Recipe, site: Site, executor: Executor) -> None:
+    def __init__(
+        self, benchmark: Benchmark, recipe: Recipe, site: Site, executor: Executor, folder: Path
+    ) -> None:
         self.benchmark, self.recipe, self.site, self.executor = benchmark, recipe, site, executor
         self.cube = benchmark.cube(site.site_id)
         if not cube.periods_of(self.cube):
             raise NotMadeYet(f"{self.cube} holds no image: run `minebench compose` first.")
-        self.path = benchmark.annotations / f"{site.site_id}.gpkg"
-        self.journal = Journal(benchmark.annotations / FOLDER / f"{site.site_id}.jsonl", site.shape)
+        self.path = folder / f"{site.site_id}.gpkg"
+        self.journal = Journal(folder / FOLDER / f"{site.site_id}.jsonl", site.shape)
         self.lock = threading.RLock()
         self.hierarchies: OrderedDict[tuple[str, ...], Any] = OrderedDict()
         self.open: dict[str, list[Proposal]] = {}
@@ -314,16 +316,11 @@ class Session:
                 if self.journal.lines and given != saved:
                     self._write()  # a kill came between the journal and the file
                 return
-            for subject, mask in self._masks_of(annotate.read_file(self.path, self.recipe)).items():
+            rows = annotate.read_file(self.path, self.recipe)
+            found = annotate.masks_in(rows, self.site, self.recipe, self.subjects)
+            for subject, mask in found.items():
                 self._import(subject, mask)
             self._write()
-
-    def _masks_of(self, given: gpd.GeoDataFrame) -> dict[str, NDArray[np.uint8]]:
-        if self.recipe.labels.kind == "change":
-            rows = {subject: given[given.when == subject] for subject in self.subjects}
-            return {subject: annotate.rasterized(own, self.site) for subject, own in rows.items()}
-        periods = {period.label: period for period in self.recipe.periods.periods()}
-        return {label: annotate.mask(self.site, given, periods[label]) for label in self.subjects}
 
     def _import(self, subject: str, mask: NDArray[np.uint8]) -> None:
         labels, how = self.journal.labels, f"from {self.path.name}"

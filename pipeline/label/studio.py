@@ -62,9 +62,10 @@ class Studio:
     """A benchmark's sites, opened when they are asked for."""
 
     def __init__(
-        self, benchmark: Benchmark, recipe: Recipe, executor: Executor, runs: list[str] | None = None
+        self, benchmark: Benchmark, recipe: Recipe, executor: Executor, runs: list[str], folder: Path
     ) -> None:
-        self.benchmark, self.recipe, self.executor, self.runs = benchmark, recipe, executor, runs or []
+        self.benchmark, self.recipe, self.executor = benchmark, recipe, executor
+        self.runs, self.folder = runs, folder
         self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}
         self.lock, self.sessions = threading.Lock(), dict[str, Session]()
         self.looks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
@@ -77,7 +78,9 @@ class Studio:
         with self.lock:
             if site_id not in self.sessions:
                 site = self.sites[site_id]
-                self.sessions[site_id] = Session(self.benchmark, self.recipe, site, self.executor)
+                self.sessions[site_id] = Session(
+                    self.benchmark, self.recipe, site, self.executor, self.folder
+                )
             return self.sessions[site_id]
 
     def listed(self) -> list[dict[str, Any]]:
@@ -95,7 +98,7 @@ class Studio:
 
     def _open(self, site_id: str) -> list[str]:
         """The dates of a site that are not labelled yet."""
-        if not (self.benchmark.annotations / FOLDER / f"{site_id}.jsonl").is_file():
+        if not (self.folder / FOLDER / f"{site_id}.jsonl").is_file():
             return subjects_of(self.benchmark.cube(site_id), self.recipe)
         return [
             subject for subject, mark in self.session(site_id).state()["marks"].items() if mark == edits.OPEN
@@ -260,9 +263,12 @@ def token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def serve(benchmark: Benchmark, recipe: Recipe, own: socket.socket, secret: str, runs: list[str]) -> None:
-    """Serve until the process is told to end; `runs` are trained models to begin with."""
+def serve(
+    benchmark: Benchmark, recipe: Recipe, own: socket.socket, secret: str, runs: list[str], folder: Path
+) -> None:
+    """Serve until the process is told to end; `runs` are trained models to begin with, labels go into
+    `folder`."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        served = app(Studio(benchmark, recipe, executor, runs), secret)
+        served = app(Studio(benchmark, recipe, executor, runs, folder), secret)
         config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[own])

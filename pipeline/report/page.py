@@ -18,7 +18,7 @@ from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.levels import LEVELS
 from pipeline.core.words import counted
-from pipeline.index import analysis_sets, statistics
+from pipeline.index import analysis_sets, annotators, statistics
 from pipeline.leaderboard import board
 from pipeline.recipe import Recipe
 from pipeline.report import activity_page, drawings, paper_tables, pictures
@@ -64,6 +64,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         changes=_largest(totals["sites"]),
         mean_months=totals["sites"].months.mean(),
         balance=[_balanced(row) for row in totals["balance"].to_dict("records")],
+        annotators=annotators.sentences(benchmark),
         leakage=totals["leakage"].to_dict("records"),
         area_chart=drawings.footprints(totals["by_period"]) if len(totals["by_period"]) else None,
         days_chart=drawings.acquisitions(totals["acquisitions"]),

@@ -37,10 +37,11 @@ def labelled(project: Path) -> Path:
     return project
 
 
-def opened(project: Path, executor: Executor, number: int = 0) -> Session:
+def opened(project: Path, executor: Executor, number: int = 0, folder: Path | None = None) -> Session:
     benchmark = Benchmark("tiny", project)
     loaded = recipe.load(benchmark.recipe)
-    return Session(benchmark, loaded, sites.load(benchmark, loaded)[number], executor)
+    site = sites.load(benchmark, loaded)[number]
+    return Session(benchmark, loaded, site, executor, folder or benchmark.annotations)
 
 
 def latest(session: Session) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""The table `annotators`: how well those agree who labelled the same dates (`minebench agree`)."""
+
+import pandas as pd
+
+from pipeline.core import tables
+from pipeline.core.layout import Benchmark
+from pipeline.core.words import counted
+
+TABLE = "annotators"
+ROW = {"site_id": "str", "subject": "str", "one": "str", "other": "str", "iou": "float64", "kappa": "float64",
+       "boundary": "float64", "pixels_one": "int64", "pixels_other": "int64"}  # fmt: skip
+"""Columns of `annotators`. `subject` is a period, or a pair of them with a bar between. `iou` and `kappa`
+(Cohen's) of the two masks; `boundary` is the mean distance, pixels, from one's outline to the nearest of the
+other's, both ways. NaN where it is undefined: nothing outlined by either, for `boundary` by one of them."""
+
+
+def read(benchmark: Benchmark) -> pd.DataFrame | None:
+    """The table; None where annotators were not compared."""
+    path = benchmark.table(TABLE)
+    return tables.read(path, "agree") if path.is_file() else None
+
+
+def sentences(benchmark: Benchmark) -> list[str]:
+    """How annotators agree, in sentences; none where they were not compared."""
+    table = read(benchmark)
+    return [] if table is None else told(table)
+
+
+def medians(table: pd.DataFrame) -> pd.DataFrame:
+    """By two annotators the dates they have in common, and the medians of how they agree."""
+    by = table.groupby(["one", "other"])
+    return by.agg(
+        dates=("subject", "size"),
+        iou=("iou", "median"),
+        kappa=("kappa", "median"),
+        boundary=("boundary", "median"),
+    ).reset_index()
+
+
+def told(table: pd.DataFrame) -> list[str]:
+    """The same as sentences."""
+    return [
+        f"{row.one} and {row.other} on {counted(row.dates, 'date')}: IoU {row.iou:.3f}, "
+        f"kappa {row.kappa:.3f}, outlines {row.boundary:.1f} pixels apart (medians)"
+        for row in medians(table).itertuples()
+    ]
