@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from pipeline.core import pair_rules
-from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet, WorkError
+from pipeline.core.faults import explained
 from pipeline.core.files import replacing, sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
@@ -284,7 +285,14 @@ class Session:
         """Bring the annotation file up to the journal; the subject of the step."""
         subject = self.journal.labels.steps[number].subject
         self.rows.pop(subject, None)
-        self._write()
+        try:
+            self._write()
+        except OSError as error:
+            reason = explained(error) or error
+            raise WorkError(
+                f"The step is kept, but {self.path} could not be written: {str(reason).rstrip('.')}. "
+                "It follows with the next step."
+            ) from None
         return subject
 
     def _write(self) -> None:
@@ -294,12 +302,15 @@ class Session:
                 self.rows[subject] = annotation_file.rows_of(self.site, labels, subject, column)
         annotation_file.write(self.path, self.site, [row for s in self.subjects for row in self.rows[s]])
         with replacing(self._note) as temporary:
-            temporary.write_text(sha256(self.path) if self.path.is_file() else "")
+            temporary.write_text(f"{self._digest()} {self.journal.lines}")
 
     @property
     def _note(self) -> Path:
-        """Holds the checksum of the annotation file as it was saved here."""
+        """Holds the checksum of the annotation file as it was saved here, and the lines of the journal then."""
         return self.journal.path.with_suffix(".saved")
+
+    def _digest(self) -> str:
+        return sha256(self.path) if self.path.is_file() else "none"
 
     def _refresh(self) -> None:
         before = self.journal.lines
@@ -310,10 +321,11 @@ class Session:
     def _take_over(self) -> None:
         """What the annotation file says where it was not saved here, such as after an hour in QGIS."""
         with self.journal.writing():
-            saved = self._note.read_text() if self._note.is_file() else ""
-            given = sha256(self.path) if self.path.is_file() else ""
-            if given in {saved, ""}:
-                if self.journal.lines and given != saved:
+            told = self._note.read_text().split() if self._note.is_file() else []
+            saved, lines = told if len(told) == 2 else ("none", "0")
+            given = self._digest()
+            if given in {saved, "none"}:
+                if given != saved or lines != str(self.journal.lines):
                     self._write()  # a kill came between the journal and the file
                 return
             rows = annotate.read_file(self.path, self.recipe)

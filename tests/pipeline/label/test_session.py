@@ -1,5 +1,7 @@
 """A site's labels from the first click to the masks that `annotate` makes of them."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -13,9 +15,9 @@ import shapely
 
 from pipeline import recipe
 from pipeline.core import shards
-from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
-from pipeline.label import edits
+from pipeline.label import annotation_file, edits
 from pipeline.label.session import Overtaken, Session
 from pipeline.sites import site as sites
 from tests.conftest import run
@@ -89,6 +91,30 @@ def test_nothing_is_lost_between_processes(labelled: Path, executor: Executor) -
     assert not mask(again, "2021").any()
     assert session.redo("anna") == "2021"
     assert mask(session, "2021").any()
+
+
+def test_a_full_disk_loses_nothing(
+    labelled: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    session = opened(labelled, executor)
+    session.draw("2021", [[[2, 2], [30, 3], [12, 15]]], adds=True, **TOLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            session.set_mark("2022", edits.NOTHING, **latest(session))
+    assert session.state()["marks"]["2022"] == edits.OPEN
+    assert opened(labelled, executor).state()["version"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(annotation_file, "write", full)
+        with pytest.raises(WorkError, match="The step is kept, but .* could not be written"):
+            session.set_mark("2022", edits.NOTHING, **latest(session))
+    assert set(gpd.read_file(session.path).year) == {2021}
+    again = opened(labelled, executor)  # whoever opens the site next brings the file up to the journal
+    assert set(gpd.read_file(session.path).year) == {2021, 2022}
+    assert again.state()["marks"]["2022"] == edits.NOTHING
 
 
 def test_two_annotators_never_overwrite_one_another(labelled: Path, executor: Executor) -> None:
