@@ -11,27 +11,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from scipy.ndimage import label as connected
 
 from pipeline.label import regions
 from pipeline.label.regions import Regions
 
-LEAST = 12
+LEAST = 6
 """Pixels of a region that is judged as one."""
 SURE = 2.0
 """Standard deviations of what did not change, by which a region's look must have moved to be proposed."""
-TAKEN = 4.0
+TAKEN = 3.0
 """The same, for a proposal that is taken before anybody is asked."""
+NEAR = 2
+"""Pixels from the footprint within which a proposal touches it."""
 BoolImage = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proposal:
-    """Pixels (C order) that would join the footprint or leave it, and how surely."""
+    """Pixels (C order) that would join the footprint or leave it, how surely, and whether they touch it."""
 
     pixels: NDArray[np.int64]
     joins: bool
     sureness: float
+    touches: bool
 
 
 def proposals(
@@ -55,20 +59,22 @@ def proposals(
     inside, look, move = mean(footprint.astype(float)), mean(after), mean(moved) / spread
     joins = (inside < 0.5) & (look > 0) & (move > SURE)
     leaves = (inside >= 0.5) & (look < 0) & (move < -SURE)
+    near = binary_dilation(footprint, iterations=NEAR)
     found = [
-        *_together(joins[place] & ~footprint & seen, np.abs(move)[place], joins=True),
-        *_together(leaves[place] & footprint & seen, np.abs(move)[place], joins=False),
+        *_together(joins[place] & ~footprint & seen, np.abs(move)[place], near, joins=True),
+        *_together(leaves[place] & footprint & seen, np.abs(move)[place], near, joins=False),
     ]
     return sorted(found, key=lambda proposal: -proposal.sureness)
 
 
 def carried(footprint: BoolImage, found: list[Proposal]) -> tuple[BoolImage, list[Proposal]]:
-    """The footprint with the surest proposals, and those that are left to be asked about."""
+    """The footprint with the surest proposals that touch it, and those that are left to be asked about: a
+    bare field far from a mine looks like one."""
+    taken = [proposal for proposal in found if proposal.sureness >= TAKEN and proposal.touches]
     result = footprint.copy()
-    for proposal in found:
-        if proposal.sureness >= TAKEN:
-            result.ravel()[proposal.pixels] = proposal.joins
-    return result, [proposal for proposal in found if proposal.sureness < TAKEN]
+    for proposal in taken:
+        result.ravel()[proposal.pixels] = proposal.joins
+    return result, [proposal for proposal in found if proposal not in taken]
 
 
 def _looks(
@@ -91,7 +97,7 @@ def _looks(
     return looks[0], looks[1]
 
 
-def _together(pixels: BoolImage, sureness: NDArray[Any], joins: bool) -> list[Proposal]:
+def _together(pixels: BoolImage, sureness: NDArray[Any], near: BoolImage, joins: bool) -> list[Proposal]:
     """Pixels that touch one another as one proposal."""
     places, count = connected(pixels)
     flat, found = places.ravel(), []
@@ -100,5 +106,6 @@ def _together(pixels: BoolImage, sureness: NDArray[Any], joins: bool) -> list[Pr
     for first, last in pairwise(ends):
         own = order[first:last]
         if own.size >= LEAST:
-            found.append(Proposal(own, joins, float(sureness.ravel()[own].mean())))
+            touches = bool(near.ravel()[own].any())
+            found.append(Proposal(own, joins, float(sureness.ravel()[own].mean()), touches))
     return found

@@ -306,7 +306,7 @@ class Session:
 
     @property
     def _note(self) -> Path:
-        """Holds the checksum of the annotation file as it was saved here, and the lines of the journal then."""
+        """Holds the checksum of the annotation file as it was saved here, and how long the journal was."""
         return self.journal.path.with_suffix(".saved")
 
     def _digest(self) -> str:

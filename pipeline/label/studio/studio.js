@@ -77,9 +77,8 @@ async function open(subject) {
   const dates = now.site.periods;
   const pair = subject.split("|");
   const neighbours = dates.filter((date) => date !== shown());
-  const nearest = pair.length > 1 ? pair[0] : dates[Math.max(dates.indexOf(subject) - 1, 0)];
-  const kept = element("beside").value;
-  options("beside", neighbours, neighbours.includes(kept) && kept !== nearest ? kept : nearest);
+  const nearest = pair.length > 1 ? pair[0] : dates[dates.indexOf(subject) - 1] ?? dates[1];
+  options("beside", neighbours, neighbours.includes(now.beside) ? now.beside : nearest);
   show();
   for (const [name, there] of [["carry", place > 0], ["same", place > 0], ["back", place < now.site.subjects.length - 1]]) {
     document.querySelector(`[data-step=${name}]`).disabled = !there || pair.length > 1;
@@ -127,6 +126,7 @@ async function openSite(id, subject) {
   } catch (error) {
     return say(error.message);
   }
+  now.beside = null;
   element("synthetic").hidden = !now.site.synthetic;
   options("look", now.site.looks, "true", now.site.looks.map((look) => ({ true: "True colour", false: "SWIR, NIR, red" })[look]));
   pictures?.dispose();
@@ -239,7 +239,7 @@ document.addEventListener("keydown", (event) => {
 });
 element("site").onchange = () => openSite(element("site").value);
 element("look").onchange = () => { show(); strip(); };
-element("beside").onchange = show;
+element("beside").onchange = () => { now.beside = element("beside").value; show(); };
 element("threshold").oninput = offered;
 element("run").onchange = offered;
 element("by").value = localStorage.getItem("minebench-annotator") ?? "";

@@ -109,7 +109,7 @@ def test_a_full_disk_loses_nothing(
     assert opened(labelled, executor).state()["version"] == 1
     with monkeypatch.context() as patch:
         patch.setattr(annotation_file, "write", full)
-        with pytest.raises(WorkError, match="The step is kept, but .* could not be written"):
+        with pytest.raises(WorkError, match=r"The step is kept, but .* could not be written"):
             session.set_mark("2022", edits.NOTHING, **latest(session))
     assert set(gpd.read_file(session.path).year) == {2021}
     again = opened(labelled, executor)  # whoever opens the site next brings the file up to the journal
