@@ -29,7 +29,7 @@ from pipeline.core.masks import UNKNOWN
 from pipeline.cubes import annotate, cube
 from pipeline.label import annotation_file, carry, edits, predicted, regions
 from pipeline.label.carry import Proposal
-from pipeline.label.edits import Codes, Edit
+from pipeline.label.edits import Codes, Edit, Labels
 from pipeline.label.journal import FOLDER, Journal
 from pipeline.label.regions import Regions
 from pipeline.recipe import Recipe
@@ -163,10 +163,7 @@ class Session:
 
     def carry(self, subject: str, source: str, **told: Any) -> None:
         """The label of another date, with the surest of what changed; the rest is proposed."""
-        self._check(source)
-        labels = self.journal.labels
-        if labels.mark(source) not in {edits.DRAWN, edits.NOTHING}:
-            raise InputError(f"{source} is not labelled yet: label it first, then carry it on.")
+        labels = self._labelled(source)
         if self.recipe.labels.kind == "change":
             raise InputError("Change between two dates is not carried on: label each pair by itself.")
         footprint = labels.of(source) > 0
@@ -176,6 +173,15 @@ class Session:
         result, self.open[subject] = carry.carried(footprint, found)
         how = f"carried from {source}"
         self._edit(subject, how, lambda _, code: np.where(result, np.uint8(code), np.uint8(0)), **told)
+
+    def _labelled(self, source: str) -> Labels:
+        """The labels, up to date. InputError where a date has none yet."""
+        self._check(source)
+        with self.lock:
+            self._refresh()
+        if self.journal.labels.mark(source) not in {edits.DRAWN, edits.NOTHING}:
+            raise InputError(f"{source} is not labelled yet: label it first, then carry it on.")
+        return self.journal.labels
 
     def answer(self, subject: str, proposal: int, accept: bool, **told: Any) -> None:
         """Take a proposal, or drop it."""
@@ -189,11 +195,8 @@ class Session:
 
     def same(self, subject: str, source: str, **told: Any) -> None:
         """The label of another date, as it is."""
-        self._check(source)
-        labels = self.journal.labels
+        labels = self._labelled(source)
         mark, own = labels.mark(source), labels.of(source)
-        if mark not in {edits.DRAWN, edits.NOTHING}:
-            raise InputError(f"{source} is not labelled yet: label it first.")
         self._edit(
             subject, f"same as {source}", lambda _, code: np.where(own > 0, np.uint8(code), np.uint8(0)),
             mark=mark, **told,
@@ -226,28 +229,30 @@ class Session:
 
     def undo(self, by: str) -> str:
         """Take back the last step of `by`; the subject it was about."""
-        with self.lock, self.journal.writing() as journal:
-            number = journal.labels.last(by)
-            if number is None:
-                raise InputError("There is nothing to undo.")
-            self._not_overtaken(number, by)
-            journal.undo(number, by, _now())
-            return self._saved(number)
+        return self._back(by, Labels.last, Journal.undo, "There is nothing to undo.")
 
     def redo(self, by: str) -> str:
         """Do again what `by` undid last; the subject it is about."""
-        with self.lock, self.journal.writing() as journal:
-            number = journal.labels.next(by)
-            if number is None:
-                raise InputError("There is nothing to do again.")
-            self._not_overtaken(number, by)
-            journal.redo(number, by, _now())
-            return self._saved(number)
+        return self._back(by, Labels.next, Journal.redo, "There is nothing to do again.")
 
-    def _not_overtaken(self, number: int, by: str) -> None:
-        labels = self.journal.labels
-        if other := labels.touched_since(number, by):
-            raise Overtaken(f"{other} has changed {labels.steps[number].subject} since: look at it first.")
+    def _back(
+        self,
+        by: str,
+        find: Callable[[Labels, str], int | None],
+        do: Callable[[Journal, int, str, str], None],
+        none: str,
+    ) -> str:
+        with self.lock, self.journal.writing() as journal:
+            labels = journal.labels
+            number = find(labels, by)
+            if number is None:
+                raise InputError(none)
+            if other := labels.touched_since(number, by):
+                raise Overtaken(
+                    f"{other} has changed {labels.steps[number].subject} since: look at it first."
+                )
+            do(journal, number, by, _now())
+            return self._saved(number)
 
     def _change(self, subject: str, how: str, pixels: NDArray[np.int64], adds: bool, **told: Any) -> None:
         def wanted(codes: Codes, code: int) -> Codes:
