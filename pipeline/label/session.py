@@ -8,7 +8,7 @@ meanwhile is refused.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +87,15 @@ class Session:
             while len(self.hierarchies) > KEPT_REGIONS:
                 self.hierarchies.popitem(last=False)
             found = self.hierarchies[periods]
-        built: Regions = found.result()
+        try:
+            built: Regions = found.result()
+        except (BrokenExecutor, MemoryError):
+            with self.lock:
+                self.hierarchies.pop(periods, None)
+            raise WorkError(
+                f"The regions of {' and '.join(periods)} could not be built; the site may be too large for this "
+                "machine's memory. Draw outlines instead."
+            ) from None
         return built
 
     def prepare(self, subject: str) -> None:
