@@ -8,11 +8,11 @@ meanwhile is refused.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor, Future
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import shapely
@@ -40,18 +40,24 @@ KEPT_REGIONS = 6
 """Hierarchies in memory: 60 MB each at 1,000 x 1,000 pixels."""
 
 
+class Builds(Protocol):
+    """What builds regions beside whoever asks, such as an Executor."""
+
+    def submit(self, work: Callable[..., Any], /, *given: Any) -> Future[Any]: ...
+
+
 class Overtaken(InputError):
     """Somebody else changed what a step is about."""
 
 
 class Session:
-    """See the module. `executor` builds regions beside the server, which answers meanwhile; `folder` is where
+    """See the module. `builder` builds regions beside the server, which answers meanwhile; `folder` is where
     labels go."""
 
     def __init__(
-        self, benchmark: Benchmark, recipe: Recipe, site: Site, executor: Executor, folder: Path
+        self, benchmark: Benchmark, recipe: Recipe, site: Site, builder: Builds, folder: Path
     ) -> None:
-        self.benchmark, self.recipe, self.site, self.executor = benchmark, recipe, site, executor
+        self.benchmark, self.recipe, self.site, self.builder = benchmark, recipe, site, builder
         self.cube = benchmark.cube(site.site_id)
         if not cube.periods_of(self.cube):
             raise NotMadeYet(f"{self.cube} holds no image: run `minebench compose` first.")
@@ -82,7 +88,7 @@ class Session:
         with self.lock:
             if periods not in self.hierarchies:
                 bands = np.concatenate([self.image(period) for period in periods])
-                self.hierarchies[periods] = self.executor.submit(regions.build, bands)
+                self.hierarchies[periods] = self.builder.submit(regions.build, bands)
             self.hierarchies.move_to_end(periods)
             while len(self.hierarchies) > KEPT_REGIONS:
                 self.hierarchies.popitem(last=False)
@@ -93,8 +99,8 @@ class Session:
             with self.lock:
                 self.hierarchies.pop(periods, None)
             raise WorkError(
-                f"The regions of {' and '.join(periods)} could not be built; the site may be too large for this "
-                "machine's memory. Draw outlines instead."
+                f"The regions of {' and '.join(periods)} could not be built; the site may be too large for "
+                "this machine's memory. Draw outlines instead."
             ) from None
         return built
 

@@ -20,7 +20,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
@@ -45,7 +45,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.cubes import cube
 from pipeline.label import edits, predicted
 from pipeline.label.journal import FOLDER
-from pipeline.label.session import Overtaken, Session, subjects_of
+from pipeline.label.session import Builds, Overtaken, Session, subjects_of
 from pipeline.publish import viewer_files
 from pipeline.publish.browse import OWN_NAMES
 from pipeline.recipe import Recipe
@@ -60,13 +60,30 @@ LARGEST_STEP = 2**22
 FALSE_COLOUR = ("swir16", "nir", "red")
 
 
+class Builder:
+    """A process beside the server that builds regions; a new one where it was killed, as for its memory."""
+
+    def __init__(self) -> None:
+        self.pool = self._started()
+
+    def _started(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+    def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
+        try:
+            return self.pool.submit(work, *given)
+        except BrokenExecutor:
+            self.pool = self._started()
+            return self.pool.submit(work, *given)
+
+
 class Studio:
     """A benchmark's sites, opened when they are asked for."""
 
     def __init__(
-        self, benchmark: Benchmark, recipe: Recipe, executor: Executor, runs: list[str], folder: Path
+        self, benchmark: Benchmark, recipe: Recipe, builder: Builds, runs: list[str], folder: Path
     ) -> None:
-        self.benchmark, self.recipe, self.executor = benchmark, recipe, executor
+        self.benchmark, self.recipe, self.builder = benchmark, recipe, builder
         self.runs, self.folder = runs, folder
         self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}
         self.lock, self.sessions = threading.Lock(), dict[str, Session]()
@@ -80,9 +97,7 @@ class Studio:
         with self.lock:
             if site_id not in self.sessions:
                 site = self.sites[site_id]
-                self.sessions[site_id] = Session(
-                    self.benchmark, self.recipe, site, self.executor, self.folder
-                )
+                self.sessions[site_id] = Session(self.benchmark, self.recipe, site, self.builder, self.folder)
             return self.sessions[site_id]
 
     def listed(self) -> list[dict[str, Any]]:
@@ -271,7 +286,10 @@ def serve(
 ) -> None:
     """Serve until the process is told to end; `runs` are trained models to begin with, labels go into
     `folder`."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        served = app(Studio(benchmark, recipe, executor, runs, folder), secret)
-        config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    builder = Builder()
+    served = app(Studio(benchmark, recipe, builder, runs, folder), secret)
+    config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    try:
         uvicorn.Server(config).run(sockets=[own])
+    finally:
+        builder.pool.shutdown(wait=False, cancel_futures=True)

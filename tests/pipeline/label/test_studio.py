@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.core import shards
 from pipeline.geo import cog
+from pipeline.label.studio import Builder
 from tests.conftest import MINEBENCH, PARAMS, run
 from tests.pipeline.publish.test_viewer import CHROMIUM, FLAGS
 
@@ -280,6 +282,14 @@ def test_a_preview_comes_fast_enough_to_follow_the_pointer(labelled: Path) -> No
         for _ in range(10):
             assert asked(address, words)[0] == 200
         assert time.monotonic() - begun < 10
+
+
+def test_a_killed_builder_is_replaced() -> None:
+    builder = Builder()
+    with pytest.raises(BrokenExecutor):
+        builder.submit(os.abort).result(timeout=60)
+    assert builder.submit(abs, -3).result(timeout=60) == 3
+    builder.pool.shutdown()
 
 
 def test_without_cubes_there_is_one_sentence(empty_project: Path) -> None:
