@@ -149,6 +149,26 @@ def test_what_came_from_elsewhere_is_taken_over(labelled: Path, executor: Execut
         opened(labelled, executor)
 
 
+def test_change_is_labelled_pair_by_pair(labelled: Path, executor: Executor) -> None:
+    path = labelled / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("source: annotations", "source: annotations, kind: change"))
+    session = opened(labelled, executor)
+    assert session.subjects == ["2021|2022", "2021|2023", "2022|2023"]
+    height, width = session.site.shape
+    session.click("2021|2022", height // 2, width // 2, 200, stacked=False, adds=True, **TOLD)
+    session.set_mark("2022|2023", edits.NOTHING, **latest(session))
+    with pytest.raises(InputError, match="is not carried on"):
+        session.carry("2021|2023", "2021|2022", **latest(session))
+    rows = gpd.read_file(session.path)
+    assert sorted(zip(rows.t1, rows.t2, strict=True)) == [("2021", "2022"), ("2022", "2023")]
+    assert run("annotate", cwd=labelled).returncode == 0
+    change = shards.read(session.cube / "change")
+    assert (change[0] == mask(session, "2021|2022")).all()
+    assert (change[1] == 0).all()
+    assert len(change) == 2
+    assert opened(labelled, executor).state()["version"] == 2
+
+
 def test_bad_steps_are_one_sentence(labelled: Path, executor: Executor) -> None:
     session = opened(labelled, executor)
     for wrong, sentence in (
