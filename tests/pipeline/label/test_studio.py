@@ -21,6 +21,7 @@ import odc.geo.xr  # noqa: F401
 import pytest
 import xarray as xr
 from odc.geo.geobox import GeoBox
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pipeline.core import shards
 from pipeline.geo import cog
@@ -77,10 +78,23 @@ def middle(page: Any) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def point(page: Any) -> None:
+    """Move to the middle of the image until the region there is shown: a map that is not drawn yet does not
+    see the pointer."""
+    x, y = middle(page)
+    for attempt in range(30):
+        try:
+            with page.expect_response(lambda answer: "/preview" in answer.url, timeout=2000):
+                page.mouse.move(x + attempt % 2, y)
+        except PlaywrightTimeout:
+            continue
+        return
+    raise AssertionError("pointing at the map showed nothing")
+
+
 def click_region(page: Any, coarser: int) -> None:
     """Point at the middle of the image, turn to a coarser region, take it in."""
-    with page.expect_response(lambda answer: "/preview" in answer.url):
-        page.mouse.move(*middle(page))
+    point(page)
     page.keyboard.down("Shift")
     for _ in range(coarser):
         with page.expect_response(lambda answer: "/preview" in answer.url):
