@@ -141,7 +141,7 @@ async function openSite(id, subject) {
 let asking = false;
 let waiting = null;
 async function pointed(place) {
-  waiting = place;
+  waiting = now.at = place;
   if (asking) return;
   asking = true;
   while (waiting) {
@@ -164,9 +164,10 @@ function clicked({ row, column }) {
 }
 
 function turned(coarser) {
-  if (!now.preview) return;
-  now.area = coarser ? now.preview.coarser : now.preview.finer;
-  pointed(now.preview);
+  // Before the first answer nobody knows the next region's size: twice or half is near enough.
+  const next = now.preview ?? { coarser: 2 * now.area, finer: now.area / 2 };
+  now.area = coarser ? next.coarser : next.finer;
+  if (now.at) pointed(now.at);
 }
 
 function outlined(there) {
