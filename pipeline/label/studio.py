@@ -16,6 +16,7 @@ Only on the loopback address, only with the token in the address, and from no ot
 
 import io
 import json
+import os
 import secrets
 import socket
 import threading
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Builder:
         self.pool = self._started()
 
     def _started(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_the_server)
 
     def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
         try:
@@ -75,6 +76,18 @@ class Builder:
         except BrokenExecutor:
             self.pool = self._started()
             return self.pool.submit(work, *given)
+
+
+def _end_with_the_server() -> None:
+    """However the server ends, what it started ends with it."""
+    server = parent_process()
+    assert server is not None
+
+    def wait() -> None:
+        server.join()
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class Studio:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import geopandas as gpd
 import numpy as np
 import odc.geo.xr  # noqa: F401
+import psutil
 import pytest
 import xarray as xr
 from odc.geo.geobox import GeoBox
@@ -296,6 +297,20 @@ def test_a_preview_comes_fast_enough_to_follow_the_pointer(labelled: Path) -> No
         for _ in range(10):
             assert asked(address, words)[0] == 200
         assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_outlives_the_server(labelled: Path, number: signal.Signals) -> None:
+    with studio(labelled) as (address, process):
+        site = json.loads(asked(address, "sites")[1])[0]["id"]
+        asked(address, f"site/{site}/preview?subject=2021&row=20&column=20&area=200")
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert started
+        process.send_signal(number)
+        process.wait(timeout=30)
+    gone, alive = psutil.wait_procs(started, timeout=30)
+    assert alive == []
+    assert len(gone) == len(started)
 
 
 def test_a_killed_builder_is_replaced() -> None:
