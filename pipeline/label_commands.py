@@ -38,6 +38,7 @@ def label(
         return
     predicted.check(where, runs or [])
     folder = agreement.folder(where, layer) if layer is not None else where.annotations
+    desk = studio.Studio(where, loaded, runs or [], folder)
     with browse.listening(port) as own:
         secret = studio.token()
         print(f"label: http://127.0.0.1:{own.getsockname()[1]}/{secret}/ (Ctrl-C ends it)", flush=True)
@@ -45,7 +46,7 @@ def label(
             print(
                 f"  labels.source is {loaded.labels.source}: set it to annotations for `minebench annotate`"
             )
-        studio.serve(where, loaded, own, secret, runs or [], folder)
+        studio.serve(desk, own, secret)
 
 
 def agree(

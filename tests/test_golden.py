@@ -65,7 +65,9 @@ def a_site() -> Site:
 
 def footprints() -> gpd.GeoDataFrame:
     shapes = [a_site().geometry.centroid.buffer(0.001 * k) for k in (1, 2, 3)]
-    return gpd.GeoDataFrame({"when": ["2021", "2022", "2023"]}, geometry=shapes, crs=4326)
+    return gpd.GeoDataFrame(
+        {"when": ["2021", "2022", "2023"], "nothing": [False] * 3}, geometry=shapes, crs=4326
+    )
 
 
 def masks() -> np.ndarray:

@@ -79,7 +79,7 @@ class Near:
         """What they say, for fingerprints."""
         when, shapes = self.every["when"].array, self.every.geometry.array
         said = [[str(when[i]) for i in self.places], [shapes[i].wkt for i in self.places]]
-        nothing = self.every["nothing"].array[self.places] if "nothing" in self.every else []
+        nothing = self.every["nothing"].array[self.places]
         return [*said, [bool(own) for own in nothing]] if any(nothing) else said
 
 
@@ -126,7 +126,7 @@ def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     """All annotations with geometry (EPSG:4326) and `when` (a Period's label), and `site_id`
     where given. InputError names the file and the row that has no usable date."""
     if recipe.labels.source in {"none", "import"}:
-        return gpd.GeoDataFrame({"when": []}, geometry=[], crs=4326)
+        return gpd.GeoDataFrame({"when": [], "nothing": []}, geometry=[], crs=4326)
     if recipe.labels.source == "archive":
         path = benchmark.archive / "footprints.parquet"
         return _dated(tables.read_geo(path, "archive"), "year", path)
@@ -142,13 +142,14 @@ def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
 
 def read_file(path: Path, recipe: Recipe) -> gpd.GeoDataFrame:
     """One file of annotations, as `read_labels` has them."""
-    table = _read(path)
+    table = read_table(path)
     if recipe.labels.kind == "change":
         return _paired(table, recipe, path)
     return _dated(table, recipe.labels.column, path)
 
 
-def _read(path: Path) -> gpd.GeoDataFrame:
+def read_table(path: Path) -> gpd.GeoDataFrame:
+    """A vector file in EPSG:4326 with valid shapes. InputError where it cannot be read or has no CRS."""
     try:
         table = gpd.read_parquet(path) if path.suffix.endswith("parquet") else gpd.read_file(path)
     except Exception as error:
@@ -307,10 +308,7 @@ def rasterized(drawn: gpd.GeoDataFrame, site: Site) -> NDArray[np.uint8]:
     box = site.grid
     if drawn.empty:
         return np.full(box.shape, UNKNOWN, np.uint8)
-    burnt = ~drawn.geometry.is_empty.to_numpy()
-    if "nothing" in drawn:
-        burnt &= ~drawn["nothing"].to_numpy(bool)
-    shapes = drawn.geometry.to_numpy()[burnt]
+    shapes = drawn.geometry.to_numpy()[~(drawn.geometry.is_empty | drawn["nothing"]).to_numpy(bool)]
     if not len(shapes):
         return np.zeros(box.shape, np.uint8)
     outlines = geodesy.project_each(shapes, 4326, site.epsg)

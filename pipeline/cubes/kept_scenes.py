@@ -82,7 +82,11 @@ class KeptScenes:
             place = next((i for i, (held, _) in enumerate(self.idle) if held == name), None)
             file = None if place is None else self.idle.pop(place)[1]
         file = file or rasterio.open(self.store.folder / name)
-        yield file
+        try:
+            yield file
+        except BaseException:
+            file.close()
+            raise
         with self.lock:
             self.idle.append((name, file))
             surplus = self.idle.pop(0)[1] if len(self.idle) > MOST_OPEN else None

@@ -40,7 +40,11 @@ def medians(table: pd.DataFrame) -> pd.DataFrame:
 def told(table: pd.DataFrame) -> list[str]:
     """The same as sentences."""
     return [
-        f"{row.one} and {row.other} on {counted(row.dates, 'date')}: IoU {row.iou:.3f}, "
-        f"kappa {row.kappa:.3f}, outlines {row.boundary:.1f} pixels apart (medians)"
+        f"{row.one} and {row.other} on {counted(row.dates, 'date')}: IoU {_said(row.iou, 3)}, "
+        f"kappa {_said(row.kappa, 3)}, outlines {_said(row.boundary, 1)} pixels apart (medians)"
         for row in medians(table).itertuples()
     ]
+
+
+def _said(value: float, digits: int) -> str:
+    return "undefined" if value != value else f"{value:.{digits}f}"

@@ -11,7 +11,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -54,11 +53,12 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
     common."""
     rows: list[tuple[Any, ...]] = []
     for site, layers in _labelled(benchmark, recipe):
+        aoi = site.aoi()
         for (one, own), (other, theirs) in combinations(sorted(layers.items()), 2):
             for subject in own:
                 if subject in theirs:
                     rows.append(
-                        (site.site_id, subject, one, other, *compared(own[subject], theirs[subject], site))
+                        (site.site_id, subject, one, other, *compared(own[subject], theirs[subject], aoi))
                     )
     if not rows:
         raise NotMadeYet(
@@ -71,10 +71,9 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
 
 
 def compared(
-    one: NDArray[np.uint8], other: NDArray[np.uint8], site: Site
+    one: NDArray[np.uint8], other: NDArray[np.uint8], aoi: NDArray[np.bool_]
 ) -> tuple[float, float, float, int, int]:
-    """IoU, kappa, distance of the outlines, and the sizes of two masks (y, x) of a site."""
-    aoi = site.aoi()
+    """IoU, kappa, distance of the outlines, and the sizes of two masks (y, x) within the AOI."""
     a, b = (one == 1) & aoi, (other == 1) & aoi
     found = scores(confusion(a, np.where(aoi, b, UNKNOWN).astype(np.uint8)))
     return found["iou"], found["kappa"], boundary_distance(a, b), int(a.sum()), int(b.sum())
@@ -96,23 +95,29 @@ def consensus(benchmark: Benchmark, recipe: Recipe, rule: str) -> int:
     if rule != MAJORITY and not folder(benchmark, rule).is_dir():
         known = ", ".join(sorted(path.name for path in (benchmark.annotations / LAYERS).glob("*"))) or "none"
         raise InputError(f"There is no layer of '{rule}'; layers: {known}, or majority of them.")
+    which = "*" if rule == MAJORITY else rule
+    for path in _files(benchmark, which):
+        _check_made_here(benchmark.annotations / path.name)
     made = 0
-    for site, layers in _labelled(benchmark, recipe):
-        chosen = {name: own for name, own in layers.items() if rule in (MAJORITY, name)}
-        if chosen:
-            _write(benchmark, recipe, site, chosen)
-            made += 1
+    for site, layers in _labelled(benchmark, recipe, which):
+        _write(benchmark, recipe, site, layers)
+        made += 1
     return made
 
 
-def _write(benchmark: Benchmark, recipe: Recipe, site: Site, chosen: dict[str, Masks]) -> None:
-    path = benchmark.annotations / f"{site.site_id}.gpkg"
-    how = f"consensus of {', '.join(sorted(chosen))}"
-    if path.is_file() and not gpd.read_file(path).how.str.startswith("consensus of ").all():
+def _check_made_here(path: Path) -> None:
+    """InputError for annotations that `agree` did not write: nobody's own labels are overwritten."""
+    if not path.is_file():
+        return
+    table = annotate.read_table(path)
+    if "how" not in table or not table["how"].astype("str").str.startswith("consensus of ").all():
         raise InputError(
             f"{path} was not made by `agree`: move it away, or into {LAYERS}/ as somebody's layer."
         )
-    rows = []
+
+
+def _write(benchmark: Benchmark, recipe: Recipe, site: Site, chosen: dict[str, Masks]) -> None:
+    how, rows = f"consensus of {', '.join(sorted(chosen))}", []
     for subject in dict.fromkeys(name for own in chosen.values() for name in own):
         votes = np.stack([own[subject] == 1 for own in chosen.values() if subject in own])
         mask = votes.sum(axis=0) * 2 > len(votes)
@@ -122,13 +127,19 @@ def _write(benchmark: Benchmark, recipe: Recipe, site: Site, chosen: dict[str, M
             "how": how, "by": ", ".join(sorted(chosen)), "software": f"minebench {__version__}",
             "geometry": annotation_file.outline(site, mask) if mask.any() else None,
         })  # fmt: skip
-    annotation_file.write(path, site, rows)
+    annotation_file.write(benchmark.annotations / f"{site.site_id}.gpkg", site, rows)
 
 
-def _labelled(benchmark: Benchmark, recipe: Recipe) -> Iterator[tuple[Site, dict[str, Masks]]]:
+def _files(benchmark: Benchmark, annotator: str = "*") -> list[Path]:
+    return sorted((benchmark.annotations / LAYERS).glob(f"{annotator}/[!.]*.gpkg"))
+
+
+def _labelled(
+    benchmark: Benchmark, recipe: Recipe, annotator: str = "*"
+) -> Iterator[tuple[Site, dict[str, Masks]]]:
     """Each site that somebody has a layer of, with the masks of the dates that each has labelled."""
     files: dict[str, list[Path]] = {}
-    for path in sorted((benchmark.annotations / LAYERS).glob("*/[!.]*.gpkg")):
+    for path in _files(benchmark, annotator):
         files.setdefault(path.stem, []).append(path)
     listed = [site for site in sites.load(benchmark, recipe) if site.site_id in files]
     with progress("agree", len(listed), "sites") as advance:

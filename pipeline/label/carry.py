@@ -44,7 +44,7 @@ def proposals(
     """What to change of a `footprint` (y, x) of the image `known` (band, y, x) for the image `other`, the
     surest first; `stacked` are the regions of both."""
     seen = np.asarray((known > 0).all(axis=0) & (other > 0).all(axis=0))
-    if not (seen & footprint).any() or not (seen & ~footprint).any():
+    if min((seen & footprint).sum(), (seen & ~footprint).sum()) < LEAST:
         return []
     before, after = _looks(known, other, footprint, seen)
     moved = np.where(seen, after - before, 0.0)

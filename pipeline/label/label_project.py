@@ -7,14 +7,11 @@ catalogs/<b>/annotations/drawn.gpkg         the layer, read by `annotate` as it 
 """
 
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import jinja2
 import pandas as pd
-import pyproj
 
 from pipeline.catalog import assets
 from pipeline.core import receipts
@@ -24,6 +21,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.cubes import annotate, cube
 from pipeline.geo import cog
+from pipeline.label.annotation_file import LAYER
 from pipeline.label.session import image_of
 from pipeline.publish import qgis_project
 from pipeline.publish.qgis_project import Mosaic
@@ -52,8 +50,6 @@ def write(benchmark: Benchmark, recipe: Recipe) -> Path:
     if not labels.is_file():
         _write_layer(labels, recipe)
     dates = [_date(folder, listed, period.label) for period in recipe.periods.periods()]
-    codes = {site.epsg for site in listed}
-    epsg = codes.pop() if len(codes) == 1 else 3857
     parts = {
         "title": f"{recipe.title}: labels",
         "labels": os.path.relpath(labels, folder),
@@ -61,11 +57,11 @@ def write(benchmark: Benchmark, recipe: Recipe) -> Path:
         "periods": [period.label for period in recipe.periods.periods()],
         "whens": _whens(recipe),
         "kinds": KINDS if recipe.labels.kind == "footprint" else KINDS[:1],
-        "epsg": epsg,
-        "extent": qgis_project.extent(listed, epsg),
+        **qgis_project.map_of(listed),
     }
     with replacing(folder / "label.qgs") as temporary:
-        temporary.write_text(_template().render(parts), encoding="utf-8")
+        text = qgis_project.template("pipeline.label", "label_project.qgs").render(parts)
+        temporary.write_text(text, encoding="utf-8")
     return folder / "label.qgs"
 
 
@@ -94,7 +90,7 @@ def _write_layer(path: Path, recipe: Recipe) -> None:
     kinds = {**dict.fromkeys(_whens(recipe), "int64" if whole else "str"), "kind": "str", "note": "str"}
     table = gpd.GeoDataFrame(pd.DataFrame(columns=list(kinds)).astype(kinds), geometry=[], crs=4326)
     with replacing(path) as temporary:
-        table.to_file(temporary, layer="labels", driver="GPKG", geometry_type="MultiPolygon", VERSION="1.2")
+        table.to_file(temporary, layer=LAYER, driver="GPKG", geometry_type="MultiPolygon", VERSION="1.2")
 
 
 def _date(folder: Path, listed: list[Site], label: str) -> dict[str, Any]:
@@ -106,9 +102,3 @@ def _date(folder: Path, listed: list[Site], label: str) -> dict[str, Any]:
         "name": label,
         "layers": [{**own, "id": f"minebench_{label}_{i}"} for i, own in enumerate(layers)],
     }
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    environment.globals["wkt"] = lambda epsg: pyproj.CRS.from_epsg(epsg).to_wkt()
-    return environment.from_string(files("pipeline.label").joinpath("label_project.qgs").read_text("utf-8"))

@@ -48,12 +48,22 @@ def check(benchmark: Benchmark, runs: list[str]) -> None:
 def percent(benchmark: Benchmark, run: str, site_id: str, subject: str) -> NDArray[np.uint8]:
     """A run's probability (y, x) in per cent, 255 where nothing was observed. NotMadeYet where it was not
     applied to that date."""
-    path = benchmark.predictions / run / site_id / f"{subject.replace('|', '_')}.tif"
+    path = _file(benchmark, run, site_id, subject)
     if not path.is_file():
         raise NotMadeYet(
             f"{run} says nothing of {site_id} in {subject.replace('|', ' to ')}: run "
             f"`minebench predict --model {run} --split all`."
         )
+    return _read(path)
+
+
+def _file(benchmark: Benchmark, run: str, site_id: str, subject: str) -> Path:
+    if run != Path(run).name or run.startswith("."):
+        raise InputError(f"'{run}' is not the name of a run.")
+    return benchmark.predictions / run / site_id / f"{subject.replace('|', '_')}.tif"
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
     with rasterio.open(path) as file:
         return np.asarray(file.read(1), np.uint8)
 
@@ -66,8 +76,7 @@ def ranked(benchmark: Benchmark, runs: list[str], open_: list[tuple[str, str]]) 
 
 
 def _rank(benchmark: Benchmark, runs: list[str], site_id: str, subject: str) -> Rank:
-    name = f"{subject.replace('|', '_')}.tif"
-    files = [benchmark.predictions / run / site_id / name for run in runs]
+    files = (_file(benchmark, run, site_id, subject) for run in runs)
     there = [path for path in files if path.is_file()]
     stamps = tuple((str(path), path.stat().st_mtime_ns) for path in there)
     unsure, differ = _judged(stamps) if stamps else (-1.0, 0.0)
@@ -77,7 +86,7 @@ def _rank(benchmark: Benchmark, runs: list[str], site_id: str, subject: str) -> 
 @lru_cache(maxsize=2**16)
 def _judged(files: tuple[tuple[str, int], ...]) -> tuple[float, float]:
     """How unsure the runs are, and how much they differ."""
-    every = np.stack([rasterio.open(Path(path)).read(1) for path, _ in files])
+    every = np.stack([_read(Path(path)) for path, _ in files])
     seen = (every != NODATA).all(axis=0)
     if not seen.any():
         return 0.0, 0.0

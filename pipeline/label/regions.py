@@ -16,8 +16,6 @@ from rasterio.features import shapes
 
 GROWTH = 1.3
 """How much larger the next coarser region is at least: between them there are hundreds of a pixel more."""
-
-
 PIXELS = rasterio.Affine.identity()
 
 

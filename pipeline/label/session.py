@@ -7,8 +7,9 @@ meanwhile is refused.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +38,7 @@ from pipeline.sites.site import Site
 
 CLICKED, OUTLINED = "clicked", "drawn"
 KEPT_REGIONS = 6
-"""Hierarchies in memory: 60 MB each at 1,000 x 1,000 pixels."""
+"""Hierarchies in memory: 40 MB each at 1,000 x 1,000 pixels."""
 
 
 class Builds(Protocol):
@@ -64,8 +65,8 @@ class Session:
         self.path = folder / f"{site.site_id}.gpkg"
         self.journal = Journal(folder / FOLDER / f"{site.site_id}.jsonl", site.shape)
         self.lock = threading.RLock()
-        self.hierarchies: OrderedDict[tuple[str, ...], Any] = OrderedDict()
-        self.open: dict[str, list[Proposal]] = {}
+        self.hierarchies: OrderedDict[tuple[str, ...], Future[Regions]] = OrderedDict()
+        self.open: dict[str, dict[int, Proposal]] = {}
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self._take_over()
 
@@ -85,16 +86,9 @@ class Session:
 
     def regions(self, *periods: str) -> Regions:
         """The regions of an image, or of several stacked."""
-        with self.lock:
-            if periods not in self.hierarchies:
-                bands = np.concatenate([self.image(period) for period in periods])
-                self.hierarchies[periods] = self.builder.submit(regions.build, bands)
-            self.hierarchies.move_to_end(periods)
-            while len(self.hierarchies) > KEPT_REGIONS:
-                self.hierarchies.popitem(last=False)
-            found = self.hierarchies[periods]
+        found = self._begun(periods)
         try:
-            built: Regions = found.result()
+            return found.result()
         except (BrokenExecutor, MemoryError):
             with self.lock:
                 self.hierarchies.pop(periods, None)
@@ -102,22 +96,27 @@ class Session:
                 f"The regions of {' and '.join(periods)} could not be built; the site may be too large for "
                 "this machine's memory. Draw outlines instead."
             ) from None
-        return built
+
+    def _begun(self, periods: tuple[str, ...]) -> Future[Regions]:
+        """The building of regions, which is asked for once."""
+        with self.lock:
+            if periods not in self.hierarchies:
+                places = [self.periods.index(period) for period in periods]
+                self.hierarchies[periods] = self.builder.submit(_regions_of, self.cube, self.recipe, places)
+            self.hierarchies.move_to_end(periods)
+            while len(self.hierarchies) > KEPT_REGIONS:
+                self.hierarchies.popitem(last=False)
+            return self.hierarchies[periods]
 
     def prepare(self, subject: str) -> None:
         """Begin to build what the next date will need."""
         place = self.subjects.index(subject)
         for near in self.subjects[place + 1 : place + 2]:
-            threading.Thread(target=self.regions, args=near.split("|"), daemon=True).start()
+            self._begun(tuple(near.split("|")))
 
     def preview(self, subject: str, row: int, column: int, area: float, stacked: bool) -> dict[str, Any]:
         """The region under the pointer: its rings, its pixels, and those of the next coarser and finer."""
-        self._check(subject)
-        height, width = self.site.shape
-        if not (0 <= row < height and 0 <= column < width):
-            raise InputError(f"Row {row}, column {column} lies beside the image.")
-        tree = self.regions(*self._seen_in(subject, stacked))
-        found = tree.at(row, column, area)
+        tree, found = self._region(subject, row, column, area, stacked)
         own = tree.pixels(found)
         return {
             "rings": regions.outline(own, tree.shape),
@@ -126,6 +125,15 @@ class Session:
             "finer": tree.finer(row, column, len(own)),
             "inside": float((self.journal.labels.of(subject).ravel()[own] > 0).mean()),
         }
+
+    def _region(self, subject: str, row: int, column: int, area: float, stacked: bool) -> tuple[Regions, int]:
+        """The region around a pixel, and those it is one of. InputError beside the image."""
+        self._check(subject)
+        height, width = self.site.shape
+        if not (0 <= row < height and 0 <= column < width):
+            raise InputError(f"Row {row}, column {column} lies beside the image.")
+        tree = self.regions(*self._seen_in(subject, stacked))
+        return tree, tree.at(row, column, area)
 
     def state(self) -> dict[str, Any]:
         """What everybody who labels the site should know."""
@@ -151,11 +159,12 @@ class Session:
                 "pixels": int(mask.sum()),
                 "proposals": [
                     {
+                        "number": number,
                         "rings": regions.outline(proposal.pixels, self.site.shape),
                         "joins": proposal.joins,
                         "sureness": round(proposal.sureness, 2),
                     }
-                    for proposal in self.open.get(subject, [])
+                    for number, proposal in self.open.get(subject, {}).items()
                 ],
             }
 
@@ -163,8 +172,8 @@ class Session:
         self, subject: str, row: int, column: int, area: float, stacked: bool, adds: bool, **told: Any
     ) -> None:
         """Take the region around a pixel in, or out."""
-        tree = self.regions(*self._seen_in(subject, stacked))
-        self._change(subject, CLICKED, tree.pixels(tree.at(row, column, area)), adds, **told)
+        tree, found = self._region(subject, row, column, area, stacked)
+        self._change(subject, CLICKED, tree.pixels(found), adds, **told)
 
     def draw(self, subject: str, rings: list[list[list[float]]], adds: bool, **told: Any) -> None:
         """Take in, or out, what an outline (rings of [column, row]; holes after their outer ring) holds."""
@@ -177,16 +186,16 @@ class Session:
 
     def carry(self, subject: str, source: str, **told: Any) -> None:
         """The label of another date, with the surest of what changed; the rest is proposed."""
-        labels = self._labelled(source)
+        self._check(subject)
+        footprint = self._labelled(source).of(source) > 0
         if self.recipe.labels.kind == "change":
             raise InputError("Change between two dates is not carried on: label each pair by itself.")
-        footprint = labels.of(source) > 0
         earlier, later = sorted([source, subject], key=self.subjects.index)
         stacked = self.regions(earlier, later)
         found = carry.proposals(self.image(source), footprint, self.image(subject), stacked)
-        result, self.open[subject] = carry.carried(footprint, found)
-        how = f"carried from {source}"
-        self._edit(subject, how, lambda _, code: np.where(result, np.uint8(code), np.uint8(0)), **told)
+        result, asked = carry.carried(footprint, found)
+        self._replace(subject, f"carried from {source}", result, **told)
+        self.open[subject] = dict(enumerate(asked))
 
     def _labelled(self, source: str) -> Labels:
         """The labels, up to date. InputError where a date has none yet."""
@@ -199,47 +208,42 @@ class Session:
 
     def answer(self, subject: str, proposal: int, accept: bool, **told: Any) -> None:
         """Take a proposal, or drop it."""
-        waiting = self.open.get(subject, [])
-        if not 0 <= proposal < len(waiting):
+        one = self.open.get(subject, {}).get(proposal)
+        if one is None:
             raise InputError(f"{subject} has no proposal {proposal} (any more).")
         if accept:
-            one = waiting[proposal]
             self._change(subject, CLICKED, one.pixels, one.joins, **told)
-        waiting.pop(proposal)
+        self.open[subject].pop(proposal, None)
 
     def same(self, subject: str, source: str, **told: Any) -> None:
         """The label of another date, as it is."""
         labels = self._labelled(source)
-        mark, own = labels.mark(source), labels.of(source)
-        self._edit(
-            subject, f"same as {source}", lambda _, code: np.where(own > 0, np.uint8(code), np.uint8(0)),
-            mark=mark, **told,
-        )  # fmt: skip
+        own = labels.of(source) > 0
+        self._replace(subject, f"same as {source}", own, mark=labels.mark(source), **told)
 
     def predicted(self, run: str, subject: str, threshold: int) -> dict[str, Any]:
         """What a trained run would outline at a threshold (per cent)."""
-        self._check(subject)
-        mask = predicted.percent(self.benchmark, run, self.site.site_id, subject)
-        found = (mask >= threshold) & (mask != predicted.NODATA)
+        found = self._outlined_by(run, subject, threshold)
         return {"rings": regions.rings(found.astype(np.uint8)), "pixels": int(found.sum())}
 
     def model(self, subject: str, run: str, threshold: int, **told: Any) -> None:
         """The outline of a trained run at a threshold (per cent), in place of what is there."""
+        self._replace(subject, f"model:{run}", self._outlined_by(run, subject, threshold), **told)
+
+    def _outlined_by(self, run: str, subject: str, threshold: int) -> NDArray[np.bool_]:
         self._check(subject)
         if not 1 <= threshold <= 100:
             raise InputError(f"A threshold lies between 1 and 100 per cent, not at {threshold}.")
-        mask = predicted.percent(self.benchmark, run, self.site.site_id, subject)
-        found = (mask >= threshold) & (mask != predicted.NODATA)
-        how = f"model:{run}"
-        self._edit(subject, how, lambda _, code: np.where(found, np.uint8(code), np.uint8(0)), **told)
+        percent = predicted.percent(self.benchmark, run, self.site.site_id, subject)
+        return (percent >= threshold) & (percent != predicted.NODATA)
 
     def set_mark(self, subject: str, mark: str, **told: Any) -> None:
         """Say of a date that there is nothing, that it cannot be seen, that it is labelled as it stands, or
         that it is open."""
         if mark not in edits.MARKS:
             raise InputError(f"'{mark}' is no mark: use {', '.join(edits.MARKS)}.")
-        empties = mark in {edits.NOTHING, edits.UNSEEN, edits.OPEN}
-        self._edit(subject, "marked", lambda codes, _: codes * np.uint8(not empties), mark=mark, **told)
+        kept = np.uint8(mark == edits.DRAWN)
+        self._edit(subject, "marked", lambda codes, _: codes * kept, mark=mark, **told)
 
     def undo(self, by: str) -> str:
         """Take back the last step of `by`; the subject it was about."""
@@ -256,7 +260,7 @@ class Session:
         do: Callable[[Journal, int, str, str], None],
         none: str,
     ) -> str:
-        with self.lock, self.journal.writing() as journal:
+        with self._writing() as journal:
             labels = journal.labels
             number = find(labels, by)
             if number is None:
@@ -266,7 +270,14 @@ class Session:
                     f"{other} has changed {labels.steps[number].subject} since: look at it first."
                 )
             do(journal, number, by, _now())
+            # They were about what the label was.
+            self.open.pop(labels.steps[number].subject, None)
             return self._saved(number)
+
+    def _replace(self, subject: str, how: str, mask: NDArray[np.bool_], **told: Any) -> None:
+        """A label in place of what is there; what was proposed for that goes."""
+        self._edit(subject, how, lambda _, code: np.where(mask, np.uint8(code), np.uint8(0)), **told)
+        self.open.pop(subject, None)
 
     def _change(self, subject: str, how: str, pixels: NDArray[np.int64], adds: bool, **told: Any) -> None:
         def wanted(codes: Codes, code: int) -> Codes:
@@ -284,7 +295,7 @@ class Session:
         seen: int, mark: str = edits.DRAWN,
     ) -> None:  # fmt: skip
         self._check(subject)
-        with self.lock, self.journal.writing() as journal:
+        with self._writing() as journal:
             labels = journal.labels
             if other := self._changed_by(subject, seen, by):
                 raise Overtaken(f"{other} has changed {subject} meanwhile: look at it, then go on.")
@@ -332,19 +343,40 @@ class Session:
         return sha256(self.path) if self.path.is_file() else "none"
 
     def _refresh(self) -> None:
+        """Take in what others wrote; their rows are not those that are held here."""
         before = self.journal.lines
         self.journal.refresh()
         if self.journal.lines != before:
             self.rows.clear()
 
+    @contextmanager
+    def _writing(self) -> Iterator[Journal]:
+        """Alone with the journal, and up to date."""
+        with self.lock:
+            before = self.journal.lines
+            with self.journal.writing() as journal:
+                if journal.lines != before:
+                    self.rows.clear()
+                yield journal
+
+    def _is_saved(self) -> tuple[bool, bool]:
+        """Whether the annotation file is as it was saved here, or is not there; and whether it has the whole
+        journal."""
+        told = self._note.read_text().split() if self._note.is_file() else []
+        saved, lines = told if len(told) == 2 else ("none", "0")
+        given = self._digest()
+        return given in {saved, "none"}, given == saved and lines == str(self.journal.lines)
+
     def _take_over(self) -> None:
-        """What the annotation file says where it was not saved here, such as after an hour in QGIS."""
-        with self.journal.writing():
-            told = self._note.read_text().split() if self._note.is_file() else []
-            saved, lines = told if len(told) == 2 else ("none", "0")
-            given = self._digest()
-            if given in {saved, "none"}:
-                if given != saved or lines != str(self.journal.lines):
+        """What the annotation file says where it was not saved here, such as after an hour in QGIS. Just to
+        look at a site changes nothing."""
+        self.journal.refresh()
+        if self._is_saved() == (True, True):
+            return
+        with self._writing():
+            is_own, is_whole = self._is_saved()
+            if is_own:
+                if not is_whole:
                     self._write()  # a kill came between the journal and the file
                 return
             rows = annotate.read_file(self.path, self.recipe)
@@ -388,6 +420,11 @@ def subjects_of(path: Path, recipe: Recipe) -> list[str]:
 def image_of(path: Path, recipe: Recipe, place: Any = slice(None)) -> NDArray[Any]:
     """A cube's images (period, band, y, x), or one of them (band, y, x)."""
     return np.asarray(zarr.open_group(path, mode="r")[cube.image_name(recipe)][place])
+
+
+def _regions_of(path: Path, recipe: Recipe, places: list[int]) -> Regions:
+    """The regions of some of a cube's images stacked; read by whoever builds them."""
+    return regions.build(np.concatenate([image_of(path, recipe, place) for place in places]))
 
 
 def _now() -> str:

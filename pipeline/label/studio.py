@@ -32,6 +32,7 @@ import numpy as np
 import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -46,7 +47,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.cubes import cube
 from pipeline.label import edits, predicted
 from pipeline.label.journal import FOLDER
-from pipeline.label.session import Builds, Overtaken, Session, subjects_of
+from pipeline.label.session import Overtaken, Session, subjects_of
 from pipeline.publish import viewer_files
 from pipeline.publish.browse import OWN_NAMES
 from pipeline.recipe import Recipe
@@ -58,6 +59,7 @@ SAMPLED = 512
 """Rows and columns, about, of which a site's range of brightness is taken."""
 LARGEST_STEP = 2**22
 """Bytes of a step: an outline of a hundred thousand corners."""
+LOOKS = ("true", "false")
 FALSE_COLOUR = ("swir16", "nir", "red")
 
 
@@ -91,12 +93,11 @@ def _end_with_the_server() -> None:
 
 
 class Studio:
-    """A benchmark's sites, opened when they are asked for."""
+    """A benchmark's sites, opened when they are asked for. `runs` are trained models to begin with, labels go
+    into `folder`."""
 
-    def __init__(
-        self, benchmark: Benchmark, recipe: Recipe, builder: Builds, runs: list[str], folder: Path
-    ) -> None:
-        self.benchmark, self.recipe, self.builder = benchmark, recipe, builder
+    def __init__(self, benchmark: Benchmark, recipe: Recipe, runs: list[str], folder: Path) -> None:
+        self.benchmark, self.recipe, self.builder = benchmark, recipe, Builder()
         self.runs, self.folder = runs, folder
         self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}
         self.lock, self.sessions = threading.Lock(), dict[str, Session]()
@@ -137,7 +138,9 @@ class Studio:
     def picture(self, session: Session, period: str, look: str) -> bytes:
         """An image as PNG, true colour or false; black where there is no data."""
         pixels = session.image(period)
-        names = self.recipe.sensor.rgb if look != "false" else self._false_colour()
+        if look not in LOOKS:
+            raise InputError(f"'{look}' is no look: use {' or '.join(LOOKS)}.")
+        names = self.recipe.sensor.rgb if look == "true" else self._false_colour()
         recipe = self.recipe
         if names != recipe.sensor.rgb:
             recipe = recipe.model_copy(update={"sensor": recipe.sensor.model_copy(update={"rgb": names})})
@@ -247,8 +250,6 @@ def app(studio: Studio, token: str) -> Starlette:
             body += part
             if len(body) > LARGEST_STEP:
                 raise HTTPException(413)
-        from starlette.concurrency import run_in_threadpool
-
         return await run_in_threadpool(told(lambda r: step(r, body)), request)
 
     def picture(request: Request) -> Response:
@@ -262,11 +263,12 @@ def app(studio: Studio, token: str) -> Starlette:
     def page(_request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
 
+    known = {
+        path.name: path for folder in (PAGE, viewer_files.FOLDER / "vendor") for path in folder.iterdir()
+    }
+
     def file(request: Request) -> Response:
         name = request.path_params["name"]
-        known = {
-            path.name: path for folder in (PAGE, viewer_files.FOLDER / "vendor") for path in folder.iterdir()
-        }
         if name not in known:
             raise HTTPException(404)
         return FileResponse(known[name])
@@ -294,15 +296,9 @@ def token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def serve(
-    benchmark: Benchmark, recipe: Recipe, own: socket.socket, secret: str, runs: list[str], folder: Path
-) -> None:
-    """Serve until the process is told to end; `runs` are trained models to begin with, labels go into
-    `folder`."""
-    builder = Builder()
-    served = app(Studio(benchmark, recipe, builder, runs, folder), secret)
-    config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    try:
-        uvicorn.Server(config).run(sockets=[own])
-    finally:
-        builder.pool.shutdown(wait=False, cancel_futures=True)
+def serve(studio: Studio, own: socket.socket, secret: str) -> None:
+    """Serve until the process is told to end."""
+    config = uvicorn.Config(
+        app(studio, secret), log_config=None, access_log=False, timeout_graceful_shutdown=1
+    )
+    uvicorn.Server(config).run(sockets=[own])

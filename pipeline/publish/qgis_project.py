@@ -76,28 +76,28 @@ def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
             # QGIS gives a layer another id where its own has fewer than eleven letters.
             named = [{**own, "id": f"minebench_{date}_{i}"} for i, own in enumerate(layers)]
             groups.append({"name": date, "layers": named})
-    codes = {site.epsg for site in listed}
-    epsg = codes.pop() if len(codes) == 1 else 3857
-    parts = {
-        "title": recipe.title,
-        "dates": groups,
-        "epsg": epsg,
-        "extent": extent(listed, int(epsg or 3857)),
-    }
+    parts = {"title": recipe.title, "dates": groups, **map_of(listed)}
     with replacing(folder / f"{published.name}.qgs") as temporary:
-        temporary.write_text(_template().render(parts), encoding="utf-8")
+        text = template("pipeline.publish", "qgis_project.qgs").render(parts)
+        temporary.write_text(text, encoding="utf-8")
     return sorted(path.relative_to(out).as_posix() for path in folder.iterdir())
 
 
-def _template() -> jinja2.Template:
+def map_of(listed: list[Site]) -> dict[str, Any]:
+    """The projection of the map, the sites' own where they share one, and what it shows first: all sites."""
+    codes = {int(site.epsg) for site in listed}
+    epsg = codes.pop() if len(codes) == 1 else 3857
+    return {"epsg": epsg, "extent": _extent(listed, epsg)}
+
+
+def template(package: str, name: str) -> jinja2.Template:
+    """A project to be filled in; `wkt` in it writes out a projection."""
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
     environment.globals["wkt"] = lambda epsg: pyproj.CRS.from_epsg(epsg).to_wkt()
-    text = files("pipeline.publish").joinpath("qgis_project.qgs").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
-def extent(listed: list[Site], epsg: int) -> list[float]:
-    """What the map shows first: all sites."""
+def _extent(listed: list[Site], epsg: int) -> list[float]:
     west, south, east, north = shapely.total_bounds([site.geometry for site in listed])
     if epsg == 3857:  # which has no poles
         south, north = max(south, -85.0), min(north, 85.0)

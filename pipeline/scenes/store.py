@@ -161,7 +161,8 @@ class SceneStore:
 
     def write(self, name: str, pixels: NDArray[Any], area: GeoBox, bands: Sequence[str]) -> None:
         """Keep (band, y, x) pixels as a GeoTIFF, in strips: it is only ever read whole, and tiles would
-        reach beyond its edges."""
+        reach beyond its edges. To undo a predictor takes half of the reading (docs/benchmarks.md); of 8-bit
+        pixels it saves more than that is worth."""
         path = self.folder / name
         profile = {
             "driver": "GTiff", "count": len(pixels), "dtype": pixels.dtype, "nodata": 0,

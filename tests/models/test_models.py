@@ -336,7 +336,7 @@ def test_overfits_two_items(name: str) -> None:
     objective = Objective(network, task, one, Settings(augment=(), loss="bce"))
     quick, careful = (
         ("insinet", "snunet", "tinycd", "bit", "fc-"),
-        ("mask2former", "deeplabv3plus-resnet101", "minenetcd-resnet101"),
+        ("mask2former", "deeplabv3plus-resnet101", "minenetcd-resnet101", "ddpm-cd"),
     )
     rate = 3e-4 if name.startswith(careful) else 3e-3 if name.startswith(quick) else 1e-3
     optimiser = torch.optim.Adam(network.parameters(), rate)

@@ -4,7 +4,7 @@ import { Pictures } from "./pictures.js";
 
 const MARKS = { open: "–", labelled: "labelled", nothing: "no mine", unseen: "cannot be seen" };
 const element = (id) => document.getElementById(id);
-const now = { site: null, subject: null, area: 60, version: 0, since: performance.now(), label: null };
+const now = { site: null, subject: null, area: 60, version: 0, since: performance.now() };
 let pictures;
 
 function say(sentence) {
@@ -47,20 +47,20 @@ async function step(what, more = {}) {
 }
 
 function take(label) {
-  Object.assign(now, { label, version: label.version });
+  now.version = label.version;
   pictures.label(label);
   element("name").textContent = `${now.subject.replace("|", " to ")}: ${MARKS[label.mark]}, ${label.pixels.toLocaleString("en")} pixels`;
   element("proposals").replaceChildren(...label.proposals.map(proposed));
   strip();
 }
 
-function proposed(proposal, number) {
+function proposed(proposal) {
   const item = document.createElement("li");
   item.append(`${proposal.joins ? "joins" : "leaves"}, ${proposal.sureness} σ `);
   for (const [accept, text] of [[true, "Accept"], [false, "Reject"]]) {
     const button = document.createElement("button");
     button.textContent = text;
-    button.onclick = () => step("answer", { proposal: number, accept });
+    button.onclick = () => step("answer", { proposal: proposal.number, accept });
     item.append(button);
   }
   item.onmouseenter = () => pictures.point(proposal.rings);
@@ -83,13 +83,20 @@ async function open(subject) {
   for (const [name, there] of [["carry", place > 0], ["same", place > 0], ["back", place < now.site.subjects.length - 1]]) {
     document.querySelector(`[data-step=${name}]`).disabled = !there || pair.length > 1;
   }
+  await showLabel();
+  await offered();
+  document.body.dataset.ready = subject;
+}
+
+/** The label of the date that is shown; an answer that comes when another one is shown is dropped. */
+async function showLabel() {
+  const { site, subject } = now;
   try {
-    take(await ask(`${base()}/label?subject=${encodeURIComponent(subject)}`));
+    const label = await ask(`site/${site.id}/label?subject=${encodeURIComponent(subject)}`);
+    if (site === now.site && subject === now.subject) take(label);
   } catch (error) {
     say(error.message);
   }
-  await offered();
-  document.body.dataset.ready = subject;
 }
 
 function show() {
@@ -146,11 +153,14 @@ async function pointed(place) {
   asking = true;
   while (waiting) {
     const { row, column } = waiting;
+    const { site, subject } = now;
     waiting = null;
-    const words = new URLSearchParams({ subject: now.subject, row, column, area: now.area, stacked: element("stacked").checked });
+    const words = new URLSearchParams({ subject, row, column, area: now.area, stacked: element("stacked").checked });
     try {
-      now.preview = { row, column, ...(await ask(`${base()}/preview?${words}`)) };
-      pictures.point(now.preview.rings);
+      const found = await ask(`${base()}/preview?${words}`);
+      if (site !== now.site || subject !== now.subject) continue;
+      now.preview = { row, column, ...found };
+      pictures.point(found.rings);
     } catch (error) {
       say(error.message);
     }
@@ -219,6 +229,7 @@ async function offered() {
     say(error.message);
   }
 }
+
 const KEYS = { l: "next", m: "model", c: "carry", s: "same", n: "nothing", x: "unseen", Enter: "add", Delete: "cut", Escape: "drop" };
 
 async function drawn(adds) {
@@ -243,8 +254,12 @@ element("look").onchange = () => { show(); strip(); };
 element("beside").onchange = () => { now.beside = element("beside").value; show(); };
 element("threshold").oninput = offered;
 element("run").onchange = offered;
-element("by").value = localStorage.getItem("minebench-annotator") ?? "";
-element("by").onchange = () => localStorage.setItem("minebench-annotator", element("by").value);
+// Two people without a name must not be taken for one: each is told of what the other changed.
+const NAME = "minebench-annotator";
+const nameless = () => `annotator-${Math.random().toString(36).slice(2, 6)}`;
+const named = (name) => { element("by").value = name; localStorage.setItem(NAME, name); };
+named(localStorage.getItem(NAME) || nameless());
+element("by").onchange = () => named(element("by").value.trim() || nameless());
 document.querySelectorAll("[name=tool]").forEach((tool) => tool.addEventListener("change", () => pictures.tool(tool.value)));
 
 // What another annotator saves is shown within seconds.
@@ -253,7 +268,7 @@ setInterval(async () => {
   try {
     const { version, marks } = await ask(`${base()}/state`);
     now.site.marks = marks;
-    if (version !== now.version) take(await ask(`${base()}/label?subject=${encodeURIComponent(now.subject)}`));
+    if (version !== now.version) await showLabel();
   } catch (error) {
     say(error.message);
   }

@@ -1,8 +1,7 @@
 """Several annotators' layers: how they agree, and one label of them."""
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,19 +14,13 @@ from numpy.typing import NDArray
 from pipeline.core import shards
 from pipeline.label import agreement, edits
 from tests.conftest import run
-from tests.pipeline.label.test_session import TOLD, labelled, latest, opened  # noqa: F401
+from tests.pipeline.label.test_session import TOLD, latest, opened
 
 SQUARES = {"anna": 30, "ben": 30, "cleo": 40}
 
 
 @pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-@pytest.fixture
-def layered(labelled: Path, executor: Executor) -> Path:  # noqa: F811
+def layered(labelled: Path, executor: Executor) -> Path:
     """Three annotators outlined 2021, two of them alike; one says of 2022 that there is nothing."""
     for name, side in SQUARES.items():
         session = opened(labelled, executor, folder=labelled / f"catalogs/tiny/annotations/layers/{name}")
@@ -90,7 +83,27 @@ def test_bad_input_is_one_sentence(layered: Path, executor: Executor) -> None:
         assert sentence in done.stderr
 
 
-def test_without_layers_there_is_one_sentence(labelled: Path) -> None:  # noqa: F811
+def test_nothing_is_written_where_one_site_is_somebodys_own(layered: Path, executor: Executor) -> None:
+    folder = layered / "catalogs/tiny/annotations"
+    other = opened(layered, executor, 1, folder / "layers/anna")
+    other.set_mark("2021", edits.NOTHING, **TOLD)
+    table = gpd.read_file(other.path).drop(columns="how")
+    table.to_file(folder / other.path.name)  # as any GIS writes it
+    before = {path: path.read_bytes() for path in folder.glob("*.gpkg")}
+    done = run("agree", "--consensus", "anna", cwd=layered)
+    assert (done.returncode, "was not made by `agree`" in done.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in folder.glob("*.gpkg")} == before
+
+
+def test_what_is_undefined_is_said(labelled: Path, executor: Executor) -> None:
+    for name in ("anna", "ben"):
+        session = opened(labelled, executor, folder=labelled / f"catalogs/tiny/annotations/layers/{name}")
+        session.set_mark("2021", edits.NOTHING, **TOLD)
+    said = run("agree", cwd=labelled).stdout
+    assert "on 1 date: IoU undefined, kappa undefined, outlines undefined pixels apart" in said
+
+
+def test_without_layers_there_is_one_sentence(labelled: Path) -> None:
     done = run("agree", cwd=labelled)
     assert (done.returncode, "has labels of two annotators" in done.stderr) == (1, True)
 

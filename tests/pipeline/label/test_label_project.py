@@ -1,6 +1,5 @@
 """The QGIS project to draw labels in, there and back."""
 
-import subprocess
 from pathlib import Path
 
 import geopandas as gpd
@@ -10,24 +9,15 @@ import pytest
 import rasterio
 
 from pipeline.core import shards
+from tests import qgis
 from tests.conftest import run
-from tests.pipeline.label.test_session import labelled  # noqa: F401
 
-QGIS = """
-import sys
-from qgis.core import (QgsApplication, QgsFeature, QgsGeometry, QgsMapRendererParallelJob, QgsMapSettings,
-                       QgsProject, QgsRectangle, QgsVectorLayerUtils)
-from qgis.PyQt.QtCore import QSize
-application = QgsApplication([], False)
-application.initQgis()
-project = QgsProject.instance()
-assert project.read(sys.argv[1]), project.error()
-broken = [layer.name() for layer in project.mapLayers().values() if not layer.isValid()]
-assert not broken, broken
+DRAW = """
+from qgis.core import QgsGeometry, QgsRectangle, QgsVectorLayerUtils
 layer = project.mapLayer("minebench_labels")
 assert layer.startEditing()
 number = {field.name(): i for i, field in enumerate(layer.fields())}
-west, south, east, north = map(float, sys.argv[2].split(","))
+west, south, east, north = map(float, sys.argv[3].split(","))
 
 def drawn(year, kind):
     box = QgsGeometry.fromRect(QgsRectangle(west, south, east, north))
@@ -41,17 +31,6 @@ assert not wrong[0] and "one of the benchmark's periods" in str(wrong[1]), wrong
 assert QgsVectorLayerUtils.validateAttribute(layer, drawn(2021, "footprint"), number["year"])[0]
 assert layer.addFeatures([drawn(2021, "footprint"), drawn(2022, "no mine")])
 assert layer.commitChanges(), layer.commitErrors()
-settings = QgsMapSettings()
-shown = project.layerTreeRoot().checkedLayers()
-settings.setLayers(shown)
-settings.setOutputSize(QSize(500, 400))
-image = next(layer for layer in shown if layer.name().startswith("True colour"))
-settings.setDestinationCrs(image.crs())
-settings.setExtent(image.extent())
-job = QgsMapRendererParallelJob(settings)
-job.start()
-job.waitForFinished()
-job.renderedImage().save(sys.argv[3])
 """
 
 
@@ -68,7 +47,7 @@ def outline(project: Path) -> tuple[str, tuple[float, ...]]:
     return site.site_id, within
 
 
-def test_the_layer_is_read_as_it_is(labelled: Path) -> None:  # noqa: F811
+def test_the_layer_is_read_as_it_is(labelled: Path) -> None:
     assert run("label", "--qgis", cwd=labelled).stdout.startswith("label: data/tiny/label/label.qgs")
     drawn = labelled / "catalogs/tiny/annotations/drawn.gpkg"
     site, box = outline(labelled)
@@ -100,25 +79,11 @@ def test_the_layer_is_read_as_it_is(labelled: Path) -> None:  # noqa: F811
 
 
 @pytest.mark.slow
-def test_real_qgis_draws_and_annotate_reads(labelled: Path, tmp_path: Path) -> None:  # noqa: F811
-    python = "/usr/bin/python3"
-    if subprocess.run([python, "-c", "import qgis.core"], capture_output=True).returncode:
-        pytest.skip("QGIS is not here: apt-get install python3-qgis qgis-providers")
+def test_real_qgis_draws_and_annotate_reads(labelled: Path, tmp_path: Path) -> None:
     assert run("label", "--qgis", cwd=labelled).returncode == 0
     site, box = outline(labelled)
     picture = tmp_path / "map.png"
-    words = [
-        python,
-        "-c",
-        QGIS,
-        str(labelled / "data/tiny/label/label.qgs"),
-        ",".join(map(str, box)),
-        str(picture),
-    ]
-    done = subprocess.run(
-        words, capture_output=True, text=True, env={"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)}
-    )
-    assert done.returncode == 0, done.stderr
+    qgis.opened(labelled / "data/tiny/label/label.qgs", picture, ",".join(map(str, box)), then=DRAW)
     with rasterio.open(picture) as drawn:
         assert len(np.unique(drawn.read(1))) > 50  # an image, not a blank page
     assert run("annotate", cwd=labelled).returncode == 0

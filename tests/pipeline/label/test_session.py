@@ -3,8 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,12 @@ from pipeline.core import shards
 from pipeline.core.errors import InputError, NotMadeYet, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.label import annotation_file, edits
+from pipeline.label.carry import Proposal
 from pipeline.label.session import Overtaken, Session
 from pipeline.sites import site as sites
-from tests.conftest import run
+from tests.conftest import contents, run
 
 TOLD: dict[str, Any] = {"by": "anna", "seconds": 2.0, "seen": 0}
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-@pytest.fixture
-def labelled(project: Path) -> Path:
-    """The tiny project, to be labelled by hand."""
-    path = project / "catalogs/tiny/recipe.yaml"
-    path.write_text(path.read_text().replace("source: archive", "source: annotations"))
-    return project
 
 
 def opened(project: Path, executor: Executor, number: int = 0, folder: Path | None = None) -> Session:
@@ -84,7 +70,6 @@ def test_nothing_is_lost_between_processes(labelled: Path, executor: Executor) -
     again = opened(labelled, executor)
     assert (mask(again, "2021") == mask(session, "2021")).all()
     session.path.unlink()  # a kill between the journal and the file
-    shutil.rmtree(session.path, ignore_errors=True)
     once_more = opened(labelled, executor)
     assert (mask(once_more, "2021") == mask(session, "2021")).all()
     again.undo("anna")
@@ -131,6 +116,39 @@ def test_two_annotators_never_overwrite_one_another(labelled: Path, executor: Ex
     assert set(gpd.read_file(anna.path).by) == {"anna, ben", "ben"}
 
 
+def test_a_save_keeps_what_the_other_saved(labelled: Path, executor: Executor) -> None:
+    """Without having asked for the state in between."""
+    anna, ben = opened(labelled, executor), opened(labelled, executor)
+    anna.set_mark("2021", edits.NOTHING, **TOLD)
+    ben.set_mark("2022", edits.NOTHING, **{**TOLD, "by": "ben"})
+    anna.set_mark("2023", edits.NOTHING, **TOLD)
+    table = gpd.read_file(anna.path)
+    assert dict(zip(table.year, table.by, strict=True)) == {2021: "anna", 2022: "ben", 2023: "anna"}
+
+
+def test_to_look_changes_nothing_and_builds_once(labelled: Path, executor: Executor) -> None:
+    asked: list[object] = []
+
+    class Counting:
+        def submit(self, work: Any, /, *given: Any) -> Future[Any]:
+            asked.append(given)
+            return executor.submit(work, *given)
+
+    before = contents(labelled / "catalogs")
+    session = opened(labelled, Counting())  # type: ignore[arg-type]
+    session.state()
+    session.label("2021")
+    for area in (10, 100, 1000):
+        session.preview("2021", 20, 20, area, stacked=False)
+    assert len(asked) == 1
+    session.prepare("2021")
+    session.preview("2022", 20, 20, 50, stacked=False)
+    assert len(asked) == 2
+    assert contents(labelled / "catalogs") == before
+    session.click("2022", 20, 20, 50, stacked=False, adds=True, **TOLD)
+    assert len(asked) == 2
+
+
 def test_what_came_from_elsewhere_is_taken_over(labelled: Path, executor: Executor) -> None:
     session = opened(labelled, executor)
     session.draw("2021", [[[2, 2], [30, 3], [12, 15]]], adds=True, **TOLD)
@@ -173,6 +191,10 @@ def test_bad_steps_are_one_sentence(labelled: Path, executor: Executor) -> None:
     session = opened(labelled, executor)
     for wrong, sentence in (
         (lambda: session.preview("2021", 5000, 0, 10, stacked=False), "beside the image"),
+        (lambda: session.click("2021", 5000, 0, 10, stacked=False, adds=True, **TOLD), "beside the image"),
+        (lambda: session.click("1999", 5, 5, 10, stacked=False, adds=True, **TOLD), "nothing called '1999'"),
+        (lambda: session.carry("1999", "2021", **TOLD), "nothing called '1999'"),
+        (lambda: session.predicted("../x", "2021", 50), "'../x' is not the name of a run"),
         (lambda: session.set_mark("1999", edits.NOTHING, **TOLD), "nothing called '1999'"),
         (lambda: session.set_mark("2021", "later", **TOLD), "'later' is no mark"),
         (lambda: session.carry("2022", "2021", **TOLD), "2021 is not labelled yet"),
@@ -201,7 +223,13 @@ def test_a_label_is_carried_to_the_next_date(labelled: Path, executor: Executor)
     found = mask(session, "2022")
     assert (found & truth[1]).sum() / (found | truth[1]).sum() > 0.8
     assert set(gpd.read_file(session.path).how) == {"drawn", "carried from 2021"}
-    waiting = len(session.label("2022")["proposals"])
-    if waiting:
-        session.answer("2022", 0, accept=True, **latest(session))
-        assert len(session.label("2022")["proposals"]) == waiting - 1
+    pixels = np.flatnonzero(~found)[:20]
+    session.open["2022"] = {n: Proposal(pixels[n * 5 : n * 5 + 5], True, 2.5, False) for n in range(4)}
+    session.answer("2022", 1, accept=False, **latest(session))
+    session.answer("2022", 2, accept=True, **latest(session))  # its number is its own, whatever went before
+    assert [proposal["number"] for proposal in session.label("2022")["proposals"]] == [0, 3]
+    assert set(np.flatnonzero(mask(session, "2022") & ~found)) == set(pixels[10:15])
+    with pytest.raises(InputError, match="no proposal 1"):
+        session.answer("2022", 1, accept=True, **latest(session))
+    session.undo("anna")
+    assert session.label("2022")["proposals"] == []

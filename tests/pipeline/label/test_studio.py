@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -45,14 +44,6 @@ def studio(project: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[st
             yield process.stdout.readline().split()[1], process
         finally:
             process.terminate()
-
-
-@pytest.fixture
-def labelled(project: Path) -> Path:
-    path = project / "catalogs/tiny/recipe.yaml"
-    path.write_text(path.read_text().replace("source: archive", "source: annotations"))
-    (project / "params.yaml").write_text(PARAMS.replace("[cva, fc-siam-diff, unet]", "[unet]"))
-    return project
 
 
 @pytest.fixture
@@ -113,6 +104,7 @@ def press(page: Any, key: str) -> None:
 
 @needs_browser
 def test_from_the_first_click_to_a_retrained_model(labelled: Path, page: Any) -> None:
+    (labelled / "params.yaml").write_text(PARAMS.replace("[cva, fc-siam-diff, unet]", "[unet]"))
     with studio(labelled) as (address, _):
         page.goto(address)
         ready(page, "2021")
@@ -276,6 +268,8 @@ def test_nobody_else_gets_in_and_bad_steps_are_sentences(labelled: Path) -> None
         ):
             status, said = asked(address, step, body)
             assert (status, sentence in said) == (400, True), said
+        status, said = asked(address, f"site/{site}/image/2021.png?look=odd")
+        assert (status, b"'odd' is no look" in said) == (400, True)
         status, said = asked(address, "site/nowhere/label?subject=2021")
         assert (status, b"no site 'nowhere'" in said) == (400, True)
         assert not list(annotations.glob("*.gpkg"))
@@ -285,18 +279,6 @@ def test_nobody_else_gets_in_and_bad_steps_are_sentences(labelled: Path) -> None
     with studio(labelled) as (address, _):
         status, said = asked(address, f"site/{site}")
         assert (status, b"cannot be read" in said) == (400, True)
-
-
-def test_a_preview_comes_fast_enough_to_follow_the_pointer(labelled: Path) -> None:
-    """A loose bound: `bench/label.py` has the times."""
-    with studio(labelled) as (address, _):
-        site = json.loads(asked(address, "sites")[1])[0]["id"]
-        words = f"site/{site}/preview?subject=2021&row=20&column=20&area=200"
-        asked(address, words)
-        begun = time.monotonic()
-        for _ in range(10):
-            assert asked(address, words)[0] == 200
-        assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -1,0 +1,19 @@
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def labelled(project: Path) -> Path:
+    """The tiny project, to be labelled by hand."""
+    path = project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("source: archive", "source: annotations"))
+    return project
+
+
+@pytest.fixture(scope="session")
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
