@@ -1,20 +1,23 @@
 """How many clicks a footprint takes, and how fast the studio answers.
 
-    python bench/label.py [--project .] [--benchmark demo]
+    python bench/label.py [--project .] [--benchmark demo] [--real ../shared/data]
 
 An annotator who knows the truth clicks, each time, the region that helps most (in or out), until the
 label's IoU with the truth is .9, then .95: on a site's first date, and on each further date after the label
 was carried there. Against it the fewest vertices of an outline of the same IoU (Douglas-Peucker). Then times
-and memory at 1,000 x 1,000 pixels of ten bands. The demo's images are synthetic.
+and memory at 1,000 x 1,000 pixels of ten bands. The demo's images are synthetic. With the folder of real data
+there are real images as well, into which real footprints of mines are painted (bench/painted_mines.py).
 """
 
 import argparse
 import resource
 import statistics
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import painted_mines
 import shapely
 from rasterio.features import rasterize, shapes
 
@@ -31,26 +34,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", type=Path, default=Path())
     parser.add_argument("--benchmark", default="demo")
+    parser.add_argument("--real", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
-    benchmark = Benchmark(asked.benchmark, asked.project)
+    count(f"{asked.benchmark} (synthetic)", cubes(Benchmark(asked.benchmark, asked.project)))
+    for images in painted_mines.IMAGES:
+        if (asked.real / images).is_dir():
+            count(
+                f"real {images} images, real footprints painted in", painted_mines.sites(asked.real, images)
+            )
+        else:
+            print(f"\n{asked.real / images} is not here: left out")
+    speed()
+
+
+def cubes(benchmark: Benchmark) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     loaded = recipe.load(benchmark.recipe)
-    found = {goal: ([], [], [], []) for goal in GOALS}
     for path in sorted((benchmark.data / "cubes").glob("*.zarr")):
-        images, masks = shards.read(path / cube.image_name(loaded)), shards.read(path / "mine")
+        yield shards.read(path / cube.image_name(loaded)), shards.read(path / "mine") == 1
+
+
+def count(name: str, sites: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    """A table of clicks over sites: images (date, band, y, x) and truth (date, y, x)."""
+    found = {goal: ([], [], [], []) for goal in GOALS}
+    for images, truth in sites:
         for goal in GOALS:
-            site(images, masks == 1, goal, found[goal])
-        print(path.stem, {goal: [row[-1] for row in found[goal] if row] for goal in GOALS}, flush=True)
+            site(images, truth, goal, found[goal])
+    firsts, further = len(found[GOALS[0]][0]), len(found[GOALS[0]][1])
+    print(f"\n{name}: {firsts} first dates, {further} further ones")
     print(
-        f"\n{'clicks to an IoU of':20}{'first (median)':>16}{'next alone (mean)':>19}"
+        f"{'clicks to an IoU of':20}{'first (median)':>16}{'next alone (mean)':>19}"
         f"{'carried (mean)':>16}{'vertices (median)':>19}"
     )
-    for goal, rows in found.items():
-        first, alone, carried, vertices = rows
+    for goal, (first, alone, carried, vertices) in found.items():
         print(
-            f"{goal:<20}{statistics.median(first):>16.0f}{statistics.mean(alone):>19.1f}"
-            f"{statistics.mean(carried):>16.1f}{statistics.median(vertices):>19.0f}"
+            f"{goal:<20}{statistics.median(first):>16.1f}{statistics.mean(alone):>19.1f}"
+            f"{statistics.mean(carried):>16.1f}{statistics.median(vertices):>19.0f}",
+            flush=True,
         )
-    speed()
 
 
 def site(images, truth, goal, rows) -> None:  # type: ignore[no-untyped-def]
@@ -133,6 +153,15 @@ def speed() -> None:
     begun = time.perf_counter()
     tree = regions.build(image)
     built = time.perf_counter() - begun
+    footprint = np.zeros(tree.shape, bool)
+    footprint[300:500, 300:600] = True
+    later = np.roll(image, 100, axis=2)
+    begun = time.perf_counter()
+    both = regions.build(np.concatenate([image, later]))
+    stacked = time.perf_counter() - begun
+    begun = time.perf_counter()
+    carry.carried(footprint, carry.proposals(image, footprint, later, both))
+    carrying = time.perf_counter() - begun
     times = []
     for _ in range(200):
         row, column, area = *rng.integers(0, 1000, 2), float(np.exp(rng.uniform(3, 12)))
@@ -142,7 +171,8 @@ def speed() -> None:
         times.append(1000 * (time.perf_counter() - begun))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"\n1,000 x 1,000 x 10: regions {built:.1f} s; a preview {statistics.median(times):.0f} ms (median), "
+        f"\n1,000 x 1,000 x 10: regions {built:.1f} s, of two dates {stacked:.1f} s; a label carried in "
+        f"{carrying:.1f} s; a preview {statistics.median(times):.0f} ms (median), "
         f"{max(times):.0f} ms (most); peak memory {peak:.0f} MB"
     )
 

@@ -48,6 +48,17 @@ def test_what_is_filled_leaves() -> None:
     assert not asked
 
 
+def test_a_mine_may_be_of_two_materials_and_the_season_another() -> None:
+    """Dark water and bright waste, between which lies the green of the field; the field turns yellow."""
+    known, other = scene([OLD], 0), scene([OLD, (slice(20, 35), slice(40, 50))], 1)
+    for image, columns in ((known, slice(30, 40)), (other, slice(30, 50))):
+        image[:, 20:35, columns] = image[:, 20:35, columns] // 10 + 100
+    field = ~square(slice(20, 35), slice(20, 50))
+    other[:2, field] += 800
+    result, _ = carry.carried(square(*OLD), found(known, other))
+    assert (result == square(slice(20, 35), slice(20, 50))).mean() > 0.99
+
+
 def test_where_nothing_changed_nothing_is_proposed() -> None:
     assert found(scene([OLD], 0), scene([OLD], 1)) == []
 
