@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import __version__, command, label_commands
+from pipeline import __version__, command, judge_commands, label_commands
 from pipeline.core import interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
@@ -485,6 +485,7 @@ def browse(
         browse.serve(where, loaded, own)
 
 
+app.command(epilog="Example: minebench score predictions --name ours-v1")(judge_commands.score)
 app.command(epilog="Example: minebench label --benchmark ours --from unet")(label_commands.label)
 app.command(epilog="Example: minebench agree --consensus majority")(label_commands.agree)
 

@@ -23,6 +23,7 @@ NEXT = {
     "tile": "minebench train{b} --model fc-siam-diff, or without labels: minebench catalog{b}",
     "train": "minebench evaluate{b} --model {model}",
     "evaluate": "minebench compare{b}, or on whole sites: minebench predict{b} --model {model} --split all",
+    "score": "minebench compare{b}, then minebench catalog{b} and minebench report{b}",
     "compare": "minebench catalog{b}",
     "predict": "minebench activity{b}, then minebench catalog{b}",
     "activity": "minebench catalog{b}",

@@ -27,10 +27,10 @@ LAYERS = (
     ("pipeline.monitor",),
     ("pipeline.report",),
     ("pipeline.apply", "pipeline.interchange", "pipeline.publish"),
-    ("pipeline.label",),
+    ("pipeline.label", "pipeline.judge"),
     ("pipeline.stages",),
     ("pipeline.command", "pipeline.options"),
-    ("pipeline.label_commands",),
+    ("pipeline.label_commands", "pipeline.judge_commands"),
     ("pipeline.cli",),
 )
 """From below upwards. A package imports its own modules and what lies below; those of one layer do not

@@ -11,6 +11,7 @@ from models import registry
 from models.data import opening
 from models.data.analysis_pairs import AnalysisPairs
 from models.evaluation.evaluate import as_probability
+from models.evaluation.inference import Network
 from models.evaluation.score_change import Change
 from models.evaluation.stacks import Stacks
 from models.histogram import BINS, Histogram
@@ -42,8 +43,8 @@ def analyse(
     assert isinstance(pairs, AnalysisPairs)
 
     def on_validation() -> Histogram:
-        stacks = Stacks(benchmark_dir, network, "val", scale, device, fold)
-        return Change(benchmark_dir, network, stacks, 0.5).run().histogram
+        stacks = Stacks(benchmark_dir, "val", scale, device, fold, network.context)
+        return Change(benchmark_dir, Network(network), stacks, 0.5).run().histogram
 
     cut = as_probability(threshold, on_validation)
     regions = _regions(pairs.pairs)

@@ -26,6 +26,7 @@ import torch
 
 from models.data import datasets
 from models.evaluation import examples, processes, runs
+from models.evaluation.inference import Network
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
@@ -37,6 +38,7 @@ from pipeline.core.files import replacing, sha256, write_json
 
 VERSION = 3
 """Of the scores: raise it when the same weights and data give others."""
+SCORERS: dict[str, type[Change] | type[Segmentation]] = {"change": Change, "segmentation": Segmentation}
 FILES = ("metrics.json", "scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 
 
@@ -61,18 +63,20 @@ def evaluate(
         return dict(json.loads((run / "metrics.json").read_text()))
 
     def opened(split: str) -> Stacks:
-        return Stacks(benchmark_dir, network, split, scale, device, fold)
+        return Stacks(benchmark_dir, split, scale, device, fold, network.context)
 
-    score = Change if saved["task"] == "change" else Segmentation
+    score, predicts = SCORERS[saved["task"]], Network(network)
     chosen = as_probability(
-        threshold, lambda: score(benchmark_dir, network, opened("val"), 0.5).run().histogram
+        threshold, lambda: score(benchmark_dir, predicts, opened("val"), 0.5).run().histogram
     )
-    scored = score(benchmark_dir, network, opened(split), chosen).run()
+    scored = score(benchmark_dir, predicts, opened(split), chosen).run()
     head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen,
             runs.WEIGHTS: weights}  # fmt: skip
     result = {**head, **scored.result()}
     if processes.is_first():
-        _write(run, result, scored, key)
+        seconds, done = scored.seconds, scored.done
+        rate = {scored.unit: done / seconds if seconds else None, "threads": torch.get_num_threads()}
+        write(run, result, scored, {**rate, "device": environment()["device"], receipts.KEY: key})
     processes.wait()
     return result
 
@@ -99,7 +103,8 @@ def is_scored(run: Path, key: str) -> bool:
     return receipts.key_in(run / "timing.json") == key and all((run / name).is_file() for name in FILES)
 
 
-def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation, key: str) -> None:
+def write(run: Path, result: dict[str, Any], scored: Change | Segmentation, timing: dict[str, Any]) -> None:
+    """Write FILES and timing.json of a run."""
     tables = {
         "scores": scored.by_time(),
         "sites": scored.by_site(),
@@ -112,7 +117,5 @@ def _write(run: Path, result: dict[str, Any], scored: Change | Segmentation, key
             table.to_csv(temporary, index=False, float_format="%.6f")
     with replacing(run / "counts.parquet") as temporary:
         scored.counts.to_parquet(temporary, index=False)
-    seconds, done = scored.seconds, scored.done
-    timing = {scored.unit: done / seconds if seconds else None, "threads": torch.get_num_threads()}
     write_json(result, run / "metrics.json")
-    write_json({**timing, "device": environment()["device"], receipts.KEY: key}, run / "timing.json")
+    write_json(timing, run / "timing.json")

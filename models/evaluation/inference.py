@@ -1,13 +1,48 @@
 """Predictions of a trained model for the dates of a tile: each date is encoded once for all its pairs."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from models.base import Features, Model, Siamese
 
+if TYPE_CHECKING:
+    from models.evaluation.stacks import Stack
+
 PAIRS_AT_ONCE = 16
+
+
+class Predicts(Protocol):
+    """What is scored: a network, or what another framework predicted. Logits are NaN where there is no
+    prediction."""
+
+    def pairs(self, stack: "Stack", pairs: Sequence[tuple[int, int]]) -> Tensor:
+        """Change logits (P, H, W) for pairs of a tile's dates."""
+        ...
+
+    def masks(self, stack: "Stack") -> Tensor:
+        """Footprint logits (T, H, W) for a tile's dates."""
+        ...
+
+
+class Network:
+    """A model of the registry as what is scored."""
+
+    def __init__(self, network: Model) -> None:
+        self.network = network
+
+    def pairs(self, stack: "Stack", pairs: Sequence[tuple[int, int]]) -> Tensor:
+        return _answered(pair_logits(self.network, stack.images, pairs, stack.around))
+
+    def masks(self, stack: "Stack") -> Tensor:
+        return _answered(mask_logits(self.network, stack.images))
+
+
+def _answered(logits: Tensor) -> Tensor:
+    """Where a network that diverged says NaN it says nothing there, and is scored on it."""
+    return torch.where(logits.isnan(), -torch.inf, logits)
 
 
 @torch.no_grad()

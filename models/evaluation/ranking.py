@@ -4,6 +4,7 @@ Scores follow from the inputs alone; throughput is what the evaluation measured 
 """
 
 import json
+import math
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from pipeline.core.errors import NotMadeYet
 
 def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
     """A row a run: model, run, task, fold, split, parameters, gmacs, throughput, device, scores with the
-    95 % interval of F1, F1 within the AOI, and for segmentation that of the change between its masks.
+    95 % interval of F1, F1 within the AOI, and for segmentation that of the change between its masks. A run
+    that is `external` (`minebench score`) has neither size nor speed; `predicted` is its share of the maps.
     Ordered by task, then by F1; empty where the benchmark has no labels. NotMadeYet where nothing was
     evaluated."""
     names = runs.scored(benchmark_dir)
@@ -32,14 +34,15 @@ def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
         raise NotMadeYet(f"{benchmark_dir} has no evaluated model: run `minebench evaluate` first.")
     runs.demand_fresh(Path(benchmark_dir), names)
     table = pd.DataFrame([_row(Path(benchmark_dir) / "runs" / name) for name in names])
+    table = table.astype({"parameters": "Int64", "seed": "Int64"})
     return table.sort_values(["task", "f1", "run"], ascending=[True, False, True], ignore_index=True)
 
 
 def _row(folder: Path) -> dict[str, Any]:
     metrics = json.loads((folder / "metrics.json").read_text())
     timing = json.loads((folder / "timing.json").read_text())
-    network, saved = load(folder / "model.pt")
-    size = sizes.measure(network, saved["task"], max(network.smallest, 256))
+    external = metrics.get(runs.EXTERNAL)
+    size, saved = (None, None) if external else _model(folder)
     low, high = metrics["f1_interval"]
     rates = [timing[name] for name in timing if name.endswith("_per_second")]
     return {
@@ -48,8 +51,8 @@ def _row(folder: Path) -> dict[str, Any]:
         "task": metrics["task"],
         "fold": metrics["fold"],
         "split": metrics["split"],
-        "parameters": size.parameters,
-        "gmacs": round(size.gmacs, 3),
+        "parameters": size.parameters if size else None,
+        "gmacs": round(size.gmacs, 3) if size else math.nan,
         "items_per_second": _number(rates[0]),
         "device": timing["device"],
         "threshold": metrics["threshold"],
@@ -58,9 +61,17 @@ def _row(folder: Path) -> dict[str, Any]:
         "f1_high": _number(high),
         "aoi_f1": _number(metrics["aoi"]["f1"]),
         "change_f1": _number((metrics.get("post_classification") or {}).get("f1")),
-        "seed": saved["settings"]["seed"],
-        "torch": saved["torch"],
+        "seed": saved["settings"]["seed"] if saved else None,
+        "torch": saved["torch"] if saved else None,
+        "external": bool(external),
+        "predicted": external["predicted"] / external["asked"] if external else 1.0,
     }
+
+
+def _model(folder: Path) -> tuple[sizes.Size, dict[str, Any]]:
+    """A run's size, and what its model.pt says."""
+    network, saved = load(folder / "model.pt")
+    return sizes.measure(network, saved["task"], max(network.smallest, 256)), saved
 
 
 def _number(value: Any) -> float:

@@ -5,20 +5,32 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeline.core import receipts
 from pipeline.core.errors import WorkError
 from pipeline.core.files import sha256
 
 WEIGHTS = "weights_sha256"
 """Of the weights that the scores are of."""
+EXTERNAL, DATA = "external", "data_key"
+"""Of a run that another framework predicted (`minebench score`): what is known of it, and the key of the
+benchmark's index that it was scored on."""
 
 
 def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
-    """WorkError names the runs whose scores are of other weights than those there now."""
+    """WorkError names the runs whose scores are of other weights, or of another index, than those there
+    now."""
     stale = []
+    index = receipts.key_in(Path(benchmark_dir) / "index" / "tiles.parquet")
     for name in names:
         folder = Path(benchmark_dir) / "runs" / name
         metrics = json.loads((folder / "metrics.json").read_text())
-        if not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
+        if EXTERNAL in metrics:
+            if index is not None and metrics[DATA] != index:
+                raise WorkError(
+                    f"{benchmark_dir}: the scores of {name} are of other tiles or labels than there are now: "
+                    f"run `minebench score` on its predictions again, or remove {folder}."
+                )
+        elif not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
             stale.append(name)
     if stale:
         raise WorkError(

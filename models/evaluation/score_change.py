@@ -1,4 +1,4 @@
-"""A change model over all pairs of a split."""
+"""Change, as it was predicted, over all pairs of a split."""
 
 import math
 import time
@@ -8,24 +8,24 @@ from typing import Any
 import pandas as pd
 import torch
 
-from models.base import Model
 from models.evaluation import baselines, examples, processes
 from models.evaluation.examples import Example
-from models.evaluation.inference import pair_logits, wait
+from models.evaluation.inference import Predicts, wait
 from models.evaluation.scores import by_column, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
+from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
 
 
 class Change:
-    """A change model over all pairs of a split."""
+    """Change over all pairs of a split."""
 
     unit = "pairs_per_second"
 
-    def __init__(self, benchmark_dir: Path, network: Model, stacks: Stacks, threshold: float) -> None:
-        self.network, self.stacks, self.cut = network, stacks, math.log(threshold / (1 - threshold))
+    def __init__(self, benchmark_dir: Path, predicts: Predicts, stacks: Stacks, threshold: float) -> None:
+        self.predicts, self.stacks, self.cut = predicts, stacks, math.log(threshold / (1 - threshold))
         self.pairs, self.rows = pairs_of_tiles(benchmark_dir, stacks)
         self.tally = Tally(keys_of(self.pairs), stacks.device)
         self.histogram = Histogram()
@@ -49,10 +49,11 @@ class Change:
     def _add(self, stack: Stack, rows: pd.DataFrame) -> None:
         pairs = places_of(stack, rows)
         begun = time.perf_counter()
-        logits = pair_logits(self.network, stack.images, pairs, stack.around)
+        logits = self.predicts.pairs(stack, pairs)
         wait(logits)
         self.seconds, self.done = self.seconds + time.perf_counter() - begun, self.done + len(pairs)
         label = self.stacks.labels(stack, rows, pairs)
+        label[logits.isnan()] = UNKNOWN
         predicted = logits > self.cut
         self.histogram.add(torch.sigmoid(logits), label)
         self.tally.add(keys(rows), predicted, label, stack.aoi)

@@ -1,4 +1,4 @@
-"""A footprint model over all dates of a split, and what change its masks of two dates make."""
+"""Footprints, as predicted, over all dates of a split, and what change the masks of two dates make."""
 
 import math
 import time
@@ -10,10 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from models.base import Model
 from models.evaluation import baselines, examples, processes, tally
 from models.evaluation.examples import Example
-from models.evaluation.inference import mask_logits, wait
+from models.evaluation.inference import Predicts, wait
 from models.evaluation.scores import by_column, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
@@ -25,12 +24,12 @@ from pipeline.core.progress import progress
 
 
 class Segmentation:
-    """A footprint model over all dates of a split, and what change its masks of two dates make."""
+    """Footprints over all dates of a split, and what change the masks of two dates make."""
 
     unit = "images_per_second"
 
-    def __init__(self, benchmark_dir: Path, network: Model, stacks: Stacks, threshold: float) -> None:
-        self.network, self.stacks, self.cut = network, stacks, math.log(threshold / (1 - threshold))
+    def __init__(self, benchmark_dir: Path, predicts: Predicts, stacks: Stacks, threshold: float) -> None:
+        self.predicts, self.stacks, self.cut = predicts, stacks, math.log(threshold / (1 - threshold))
         periods = {(t.site_id, p, p): None for t in stacks.tiles for p in stacks.cubes.periods(t.site_id)}
         self.tally = Tally(list(periods), stacks.device)
         pairs, self.rows = pairs_of_tiles(benchmark_dir, stacks, needed=False)
@@ -72,17 +71,21 @@ class Segmentation:
 
     def _add(self, stack: Stack) -> None:
         begun = time.perf_counter()
-        logits = mask_logits(self.network, stack.images)
+        logits = self.predicts.masks(stack)
         wait(logits)
         self.seconds, self.done = self.seconds + time.perf_counter() - begun, self.done + len(stack.periods)
         predicted, masks, site = logits > self.cut, stack.masks, stack.tile.site_id
+        missing = logits.isnan()
+        masks[missing] = UNKNOWN
         self.histogram.add(torch.sigmoid(logits), masks)
         self.tally.add([(site, p, p) for p in stack.periods], predicted, masks, stack.aoi)
         self.tally.add_edges(predicted, masks)
         if (rows := self.rows.get(stack.tile.tile_id)) is not None:
             pairs = places_of(stack, rows)
             change = change_of(predicted[None].to(torch.uint8), pairs)[0] == 1
-            self.change.add(keys(rows), change, self.stacks.labels(stack, rows, pairs), stack.aoi)
+            label = self.stacks.labels(stack, rows, pairs)
+            label[torch.stack([missing[i] | missing[j] for i, j in pairs])] = UNKNOWN
+            self.change.add(keys(rows), change, label, stack.aoi)
         if self.index:
             self.index.add(stack)
         self._add_consistency(site, predicted, masks)

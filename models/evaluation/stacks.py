@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from models.base import Model
 from models.data import datasets, opening
 from models.data.datasets import Scale, Series
 from models.evaluation import processes
@@ -39,11 +38,12 @@ class Stack:
 
 
 class Stacks:
-    """The tiles of a split as stacks; of several processes each goes through its share."""
+    """The tiles of a split as stacks, with neighbourhoods where the model takes `context`; of several
+    processes each goes through its share."""
 
     def __init__(
-        self, benchmark_dir: Path, network: Model, split: str, scale: Scale, device: torch.device,
-        fold: str | None = None,
+        self, benchmark_dir: Path, split: str, scale: Scale, device: torch.device,
+        fold: str | None = None, context: bool = False,
     ) -> None:  # fmt: skip
         series = opening.open(benchmark_dir, "series", split, scale, fold=fold)
         assert isinstance(series, Series)
@@ -51,7 +51,7 @@ class Stacks:
         self.own = processes.share(self.tiles)
         self.device, self.scale = device, scale
         self.standardise = Standardise(scale).to(device)
-        self.beyond = datasets.beyond_of(benchmark_dir) if network.context else None
+        self.beyond = datasets.beyond_of(benchmark_dir) if context else None
         self.bands = self.cubes.bands(self.tiles[0].site_id)
 
     def __len__(self) -> int:

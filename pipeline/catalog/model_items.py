@@ -1,5 +1,6 @@
 """Trained models as a STAC Collection `models`, an Item a run with the MLM extension."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pystac
 import shapely
 
+from models.evaluation import runs
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
 from pipeline.catalog import times
@@ -37,7 +39,8 @@ def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
         for row in compared[0].itertuples():
             folder = temporary / str(row.run)
             folder.mkdir()
-            item = _item(benchmark, recipe, sites, row, final / str(row.run))
+            made = _external if row.external else _item
+            item = made(benchmark, recipe, sites, row, final / str(row.run))
             objects.write(item, objects.to_root(2, collection=True), folder / f"{row.run}.json")
         items = (objects.link("item", f"./{run}/{run}.json", objects.ITEM, run) for run in compared[0].run)
         described = _collection(benchmark, recipe, sites, final)
@@ -69,8 +72,25 @@ def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, fol
     from models.evaluation import ranking
 
     saved = ranking.weights_of(benchmark.run(row.run))
+    item = _scored(benchmark, recipe, sites, row, folder)
+    item.stac_extensions = [MLM, EO, FILE, VERSION]
+    item.properties |= _mlm(row, saved)
+    item.add_asset("weights", _weights(benchmark, row.run, folder, saved["bands"]))
+    return item
+
+
+def _external(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
+    """What another framework predicted (`minebench score`): scores and card, and no weights."""
+    item = _scored(benchmark, recipe, sites, row, folder)
+    metrics = json.loads((benchmark.run(row.run) / "metrics.json").read_text())
+    item.properties["minebench:external"] = metrics[runs.EXTERNAL]
+    return item
+
+
+def _scored(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
     start, end = times.whole(sites, recipe)
     west, south, east, north = box = _box(sites)
+    card = benchmark.leaderboard / "cards" / f"{row.run}.md"
     return pystac.Item(
         id=row.run,
         geometry=shapely.geometry.mapping(shapely.box(west, south, east, north)),
@@ -78,32 +98,27 @@ def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, fol
         datetime=None,
         start_datetime=start,
         end_datetime=end,
-        stac_extensions=[MLM, EO, FILE, VERSION],
+        stac_extensions=[FILE, VERSION],
         collection=f"{benchmark.name}-models",
         properties={
             "title": f"{row.run} on {recipe.title}",
             "version": __version__,
-            **_mlm(row, saved),
             "minebench:task": row.task,
             "minebench:scores": _scores(row),
         },
-        assets=_files(benchmark, row.run, folder, saved["bands"]),
+        assets={"card": objects.asset(card, folder, "Model card", "text/markdown", ["metadata"])},
     )
 
 
-def _files(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> dict[str, pystac.Asset]:
-    """Weights and card of a run as assets."""
-    weights, card = benchmark.run(run) / "model.pt", benchmark.leaderboard / "cards" / f"{run}.md"
+def _weights(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> pystac.Asset:
+    weights = benchmark.run(run) / "model.pt"
     fields = {
         "mlm:artifact_type": "torch.save",
         # The MLM schema looks for bands here, or where STAC 1.1 itself does not allow them.
         "eo:bands": [{"name": band} for band in bands],
     }
     kind, roles = "application/octet-stream; application=pytorch", ["mlm:model", "mlm:weights", "data"]
-    return {
-        "weights": objects.asset(weights, folder, "Weights", kind, roles, **fields),
-        "card": objects.asset(card, folder, "Model card", "text/markdown", ["metadata"]),
-    }
+    return objects.asset(weights, folder, "Weights", kind, roles, **fields)
 
 
 def _mlm(row: Any, saved: dict[str, Any]) -> dict[str, Any]:

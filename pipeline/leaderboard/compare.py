@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from models.evaluation import ranking
+from models.evaluation import ranking, runs
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
 from pipeline.core import tables
@@ -31,9 +31,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
         table.to_parquet(temporary / "models.parquet", index=False)
         ranking.tests(benchmark.data, table).to_parquet(temporary / "tests.parquet", index=False)
         for row in table.itertuples():
-            (temporary / "cards" / f"{row.run}.md").write_text(
-                _card(benchmark, recipe, row), encoding="utf-8"
-            )
+            card = _external_card if row.external else _card
+            (temporary / "cards" / f"{row.run}.md").write_text(card(benchmark, recipe, row), encoding="utf-8")
     return table
 
 
@@ -41,22 +40,38 @@ def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
     folder = benchmark.run(row.run)
     saved = ranking.weights_of(folder)
     run = json.loads((folder / "run.json").read_text()) if (folder / "run.json").is_file() else {}
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    text = files("pipeline.leaderboard").joinpath("MODEL.md").read_text(encoding="utf-8")
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
-    return environment.from_string(text).render(
-        benchmark=benchmark.name,
-        recipe=recipe,
-        version=__version__,
-        synthetic=recipe.source.is_synthetic,
+    return _template("MODEL.md").render(
+        **_head(benchmark, recipe, row),
         licence=attribution.shared_under(sources),
-        row=row,
         saved=saved,
         run=run,
         weights=f"data/{benchmark.name}/runs/{row.run}/model.pt",
-        scores=list(_shown(row)),
         settings=[(name, value) for name, value in saved["settings"].items() if value not in (None, {}, "")],
     )
+
+
+def _external_card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
+    metrics = json.loads((benchmark.run(row.run) / "metrics.json").read_text())
+    return _template("EXTERNAL.md").render(
+        **_head(benchmark, recipe, row), external=metrics[runs.EXTERNAL], partial=row.predicted < 1
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    return environment.from_string(files("pipeline.leaderboard").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _head(benchmark: Benchmark, recipe: Recipe, row: Any) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark.name,
+        "recipe": recipe,
+        "version": __version__,
+        "synthetic": recipe.source.is_synthetic,
+        "row": row,
+        "scores": list(_shown(row)),
+    }
 
 
 def _shown(row: Any) -> Any:

@@ -122,6 +122,7 @@ def _runs(benchmark: Benchmark) -> list[dict[str, Any]]:
         {
             "name": name, "task": scored.get(name, {}).get("task"), "f1": scored.get(name, {}).get("f1"),
             "split": scored.get(name, {}).get("split"), "applied": name in applied,
+            "external": runs.EXTERNAL in scored.get(name, {}),
             "threshold": thresholds.get(name, scored.get(name, {}).get("threshold", 0.5)),
         }
         for name in sorted(applied | set(scored))
@@ -181,7 +182,9 @@ def _table(shared: Shared, present: list[Site], rows: list[dict[str, Any]]) -> d
             lon, lat, row["images"], row["footprint_km2"], row["changed_km2"],
             *(scores[run].get(site.site_id) for run in scored),
         ])  # fmt: skip
-    return {"columns": [*SITE, *(f"F1 {run}" for run in scored)], "rows": found}
+    external = {run["name"] for run in shared.runs if run["external"]}
+    heads = [f"F1 {run}{' (external)' if run in external else ''}" for run in scored]
+    return {"columns": [*SITE, *heads], "rows": found}
 
 
 def _site_scores(benchmark: Benchmark, run: str) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from models.evaluation.runs import scored
+from models.evaluation.runs import EXTERNAL, scored
 from models.evaluation.score_names import HEADS
 from pipeline import __version__
 from pipeline.core import tables
@@ -76,6 +76,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         interval_unit=_interval_unit(pairs),
         has_intervals=any(run.metrics.get("f1_interval", [None])[0] is not None for run in runs),
         scores=_scores(runs, compared[0] if compared else None),
+        external=_external(runs),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
@@ -290,7 +291,28 @@ def _row(run: pictures.Run, size: dict[str, Any] | None) -> dict[str, Any]:
     scores = {**run.metrics, "change_f1": (run.metrics.get("post_classification") or {}).get("f1")}
     interval = run.metrics.get("f1_interval", [None])
     known = interval if None not in interval else None
-    return {"name": run.model, "kind": "model", "scores": scores, "size": size, "interval": known}
+    is_sized = size is not None and not size["external"]
+    return {
+        "name": f"{run.model}{_whose(run)}",
+        "kind": "model",
+        "scores": scores,
+        "size": size if is_sized else None,
+        "interval": known,
+    }
+
+
+def _whose(run: pictures.Run) -> str:
+    """What stands behind the name of a run that another framework predicted."""
+    external = run.metrics.get(EXTERNAL)
+    if external is None:
+        return ""
+    share = f", partial: {external['predicted']:,} of {external['asked']:,} maps"
+    return f" (external{share if external['predicted'] < external['asked'] else ''})"
+
+
+def _external(runs: list[pictures.Run]) -> list[dict[str, Any]]:
+    """Who predicted what, of the runs that are not ours."""
+    return [{"name": run.model, **run.metrics[EXTERNAL]} for run in runs if EXTERNAL in run.metrics]
 
 
 def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:

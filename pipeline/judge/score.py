@@ -1,0 +1,81 @@
+"""Command `score`: predictions of any framework as an external run of the benchmark.
+
+    runs/<name>/     the files of `models.evaluation.evaluate`, without model.pt; metrics.json has `external`:
+                     who, what, licence, url, checksum, and how many maps of how many there were
+
+Scored like our own runs: the same pixels, counts, intervals and tests.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import registry
+from models.data import datasets
+from models.data.datasets import Scale
+from models.evaluation import runs
+from models.evaluation.evaluate import SCORERS, as_probability, is_scored, write
+from models.evaluation.stacks import Stacks
+from models.histogram import Histogram
+from pipeline.core import receipts
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.judge import expected, submission
+from pipeline.judge.expected import TASKS, Expected
+from pipeline.recipe import Recipe
+
+VERSION = 1
+"""Of the reading of submissions: raise it when the same files give other scores."""
+
+
+def expected_of(benchmark: Benchmark, recipe: Recipe, split: str, task: str | None) -> dict[str, Expected]:
+    """What a split asks for, by task; all that the labels can judge without `task`. InputError where it is
+    none."""
+    if task is not None and task not in TASKS:
+        raise InputError(f"--task is '{task}': it is {' or '.join(TASKS)}.")
+    judged = TASKS if recipe.labels.kind == "footprint" else TASKS[:1]
+    return {own: expected.of(benchmark, recipe, split, own) for own in ([task] if task else judged)}
+
+
+def build(
+    benchmark: Benchmark, recipe: Recipe, folder: Path, name: str, split: str, task: str | None,
+    threshold: float, is_partial: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Score a folder of predictions as the run `name`; returns the metrics. InputError where it cannot be."""
+    run = _run(benchmark, name)
+    cut = as_probability(threshold, Histogram)
+    wanted = expected_of(benchmark, recipe, split, task)
+    chosen = wanted[submission.task_of(folder, wanted)]
+    found = submission.read(folder, chosen, benchmark.data / "logs" / f"score-{name}.csv", is_partial)
+    asked = len(chosen.maps)
+    external = {**found.about, "checksum": found.checksum, "predicted": found.predicted, "asked": asked}
+    data = datasets.key_of(benchmark.data)
+    key = receipts.fingerprint([VERSION, name, external, data, split, cut])
+    if is_scored(run, key):
+        return dict(json.loads((run / "metrics.json").read_text()))
+    bands = len(datasets.bands_of(benchmark.data))
+    plain = Scale(*(torch.tensor([value] * bands).numpy() for value in (0.0, 1.0)))
+    stacks = Stacks(benchmark.data, split, plain, found.device)
+    scored = SCORERS[chosen.task](benchmark.data, found, stacks, cut).run()
+    head = {"model": name, "task": chosen.task, "split": split, "fold": "", "threshold": cut,
+            runs.EXTERNAL: external, runs.DATA: data}  # fmt: skip
+    result = {**head, **scored.result()}
+    write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
+    return result
+
+
+def _run(benchmark: Benchmark, name: str) -> Path:
+    """Where the run goes. InputError where the name is none, or taken by a model."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", name):
+        raise InputError(f"--name {name}: use letters, digits, and . _ - between them, 60 at most.")
+    if any(name in registry.names(task) for task in TASKS):
+        raise InputError(f"--name {name} is a model of minebench: give your predictions a name of their own.")
+    run = benchmark.run(name)
+    metrics = run / "metrics.json"
+    was_scored = metrics.is_file() and runs.EXTERNAL in json.loads(metrics.read_text())
+    if run.is_dir() and any(run.iterdir()) and not was_scored:
+        raise InputError(f"{run} is there already and is no submission: choose another --name.")
+    return run

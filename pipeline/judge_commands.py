@@ -1,0 +1,58 @@
+"""The command `score`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import command
+from pipeline.core.errors import InputError
+from pipeline.core.words import counted
+from pipeline.options import Json, Name
+
+
+def score(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of predictions.")] = None,
+    name: Annotated[str | None, typer.Option(help="What they are called beside other runs.")] = None,
+    benchmark: Name = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(help="Write what is expected and an empty submission into this folder, and end."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="change or segmentation; default: by the names of the files.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split that was predicted.")] = "test",
+    threshold: Annotated[
+        float, typer.Option(help="Probability above which a pixel counts as predicted.")
+    ] = 0.5,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score what is there, and say so everywhere.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Score predictions of any other framework on the test split."""
+    from pipeline.judge import score as judge
+    from pipeline.judge import template as empty
+
+    where, loaded = command.begin(f"score-{name}" if name else "score", benchmark)
+    if template is not None:
+        chosen = judge.expected_of(where, loaded, split, task or "change")
+        made = empty.write(chosen[task or "change"], template)
+        print(f"score: {counted(made, 'empty map')} and expected.csv in {template}")
+        return
+    if folder is None or name is None:
+        raise InputError("Name a folder and what to call it: `minebench score FOLDER --name NAME`.")
+    result = judge.build(where, loaded, folder, name, split, task, threshold, partial)
+    if json:
+        command.as_json({"benchmark": where.name, **result})
+        return
+    external = result["external"]
+    share = (
+        ""
+        if external["predicted"] == external["asked"]
+        else (f"; partial: {external['predicted']:,} of {external['asked']:,} maps")
+    )
+    f1 = result["f1"]
+    said = f"{f1:.3f}" if f1 is not None and f1 == f1 else "undefined"
+    print(f"score: {name} ({result['task']}) F1 {said}{share}")

@@ -1,0 +1,327 @@
+"""Predictions of another framework are scored like our own, and what cannot be scored is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import torch
+import zarr
+from affine import Affine
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.data import datasets
+from models.evaluation.inference import mask_logits, pair_logits
+from models.evaluation.stacks import Stacks, pairs_of_tiles, places_of
+from models.training.checkpoint import load_run
+from pipeline import recipe as recipes
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.core.tiles import tiles_of
+from pipeline.judge import expected, maps, score, template
+from pipeline.judge.expected import Expected
+from tests.conftest import run
+
+MODELS = {"change": "fc-siam-diff", "segmentation": "unet"}
+OURS = (
+    "precision",
+    "recall",
+    "f1",
+    "iou",
+    "oa",
+    "kappa",
+    "of1",
+    "aoi",
+    "pixels",
+    "f1_interval",
+    "boundary_f1",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("judged") / "project"))
+    for model in MODELS.values():
+        for stage in ("train", "evaluate"):
+            assert (done := run(stage, "--model", model, cwd=project)).returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture
+def judged(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "project"))
+
+
+def tiny(project: Path, task: str) -> tuple[Benchmark, Expected]:
+    benchmark = Benchmark("tiny", project)
+    return benchmark, expected.of(benchmark, recipes.load(benchmark.recipe), "test", task)
+
+
+def own_predictions(project: Path, task: str) -> dict[str, NDArray[np.float32]]:
+    """What our trained model says of each tile, by the name that a submission would use."""
+    benchmark, _ = tiny(project, task)
+    network, scale, _ = load_run(benchmark.data, MODELS[task])
+    stacks = Stacks(benchmark.data, "test", scale, torch.device("cpu"))
+    _, rows = pairs_of_tiles(benchmark.data, stacks)
+    found = {}
+    for stack in stacks:
+        if task == "segmentation":
+            logits, dates = mask_logits(network, stack.images), [(period,) for period in stack.periods]
+        else:
+            own = rows[stack.tile.tile_id]
+            logits = pair_logits(network, stack.images, places_of(stack, own))
+            dates = [(row.t1, row.t2) for row in own.itertuples()]
+        for date, probability in zip(dates, torch.sigmoid(logits).numpy(), strict=True):
+            found[expected.name(stack.tile.tile_id, date)] = probability
+    return found
+
+
+def over_sites(
+    project: Path, task: str, tiles: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """The tiles put together."""
+    _, wanted = tiny(project, task)
+    found: dict[str, NDArray[np.float32]] = {}
+    for tile, dates in wanted.maps:
+        whole = found.setdefault(
+            expected.name(tile.site_id, dates), np.zeros(wanted.sites[tile.site_id].shape, np.float32)
+        )
+        whole[tile.window] = tiles[expected.name(tile.tile_id, dates)][: tile.height, : tile.width]
+    return found
+
+
+def as_npy(folder: Path, found: dict[str, NDArray[np.float32]], project: Path, task: str) -> None:
+    for name, values in found.items():
+        np.save(folder / f"{name}.npy", values)
+
+
+def as_tif(folder: Path, found: dict[str, NDArray[np.float32]], project: Path, task: str) -> None:
+    grids = dict(_grids(tiny(project, task)[1]))
+    for name, values in found.items():
+        where = folder / "deep" / f"{name}.tif"
+        where.parent.mkdir(exist_ok=True)
+        write(where, values, grids[name].transform, str(grids[name].crs))
+
+
+def as_site_zarr(folder: Path, found: dict[str, NDArray[np.float32]], project: Path, task: str) -> None:
+    _, wanted = tiny(project, task)
+    sites = over_sites(project, task, found)
+    for site_id, listed in wanted.of_sites.items():
+        group = zarr.create_group(folder / f"{site_id}.zarr")
+        values = np.stack([sites[expected.name(site_id, dates)] for dates in listed])
+        array = group.create_array("change" if task == "change" else "mine", data=values[::-1])
+        if task == "change":
+            array.attrs["pairs"] = [list(dates) for dates in listed[::-1]]
+        else:
+            group.attrs["periods"] = [dates[0] for dates in listed[::-1]]
+
+
+def as_site_tif(folder: Path, found: dict[str, NDArray[np.float32]], project: Path, task: str) -> None:
+    as_tif(folder, over_sites(project, task, found), project, task)
+
+
+def _grids(wanted: Expected):  # type: ignore[no-untyped-def]
+    from pipeline.judge.submission import _names
+
+    return _names(wanted)
+
+
+def write(path: Path, values: NDArray[np.float32], transform: Affine, crs: str) -> None:
+    height, width = values.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype=values.dtype, count=1, height=height, width=width, crs=crs,
+        transform=transform,
+    ) as file:  # fmt: skip
+        file.write(values[None])
+
+
+@pytest.mark.parametrize("task", MODELS)
+@pytest.mark.parametrize("form", [as_npy, as_tif, as_site_tif, as_site_zarr])
+def test_our_own_predictions_get_our_own_scores(
+    judged: Path, tmp_path: Path, task: str, form: Callable[..., None]
+) -> None:
+    """To the digit by tiles. Those overlap at a site's edge, where a map of the whole site says one thing."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    form(folder, own_predictions(judged, task), judged, task)
+    done = run("score", str(folder), "--name", "theirs", "--json", cwd=judged)
+    assert done.returncode == 0, done.stderr
+    theirs = json.loads(done.stdout)
+    ours = json.loads((judged / f"data/tiny/runs/{MODELS[task]}/metrics.json").read_text())
+    assert theirs["task"] == task
+    if form in (as_npy, as_tif):
+        assert {name: theirs[name] for name in OURS} == {name: ours[name] for name in OURS}
+        assert theirs["ap"] == pytest.approx(ours["ap"], rel=1e-3) or ours["ap"] is None
+    else:
+        assert sum(theirs["pixels"].values()) == sum(ours["pixels"].values())
+    assert theirs["external"]["predicted"] == theirs["external"]["asked"]
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_the_template_is_a_submission(judged: Path, tmp_path: Path, task: str) -> None:
+    out = tmp_path / "empty"
+    done = run("score", "--template", str(out), "--task", task, cwd=judged)
+    assert done.returncode == 0, done.stderr
+    listed = pd.read_csv(out / "expected.csv", dtype={"t1": str, "t2": str})
+    assert set(listed.of) == {"tile", "site"}
+    assert {path.stem for path in out.glob("*.tif")} == set(listed.name[listed.of == "site"])
+    done = run("score", str(out), "--name", "nothing", "--json", cwd=judged)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["recall"] in (0, None)
+    again = run("score", "--template", str(out), cwd=judged)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_truth_scores_one_and_stands_everywhere(judged: Path, tmp_path: Path) -> None:
+    """As 0/255 PNG, of tiles; in leaderboard, report, viewer, catalog and card as external."""
+    benchmark, wanted = tiny(judged, "change")
+    cubes = datasets.Cubes(benchmark.data)
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    for tile, (t1, t2) in wanted.maps:
+        label = cubes.label(tile, t1, t2) == 1
+        Image.fromarray(label.astype(np.uint8) * 255).save(folder / f"{tile.tile_id}_{t1}_{t2}.png")
+    (folder / "submission.yaml").write_text("who: Ann\nwhat: an oracle\nlicence: CC0-1.0\n")
+    done = run("score", str(folder), "--name", "oracle", cwd=judged)
+    assert done.returncode == 0, done.stderr
+    assert "F1 1.000" in done.stdout
+    for stage in ("compare", "catalog", "report", "check"):
+        assert (done := run(stage, cwd=judged)).returncode == 0, (stage, done.stderr)
+    row = pd.read_parquet(benchmark.leaderboard / "models.parquet").set_index("run").loc["oracle"]
+    assert row.external
+    assert row.f1 == 1
+    assert pd.isna(row.parameters)
+    assert "Ann" in (benchmark.leaderboard / "cards/oracle.md").read_text()
+    assert "oracle (external)" in benchmark.report.read_text()
+    item = json.loads((benchmark.stac / "models/oracle/oracle.json").read_text())
+    assert item["properties"]["minebench:external"]["licence"] == "CC0-1.0"
+    assert "weights" not in item["assets"]
+    out = tmp_path / "release"
+    assert (done := run("publish", str(out), "--version", "1.0", cwd=judged)).returncode == 0, done.stderr
+    columns = json.loads((out / "data/tiny/viewer/sites.json").read_text())["columns"]
+    assert "F1 oracle (external)" in columns
+    again = json.loads(run("score", str(folder), "--name", "oracle", "--json", cwd=judged).stdout)
+    assert again["external"]["checksum"] == row_of(judged, "oracle")["external"]["checksum"]
+
+
+def row_of(project: Path, name: str) -> dict[str, object]:
+    return dict(json.loads((project / f"data/tiny/runs/{name}/metrics.json").read_text()))
+
+
+def test_a_part_is_scored_as_a_part(judged: Path, tmp_path: Path) -> None:
+    found = own_predictions(judged, "segmentation")
+    kept = dict(list(found.items())[::2])
+    folder = tmp_path / "half"
+    folder.mkdir()
+    as_npy(folder, kept, judged, "segmentation")
+    refused = run("score", str(folder), "--name", "half", cwd=judged)
+    assert refused.returncode == 2
+    assert "is missing" in refused.stderr
+    assert "--partial" in refused.stderr
+    assert not (judged / "data/tiny/runs/half").exists()
+    missing = pd.read_csv(judged / "data/tiny/logs/score-half.csv")
+    assert set(missing.name) == set(found) - set(kept)
+    done = run("score", str(folder), "--name", "half", "--partial", cwd=judged)
+    assert done.returncode == 0, done.stderr
+    assert f"partial: {len(kept)} of {len(found)}" in done.stdout
+    assert (done := run("compare", cwd=judged)).returncode == 0, done.stderr
+    assert (done := run("report", cwd=judged)).returncode == 0, done.stderr
+    assert (
+        f"partial: {len(kept)} of {len(found)} maps" in (judged / "data/tiny/report/index.html").read_text()
+    )
+    assert "**Partial:**" in (judged / "data/tiny/leaderboard/cards/half.md").read_text()
+
+
+def spoilt(values: NDArray[np.float32], how: str) -> NDArray[np.generic]:
+    if how == "NaN":
+        values = values.copy()
+        values[0, 0] = np.nan
+    return {
+        "NaN": values,
+        "not 64 x 64": values[:-1],
+        "no probabilities": values * 100,
+        "whole numbers from 0 to 7": np.arange(values.size).reshape(values.shape) % 8,
+        "of type": values.astype(np.complex64),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how", ["NaN", "not 64 x 64", "no probabilities", "whole numbers from 0 to 7", "of type"]
+)
+def test_what_cannot_be_scored_is_named(judged: Path, tmp_path: Path, how: str) -> None:
+    found = own_predictions(judged, "change")
+    name = next(iter(found))
+    folder = tmp_path / "given"
+    folder.mkdir()
+    as_npy(folder, found, judged, "change")
+    np.save(folder / f"{name}.npy", spoilt(found[name], how))
+    np.save(folder / "somewhere-else_2019_2020.npy", found[name])
+    done = run("score", str(folder), "--name", "theirs", "--partial", cwd=judged)
+    assert done.returncode == 2
+    assert how in done.stderr
+    assert name in done.stderr
+    assert "somewhere-else_2019_2020.npy is not expected" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (judged / "data/tiny/runs/theirs").exists()
+
+
+def test_a_map_on_another_grid_is_named(judged: Path, tmp_path: Path) -> None:
+    _, wanted = tiny(judged, "change")
+    name, grid = next(iter(_grids(wanted)))
+    values = np.zeros(grid.shape, np.float32)
+    path = tmp_path / f"{name}.tif"
+    write(path, values, grid.transform * Affine.translation(0.5, 0), str(grid.crs))
+    with pytest.raises(InputError, match=r"0\.50 pixels off"):
+        maps.checked(maps.Map(path), grid)
+    write(path, values, grid.transform, "EPSG:4326")
+    with pytest.raises(InputError, match="is in EPSG:4326"):
+        maps.checked(maps.Map(path), grid)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="cannot be read"):
+        maps.checked(maps.Map(path), grid)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere", "--name", "a"], "There is no folder nowhere"),
+        (["catalogs", "--name", "a"], "no prediction of a known name"),
+        (["catalogs", "--name", "unet"], "is a model of minebench"),
+        (["catalogs", "--name", "../a"], "use letters"),
+        (["catalogs"], "Name a folder"),
+        (["--template", "out", "--task", "both"], "it is change or segmentation"),
+        (["--template", "out", "--split", "tset"], "no tiles in split"),
+    ],
+)
+def test_wrong_words_are_one_sentence(judged: Path, words: list[str], said: str) -> None:
+    done = run("score", *words, cwd=judged)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_scores_of_other_labels_are_stale(judged: Path, tmp_path: Path) -> None:
+    benchmark, wanted = tiny(judged, "segmentation")
+    template.write(wanted, tmp_path / "empty")
+    loaded = recipes.load(benchmark.recipe)
+    score.build(benchmark, loaded, tmp_path / "empty", "old", "test", None, 0.5, False)
+    path = benchmark.run("old") / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data_key": "another"}))
+    done = run("compare", cwd=judged)
+    assert done.returncode == 1
+    assert "run `minebench score` on its predictions again" in done.stderr
+
+
+def test_tiles_have_a_grid_of_their_own(judged: Path) -> None:
+    benchmark, wanted = tiny(judged, "change")
+    for tile in tiles_of(datasets.read_table(benchmark.data, "tiles").query("split == 'test'")):
+        grid = wanted.grid_of(tile)
+        site = wanted.sites[tile.site_id].grid
+        assert grid.shape == tile.shape
+        assert (~site.transform * grid.transform) * (0, 0) == pytest.approx((tile.x0, tile.y0))
