@@ -94,15 +94,33 @@ def names(task: str) -> list[str]:
     return list(REGISTRY[task])
 
 
+SMOOTHED = {"-hmm-change": "change", "-hmm": "segmentation"}
+"""What stands behind the name of a footprint run whose series are smoothed (`models.smoothing`), by the task
+that comes of it: `unet-hmm` gives footprints, `unet-hmm-change` change between any two dates."""
+
+
+def unsmoothed(run: str) -> str:
+    """The run that a smoothed one is of; any other is itself."""
+    return next((run.removesuffix(end) for end in SMOOTHED if run.endswith(end)), run)
+
+
 def base(run: str) -> str:
-    """The model of a run: `bit@levir` is a run of bit."""
-    return run.partition("@")[0]
+    """The model of a run: `bit@levir` is a run of bit, `unet-hmm` one of unet."""
+    return unsmoothed(run).partition("@")[0]
 
 
 def task_of(name: str) -> str:
     """The task of a model, or of a run of it; UnknownName with the nearest names where there is no such
-    model."""
-    name = base(name)
+    model, InputError where a change model is to be smoothed."""
+    own = _task(base(name))
+    if name == unsmoothed(name):
+        return own
+    if own != "segmentation":
+        raise InputError(f"{name}: only footprints are smoothed over time, and {base(name)} predicts change.")
+    return next(task for end, task in SMOOTHED.items() if name.endswith(end))
+
+
+def _task(name: str) -> str:
     for task, models in REGISTRY.items():
         if name in models:
             return task
@@ -132,7 +150,7 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
     """Build a model without pretrained weights. A change model's forward takes two (N, C, H, W) float
     tensors, a segmentation model's one; both return logits (N, 1, H, W). InputError on an unknown name
     or option, and, when it is called, on images of other bands or of a size that it cannot take."""
-    entry = REGISTRY[task_of(name)][base(name)]
+    entry = _entry_of(name)
     try:
         network = class_of(name)(in_channels=in_channels, **{**entry.options, **options})
     except TypeError as error:
@@ -144,10 +162,13 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
 
 def class_of(name: str) -> "type[Model]":
     """The class that a name builds."""
-    found: type[Model] = getattr(_module(name), REGISTRY[task_of(name)][base(name)].where.split(".")[1])
+    found: type[Model] = getattr(_module(name), _entry_of(name).where.split(".")[1])
     return found
 
 
+def _entry_of(name: str) -> Entry:
+    return REGISTRY[_task(base(name))][base(name)]
+
+
 def _module(name: str) -> Any:
-    task = task_of(name)
-    return importlib.import_module(f"models.{task}.{REGISTRY[task][base(name)].where.split('.')[0]}")
+    return importlib.import_module(f"models.{_task(base(name))}.{_entry_of(name).where.split('.')[0]}")

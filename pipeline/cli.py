@@ -172,7 +172,8 @@ def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 
 @app.command(epilog="Example: minebench train --model fc-siam-diff --fold kfold/0")
 def train(model: Model, benchmark: Name = None, fold: Fold = None, if_labelled: IfLabelled = False) -> None:
-    """Train a model on the training split, or on a fold's."""
+    """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
+    from models import registry
     from models.training import unlabelled
     from models.training.settings import Settings
     from models.training.train import train as run
@@ -182,9 +183,15 @@ def train(model: Model, benchmark: Name = None, fold: Fold = None, if_labelled: 
         unlabelled.leave_run(where.run(model))
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
-    given = {**((command.params().get("train") or {}).get(model) or {}), **({"fold": fold} if fold else {})}
-    settings = Settings.of(given, model)
-    print(f"train: {run(where.data, model, settings)}")
+    trained = registry.unsmoothed(model)
+    given = {**((command.params().get("train") or {}).get(trained) or {}), **({"fold": fold} if fold else {})}
+    registry.task_of(model)
+    weights = run(where.data, trained, Settings.of(given, trained))
+    if trained != model:
+        from models.evaluation.smooth import learn
+
+        weights = learn(where.data, model, fold)
+    print(f"train: {weights}")
 
 
 @app.command(epilog="Example: minebench evaluate --model fc-siam-diff --threshold validation")

@@ -38,7 +38,7 @@ know one another. `models` imports `pipeline.core` alone."""
 MODEL_LAYERS = (
     ("models.popcount",),
     ("models.recipes", "models.base", "models.metrics", "models.activity"),
-    ("models.histogram",),
+    ("models.histogram", "models.smoothing"),
     ("models.layers",),
     ("models.change", "models.segmentation"),
     ("models.registry",),

@@ -36,7 +36,9 @@ def analyse(
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = run_folder(benchmark_dir, model, fold)
-    network, scale, _ = load_run(benchmark_dir, model, fold, device)
+    network, scale, saved = load_run(benchmark_dir, model, fold, device)
+    if "smoothing" in saved:
+        raise InputError(f"Analysis sets are made of pairs, and {model} looks at whole series.")
     pairs = opening.open(
         benchmark_dir, "pairs", "test", scale, neighbours=network.context, fold=fold, analysis=name
     )

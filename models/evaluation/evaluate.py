@@ -26,7 +26,7 @@ import torch
 
 from models.data import datasets
 from models.evaluation import examples, processes, runs
-from models.evaluation.inference import Network
+from models.evaluation.inference import predicts_of
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
@@ -65,7 +65,7 @@ def evaluate(
     def opened(split: str) -> Stacks:
         return Stacks(benchmark_dir, split, scale, device, fold, network.context)
 
-    score, predicts = SCORERS[saved["task"]], Network(network)
+    score, predicts = SCORERS[saved["task"]], predicts_of(network, saved)
     chosen = as_probability(
         threshold, lambda: score(benchmark_dir, predicts, opened("val"), 0.5).run().histogram
     )

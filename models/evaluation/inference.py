@@ -1,12 +1,13 @@
 """Predictions of a trained model for the dates of a tile: each date is encoded once for all its pairs."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from models.base import Features, Model, Siamese
+from models.smoothing import Smoothing
 
 if TYPE_CHECKING:
     from models.evaluation.stacks import Stack
@@ -38,6 +39,32 @@ class Network:
 
     def masks(self, stack: "Stack") -> Tensor:
         return _answered(mask_logits(self.network, stack.images))
+
+
+class Smoothed(Network):
+    """A footprint model whose masks of a series are smoothed over time, and the change that they make."""
+
+    def __init__(self, network: Model, smoothing: Smoothing) -> None:
+        super().__init__(network)
+        self.smoothing = smoothing
+
+    def pairs(self, stack: "Stack", pairs: Sequence[tuple[int, int]]) -> Tensor:
+        logits, seen = super().masks(stack), _seen(stack)
+        return torch.logit(self.smoothing.changes(logits, seen, stack.periods, pairs))
+
+    def masks(self, stack: "Stack") -> Tensor:
+        return torch.logit(self.smoothing.marginals(super().masks(stack), _seen(stack), stack.periods))
+
+
+def predicts_of(network: Model, saved: dict[str, Any]) -> Network:
+    """What is scored of a loaded run."""
+    smoothing = saved.get("smoothing")
+    return Smoothed(network, Smoothing(**smoothing)) if smoothing else Network(network)
+
+
+def _seen(stack: "Stack") -> Tensor:
+    """Where there is data (T, H, W)."""
+    return (stack.images != 0).any(dim=1)
 
 
 def _answered(logits: Tensor) -> Tensor:

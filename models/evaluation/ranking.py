@@ -71,7 +71,9 @@ def _row(folder: Path) -> dict[str, Any]:
 def _model(folder: Path) -> tuple[sizes.Size, dict[str, Any]]:
     """A run's size, and what its model.pt says."""
     network, saved = load(folder / "model.pt")
-    return sizes.measure(network, saved["task"], max(network.smallest, 256)), saved
+    # What is smoothed is a footprint model, whatever comes of it.
+    task = "segmentation" if "smoothing" in saved else saved["task"]
+    return sizes.measure(network, task, max(network.smallest, 256)), saved
 
 
 def _number(value: Any) -> float:

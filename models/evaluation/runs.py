@@ -32,6 +32,13 @@ def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
                 )
         elif not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
             stale.append(name)
+        elif smooths := receipts.read(folder / "run.json").get("smooths"):
+            other = folder.parent / smooths["run"] / "model.pt"
+            if other.is_file() and sha256(other) != smooths[WEIGHTS]:
+                raise WorkError(
+                    f"{benchmark_dir}: {name} smooths other weights than {other} holds: run `minebench train "
+                    f"--benchmark {Path(benchmark_dir).name} --model {name}` and `evaluate` again."
+                )
     if stale:
         raise WorkError(
             f"{benchmark_dir}: the scores of {', '.join(stale)} are of other weights than model.pt holds: "

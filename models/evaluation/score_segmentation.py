@@ -19,6 +19,7 @@ from models.evaluation.tally import Tally
 from models.histogram import Histogram
 from models.metrics import consistency_counts, lca_gca, scores
 from models.training.batches import change_of
+from pipeline.core import periods
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
 
@@ -126,9 +127,19 @@ class Segmentation:
                 "predicted": own / counted if counted else math.nan,
                 "true": drawn / counted if counted else math.nan,
             },
-            "post_classification": overall(self.change.table()) if self.rows else {},
+            "post_classification": self._post_classification(),
             "trivial": trivial,
         }
+
+    def _post_classification(self) -> dict[str, Any]:
+        """Scores of the change between masks of two dates; `shortest` are those of dates that are as near to
+        one another as they come (a year, in a series of years)."""
+        if not self.rows:
+            return {}
+        counts = self.change.table()
+        gaps = [periods.interval(t1, t2) for t1, t2 in zip(counts.t1, counts.t2, strict=True)]
+        near = counts[[gap == min(gaps) for gap in gaps]]
+        return {**overall(counts), "shortest": scores(total(near))}
 
     def _lca_gca(self) -> tuple[float, float]:
         """LCA and GCA of each site, averaged with the sites' pixels as weights; NaN sites left out."""

@@ -14,11 +14,14 @@ from torch import Tensor
 from models.base import Model
 from models.data.cube_windows import Cubes
 from models.evaluation.inference import mask_logits, pair_logits
+from models.smoothing import Smoothing
 from models.training.objective import Standardise
 from pipeline.core.tiles import Tile, starts
 
 OVERLAP = 0.5
 """Share of a window's side that the next one begins earlier."""
+AT_ONCE = 1 << 22
+"""Pixels of all dates that are smoothed at a time: some 300 MB."""
 
 
 def windows(site_id: str, shape: tuple[int, int], side: int) -> list[Tile]:
@@ -34,13 +37,48 @@ def windows(site_id: str, shape: tuple[int, int], side: int) -> list[Tile]:
 @torch.no_grad()
 def probability(
     network: Model, cubes: Cubes, site_id: str, side: int, standardise: Standardise, device: torch.device,
-    pairs: list[tuple[int, int]] | None, beyond: str | None = None,
+    pairs: list[tuple[int, int]] | None, beyond: str | None = None, smoothing: Smoothing | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Probabilities (K, H, W) over a whole site: of change for each of `pairs`, or without them of
-    footprint for each date. NaN where an image has no clear observation.
+    footprint for each date; with `smoothing` both are of a footprint model. NaN where an image has no clear
+    observation.
 
     `side` is the window's: the size of tile that the model was trained on.
     """
+    of_dates = None if smoothing else pairs
+    found = _blended(network, cubes, site_id, side, standardise, device, of_dates, beyond)
+    if smoothing:
+        found = _smoothed(found, cubes, site_id, smoothing, pairs)
+    for k, unseen in enumerate(_unseen(cubes, site_id, pairs)):
+        found[k][unseen] = np.nan
+    return found
+
+
+def _smoothed(
+    found: NDArray[np.float32], cubes: Cubes, site_id: str, smoothing: Smoothing,
+    pairs: list[tuple[int, int]] | None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Footprint probabilities (T, H, W) smoothed over time, some rows at a time, or the change that comes of
+    them."""
+    labels, (dates, height, width) = cubes.periods(site_id), found.shape
+    result = np.empty((dates if pairs is None else len(pairs), height, width), np.float32)
+    seen = np.stack([~unseen for unseen in _unseen(cubes, site_id, None)])
+    step = max(1, AT_ONCE // (dates * width))
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        logits, known = torch.logit(torch.from_numpy(found[:, rows])), torch.from_numpy(seen[:, rows])
+        if pairs is None:
+            result[:, rows] = smoothing.marginals(logits, known, labels).numpy()
+        else:
+            result[:, rows] = smoothing.changes(logits, known, labels, pairs).numpy()
+    return result
+
+
+def _blended(
+    network: Model, cubes: Cubes, site_id: str, side: int, standardise: Standardise, device: torch.device,
+    pairs: list[tuple[int, int]] | None, beyond: str | None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Probabilities (K, H, W) of windows, blended."""
     cube = cubes.cube(site_id)
     shape = (cube.pixels.shape[-2], cube.pixels.shape[-1])
     count = len(cube.periods) if pairs is None else len(pairs)
@@ -53,10 +91,7 @@ def probability(
         inside = torch.sigmoid(logits)[:, : window.height, : window.width].cpu().numpy()
         total[:, y, x] += inside * own
         weight[y, x] += own
-    found = total / weight
-    for k, unseen in enumerate(_unseen(cubes, site_id, pairs)):
-        found[k][unseen] = np.nan
-    return found
+    return total / weight
 
 
 def _of_window(

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from models import registry
 from models.base import Model
 from models.data import datasets
 from models.data.cube_windows import Cubes
@@ -30,7 +31,7 @@ from models.evaluation.gradcam import gradcam
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
-from pipeline.core.errors import NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.tiles import Tile, tiles_of
@@ -43,6 +44,8 @@ ENLARGED = 256
 
 def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = None) -> Path:
     """Write the page of an evaluated model. WorkError where it was not evaluated."""
+    if (other := registry.unsmoothed(model)) != model:
+        raise InputError(f"What {model} says follows from {other}: run `minebench explain --model {other}`.")
     run = run_folder(benchmark.data, model, fold)
     network, scale, _ = load_run(benchmark.data, model, fold)
     if not (run / "metrics.json").is_file():

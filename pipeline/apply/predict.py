@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from models.data import datasets
 from models.data.cube_windows import Cubes
 from models.evaluation import processes, sitewide
+from models.smoothing import Smoothing
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
@@ -88,6 +89,7 @@ class _Predictor:
         self.device = processes.device()
         self.network, scale, saved = load_run(benchmark.data, model, fold, self.device)
         self.model, self.sum, self.task = model, sha256(run / "model.pt"), saved["task"]
+        self.smoothing = Smoothing(**saved["smoothing"]) if "smoothing" in saved else None
         self.standardise = Standardise(scale).to(self.device)
         self.cubes = Cubes(benchmark.data)
         self.beyond = datasets.beyond_of(benchmark.data) if self.network.context else None
@@ -102,7 +104,7 @@ class _Predictor:
         pairs = pair_rules.wanted(periods, pair_rules.named(self.which)) if self.task == "change" else None
         found = sitewide.probability(
             self.network, self.cubes, site.site_id, self.recipe.tiling.size, self.standardise, self.device,
-            pairs, self.beyond,
+            pairs, self.beyond, self.smoothing,
         )  # fmt: skip
         names = [f"{periods[i]}_{periods[j]}" for i, j in pairs] if pairs is not None else periods
         spans = pairs if pairs is not None else [(i, i) for i in range(len(periods))]

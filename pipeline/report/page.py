@@ -12,6 +12,7 @@ import pandas as pd
 
 from models.evaluation.runs import EXTERNAL, scored
 from models.evaluation.score_names import HEADS
+from models.registry import unsmoothed
 from pipeline import __version__
 from pipeline.core import tables
 from pipeline.core.files import replacing
@@ -77,6 +78,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         has_intervals=any(run.metrics.get("f1_interval", [None])[0] is not None for run in runs),
         scores=_scores(runs, compared[0] if compared else None),
         external=_external(runs),
+        smoothed=_smoothed(runs),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
@@ -308,6 +310,24 @@ def _whose(run: pictures.Run) -> str:
         return ""
     share = f", partial: {external['predicted']:,} of {external['asked']:,} maps"
     return f" (external{share if external['predicted'] < external['asked'] else ''})"
+
+
+def _smoothed(runs: list[pictures.Run]) -> list[dict[str, Any]]:
+    """Footprint runs before and after smoothing over time, where there are both."""
+    named = {run.model: run.metrics for run in runs}
+    pairs = [(named.get(unsmoothed(name)), own) for name, own in named.items() if unsmoothed(name) != name]
+    both = [(before, own) for before, own in pairs if before and own["task"] == "segmentation"]
+    return [_over_time(metrics) for pair in both for metrics in pair]
+
+
+def _over_time(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What of a run's scores is about time."""
+    change = (metrics.get("post_classification") or {}).get("shortest") or {}
+    return {
+        "name": metrics["model"], "of1": metrics["of1"], "lca": metrics["lca"], "gca": metrics["gca"],
+        "change": change.get("f1"), "flicker": metrics["flicker"]["predicted"],
+        "true_flicker": metrics["flicker"]["true"],
+    }  # fmt: skip
 
 
 def _external(runs: list[pictures.Run]) -> list[dict[str, Any]]:
