@@ -1,7 +1,7 @@
 """Command `label`: the labelling studio, served to a browser on this machine.
 
     /<token>/                                   the page
-    /<token>/sites                              the sites and how far each is
+    /<token>/sites                              the sites that have images, and which of them are begun
     /<token>/next                               the dates that are not labelled, the most telling first
     /<token>/site/<id>                          a site: periods, grid, what is to be labelled
     /<token>/site/<id>/image/<period>.png       an image as it is looked at
@@ -115,8 +115,15 @@ class Studio:
             return self.sessions[site_id]
 
     def listed(self) -> list[dict[str, Any]]:
+        """The sites that have images, and whether somebody has begun to label them."""
+        begun = {path.stem for path in (self.folder / FOLDER).glob("*.jsonl")}
         return [
-            {"id": site.site_id, "label": site.label, "country": site.country}
+            {
+                "id": site.site_id,
+                "label": site.label,
+                "country": site.country,
+                "begun": site.site_id in begun,
+            }
             for site in self.sites.values()
             if cube.periods_of(self.benchmark.cube(site.site_id))
         ]

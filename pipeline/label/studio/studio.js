@@ -276,7 +276,8 @@ setInterval(async () => {
 
 try {
   const sites = await ask("sites");
-  options("site", sites.map(({ id }) => id), sites[0].id, sites.map(({ label, country }) => (country ? `${label}, ${country}` : label)));
+  const title = ({ label, country, begun }) => `${begun ? "● " : ""}${country ? `${label}, ${country}` : label}`;
+  options("site", sites.map(({ id }) => id), sites[0].id, sites.map(title));
   await openSite(sites[0].id);
 } catch (error) {
   say(error.message);

@@ -275,6 +275,7 @@ def test_nobody_else_gets_in_and_bad_steps_are_sentences(labelled: Path) -> None
         assert not list(annotations.glob("*.gpkg"))
         assert asked(address, step, told)[0] == 200
         assert len(gpd.read_file(annotations / f"{site}.gpkg")) == 1
+        assert [one["id"] for one in json.loads(asked(address, "sites")[1]) if one["begun"]] == [site]
         annotations.joinpath(f"{site}.gpkg").write_bytes(b"broken")
     with studio(labelled) as (address, _):
         status, said = asked(address, f"site/{site}")
