@@ -252,6 +252,8 @@ class Split(Part):
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the k-fold cross-validation by site in index/folds.parquet."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    hidden: tuple[Literal["train", "val", "test"], ...] = ()
+    """Splits that are published without labels, and scored where the labels are (`minebench score`)."""
     keep: bool | None = None
     """Whether sites of the published release stay in their splits, and new ones fill up what is lacking.
     Without a word: as long as the rule is the one that drew them."""

@@ -108,7 +108,7 @@ RULE = "rule"
 
 def rule_key(rule: Split) -> str:
     """What decides the splits, besides the sites."""
-    return receipts.fingerprint([VERSION, rule.model_dump(exclude={"keep", "folds"})])
+    return receipts.fingerprint([VERSION, rule.model_dump(exclude={"keep", "folds", "hidden"})])
 
 
 def keeps(released: Released | None, rule: Split) -> bool:

@@ -135,6 +135,7 @@ def _key(benchmark: Benchmark, recipe: Recipe, listed: list[Site], splits: Split
         for site in listed
     ]  # fmt: skip
     rules = recipe.model_dump(include={"tiling", "pairs", "split", "sensor"}, mode="json")
+    del rules["split"]["hidden"]  # of what is published, not of what is made
     versions = [VERSION, split.VERSION, statistics.VERSION, analysis_sets.VERSION]
     return receipts.fingerprint([versions, cubes, rules, recipe.selection.min_months_apart])
 

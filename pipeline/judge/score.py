@@ -60,6 +60,11 @@ def build(
     plain = Scale(*(torch.tensor([value] * bands).numpy() for value in (0.0, 1.0)))
     stacks = Stacks(benchmark.data, split, plain, found.device)
     scored = SCORERS[chosen.task](benchmark.data, found, stacks, cut).run()
+    if not sum(scored.result()["pixels"].values()):
+        raise InputError(
+            f"{benchmark.name} has no labels of the {split} split: they are hidden, or were not made. Send "
+            "the predictions to whoever has them."
+        )
     head = {"model": name, "task": chosen.task, "split": split, "fold": "", "threshold": cut,
             runs.EXTERNAL: external, runs.DATA: data}  # fmt: skip
     result = {**head, **scored.result()}

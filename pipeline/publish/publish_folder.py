@@ -5,6 +5,7 @@
     OUT/catalogs/<b>/stac/           the catalog
     OUT/data/<b>/                    cubes, tables, predictions, activity, report, models
     OUT/qgis/                        a project of all sites by date
+    OUT/expected/                    where a split's labels are hidden: what is to be predicted of it
     OUT/RELEASE.json                 written first: whose folder this is
     OUT/SHA256SUMS                   written last: where it is, all the rest is there
 
@@ -17,6 +18,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,16 @@ from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.core.runner import Spread
-from pipeline.publish import contents, qgis_project, releases, viewer_data, viewer_files, withheld
+from pipeline.judge import expected
+from pipeline.publish import contents, hidden, qgis_project, releases, viewer_data, viewer_files, withheld
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 
 SUMS = "SHA256SUMS"
 RELEASE = "RELEASE.json"
 CARDS = ("README.md", "LICENCES.md")
-FOLDERS = ("catalogs", "data", viewer_files.FOLDER.name, qgis_project.FOLDER)
+EXPECTED = "expected"
+FOLDERS = ("catalogs", "data", EXPECTED, viewer_files.FOLDER.name, qgis_project.FOLDER)
 """All that lies in these is the release's."""
 
 
@@ -68,6 +72,8 @@ def publish(
     if not (benchmark.stac / "catalog.json").is_file():
         raise NotMadeYet(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
     _accept(benchmark, out)
+    if recipe.split.hidden:
+        benchmark = hidden.without(benchmark, recipe, spread)
     kept = withheld.images(attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch")))
     release = releases.make(benchmark, version) if version else None
     viewer_data.build(benchmark, recipe, spread)
@@ -85,7 +91,8 @@ def publish(
         withheld.restate(published, recipe, kept)
     if release:
         _state_version(published, release.version)
-    own = [*_viewer(published, recipe.title), *_cards(published, release)]
+    own = [*_viewer(published, recipe.title), *_cards(published, release, recipe)]
+    own += _expected(benchmark, recipe, out)
     own += qgis_project.write(published, recipe, out)
     wanted = {*(file.relative_to(benchmark.root).as_posix() for file in files), *own, RELEASE}
     _drop_others(out, wanted)
@@ -156,7 +163,17 @@ def _viewer(published: Benchmark, title: str) -> Iterator[str]:
     yield viewer_files.PAGE
 
 
-def _cards(published: Benchmark, release: releases.Release | None) -> Iterator[str]:
+def _expected(benchmark: Benchmark, recipe: Recipe, out: Path) -> Iterator[str]:
+    """Names and grids of what is to be predicted of hidden splits."""
+    tasks = expected.TASKS if recipe.labels.kind == "footprint" else expected.TASKS[:1]
+    for split, task in product(recipe.split.hidden, tasks):
+        name = f"{EXPECTED}/{split}-{task}.csv"
+        with replacing(out / name) as temporary:
+            expected.table(expected.of(benchmark, recipe, split, task)).to_csv(temporary, index=False)
+        yield name
+
+
+def _cards(published: Benchmark, release: releases.Release | None, recipe: Recipe) -> Iterator[str]:
     """The catalog's cards, at the top, with what changed."""
     stac = published.stac.relative_to(published.root).as_posix()
     where = (
@@ -169,6 +186,7 @@ def _cards(published: Benchmark, release: releases.Release | None) -> Iterator[s
         text = (published.stac / name).read_text(encoding="utf-8")
         if name == CARDS[0]:
             text += where + (f"\n{release.text()}" if release else "")
+            text += f"\n{hidden.sentence(recipe)}\n" if recipe.split.hidden else ""
         with replacing(published.root / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
         yield name

@@ -1,0 +1,135 @@
+"""A benchmark without the labels of its hidden splits (`split: {hidden: [test]}`), to be published.
+
+    data/<b>/public/catalogs/<b>/, data/<b>/public/data/<b>/
+
+is a benchmark of its own: cubes and runs are links, the masks of hidden sites are unknown throughout, and all
+that follows from masks (tables, activity, catalog, report) is made anew from those. So no table, picture or
+sum of it can hold what is hidden; scores of models on the hidden split are shown.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.catalog import root
+from pipeline.core import receipts, shards, tables
+from pipeline.core.errors import WorkError
+from pipeline.core.files import replacing
+from pipeline.core.layout import Benchmark
+from pipeline.core.masks import UNKNOWN
+from pipeline.core.runner import Spread
+from pipeline.core.tiles import Tile, tiles_of
+from pipeline.cubes import cube, cube_store
+from pipeline.index import tile
+from pipeline.monitor import measure_sites
+from pipeline.recipe import Recipe
+from pipeline.report import page
+
+FOLDER = "public"
+INPUTS = ("sites", "scenes", "composites")
+"""Tables that know nothing of labels."""
+LINKED = ("runs", "leaderboard", "predictions")
+
+
+def without(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Benchmark:
+    """The benchmark without hidden labels. WorkError where tiles came out otherwise than they are."""
+    public = Benchmark(benchmark.name, benchmark.data / FOLDER)
+    listed = tables.read(benchmark.table("tiles"), "tile")
+    _link(benchmark, public)
+    for site_id, own in listed.groupby("site_id"):
+        hidden = own[own.split.isin(recipe.split.hidden)]
+        if len(hidden):
+            _blank(public.cube(str(site_id)), recipe, tiles_of(hidden), is_whole=len(hidden) == len(own))
+    tile.build(public, recipe, spread)
+    _check(listed, tables.read(public.table("tiles"), "tile"), benchmark)
+    if benchmark.table("activity/intervals").is_file():
+        measure_sites.build(public, recipe, spread)
+    root.build(public, recipe, spread)
+    if benchmark.report.is_file():
+        page.build(public, recipe)
+    return public
+
+
+def sentence(recipe: Recipe) -> str:
+    """What a card says of it."""
+    splits = " and ".join(recipe.split.hidden)
+    return (
+        f"The labels of the {splits} split are not part of this release: its masks are unknown (255). "
+        "Whoever publishes it scores predictions; `expected/` has their names and grids."
+    )
+
+
+def _link(benchmark: Benchmark, public: Benchmark) -> None:
+    """Everything that holds no label of a hidden site, and the cubes, by file."""
+    for path in (public.folder, public.data / "cubes", *(public.data / name for name in LINKED)):
+        if path != public.folder:
+            shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True, exist_ok=True)
+    _copy(benchmark.recipe, public.recipe)
+    shutil.rmtree(public.mines, ignore_errors=True)
+    if benchmark.mines.is_dir():
+        shutil.copytree(benchmark.mines, public.mines, copy_function=_place)
+    for name in INPUTS:
+        _copy(benchmark.table(name), public.table(name))
+    # Sites stay in the splits that they are in.
+    splits = benchmark.stac / "splits.parquet"
+    _copy(splits, public.stac / splits.name)
+    releases = benchmark.folder / "releases"
+    releases.mkdir(exist_ok=True)
+    if not (public.folder / releases.name).is_symlink():
+        (public.folder / releases.name).symlink_to(releases.resolve())
+    for name in ("cubes", *LINKED):
+        if (benchmark.data / name).is_dir():
+            shutil.copytree(
+                benchmark.data / name, public.data / name, copy_function=_place, dirs_exist_ok=True
+            )
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copy2(source, temporary)
+
+
+def _place(source: str, target: str) -> None:
+    """A link, or a copy where there are none. Writers replace files: none writes through a link."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _blank(path: Path, recipe: Recipe, tiles: list[Tile], is_whole: bool) -> None:
+    """Make what hidden tiles cover unknown, and a site of which all tiles are hidden throughout."""
+    side = cube.chunk_side(recipe)
+    if not cube.receipt(path / "mine").is_file():
+        return
+    masks = _blanked(shards.read(path / "mine"), tiles, is_whole)
+    told: dict[str, Any] = {
+        receipts.KEY: receipts.fingerprint([FOLDER, receipts.key_in(cube.receipt(path / "mine"))])
+    }
+    if pairs := cube.change_of(path):
+        change = _blanked(shards.read(path / "change"), tiles, is_whole)
+        cube_store.add_change(path, {pair: change[place] for pair, place in pairs.items()}, side)
+    cube_store.add_mask(path, masks, told, side)
+
+
+def _blanked(masks: Any, tiles: list[Tile], is_whole: bool) -> Any:
+    if is_whole:
+        return np.full_like(masks, UNKNOWN)
+    found = masks.copy()
+    for own in tiles:
+        found[(slice(None), *own.window)] = UNKNOWN
+    return found
+
+
+def _check(before: pd.DataFrame, after: pd.DataFrame, benchmark: Benchmark) -> None:
+    columns = ["tile_id", "split"]
+    if not before[columns].reset_index(drop=True).equals(after[columns].reset_index(drop=True)):
+        raise WorkError(
+            f"{benchmark.name}: without the hidden labels its tiles or splits come out otherwise, and would "
+            "give them away: give the splits as a list (recipe.yaml, split: {by: list})."
+        )

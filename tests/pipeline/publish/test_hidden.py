@@ -1,0 +1,119 @@
+"""A hidden split is published without its labels, in no file; scored where the labels are."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import zarr
+
+from pipeline.core.files import sha256
+from tests.conftest import contents, run
+
+
+@pytest.fixture(scope="module")
+def released(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tiny project with a model and its activity, and what is published of it without test labels."""
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("hidden") / "project"))
+    recipe = project / "catalogs/tiny/recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("split: {", "split: {hidden: [test], "))
+    before = contents(project / "data/tiny/index")
+    model = ["--model", "fc-siam-diff"]
+    words = [
+        ["tile"], ["train", *model], ["evaluate", *model], ["compare"], ["predict", *model, "--split", "all"],
+        ["activity"], ["catalog"], ["report"],
+    ]  # fmt: skip
+    for own in words:
+        assert (done := run(*own, cwd=project)).returncode == 0, (own, done.stderr)
+    after = contents(project / "data/tiny/index")
+    assert {name: after[name] for name in before} == before  # hiding changes nothing that is made
+    out = project.parent / "release"
+    done = run("publish", str(out), "--version", "1.0", cwd=project)
+    assert done.returncode == 0, done.stderr
+    return project, out
+
+
+def sites(project: Path, split: str) -> list[str]:
+    tiles = pd.read_parquet(project / "data/tiny/index/tiles.parquet")
+    return sorted(tiles.site_id[tiles.split == split].unique())
+
+
+def test_masks_of_the_hidden_split_are_unknown_everywhere(released: tuple[Path, Path]) -> None:
+    project, out = released
+    for split, is_hidden in (("test", True), ("train", False)):
+        for site in sites(project, split):
+            mine = zarr.open_group(out / f"data/tiny/cubes/{site}.zarr", mode="r")["mine"][:]
+            assert (mine == 255).all() == is_hidden
+            for path in (out / "catalogs/tiny/stac" / site).glob("*/mine.tif"):
+                with rasterio.open(path) as file:
+                    assert (file.read(1) == 255).all() == is_hidden
+    (hidden,) = sites(project, "test")
+    own = zarr.open_group(project / f"data/tiny/cubes/{hidden}.zarr", mode="r")["mine"][:]
+    assert (own == 1).any()  # ours are as they were
+
+
+def test_no_table_holds_them(released: tuple[Path, Path]) -> None:
+    project, out = released
+    (hidden,) = sites(project, "test")
+    index = out / "data/tiny/index"
+    tiles = pd.read_parquet(index / "tiles.parquet")
+    own = set(tiles.tile_id[tiles.site_id == hidden])
+    assert tiles.equals(pd.read_parquet(project / "data/tiny/index/tiles.parquet"))
+    pairs = pd.read_parquet(index / "pairs.parquet")
+    whole = pd.read_parquet(project / "data/tiny/index/pairs.parquet")
+    assert pairs[["tile_id", "t1", "t2", "split"]].equals(whole[["tile_id", "t1", "t2", "split"]])
+    assert pairs.changed[pairs.tile_id.isin(own)].sum() == 0 < whole.changed[whole.tile_id.isin(own)].sum()
+    periods = pd.read_parquet(index / "tile_periods.parquet")
+    assert (periods.unknown_fraction[periods.tile_id.isin(own)] == 1).all()
+    for path in sorted(out.rglob("*.parquet")):
+        table = pd.read_parquet(path)
+        if "site_id" in table:
+            numbers = table[table.site_id == hidden].filter(regex="footprint_.*km2|changed_km2|known_km2")
+            assert not np.nansum(numbers.to_numpy(float)), path
+    intervals = pd.read_parquet(index / "activity/intervals.parquet")
+    labels = intervals[(intervals.site_id == hidden) & (intervals.source == "labels")]
+    assert not np.nansum(labels.filter(regex="_m2$").to_numpy(float))
+
+
+def test_no_file_is_the_same_as_one_that_holds_them(released: tuple[Path, Path]) -> None:
+    """Of the files of the hidden site only images, and what a model predicted, are those of the project."""
+    project, out = released
+    (hidden,) = sites(project, "test")
+    ours = {sha256(path) for path in (project / "catalogs/tiny/stac" / hidden).glob("*/*") if path.is_file()}
+    theirs = [path for path in (out / "catalogs/tiny/stac" / hidden).glob("*/*") if sha256(path) in ours]
+    assert {path.name for path in theirs} <= {
+        "clear.tif", "preview.png", "reflectance.tif", "thumbnail.png", "visual.tif"
+    }  # fmt: skip
+    assert "report" in [path.name for path in (out / "data/tiny").iterdir()]
+    assert sha256(out / "data/tiny/report/index.html") != sha256(project / "data/tiny/report/index.html")
+
+
+def test_it_says_so_and_what_is_to_be_predicted(released: tuple[Path, Path]) -> None:
+    project, out = released
+    assert "The labels of the test split are not part of this release" in (out / "README.md").read_text()
+    for task in ("change", "segmentation"):
+        listed = pd.read_csv(out / f"expected/test-{task}.csv")
+        assert set(listed.site_id) == set(sites(project, "test"))
+    assert "expected/test-change.csv" in (out / "SHA256SUMS").read_text()
+    assert (project / "catalogs/tiny/releases/1.0.parquet").is_file()
+    again = run("publish", str(out), "--version", "1.0", cwd=project)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_submission_is_scored_where_the_labels_are_and_nowhere_else(
+    released: tuple[Path, Path], tmp_path: Path
+) -> None:
+    project, _ = released
+    empty = tmp_path / "empty"
+    assert run("score", "--template", str(empty), cwd=project).returncode == 0
+    done = run("score", str(empty), "--name", "nothing", "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert sum(json.loads(done.stdout)["pixels"].values()) > 0
+    public = project / "data/tiny/public"
+    shutil.copy(project / "params.yaml", public)
+    done = run("score", str(empty), "--name", "nothing", cwd=public)
+    assert done.returncode == 2
+    assert "has no labels of the test split" in done.stderr
