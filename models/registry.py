@@ -6,6 +6,7 @@ transformers.
 
 import difflib
 import importlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,12 @@ that comes of it: `unet-hmm` gives footprints, `unet-hmm-change` change between 
 def unsmoothed(run: str) -> str:
     """The run that a smoothed one is of; any other is itself."""
     return next((run.removesuffix(end) for end in SMOOTHED if run.endswith(end)), run)
+
+
+def sites_of(run: str) -> int | None:
+    """How many labelled sites a run learns from, as its name says: five for `unet@sites-5`."""
+    found = re.search(r"@sites-(\d+)$", unsmoothed(run))
+    return int(found[1]) if found else None
 
 
 def base(run: str) -> str:

@@ -171,21 +171,35 @@ def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 
 
 @app.command(epilog="Example: minebench train --model fc-siam-diff --fold kfold/0")
-def train(model: Model, benchmark: Name = None, fold: Fold = None, if_labelled: IfLabelled = False) -> None:
+def train(
+    model: Model,
+    benchmark: Name = None,
+    fold: Fold = None,
+    sites: Annotated[
+        int | None,
+        typer.Option(help="Learn from so many labelled sites alone, as the run MODEL@sites-N.", min=1),
+    ] = None,
+    if_labelled: IfLabelled = False,
+) -> None:
     """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
     from models import registry
     from models.training import unlabelled
     from models.training.settings import Settings
     from models.training.train import train as run
 
+    if sites is not None:
+        model = f"{model}@sites-{sites}"
     where, _ = command.begin(f"train-{model}", benchmark)
     if if_labelled and unlabelled.is_unlabelled(where.data):
         unlabelled.leave_run(where.run(model))
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
     trained = registry.unsmoothed(model)
-    given = {**((command.params().get("train") or {}).get(trained) or {}), **({"fold": fold} if fold else {})}
     registry.task_of(model)
+    told = command.params().get("train") or {}
+    given = dict(told.get(trained) or told.get(registry.base(trained)) or {})
+    given |= {"fold": fold} if fold else {}
+    given |= {"sites": few} if (few := registry.sites_of(trained)) else {}
     weights = run(where.data, trained, Settings.of(given, trained))
     if trained != model:
         from models.evaluation.smooth import learn

@@ -143,6 +143,16 @@ def folded(benchmark_dir: Path, listed: pd.DataFrame, fold: str) -> pd.DataFrame
     return listed.assign(split=listed.site_id.map(dict(zip(own.site_id, own.split, strict=True))))
 
 
+def of_few_sites(listed: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """The tiles of so many sites, drawn by a seed: those of fewer sites are among those of more. InputError
+    where there are not so many."""
+    names = np.array(sorted(listed.site_id.unique()))
+    if count > len(names):
+        raise InputError(f"There are {len(names)} sites with labels to train on, not {count}: give fewer.")
+    drawn = np.random.default_rng(seed).permutation(names)[:count]
+    return listed[listed.site_id.isin(drawn)]
+
+
 def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
     """Mean and deviation of each band over clear pixels of up to `most` training tiles, evenly
     taken from the table, all their dates."""

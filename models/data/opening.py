@@ -21,14 +21,16 @@ def open(
     fold: str | None = None,
     analysis: str | None = None,
     level: str | None = None,
+    sites: int | None = None,
+    seed: int = 0,
 ) -> Pairs | Series:
     """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
     "series". Without `scale` images are standardised by the training split's statistics.
 
     `neighbours` adds the 3x3 neighbourhood to pairs; without a word the recipe decides. `fold` takes
     another split by site from index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of
-    index/analysis over the test split instead, and `level` one of its levels. InputError where a word
-    is unknown or nothing is left.
+    index/analysis over the test split instead, and `level` one of its levels. `sites` takes so many of
+    the split's sites alone, drawn by `seed`. InputError where a word is unknown or nothing is left.
     """
     benchmark_dir = Path(benchmark_dir)
     if task not in TASKS:
@@ -45,6 +47,8 @@ def open(
         )
     cubes = Cubes(benchmark_dir)
     scale = scale or datasets.training_scale(cubes, tiles)
+    if sites is not None:
+        chosen = datasets.of_few_sites(chosen, sites, seed)
     if analysis is not None:
         return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond)
     if task == "series":

@@ -53,7 +53,10 @@ class BatchSampler:
     ) -> None:  # fmt: skip
         self.task, self.settings = task, settings
         self.kind = "pairs" if task == "change" and not settings.series else "series"
-        dataset = opening.open(benchmark_dir, self.kind, split, scale, neighbours=context, fold=settings.fold)
+        dataset = opening.open(
+            benchmark_dir, self.kind, split, scale, neighbours=context, fold=settings.fold,
+            sites=settings.sites if split == "train" else None, seed=settings.seed,
+        )  # fmt: skip
         assert isinstance(dataset, Pairs | Series)
         self.dataset: Pairs | Series = dataset
         self.scale = dataset.scale

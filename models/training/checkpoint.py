@@ -97,7 +97,10 @@ def key_of(benchmark_dir: Path, model: str, settings: Settings) -> str:
     weights = Path(settings.weights or "")
     start = sha256(weights) if weights.is_file() else ""
     versions = [VERSION, registry.class_of(model).version]
-    return receipts.fingerprint([versions, model, asdict(settings), start, datasets.key_of(benchmark_dir)])
+    chosen = asdict(settings)
+    if settings.sites is None:
+        del chosen["sites"]  # runs from before there was this setting stay as they are
+    return receipts.fingerprint([versions, model, chosen, start, datasets.key_of(benchmark_dir)])
 
 
 def is_trained(run: Path, key: str) -> bool:

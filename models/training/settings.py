@@ -90,6 +90,8 @@ class Settings:
     seed: int = 0
     fold: str | None = None
     """Another split by site, "kfold/0" or "country/DEU"; see `models.data.open`."""
+    sites: int | None = None
+    """Labelled sites of the training split that are learnt from, drawn by the seed: fewer are among more."""
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -170,7 +172,7 @@ def _check(settings: Settings, model: str) -> None:
         raise InputError(
             f"params.yaml: train.{model}.augment has no '{unknown[0]}'; known: {', '.join(AUGMENTATIONS)}."
         )
-    for key in ("epochs", "steps", "batch", "crop", "validate_every", "validation_items", "threads"):
+    for key in ("epochs", "steps", "batch", "crop", "validate_every", "validation_items", "threads", "sites"):
         value = getattr(settings, key)
         if value is not None and value < 1:
             raise InputError(f"params.yaml: train.{model}.{key} is {value}; it is at least 1.")

@@ -180,6 +180,25 @@ def by_interval(runs: list[Run], unit: str) -> str | None:
         return _svg(figure, "Lines: F1 by interval, one a model")
 
 
+def by_sites(few: dict[str, dict[int | str, float]]) -> str | None:
+    """F1 of models by how many labelled sites they learnt from; None without any."""
+    if not few:
+        return None
+    places = {site for own in few.values() for site in own}
+    order = [*sorted(site for site in places if isinstance(site, int)), *(["all"] if "all" in places else [])]
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
+        axes = figure.subplots()
+        for name, own in few.items():
+            axes.plot([order.index(site) for site in own], list(own.values()), marker="o", label=name)
+        axes.set_xticks(range(len(order)), [str(site) for site in order])
+        axes.set(ylim=(0, 1), xlabel="labelled sites")
+        _tidy(axes, "F1 by labelled sites")
+        if len(few) <= LEGEND:
+            axes.legend(frameon=False, loc="lower right")
+        return _svg(figure, "Lines: F1 by labelled sites, one a model")
+
+
 def curves(runs: list[Run], task: str) -> str | None:
     """Precision against recall of a task's models, with a dot where the threshold of the scores is."""
     own = [run for run in runs if run.metrics["task"] == task]

@@ -10,9 +10,9 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from models import registry
 from models.evaluation.runs import EXTERNAL, scored
 from models.evaluation.score_names import HEADS
-from models.registry import unsmoothed
 from pipeline import __version__
 from pipeline.core import tables
 from pipeline.core.files import replacing
@@ -79,6 +79,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         scores=_scores(runs, compared[0] if compared else None),
         external=_external(runs),
         smoothed=_smoothed(runs),
+        few=_few_shot(runs),
+        few_chart=drawings.by_sites(_few_shot(runs)),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
@@ -312,10 +314,35 @@ def _whose(run: pictures.Run) -> str:
     return f" (external{share if external['predicted'] < external['asked'] else ''})"
 
 
+def _few_shot(runs: list[pictures.Run]) -> dict[str, dict[int | str, float]]:
+    """F1 by how many labelled sites were learnt from, of the models that have such runs."""
+    found: dict[str, dict[int | str, float]] = {}
+    for run in runs:
+        if (sites := registry.sites_of(run.model)) is not None:
+            name = run.model.replace(f"@sites-{sites}", "")
+            found.setdefault(name, {})[sites] = _known(run.metrics["f1"])
+    for run in runs:
+        if run.model in found:
+            found[run.model]["all"] = _known(run.metrics["f1"])
+    return {name: {sites: own[sites] for sites in sorted(own, key=_few_first)} for name, own in found.items()}
+
+
+def _known(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _few_first(sites: int | str) -> float:
+    return float(sites) if isinstance(sites, int) else float("inf")
+
+
 def _smoothed(runs: list[pictures.Run]) -> list[dict[str, Any]]:
     """Footprint runs before and after smoothing over time, where there are both."""
     named = {run.model: run.metrics for run in runs}
-    pairs = [(named.get(unsmoothed(name)), own) for name, own in named.items() if unsmoothed(name) != name]
+    pairs = [
+        (named.get(registry.unsmoothed(name)), own)
+        for name, own in named.items()
+        if registry.unsmoothed(name) != name
+    ]
     both = [(before, own) for before, own in pairs if before and own["task"] == "segmentation"]
     return [_over_time(metrics) for pair in both for metrics in pair]
 
