@@ -36,6 +36,8 @@ class Model(nn.Module):
     """Submodules whose inputs GradCAM looks at: what the decision is made from."""
     context: ClassVar[bool] = False
     """Takes the neighbourhoods of both dates as well: forward(a, b, a_context, b_context)."""
+    sees_series: ClassVar[bool] = False
+    """Takes a series (N, T, C, H, W), and gives a footprint a date: logits (N x T, 1, H, W)."""
     classical: ClassVar[bool] = False
     """Nothing is trained but the threshold; see `Classical`."""
     made_of: tuple[str, dict[str, Any]] = ("", {})

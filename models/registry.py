@@ -69,6 +69,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     },
     "segmentation": {
         "unet": _entry("unet.UNet"),
+        "utae": _entry("utae.UTAE"),
         "segformer-b0": _entry("segformer.SegFormer", size="b0"),
         "segformer-b1": _entry("segformer.SegFormer", size="b1"),
         "segformer-b2": _entry("segformer.SegFormer", size="b2"),

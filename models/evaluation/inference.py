@@ -96,6 +96,8 @@ def pair_logits(
 @torch.no_grad()
 def mask_logits(network: Model, images: Tensor) -> Tensor:
     """Footprint logits (T, H, W) of images (T, C, H, W)."""
+    if network.sees_series:
+        return network(images[None])[:, 0].float()
     parts = [network(part)[:, 0] for part in images.split(PAIRS_AT_ONCE)]
     return torch.cat(parts).float()
 

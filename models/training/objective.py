@@ -77,7 +77,8 @@ class Objective(nn.Module):
         """Mean over the dates of the loss of each."""
         if hasattr(self.network, "matched_loss"):
             return self._single([images.flatten(0, 1)], masks.flatten(0, 1))
-        outputs = self.network.supervised(*self._laid_out([images.flatten(0, 1)]))
+        given = [images] if self.network.sees_series else self._laid_out([images.flatten(0, 1)])
+        outputs = self.network.supervised(*given)
         return self._averaged(outputs, masks)
 
     def _change_series(self, images: Tensor, masks: Tensor) -> Tensor:

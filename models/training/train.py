@@ -218,6 +218,8 @@ def _check(training: BatchSampler, benchmark_dir: Path, settings: Settings, kind
         raise InputError("A tile and its neighbourhood cannot both be cropped: remove `crop`.")
     if kind.context and settings.series:
         raise InputError("The model looks at the neighbourhoods of a pair: remove `series`.")
+    if kind.sees_series and not settings.series:
+        raise InputError("The model looks at whole series: set `series: true`.")
     if kind.classical and settings.series:
         raise InputError("The model's threshold is chosen on single pairs: remove `series`.")
     check_series(training)
