@@ -321,10 +321,34 @@ def predict(
     pairs: Annotated[
         str, typer.Option(help="consecutive, first_last or all pairs of dates.")
     ] = "consecutive",
+    mines: Annotated[
+        Path | None,
+        typer.Option(
+            help="Apply it to the sites of another mine list, without labels, as a benchmark of its own."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What that is called; default: the benchmark's name and the list's.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First period of --mines, such as the newest year to be added.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last period of --mines.")] = None,
+    scheduler: Scheduler = None,
 ) -> None:
-    """Apply a trained model to whole sites: COGs and STAC items."""
+    """Apply a trained model to whole sites: COGs and STAC items; with --mines to new ones."""
     from pipeline.apply import predict as stage
 
+    if mines is not None:
+        from pipeline import region as regions
+
+        where, loaded = command.begin(f"predict-{model}", benchmark)
+        region, done, page = regions.apply(where, loaded, mines, model, fold, name, since, until, scheduler)
+        _made("predict", "predicted", done)
+        print(f"  in {region.data}; the biggest changes: {page}")
+        return
+    if name or since or until:
+        raise InputError("--name, --since and --until go with --mines.")
     where, loaded = command.begin(f"predict-{model}", benchmark)
     folder, done = stage.build(where, loaded, model, split, pairs, fold)
     _made("predict", "predicted", done)

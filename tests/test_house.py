@@ -31,7 +31,7 @@ LAYERS = (
     ("pipeline.label",),
     ("pipeline.stages",),
     ("pipeline.command", "pipeline.options"),
-    ("pipeline.label_commands", "pipeline.judge_commands"),
+    ("pipeline.label_commands", "pipeline.judge_commands", "pipeline.region"),
     ("pipeline.cli",),
 )
 """From below upwards. A package imports its own modules and what lies below; those of one layer do not

@@ -3,6 +3,7 @@
     predictions/<run>/collection.json
     predictions/<run>/<site_id>/<dates>.tif     probability in per cent, 255 no observation
     predictions/<run>/<site_id>/<dates>.json    its STAC item
+    predictions/<run>/footprints.parquet        what lies above the threshold, as outlines (`outlines`)
     predictions/catalog.json                    all of them; the benchmark's catalog links to it
 
 Windows of the tile's size overlap by half and are blended. A site whose files are there is not done again
@@ -27,6 +28,7 @@ from models.smoothing import Smoothing
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
+from pipeline.apply import outlines
 from pipeline.catalog import predictions, times
 from pipeline.core import pair_rules, receipts, tables
 from pipeline.core.errors import UnknownName
@@ -36,6 +38,7 @@ from pipeline.core.progress import progress
 from pipeline.cubes import cube
 from pipeline.geo import cog, objects
 from pipeline.geo.shelves import shelved
+from pipeline.monitor import thresholds
 from pipeline.recipe import Recipe
 from pipeline.scenes.scene_table import Listed
 from pipeline.sites import site as sites
@@ -92,12 +95,15 @@ class _Predictor:
         self.smoothing = Smoothing(**saved["smoothing"]) if "smoothing" in saved else None
         self.standardise = Standardise(scale).to(self.device)
         self.cubes = Cubes(benchmark.data)
+        self.threshold, _ = thresholds.of_evaluation(benchmark, run.name)
         self.beyond = datasets.beyond_of(benchmark.data) if self.network.context else None
 
     def write(self, site: Site, folder: Path) -> bool:
         """Write a site's predictions, unless they are there already."""
         images = receipts.key_in(cube.receipt(self.benchmark.cube(site.site_id)))
-        key = receipts.fingerprint([VERSION, self.sum, images, self.which, self.recipe.tiling.size])
+        key = receipts.fingerprint([
+            VERSION, self.sum, images, self.which, self.recipe.tiling.size, self.threshold
+        ])  # fmt: skip
         if receipts.key_in(folder / receipts.RECEIPT) == key:
             return False
         periods = self.cubes.periods(site.site_id)
@@ -112,6 +118,10 @@ class _Predictor:
             temporary.mkdir()
             for name, (first, last), probability in zip(names, spans, found, strict=True):
                 self._write_one(site, temporary, name, periods[first], periods[last], probability)
+            kind = "change" if pairs is not None else "footprint"
+            dated = [(periods[first], periods[last]) for first, last in spans]
+            outlined = outlines.of_site(site, kind, dated, found, self.threshold)
+            tables.write(outlined, temporary / outlines.FILE)
             write_json({receipts.KEY: key}, temporary / receipts.RECEIPT)
         return True
 
@@ -190,6 +200,10 @@ def _write_collection(benchmark: Benchmark, recipe: Recipe, run: str, folder: Pa
         for path, title in zip(_items(folder), titles, strict=True)
     )
     path = folder / "collection.json"
+    if (outlined := outlines.join(folder)) is not None:
+        title = "Outlines with dates and areas"
+        collection.add_asset("footprints", objects.asset(outlined, folder, title, objects.PARQUET, ["data"]))
+        collection.stac_extensions = [objects.extension("file/v2.1.0")]
     links = [
         *predictions.links_of_collection(benchmark, folder),
         *shelved(path, collection.id, benchmark.stac / "catalog.json", children),

@@ -14,9 +14,16 @@ from pathlib import Path
 
 from pipeline.core.errors import WorkError
 
+HELD: set[tuple[int, str]] = set()
+"""Locks of a process, by its number: a command may be several stages."""
+
 
 def take(path: Path, what: str) -> None:
-    """Hold the lock of a file until this process ends. WorkError names who holds it already."""
+    """Hold the lock of a file until this process ends, which may ask for it again. WorkError names who else
+    holds it already."""
+    own = (os.getpid(), str(path.absolute()))
+    if own in HELD:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # open for as long as the process lives
     try:
@@ -30,6 +37,7 @@ def take(path: Path, what: str) -> None:
     told = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command})
     os.truncate(lock, 0)
     os.write(lock, told.encode())
+    HELD.add(own)
 
 
 def _holder(told: str) -> str:

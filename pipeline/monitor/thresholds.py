@@ -4,14 +4,12 @@ Where a run was applied to no validation site, it is the one that `evaluate` sco
 recorded in index/activity/thresholds.parquet with the precision and recall that they have there.
 """
 
-import json
-
 import pandas as pd
 import torch
 
 from models.histogram import Histogram
 from models.metrics import scores
-from pipeline.core import tables
+from pipeline.core import receipts, tables
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
@@ -64,7 +62,7 @@ def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Histo
 
 def _row(benchmark: Benchmark, run: str, found: Histogram, counted: int) -> tuple[object, ...]:
     if not counted:
-        return run, *_of_evaluation(benchmark, run), 0, *(float("nan"),) * 4
+        return run, *of_evaluation(benchmark, run), 0, *(float("nan"),) * 4
     threshold, confusion = found.best()
     own = scores(confusion)
     # 0 would take in all that is known.
@@ -73,9 +71,11 @@ def _row(benchmark: Benchmark, run: str, found: Histogram, counted: int) -> tupl
     return run, least, "validation", counted, *measures
 
 
-def _of_evaluation(benchmark: Benchmark, run: str) -> tuple[float, str]:
+def of_evaluation(benchmark: Benchmark, run: str) -> tuple[float, str]:
     """The threshold that a run's scores are of; one half where it was not evaluated."""
     path = benchmark.run(run) / "metrics.json"
     if not path.is_file():
-        return 0.5, "nothing"
-    return float(json.loads(path.read_text())["threshold"]), "evaluate"
+        # A run from elsewhere brings its threshold along (`pipeline.region`).
+        path = path.with_name("run.json")
+    told = receipts.read(path).get("threshold")
+    return (0.5, "nothing") if told is None else (float(told), "evaluate")
