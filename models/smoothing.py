@@ -72,7 +72,7 @@ class _Chain:
     @classmethod
     def of(cls, smoothing: Smoothing, logits: Tensor, seen: Tensor, labels: Sequence[str]) -> "_Chain":
         prior = torch.logit(torch.tensor(smoothing.share, dtype=torch.float64))
-        odds = logits.double() * smoothing.slope + smoothing.offset - prior
+        odds = logits.double().clamp(-50, 50) * smoothing.slope + smoothing.offset - prior
         mine = torch.where(seen, torch.sigmoid(odds), 0.5).clamp(LEAST, 1 - LEAST)
         observed = torch.stack([1 - mine, mine], dim=-1)
         rates = _rates(smoothing, labels).to(logits.device)

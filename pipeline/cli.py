@@ -280,7 +280,7 @@ def compare(benchmark: Name = None, json: Json = False) -> None:
     """Set all evaluated models side by side: sizes, speed, scores, intervals, tests."""
     table = _whole("compare", benchmark)
     if json:
-        command.as_json({"runs": table.to_dict("records")})
+        command.as_json({"runs": table.astype(object).where(table.notna(), None).to_dict("records")})
         return
     if table.empty:
         print("compare: there are no labels, and so no scores to compare")

@@ -35,6 +35,8 @@ def score(
     from pipeline.judge import score as judge
     from pipeline.judge import template as empty
 
+    if name is not None:
+        judge.check_name(name)
     where, loaded = command.begin(f"score-{name}" if name else "score", benchmark)
     if template is not None:
         chosen = judge.expected_of(where, loaded, split, task or "change")

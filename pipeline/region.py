@@ -105,8 +105,7 @@ def _adapt(path: Path, dates: list[str] | None) -> None:
 def _take_run(run: Path, target: Path) -> None:
     """The trained run, with the threshold that it was scored with; its scores are of other sites."""
     told, metrics = receipts.read(run / "run.json"), receipts.read(run / "metrics.json")
-    if (target / "model.pt").is_file() and sha256(run / "model.pt") == sha256(target / "model.pt"):
-        return
-    with replacing(target / "model.pt") as temporary:
-        shutil.copyfile(run / "model.pt", temporary)
+    if not (target / "model.pt").is_file() or sha256(run / "model.pt") != sha256(target / "model.pt"):
+        with replacing(target / "model.pt") as temporary:
+            shutil.copyfile(run / "model.pt", temporary)
     write_json({**told, "threshold": metrics.get("threshold", 0.5)}, target / "run.json")

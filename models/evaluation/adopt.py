@@ -34,6 +34,8 @@ def adopt(benchmark_dir: Path, model: str, weights: str, normalise: str) -> str:
     does not fill the model, or the run was trained here."""
     from models.training import weights as files
 
+    if registry.unsmoothed(model) != model:
+        raise InputError(f"{model} is what smooths another run: name the checkpoint's run otherwise.")
     run = run_folder(benchmark_dir, model)
     told = receipts.read(run / "run.json")
     if (run / "model.pt").is_file() and ADOPTED not in told:

@@ -61,7 +61,7 @@ def checked(found: Map, grid: GeoBox) -> Map:
         if found.path.suffix in RASTERS:
             _check_place(found.path, grid)
         numbers = found._numbers(None)
-    except (OSError, ValueError, RasterioError, KeyError, EOFError) as error:
+    except (OSError, ValueError, RasterioError, LookupError, EOFError) as error:
         raise InputError(f"cannot be read ({str(error).splitlines()[0].rstrip('.')[:120]})") from None
     if numbers.shape != grid.shape:
         has = " x ".join(map(str, numbers.shape))

@@ -45,6 +45,7 @@ def build(
     threshold: float, is_partial: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Score a folder of predictions as the run `name`; returns the metrics. InputError where it cannot be."""
+    check_name(name)
     run = _run(benchmark, name)
     cut = as_probability(threshold, Histogram)
     wanted = expected_of(benchmark, recipe, split, task)
@@ -60,24 +61,29 @@ def build(
     plain = Scale(*(torch.tensor([value] * bands).numpy() for value in (0.0, 1.0)))
     stacks = Stacks(benchmark.data, split, plain, found.device)
     scored = SCORERS[chosen.task](benchmark.data, found, stacks, cut).run()
-    if not sum(scored.result()["pixels"].values()):
+    measured = scored.result()
+    if not sum(measured["pixels"].values()):
         raise InputError(
             f"{benchmark.name} has no labels of the {split} split: they are hidden, or were not made. Send "
             "the predictions to whoever has them."
         )
     head = {"model": name, "task": chosen.task, "split": split, "fold": "", "threshold": cut,
             runs.EXTERNAL: external, runs.DATA: data}  # fmt: skip
-    result = {**head, **scored.result()}
+    result = {**head, **measured}
     write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
     return result
 
 
-def _run(benchmark: Benchmark, name: str) -> Path:
-    """Where the run goes. InputError where the name is none, or taken by a model."""
+def check_name(name: str) -> None:
+    """InputError where a run cannot be called so."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", name):
         raise InputError(f"--name {name}: use letters, digits, and . _ - between them, 60 at most.")
-    if any(name in registry.names(task) for task in TASKS):
+    if any(registry.base(name) in registry.names(task) for task in TASKS):
         raise InputError(f"--name {name} is a model of minebench: give your predictions a name of their own.")
+
+
+def _run(benchmark: Benchmark, name: str) -> Path:
+    """Where the run goes. InputError where there is a run of ours."""
     run = benchmark.run(name)
     metrics = run / "metrics.json"
     was_scored = metrics.is_file() and runs.EXTERNAL in json.loads(metrics.read_text())

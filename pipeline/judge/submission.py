@@ -8,7 +8,7 @@ submission.yaml                              who, what, licence, url
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 import yaml
 import zarr
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 from torch import Tensor
 
 from models.evaluation.stacks import Stack
@@ -85,13 +86,11 @@ def _found(held: dict[str, Map], tile: Tile, dates: Dates) -> tuple[Map, bool] |
 def task_of(folder: Path, tasks: dict[str, Expected]) -> str:
     """What a folder predicts, by the names in it. InputError where it is neither, or both."""
     listed = [found for found, _ in _listed(folder)]
-    known = {
-        task: {name for name, _ in _names(wanted)} | {f"{site}.zarr" for site in wanted.sites}
-        for task, wanted in tasks.items()
-    }
-    arrays = {task: f"/{ARRAYS[task]}" for task in tasks}
+    known = {task: {name for name, _ in _names(wanted)} for task, wanted in tasks.items()}
     found = [
-        task for task in tasks if any(name in known[task] or name.endswith(arrays[task]) for name in listed)
+        task
+        for task in tasks
+        if any(name in known[task] or name.endswith(f"/{ARRAYS[task]}") for name in listed)
     ]
     if len(found) == 1:
         return found[0]
@@ -106,34 +105,44 @@ def task_of(folder: Path, tasks: dict[str, Expected]) -> str:
 def read(folder: Path, wanted: Expected, problems: Path, is_partial: bool) -> Submission:
     """A folder's predictions. InputError names what is missing, too much, or cannot be scored; all of it is
     in the table `problems` (CSV)."""
-    about = _about(folder)
-    grids = dict(_names(wanted))
+    about, listed = _about(folder), list(_maps(folder, wanted))
+    held, wrong = _checked(folder, listed, dict(_names(wanted)))
+    if not held and not wrong:
+        raise InputError(f"{folder} holds no prediction to score.")
+    missing = [] if is_partial else [(name, MISSING) for name in _missing(held, wrong, wanted)]
+    _refuse(folder, wrong + missing, problems)
+    return Submission(wanted, held, _digest(folder, {own.path for _, own in listed}), about)
+
+
+def _checked(
+    folder: Path, listed: list[tuple[str, Map]], grids: dict[str, GeoBox]
+) -> tuple[dict[str, Map], list[tuple[str, str]]]:
+    """The maps that can be scored, and what is wrong with the others."""
     held: dict[str, Map] = {}
     wrong: list[tuple[str, str]] = []
-    digest = hashlib.sha256()
-    listed = list(_maps(folder, wanted))
     with progress("check", len(listed), "maps") as advance:
         for name, own in listed:
-            advance()
-            if name not in grids:
-                wrong.append((own.path.relative_to(folder).as_posix(), "is not expected"))
-                continue
-            if name in held:
-                wrong.append((name, f"is there twice, as {own.path.name} too"))
-                continue
             try:
+                if name not in grids:
+                    name = own.path.relative_to(folder).as_posix()
+                    raise InputError("is not expected")
+                if name in held:
+                    raise InputError(f"is there twice, as {own.path.name} too")
                 held[name] = maps.checked(own, grids[name])
             except InputError as error:
                 wrong.append((name, str(error)))
-    for path in sorted({own.path for _, own in listed}):
+            advance()
+    return held, wrong
+
+
+def _digest(folder: Path, paths: Iterable[Path]) -> str:
+    """SHA-256 over the names and contents of all files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 digest.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
-    missing = _missing(held, wrong, wanted)
-    if not held and not wrong:
-        raise InputError(f"{folder} holds no prediction to score.")
-    _refuse(folder, wrong if is_partial else wrong + [(name, MISSING) for name in missing], problems)
-    return Submission(wanted, held, digest.hexdigest(), about)
+    return digest.hexdigest()
 
 
 def _missing(held: dict[str, Map], wrong: list[tuple[str, str]], wanted: Expected) -> list[str]:
@@ -164,10 +173,11 @@ def _refuse(folder: Path, wrong: list[tuple[str, str]], problems: Path) -> None:
     )
 
 
-def _names(wanted: Expected) -> Iterator[tuple[str, Any]]:
+def _names(wanted: Expected) -> Iterator[tuple[str, GeoBox]]:
     """Every name that a map may have, and its grid."""
-    for tile, dates in wanted.maps:
-        yield expected.name(tile.tile_id, dates), wanted.grid_of(tile)
+    for tile_id, listed in wanted.dates.items():
+        grid = wanted.grid_of(wanted.tiles[tile_id])
+        yield from ((expected.name(tile_id, dates), grid) for dates in listed)
     for site_id, listed in wanted.of_sites.items():
         for dates in listed:
             yield expected.name(site_id, dates), wanted.sites[site_id].grid

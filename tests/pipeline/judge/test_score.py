@@ -204,6 +204,8 @@ def test_truth_scores_one_and_stands_everywhere(judged: Path, tmp_path: Path) ->
     assert "weights" not in item["assets"]
     out = tmp_path / "release"
     assert (done := run("publish", str(out), "--version", "1.0", cwd=judged)).returncode == 0, done.stderr
+    listed = json.loads(run("compare", "--json", cwd=judged).stdout)["runs"]
+    assert {row["run"]: row["parameters"] for row in listed}["oracle"] is None
     columns = json.loads((out / "data/tiny/viewer/sites.json").read_text())["columns"]
     assert "F1 oracle (external)" in columns
     again = json.loads(run("score", str(folder), "--name", "oracle", "--json", cwd=judged).stdout)
@@ -293,6 +295,7 @@ def test_a_map_on_another_grid_is_named(judged: Path, tmp_path: Path) -> None:
         (["nowhere", "--name", "a"], "There is no folder nowhere"),
         (["catalogs", "--name", "a"], "no prediction of a known name"),
         (["catalogs", "--name", "unet"], "is a model of minebench"),
+        (["catalogs", "--name", "unet-hmm"], "is a model of minebench"),
         (["catalogs", "--name", "../a"], "use letters"),
         (["catalogs"], "Name a folder"),
         (["--template", "out", "--task", "both"], "it is change or segmentation"),
