@@ -105,6 +105,18 @@ def check_one_more_mine_fetches_and_composes_only_that_mine(repository: Path) ->
     assert not list((repository / "data/tiny").glob("*/epsilon*"))
 
 
+def check_a_smoothed_model_is_a_stage_too(repository: Path) -> None:
+    params = repository / "params.yaml"
+    text = params.read_text()
+    changed = text.replace("fc-siam-diff, unet]", "fc-siam-diff, unet, unet-hmm]")
+    params.write_text(changed.replace("train:\n", "train:\n  unet-hmm: {}\n"))
+    said = sh("dvc repro compare@tiny", repository)
+    assert "Running stage 'train@tiny-unet-hmm'" in said
+    board = pd.read_parquet(repository / "data/tiny/leaderboard/models.parquet")
+    assert "unet-hmm" in set(board.run)
+    assert "Running stage" not in sh("dvc repro compare@tiny", repository)
+
+
 def test_dvc(repository: Path, tmp_path: Path) -> None:
     """One repository through all of it, in this order: building it takes most of the time."""
     check_every_stage_ran_and_the_report_is_there(repository)
@@ -112,3 +124,4 @@ def test_dvc(repository: Path, tmp_path: Path) -> None:
     check_dag_metrics_plots_and_params(repository)
     check_a_remote_takes_and_gives_back(repository, tmp_path)
     check_one_more_mine_fetches_and_composes_only_that_mine(repository)
+    check_a_smoothed_model_is_a_stage_too(repository)
