@@ -49,6 +49,12 @@ FC = Recipe(
      "step_factor": 0.95, "batch": 32, "crop": 96, "loss": "cross-entropy", "epochs": 50},
 )  # fmt: skip
 """FC-EF, FC-Siam-diff and FC-Siam-conc."""
+FOUNDATION = Recipe(
+    "nobody's: a usual one for a new head on a frozen encoder",
+    {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "batch": 16, "loss": "bce-dice",
+     "epochs": 30, "mode": "frozen", "weights": "pretrained"},
+)  # fmt: skip
+"""Of the models over any vision backbone."""
 NOTHING = Recipe("nobody's: nothing but a threshold is learnt", {})
 SHARED = {"euromine": EUROMINENET, "minenet": MINENETCD, "oms2": OMS2CD}
 """Alternatives by the word in params.yaml."""

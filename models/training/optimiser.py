@@ -3,6 +3,7 @@
 import torch
 
 from models.base import Model
+from models.training import lora
 from models.training.settings import Settings
 from pipeline.core.errors import InputError
 
@@ -10,6 +11,9 @@ from pipeline.core.errors import InputError
 def choose_parameters(network: Model, mode: str) -> None:
     """Let only what `mode` names be trained. InputError where the model has no such part."""
     if mode == "full":
+        return
+    if mode == "lora" and network.backbone_parts:
+        lora.put_in(network)
         return
     names = network.backbone_parts if mode == "frozen" else network.head_parts
     if not names:

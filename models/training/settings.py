@@ -11,7 +11,7 @@ WORDS = {
     "optimiser": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "step", "exponential", "linear", "polynomial", "constant"),
     "loss": ("bce", "cross-entropy", "bce-dice", "focal"),
-    "mode": ("full", "frozen", "head"),
+    "mode": ("full", "frozen", "lora", "head"),
     "precision": ("no", "bf16", "fp16"),
 }
 AUGMENTATIONS = (
@@ -76,7 +76,8 @@ class Settings:
     patience: int | None = None
     """Validations without a lower loss after which training stops."""
     mode: str = "full"
-    """full trains everything, frozen all but the backbone, head the last layers alone."""
+    """full trains everything, frozen all but the backbone, lora low-rank adapters in the backbone and all
+    outside of it, head the last layers alone."""
     weights: str | None = None
     """Where the backbone (or all) begins: nothing, "pretrained" for the model's own from the Hugging
     Face hub, another name there, or a local file or folder."""

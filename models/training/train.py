@@ -26,7 +26,7 @@ from torch import nn
 from models import registry
 from models.base import Model
 from models.data import datasets
-from models.training import classical
+from models.training import classical, lora
 from models.training.batches import Batch, BatchSampler, check_series
 from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, run_folder
 from models.training.objective import Objective
@@ -79,7 +79,8 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     with _sentences(settings, training):
         state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
     if state is not None:
-        finish(run, key, model, state.best, training.scale, training.bands, settings)
+        best = lora.merged(network, state.best) if settings.mode == "lora" else state.best
+        finish(run, key, model, best, training.scale, training.bands, settings)
     return run / "model.pt"
 
 
