@@ -27,6 +27,7 @@ bench: dev
 	python bench/pairs.py
 	python bench/train.py
 	python bench/evaluate.py
+	python bench/smooth.py
 	python bench/scale.py 100 1000
 	python bench/cluster.py
 

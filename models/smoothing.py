@@ -6,6 +6,7 @@ rate of growth and a rate of reclamation. Exact marginals by the forward and bac
 their states differ, which the marginals alone do not give.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -38,8 +39,7 @@ class Smoothing:
     def marginals(self, logits: Tensor, seen: Tensor, labels: Sequence[str]) -> Tensor:
         """Probability (T, H, W) of mine on each date, given all of them. `logits` (T, H, W) are the
         network's, `seen` (T, H, W) where there was an observation, `labels` the dates' periods."""
-        chain = _Chain.of(self, logits, seen, labels)
-        return chain.marginal[..., 1].float()
+        return _Chain.of(self, logits, seen, labels).marginal.float()
 
     def changes(
         self, logits: Tensor, seen: Tensor, labels: Sequence[str], pairs: Sequence[tuple[int, int]]
@@ -61,58 +61,65 @@ class Smoothing:
 
 @dataclass(frozen=True)
 class _Chain:
-    """Of each pixel: `observed`, `backward` and `marginal` (T, H, W, 2), and the rates (T - 1, 2, 2) from one
-    date to the next."""
+    """Shares of mine against both states, of each pixel: what was `observed` on a date, what follows from the
+    dates after it (`backward`), and from all (`marginal`), (T, H, W); and the `rates` of growth and of
+    reclamation from one date to the next."""
 
     observed: Tensor
     backward: Tensor
     marginal: Tensor
-    rates: Tensor
+    rates: list[tuple[float, float]]
 
     @classmethod
     def of(cls, smoothing: Smoothing, logits: Tensor, seen: Tensor, labels: Sequence[str]) -> "_Chain":
-        prior = torch.logit(torch.tensor(smoothing.share, dtype=torch.float64))
-        odds = logits.double().clamp(-50, 50) * smoothing.slope + smoothing.offset - prior
-        mine = torch.where(seen, torch.sigmoid(odds), 0.5).clamp(LEAST, 1 - LEAST)
-        observed = torch.stack([1 - mine, mine], dim=-1)
-        rates = _rates(smoothing, labels).to(logits.device)
-        forward, backward = torch.empty_like(observed), torch.ones_like(observed)
-        start = torch.tensor(
-            [1 - smoothing.share, smoothing.share], dtype=torch.float64, device=logits.device
-        )
-        forward[0] = _normal(observed[0] * start)
-        for date in range(1, len(observed)):
-            forward[date] = _normal(observed[date] * (forward[date - 1] @ rates[date - 1]))
+        prior = math.log(smoothing.share / (1 - smoothing.share))
+        odds = logits.double().clamp(-50, 50) * smoothing.slope + (smoothing.offset - prior)
+        observed = torch.where(seen, torch.sigmoid(odds), 0.5).clamp(LEAST, 1 - LEAST)
+        rates = _rates(smoothing, labels)
+        forward, backward = torch.empty_like(observed), torch.full_like(observed, 0.5)
+        ahead = torch.full_like(observed[0], smoothing.share)
+        for date, own in enumerate(observed):
+            forward[date] = _both(ahead, own)
+            if date < len(rates):
+                growth, reclamation = rates[date]
+                ahead = growth + forward[date] * (1 - reclamation - growth)
         for date in range(len(observed) - 2, -1, -1):
-            backward[date] = _normal((observed[date + 1] * backward[date + 1]) @ rates[date].T)
-        return cls(observed, backward, _normal(forward * backward), rates)
+            (growth, reclamation), later = rates[date], _both(observed[date + 1], backward[date + 1])
+            none, mine = 1 - growth + later * (2 * growth - 1), reclamation + later * (1 - 2 * reclamation)
+            backward[date] = mine / (none + mine)
+        return cls(observed, backward, _both(forward, backward), rates)
 
     def differs(self, first: int, last: int) -> Iterator[tuple[int, Tensor]]:
         """For each date after `first`, to `last`, the probability (H, W) that its state is another."""
         # Probability of mine later, where it was none at first, and where it was one.
-        later = torch.zeros_like(self.marginal[first])
-        later[..., 1] = 1
+        if_none, if_mine = torch.zeros_like(self.marginal[first]), torch.ones_like(self.marginal[first])
         for date in range(first, last):
-            ahead = self.observed[date + 1] * self.backward[date + 1]
-            grown, kept = (_normal(ahead * self.rates[date][state])[..., 1, None] for state in (0, 1))
-            later = later * kept + (1 - later) * grown
+            (growth, reclamation), later = (
+                self.rates[date],
+                _both(self.observed[date + 1], self.backward[date + 1]),
+            )
+            grown = _both(torch.full_like(later, growth), later)
+            kept = _both(torch.full_like(later, 1 - reclamation), later)
+            if_none, if_mine = (grown + state * (kept - grown) for state in (if_none, if_mine))
             was = self.marginal[first]
-            yield date + 1, was[..., 0] * later[..., 0] + was[..., 1] * (1 - later[..., 1])
+            yield date + 1, if_none + was * (1 - if_mine - if_none)
 
 
-def _normal(values: Tensor) -> Tensor:
-    return values / values.sum(dim=-1, keepdim=True)
+def _both(one: Tensor, other: Tensor) -> Tensor:
+    """Two independent shares of mine as one."""
+    mine = one * other
+    return mine / (mine + (1 - one) * (1 - other))
 
 
-def _rates(smoothing: Smoothing, labels: Sequence[str]) -> Tensor:
-    """Probabilities (T - 1, from, to) between dates; a gap of several intervals is as many steps."""
+def _rates(smoothing: Smoothing, labels: Sequence[str]) -> list[tuple[float, float]]:
+    """Growth and reclamation between dates; a gap of several intervals is as many steps."""
     one = torch.tensor(
         [[1 - smoothing.growth, smoothing.growth], [smoothing.reclamation, 1 - smoothing.reclamation]],
         dtype=torch.float64,
     )
     gaps = [periods.interval(a, b) for a, b in pairwise(labels)]
     powers = [torch.linalg.matrix_power(one, max(1, round(gap / smoothing.unit))) for gap in gaps]
-    return torch.stack(powers) if powers else one[None][:0]
+    return [(float(power[0, 1]), float(power[1, 0])) for power in powers]
 
 
 def learnt(transitions: Sequence[int], unit: int, counts: Tensor, thresholds: Tensor) -> Smoothing:

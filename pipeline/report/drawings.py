@@ -2,6 +2,7 @@
 
 import html
 import io
+from typing import Any
 
 import geopandas as gpd
 import matplotlib as mpl
@@ -63,16 +64,30 @@ def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
         none = sites.split.isna().to_numpy()
         if none.any():
             axes.scatter(lon[none], lat[none], s=34, marker="x", color=GREY, label="no image", zorder=3)
-        for site_id, x, y in zip(sites.site_id, lon, lat, strict=True) if len(sites) <= NAMED else ():
-            axes.annotate(
-                names[site_id], (x, y), (5, 3), textcoords="offset points", fontsize=7, color="#444"
-            )
         x0, x1 = _span(lon, 30, -180, 180)
         y0, y1 = _span(lat, 14, -60, 85)
         axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect=1 / max(0.3, np.cos(np.radians((y0 + y1) / 2))))
         axes.set_axis_off()
         axes.legend(loc="lower left", frameon=False, ncols=4)
+        if len(sites) <= NAMED:
+            _name(axes, list(zip(sites.site_id.map(names), lon, lat, strict=True)))
         return _svg(figure, "Map of the sites, coloured by split")
+
+
+def _name(axes: mpl.axes.Axes, places: list[tuple[str, float, float]]) -> None:
+    """Names beside places, on the side where none is yet; a name that fits on no side is left out."""
+    axes.figure.draw_without_rendering()
+    taken: list[Any] = []
+    for name, x, y in places:
+        for offset, align in (((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right")):
+            text = axes.annotate(
+                name, (x, y), offset, textcoords="offset points", ha=align, fontsize=7, color="#444"
+            )
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            text.remove()
 
 
 def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from pipeline.core.layout import Benchmark
 from pipeline.report import drawings, page, paper_tables
@@ -99,3 +101,12 @@ def test_pairs_of_many_models_are_cut_to_those_that_differ_most() -> None:
     assert [row["second"] for row in shown[:3]] == ["sure", "m49", "m48"]
     assert len(shown) == 40
     assert page._tests(pd.DataFrame([], columns=["first", "second", "difference", "p"])) == []
+
+
+def test_names_of_near_sites_do_not_lie_over_one_another() -> None:
+    axes = Figure(figsize=(4, 3)).subplots()
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    drawings._name(axes, [(f"Near {number}", 5.0, 5.0) for number in range(6)] + [("Far", 1.0, 1.0)])
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == ["Near 0", "Near 1", "Near 2", "Near 3", "Far"]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
