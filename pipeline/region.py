@@ -23,6 +23,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.interchange import scaffold
 from pipeline.monitor import measure_sites
 from pipeline.recipe import Every, Recipe
+from pipeline.sites import published
 
 MADE = ("sites", "archive", "fetch", "compose", "annotate", "tile")
 
@@ -32,8 +33,8 @@ def apply(
     since: str | None, until: str | None, scheduler: str | None,
 ) -> tuple[Benchmark, int, Path]:  # fmt: skip
     """Make the region, or bring it up to date; returns it, how many sites were predicted anew, and the page
-    of the biggest changes. NotMadeYet where the run is not trained,
-    InputError where list, name or periods do not fit."""
+    of the biggest changes. NotMadeYet where the run is not trained, InputError where list, name or periods
+    do not fit."""
     run = run_folder(source.data, model, fold)
     if not (run / "model.pt").is_file():
         raise NotMadeYet(f"{run / 'model.pt'} is missing: train {model} first.")
@@ -68,11 +69,10 @@ def _wanted(loaded: Recipe, since: str | None, until: str | None) -> list[str]:
 
 def _prepare(source: Benchmark, loaded: Recipe, region: Benchmark, mines: Path, wanted: list[str]) -> None:
     """The region's list and recipe. InputError where its name is another benchmark's, or of another list."""
-    kept = region.mines / mines.name
     if region.folder.exists():
         if receipts.read(region.folder / RECEIPT).get("of") != source.name:
             raise InputError(f"{region.folder} is a benchmark of its own: give the region another --name.")
-        if not mines.is_file() or not kept.is_file() or sha256(mines) != sha256(kept):
+        if not _is_its_list(region, mines):
             raise InputError(
                 f"{region.folder} is of another list than {mines}: give the region another --name."
             )
@@ -87,6 +87,14 @@ def _prepare(source: Benchmark, loaded: Recipe, region: Benchmark, mines: Path, 
 
 
 RECEIPT = "region.json"
+
+
+def _is_its_list(region: Benchmark, mines: Path) -> bool:
+    """Whether a region was made of this file, or of this published list."""
+    kept = region.mines / mines.name
+    if not mines.is_file():
+        return str(mines) in published.LISTS and recipe.load(region.recipe).sites.mines == str(mines)
+    return kept.is_file() and sha256(mines) == sha256(kept)
 
 
 def _adapt(path: Path, dates: list[str] | None) -> None:

@@ -77,10 +77,12 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
 
         log.info("%s", weights.load(network, settings.weights, datasets.bands_of(benchmark_dir)))
     with _sentences(settings, training):
-        state = Loop(run, benchmark_dir, model, network, training, validation).run_to_end()
+        loop = Loop(run, benchmark_dir, model, network, training, validation)
+        state = loop.run_to_end()
     if state is not None:
         best = lora.merged(network, state.best) if settings.mode == "lora" else state.best
-        finish(run, key, model, best, training.scale, training.bands, settings)
+        memory = {"peak_memory": _memory(loop.accelerator.device)}
+        finish(run, key, model, best, training.scale, training.bands, settings, **memory)
     return run / "model.pt"
 
 

@@ -38,6 +38,10 @@ INSIDE = "backbone."
 """What stands before an encoder's names in a whole model of `transformers`."""
 SILENCE_S = 60
 """Longest time between two parts of a file that comes from the web."""
+LICENCES = {
+    "facebook/dinov3": "DINOv3 License", "facebook/convnext": "Apache-2.0", "microsoft/": "Apache-2.0",
+}  # fmt: skip
+"""Of weights on the hub, by how their names begin, as their pages say."""
 State = dict[str, Tensor]
 # `transformers` prints what it misses and a bar; we say in one line what was found.
 reports.set_verbosity_error()
@@ -60,6 +64,18 @@ class Match:
     filled: State
     absent: list[str]
     other: list[str]
+
+
+def begun_with(model: str, options: dict[str, Any], source: str | None) -> str | None:
+    """Where a model's weights began, in words, with the licence where it is known; None at random numbers."""
+    if not source:
+        return None
+    if source == "pretrained":
+        with torch.device("meta"):
+            found = registry.create(model, in_channels=3, **options).pretrained
+        source = " and ".join(found) if isinstance(found, tuple) else str(found)
+    licence = next((own for begun, own in LICENCES.items() if source.startswith(begun)), None)
+    return f"{source} ({licence})" if licence else source
 
 
 def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = False) -> str:

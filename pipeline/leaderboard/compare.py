@@ -45,10 +45,21 @@ def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
         **_head(benchmark, recipe, row),
         licence=attribution.shared_under(sources),
         saved=saved,
+        begun_with=_begun_with(saved),
         run=run,
         weights=f"data/{benchmark.name}/runs/{row.run}/model.pt",
         settings=[(name, value) for name, value in saved["settings"].items() if value not in (None, {}, "")],
     )
+
+
+def _begun_with(saved: dict[str, Any]) -> str | None:
+    """Where its weights began, if not at random."""
+    if not (given := saved["settings"].get("weights")):
+        return None
+    # Only then: transformers takes two seconds to import.
+    from models.training import weights
+
+    return weights.begun_with(saved["model"], saved["options"], given)
 
 
 def _external_card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:

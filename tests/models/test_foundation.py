@@ -127,3 +127,10 @@ def test_it_trains_with_adapters_through_the_command_line(built: Path, tmp_path:
             assert done.returncode == 0, (stage, done.stderr)
         told = json.loads((project / f"data/tiny/runs/{name}/run.json").read_text())
         assert told["settings"]["mode"] == "lora"
+
+
+def test_a_card_says_where_weights_began_and_their_licence() -> None:
+    said = weights.begun_with("foundation-change", {"backbone": "dinov3-vitl16-sat"}, "pretrained")
+    assert said == "facebook/dinov3-vitl16-pretrain-sat493m (DINOv3 License)"
+    assert weights.begun_with("unet", {}, None) is None
+    assert weights.begun_with("segformer-b0", {}, "own.pt") == "own.pt"
