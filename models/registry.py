@@ -57,7 +57,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "lsnet": _entry("lsnet.LSNet"),
         "ddpm-cd": _entry("ddpm_cd.DDPMCD"),
         "ussfcnet": _entry("ussfcnet.USSFCNet"),
-        "foundation-change": _entry("foundation.Foundation"),
+        "foundation-change": _entry("foundation_change.FoundationChange"),
         "minenetcd-resnet18": _entry("minenetcd.MineNetCD", backbone="resnet18"),
         "minenetcd-resnet50": _entry("minenetcd.MineNetCD", backbone="resnet50"),
         "minenetcd-resnet101": _entry("minenetcd.MineNetCD", backbone="resnet101"),
@@ -71,7 +71,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     "segmentation": {
         "unet": _entry("unet.UNet"),
         "utae": _entry("utae.UTAE"),
-        "foundation-footprint": _entry("foundation.Foundation"),
+        "foundation-footprint": _entry("foundation_footprint.FoundationFootprint"),
         "segformer-b0": _entry("segformer.SegFormer", size="b0"),
         "segformer-b1": _entry("segformer.SegFormer", size="b1"),
         "segformer-b2": _entry("segformer.SegFormer", size="b2"),

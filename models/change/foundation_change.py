@@ -12,7 +12,7 @@ from models.recipes import FOUNDATION
 RECIPE = FOUNDATION
 
 
-class Foundation(Siamese):
+class FoundationChange(Siamese):
     """`backbone`: a name (`models.layers.foundation.NAMED`), one on the hub, or a folder; `width`: channels
     of the decoder."""
 

@@ -10,7 +10,7 @@ from models.recipes import FOUNDATION
 RECIPE = FOUNDATION
 
 
-class Foundation(Model):
+class FoundationFootprint(Model):
     """`backbone`: a name (`models.layers.foundation.NAMED`), one on the hub, or a folder; `width`: channels
     of the decoder."""
 
