@@ -277,11 +277,13 @@ def test_encode_once_gives_the_logits_of_single_pairs(name: str) -> None:
     if not isinstance(network, Siamese):
         assert name in ("cva", "ir-mad", "fc-ef", "insinet", "fcnpp", "rdpnet", "afcf3d", "ussfcnet")
         return
+    # Sums of another order differ by machine: in double precision where the network can (no FFT).
+    kind, near = (torch.float32, 1e-5) if name.startswith("minenetcd") else (torch.float64, 1e-9)
+    network, images = network.to(kind), torch.randn(3, 4, 64, 64, dtype=kind)
     with torch.no_grad():
-        images = torch.randn(3, 4, 64, 64)
         features = network.encode(images)
         pairs = network.decode([f[[0, 0, 1]] for f in features], [f[[1, 2, 2]] for f in features])
-        assert torch.allclose(pairs, network(images[[0, 0, 1]], images[[1, 2, 2]]), atol=1e-5)
+        assert torch.allclose(pairs, network(images[[0, 0, 1]], images[[1, 2, 2]]), atol=near)
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGE if name not in HEAVY])
@@ -369,7 +371,10 @@ def test_every_parameter_is_trained_also_in_bf16(name: str) -> None:
     objective = Objective(network, task, one, Settings(augment=(), loss="bce-dice")).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = objective(images, label)
-    loss.backward()
+    # oneDNN's gradient of a 3D convolution's weights in bf16 is at times not a number (torch 2.13 on an AMD
+    # EPYC with one thread: 1 of 20 alike on plain random numbers); what is tested is the model.
+    with torch.backends.mkldnn.flags(enabled=False):
+        loss.backward()
     assert torch.isfinite(loss)
     missed = [key for key, value in network.named_parameters() if value.grad is None]
     assert [key for key in missed if "swin.layernorm" not in key] == []

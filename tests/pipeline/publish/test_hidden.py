@@ -68,7 +68,10 @@ def test_no_table_holds_them(released: tuple[Path, Path]) -> None:
     assert pairs.changed[pairs.tile_id.isin(own)].sum() == 0 < whole.changed[whole.tile_id.isin(own)].sum()
     periods = pd.read_parquet(index / "tile_periods.parquet")
     assert (periods.unknown_fraction[periods.tile_id.isin(own)] == 1).all()
+    predictions = out / "data/tiny/predictions"  # what was seen there, by a model
     for path in sorted(out.rglob("*.parquet")):
+        if path.is_relative_to(predictions):
+            continue
         table = pd.read_parquet(path)
         if "site_id" in table:
             numbers = table[table.site_id == hidden].filter(regex="footprint_.*km2|changed_km2|known_km2")
