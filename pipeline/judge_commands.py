@@ -42,6 +42,7 @@ def score(
         chosen = judge.expected_of(where, loaded, split, task or "change")
         made = empty.write(chosen[task or "change"], template)
         print(f"score: {counted(made, 'empty map')} and expected.csv in {template}")
+        command.UNDER_WAY.clear()  # what comes next is not here
         return
     if folder is None or name is None:
         raise InputError("Name a folder and what to call it: `minebench score FOLDER --name NAME`.")

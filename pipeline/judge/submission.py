@@ -27,6 +27,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile
+from pipeline.core.words import counted
 from pipeline.judge import expected, maps
 from pipeline.judge.expected import Dates, Expected
 from pipeline.judge.maps import Map
@@ -168,7 +169,7 @@ def _refuse(folder: Path, wrong: list[tuple[str, str]], problems: Path) -> None:
     more = f"; and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
     partial = " Or score what is there with --partial." if all(w == MISSING for _, w in wrong) else ""
     raise InputError(
-        f"{folder} cannot be scored, {len(wrong):,} of its predictions are not as expected: {shown}{more} "
+        f"{folder} cannot be scored as it is ({counted(len(wrong), 'prediction')}): {shown}{more} "
         f"(all in {problems}).{partial}"
     )
 
