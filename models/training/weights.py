@@ -38,10 +38,8 @@ INSIDE = "backbone."
 """What stands before an encoder's names in a whole model of `transformers`."""
 SILENCE_S = 60
 """Longest time between two parts of a file that comes from the web."""
-LICENCES = {
-    "facebook/dinov3": "DINOv3 License", "facebook/convnext": "Apache-2.0", "microsoft/": "Apache-2.0",
-}  # fmt: skip
-"""Of weights on the hub, by how their names begin, as their pages say."""
+LICENCES = {"facebook/dinov3": "DINOv3 License"}
+"""Of weights on the hub, by how their names begin, where it is one of their own."""
 State = dict[str, Tensor]
 # `transformers` prints what it misses and a bar; we say in one line what was found.
 reports.set_verbosity_error()
@@ -67,7 +65,7 @@ class Match:
 
 
 def begun_with(model: str, options: dict[str, Any], source: str | None) -> str | None:
-    """Where a model's weights began, in words, with the licence where it is known; None at random numbers."""
+    """Where a model's weights began, in words, and their licence or where it stands; None at random."""
     if not source:
         return None
     if source == "pretrained":
@@ -75,6 +73,8 @@ def begun_with(model: str, options: dict[str, Any], source: str | None) -> str |
             found = registry.create(model, in_channels=3, **options).pretrained
         source = " and ".join(found) if isinstance(found, tuple) else str(found)
     licence = next((own for begun, own in LICENCES.items() if source.startswith(begun)), None)
+    if licence is None and source.count("/") == 1:
+        licence = "for the licence see its page on the Hugging Face hub"
     return f"{source} ({licence})" if licence else source
 
 

@@ -134,3 +134,4 @@ def test_a_card_says_where_weights_began_and_their_licence() -> None:
     assert said == "facebook/dinov3-vitl16-pretrain-sat493m (DINOv3 License)"
     assert weights.begun_with("unet", {}, None) is None
     assert weights.begun_with("segformer-b0", {}, "own.pt") == "own.pt"
+    assert "for the licence see its page" in str(weights.begun_with("upernet-swin-t", {}, "pretrained"))
