@@ -114,6 +114,12 @@ def sites_of(run: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def of_few_sites(run: str, sites: int) -> str:
+    """The name of the run that learns from so many sites: `unet@sites-5-hmm` of `unet-hmm`."""
+    trained = unsmoothed(run)
+    return f"{trained}@sites-{sites}{run.removeprefix(trained)}"
+
+
 def base(run: str) -> str:
     """The model of a run: `bit@levir` is a run of bit, `unet-hmm` one of unet."""
     return unsmoothed(run).partition("@")[0]

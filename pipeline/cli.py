@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import __version__, command, judge_commands, label_commands
+from pipeline import __version__, command, judge_commands, label_commands, model_commands
 from pipeline.core import interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
-from pipeline.core.words import counted
-from pipeline.options import Fold, IfLabelled, Json, Model, Name, Scheduler
+from pipeline.core.words import counted, score
+from pipeline.options import Json, Name, Scheduler
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,11 +76,6 @@ def main() -> None:
         command.fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
 
 
-def _made(stage: str, verb: str, count: int) -> None:
-    """Say how many sites had to be done."""
-    print(f"{stage}: {verb} {counted(count, 'site')}" if count else f"{stage}: all sites are up to date")
-
-
 def _by_site(stage: str, name: str | None, scheduler: str | None, **options: Any) -> Any:
     """Run a stage that works site by site; returns what it says of the run."""
     from pipeline import stages
@@ -128,7 +123,7 @@ def sites(
 @app.command(epilog="Example: minebench archive --benchmark demo")
 def archive(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make the synthetic archive, where the recipe's source is synthetic."""
-    _made("archive", "made", _by_site("archive", benchmark, scheduler))
+    command.made("archive", "made", _by_site("archive", benchmark, scheduler))
 
 
 @app.command(epilog="Example: minebench fetch --benchmark ours")
@@ -146,13 +141,13 @@ def fetch(
 @app.command(epilog="Example: minebench compose --benchmark ours")
 def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Make one image a period, and the sites' cubes."""
-    _made("compose", "composed", _by_site("compose", benchmark, scheduler))
+    command.made("compose", "composed", _by_site("compose", benchmark, scheduler))
 
 
 @app.command(epilog="Example: minebench annotate --benchmark ours")
 def annotate(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Rasterise dated footprints into the cubes."""
-    _made("annotate", "annotated", _by_site("annotate", benchmark, scheduler))
+    command.made("annotate", "annotated", _by_site("annotate", benchmark, scheduler))
 
 
 @app.command(epilog="Example: minebench tile --benchmark ours")
@@ -167,112 +162,15 @@ def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
 @app.command(epilog="Example: minebench catalog --benchmark ours")
 def catalog(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     """Publish the benchmark as a static STAC catalog."""
-    _made("catalog", "wrote", _by_site("catalog", benchmark, scheduler))
+    command.made("catalog", "wrote", _by_site("catalog", benchmark, scheduler))
 
 
-@app.command(epilog="Example: minebench train --model fc-siam-diff --fold kfold/0")
-def train(
-    model: Model,
-    benchmark: Name = None,
-    fold: Fold = None,
-    sites: Annotated[
-        int | None,
-        typer.Option(help="Learn from so many labelled sites alone, as the run MODEL@sites-N.", min=1),
-    ] = None,
-    if_labelled: IfLabelled = False,
-) -> None:
-    """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
-    from models import registry
-    from models.training import unlabelled
-    from models.training.settings import Settings
-    from models.training.train import train as run
-
-    if sites is not None:
-        model = f"{model}@sites-{sites}"
-    where, _ = command.begin(f"train-{model}", benchmark)
-    if if_labelled and unlabelled.is_unlabelled(where.data):
-        unlabelled.leave_run(where.run(model))
-        print(f"train: {where.name} has no labels: there is nothing to learn")
-        return
-    trained = registry.unsmoothed(model)
-    registry.task_of(model)
-    told = command.params().get("train") or {}
-    given = dict(told.get(trained) or told.get(registry.base(trained)) or {})
-    given |= {"fold": fold} if fold else {}
-    given |= {"sites": few} if (few := registry.sites_of(trained)) else {}
-    weights = run(where.data, trained, Settings.of(given, trained))
-    if trained != model:
-        from models.evaluation.smooth import learn
-
-        weights = learn(where.data, model, fold)
-    print(f"train: {weights}")
+app.command(epilog="Example: minebench train --model fc-siam-diff --fold kfold/0")(model_commands.train)
 
 
-@app.command(epilog="Example: minebench evaluate --model fc-siam-diff --threshold validation")
-def evaluate(
-    model: Model,
-    benchmark: Name = None,
-    fold: Fold = None,
-    threshold: Annotated[
-        str | None,
-        typer.Option(help="Probability, or validation for the best one on the validation split; 0.5 else."),
-    ] = None,
-    analysis: Annotated[
-        str | None, typer.Option(help="Score an analysis set by level instead, such as scale.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="A published checkpoint to score as it is, as the run --model NAME@LABEL."),
-    ] = None,
-    normalise: Annotated[
-        str | None, typer.Option(help="What it was trained to see: imagenet, or MEAN,STD of pixels in 0..1.")
-    ] = None,
-    if_labelled: IfLabelled = False,
-    json: Json = False,
-) -> None:
-    """Score a trained model on the test split, or on a fold's."""
-    from models.training import unlabelled
-
-    where, _ = command.begin(f"evaluate-{model}", benchmark)
-    if (weights is None) != (normalise is None):
-        raise InputError("--weights and --normalise go together.")
-    if weights and normalise:
-        from models.evaluation.adopt import adopt
-
-        loaded = adopt(where.data, model, weights, normalise)
-        if not json:
-            print(f"evaluate: {loaded}")
-    if if_labelled and unlabelled.is_unlabelled(where.data):
-        unlabelled.leave_scores(where.run(model))
-        print(f"evaluate: {where.name} has no labels: there is nothing to score")
-        return
-    given = (command.params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
-    if analysis:
-        from models.evaluation.analysis_scores import analyse
-
-        table = analyse(where.data, model, analysis, fold, given)
-        if json:
-            command.as_json(
-                {"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")}
-            )
-            return
-        levels = ", ".join(f"{row.level} {_score(row.f1)}" for row in table.itertuples())
-        print(f"evaluate: {model} F1 on {analysis}: {levels}")
-        if table.attrs["regions"] == 1:
-            print("evaluate: this set is of a single region, and says little: it takes more test sites")
-        return
-    from models.evaluation.evaluate import evaluate as run
-
-    result = run(where.data, model, fold=fold, threshold=given)
-    if json:
-        command.as_json({"benchmark": where.name, **result})
-        return
-    trivial = ", ".join(f"{name} {_score(scores['f1'])}" for name, scores in result["trivial"].items())
-    print(f"evaluate: {model} F1 {_score(result['f1'])}; trivial: {trivial}")
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}" if value == value else "undefined"
+app.command(epilog="Example: minebench evaluate --model fc-siam-diff --threshold validation")(
+    model_commands.evaluate
+)
 
 
 @app.command(epilog="Example: minebench compare --benchmark ours")
@@ -285,7 +183,7 @@ def compare(benchmark: Name = None, json: Json = False) -> None:
     if table.empty:
         print("compare: there are no labels, and so no scores to compare")
     for task, own in table.groupby("task"):
-        print(f"compare: {task}: {', '.join(f'{row.run} {_score(row.f1)}' for row in own.itertuples())}")
+        print(f"compare: {task}: {', '.join(f'{row.run} {score(row.f1)}' for row in own.itertuples())}")
 
 
 @app.command(epilog="Example: minebench activity --benchmark ours, or: --masks 'pred_*.tif' --out activity")
@@ -309,59 +207,13 @@ def activity(
         total = table.cumulative_m2.iloc[-1]
         print(f"activity: {counted(len(table), 'interval')}, {total:,.0f} m² changed, in {out}")
         return
-    _made("activity", "measured", _by_site("activity", benchmark, scheduler, by_length=by_length))
+    command.made("activity", "measured", _by_site("activity", benchmark, scheduler, by_length=by_length))
 
 
-@app.command(epilog="Example: minebench predict --model unet --split all")
-def predict(
-    model: Model,
-    benchmark: Name = None,
-    fold: Fold = None,
-    split: Annotated[str, typer.Option(help="Sites of this split, or all.")] = "test",
-    pairs: Annotated[
-        str, typer.Option(help="consecutive, first_last or all pairs of dates.")
-    ] = "consecutive",
-    mines: Annotated[
-        Path | None,
-        typer.Option(
-            help="Apply it to the sites of another mine list, without labels, as a benchmark of its own."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="What that is called; default: the benchmark's name and the list's.")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="First period of --mines, such as the newest year to be added.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Last period of --mines.")] = None,
-    scheduler: Scheduler = None,
-) -> None:
-    """Apply a trained model to whole sites: COGs and STAC items; with --mines to new ones."""
-    from pipeline.apply import predict as stage
-
-    if mines is not None:
-        from pipeline import region as regions
-
-        where, loaded = command.begin(f"predict-{model}", benchmark)
-        region, done, page = regions.apply(where, loaded, mines, model, fold, name, since, until, scheduler)
-        _made("predict", "predicted", done)
-        print(f"  in {region.data}; the biggest changes: {page}")
-        return
-    if name or since or until:
-        raise InputError("--name, --since and --until go with --mines.")
-    where, loaded = command.begin(f"predict-{model}", benchmark)
-    folder, done = stage.build(where, loaded, model, split, pairs, fold)
-    _made("predict", "predicted", done)
-    print(f"  in {folder}")
+app.command(epilog="Example: minebench predict --model unet --split all")(model_commands.predict)
 
 
-@app.command(epilog="Example: minebench explain --model fc-siam-diff")
-def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
-    """Show what a model's decisions come from: GradCAM, hits and misses, curves."""
-    from pipeline.apply import explain as stage
-
-    where, loaded = command.begin(f"explain-{model}", benchmark)
-    print(f"explain: {stage.build(where, loaded, model, fold)}")
+app.command(epilog="Example: minebench explain --model fc-siam-diff")(model_commands.explain)
 
 
 @app.command(epilog="Example: minebench report --benchmark ours")

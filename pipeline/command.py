@@ -13,6 +13,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import finite
 from pipeline.core.layout import Benchmark
 from pipeline.core.redaction import redacted
+from pipeline.core.words import counted
 
 NEXT = {
     "sites": "minebench {images}{b}",
@@ -74,6 +75,11 @@ def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
     images = "archive" if loaded.source.is_synthetic else "fetch"
     UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images)
     return benchmark, loaded
+
+
+def made(stage: str, verb: str, count: int) -> None:
+    """Say how many sites had to be done."""
+    print(f"{stage}: {verb} {counted(count, 'site')}" if count else f"{stage}: all sites are up to date")
 
 
 def as_json(value: Any) -> None:

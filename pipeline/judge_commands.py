@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from pipeline import command
+from pipeline.core import words
 from pipeline.core.errors import InputError
-from pipeline.core.words import counted
 from pipeline.options import Json, Name
 
 
@@ -41,7 +41,7 @@ def score(
     if template is not None:
         chosen = judge.expected_of(where, loaded, split, task or "change")
         made = empty.write(chosen[task or "change"], template)
-        print(f"score: {counted(made, 'empty map')} and expected.csv in {template}")
+        print(f"score: {words.counted(made, 'empty map')} and expected.csv in {template}")
         command.UNDER_WAY.clear()  # what comes next is not here
         return
     if folder is None or name is None:
@@ -51,11 +51,6 @@ def score(
         command.as_json({"benchmark": where.name, **result})
         return
     external = result["external"]
-    share = (
-        ""
-        if external["predicted"] == external["asked"]
-        else (f"; partial: {external['predicted']:,} of {external['asked']:,} maps")
-    )
-    f1 = result["f1"]
-    said = f"{f1:.3f}" if f1 is not None and f1 == f1 else "undefined"
-    print(f"score: {name} ({result['task']}) F1 {said}{share}")
+    part = f"; partial: {external['predicted']:,} of {external['asked']:,} maps"
+    share = part if external["predicted"] < external["asked"] else ""
+    print(f"score: {name} ({result['task']}) F1 {words.score(result['f1'])}{share}")

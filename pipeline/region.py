@@ -39,7 +39,7 @@ def apply(
     if not (run / "model.pt").is_file():
         raise NotMadeYet(f"{run / 'model.pt'} is missing: train {model} first.")
     region = Benchmark(name or f"{source.name}-{mines.stem.lower()}", source.root)
-    _prepare(source, loaded, region, mines, _wanted(loaded, since, until))
+    _prepare(source, region, mines, _wanted(loaded, since, until))
     for stage in MADE:
         where, own = command.begin(stage, region.name)
         given: list[Any] = [] if stage == "sites" else [command.spread(scheduler)]
@@ -67,7 +67,7 @@ def _wanted(loaded: Recipe, since: str | None, until: str | None) -> list[str]:
         raise InputError(f"--since {first}, --until {until or 'nothing'}: {error}.") from None
 
 
-def _prepare(source: Benchmark, loaded: Recipe, region: Benchmark, mines: Path, wanted: list[str]) -> None:
+def _prepare(source: Benchmark, region: Benchmark, mines: Path, wanted: list[str]) -> None:
     """The region's list and recipe. InputError where its name is another benchmark's, or of another list."""
     if region.folder.exists():
         if receipts.read(region.folder / RECEIPT).get("of") != source.name:
@@ -79,11 +79,11 @@ def _prepare(source: Benchmark, loaded: Recipe, region: Benchmark, mines: Path, 
         wanted = sorted({*(own.label for own in recipe.load(region.recipe).periods.periods()), *wanted})
     if len(wanted) < 2:
         raise InputError(f"{wanted[0]} alone shows no change: give --since an earlier period.")
-    if not region.folder.exists():
-        scaffold.scaffold(scaffold.Wanted(region.name, str(mines), like=source.name), source.root)
-    held = [own.label for own in recipe.load(region.recipe).periods.periods()]
-    _adapt(region.recipe, wanted if wanted != held else None)
-    write_json({"of": source.name}, region.folder / RECEIPT)
+    if region.folder.exists():
+        _adapt(region, source, wanted)
+        return
+    asked = scaffold.Wanted(region.name, str(mines), like=source.name)
+    scaffold.scaffold(asked, source.root, lambda draft: _adapt(draft, source, wanted))
 
 
 RECEIPT = "region.json"
@@ -97,17 +97,19 @@ def _is_its_list(region: Benchmark, mines: Path) -> bool:
     return kept.is_file() and sha256(mines) == sha256(kept)
 
 
-def _adapt(path: Path, dates: list[str] | None) -> None:
-    """No labels, nothing to train on, and the dates that are wanted."""
+def _adapt(region: Benchmark, source: Benchmark, wanted: list[str]) -> None:
+    """Of whom it is; no labels, nothing to train on, and the dates that are wanted."""
+    held = [own.label for own in recipe.load(region.recipe).periods.periods()]
     yaml = YAML()
     yaml.width = 4096
-    content = yaml.load(path.read_text(encoding="utf-8"))
+    content = yaml.load(region.recipe.read_text(encoding="utf-8"))
     content["labels"] = {"source": "none"}
     content["split"] = {"train": 0, "val": 0, "test": 1}
-    if dates is not None:
-        content["periods"] = {"dates": dates}
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    if wanted != held:
+        content["periods"] = {"dates": wanted}
+    with replacing(region.recipe) as temporary, temporary.open("w", encoding="utf-8") as file:
         yaml.dump(content, file)
+    write_json({"of": source.name}, region.folder / RECEIPT)
 
 
 def _take_run(run: Path, target: Path) -> None:

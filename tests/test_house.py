@@ -32,6 +32,7 @@ LAYERS = (
     ("pipeline.stages",),
     ("pipeline.command", "pipeline.options"),
     ("pipeline.label_commands", "pipeline.judge_commands", "pipeline.region"),
+    ("pipeline.model_commands",),
     ("pipeline.cli",),
 )
 """From below upwards. A package imports its own modules and what lies below; those of one layer do not

@@ -4,15 +4,14 @@ data/<b>/monitor/index.html
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline import __version__
+from pipeline.apply import templates
 from pipeline.catalog import assets
 from pipeline.core import tables
 from pipeline.core.errors import NotMadeYet
@@ -57,7 +56,7 @@ def write(benchmark: Benchmark, recipe: Recipe, run: str) -> Path:
         _row(look, listed[row.site_id], row, _changed(benchmark, run, row, thresholds[run]))
         for row in order.head(SHOWN).itertuples()
     ]
-    page = _template().render(
+    page = templates.page("biggest.html").render(
         recipe=recipe, run=run, rows=shown, sites=len(newest), version=__version__,
         changed=float(newest.changed_m2.sum() / 1e6), threshold=float(thresholds[run]),
         synthetic=recipe.source.is_synthetic,
@@ -85,10 +84,3 @@ def _row(look: pictures.Looks, site: sites.Site, row: pd.Series, changed: NDArra
         share=row.changed_m2 / max(float(site.aoi().sum() * site.pixel_m2), 1.0), before=pictures.png(before),
         after=pictures.png(assets.outlined(after, changed.astype(np.uint8))),
     )  # fmt: skip
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(
-        files("pipeline.apply").joinpath("biggest.html").read_text(encoding="utf-8")
-    )

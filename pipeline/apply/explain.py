@@ -8,11 +8,9 @@ Panels show hits green, correct background light, false alarms orange, misses bl
 
 import base64
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -31,6 +29,7 @@ from models.evaluation.gradcam import gradcam
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline import __version__
+from pipeline.apply import templates
 from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
@@ -56,7 +55,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
         folder.mkdir()
         rows = _examples(benchmark, recipe, network, scale, run, folder, metrics["threshold"])
         _curves(run, metrics["task"], folder / "curves.png")
-        page = _template().render(
+        page = templates.page("explain.html").render(
             rows=rows,
             metrics=metrics,
             recipe=recipe,
@@ -67,13 +66,6 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
         )
         (folder / "index.html").write_text(page, encoding="utf-8")
     return benchmark.explanation(run.name) / "index.html"
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(
-        files("pipeline.apply").joinpath("explain.html").read_text(encoding="utf-8")
-    )
 
 
 def _examples(

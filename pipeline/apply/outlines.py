@@ -4,7 +4,7 @@
     predictions/<run>/footprints.parquet              all of them, GeoParquet in EPSG:4326
 
 A row is all that was predicted of a site on a date (`t1`), or as changed between two (`t1`, `t2`): `kind`
-footprint or change, the threshold, its area, and its share of what was seen.
+footprint or change, the threshold, its area, and the area that was seen.
 """
 
 from pathlib import Path
@@ -12,12 +12,10 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 from numpy.typing import NDArray
-from rasterio.features import shapes
 
 from pipeline.core import tables
-from pipeline.geo import geodesy
+from pipeline.geo import geodesy, raster
 from pipeline.sites.site import Site
 
 FILE = "footprints.parquet"
@@ -40,8 +38,7 @@ def of_site(
         rows.append(
             (site.site_id, kind, t1, later, threshold, mask.sum() * site.pixel_km2, known * site.pixel_km2)
         )
-        pieces = shapes(mask.astype(np.uint8), mask=mask, transform=site.grid.transform)
-        outlines.append(shapely.union_all([shapely.geometry.shape(one) for one, _ in pieces]))
+        outlines.append(raster.outline(mask, site.grid.transform))
     if site.epsg:
         outlines = list(geodesy.project_each(outlines, site.epsg, 4326))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

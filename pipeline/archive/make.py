@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 import shapely
 from odc.geo.geobox import GeoBox
-from rasterio.features import shapes
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.archive import aerial, growth, noise, overpass, scene_files
@@ -34,7 +33,7 @@ from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.runner import Spread, Step, each_step, prune
-from pipeline.geo import geodesy, grid, shelves
+from pipeline.geo import geodesy, grid, raster, shelves
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -223,8 +222,7 @@ def _write_truth(
         for states in grown:
             footprint[states[when].footprint] = 1
             footprint[states[when].reclaimed] = 0
-        found = shapes(footprint, mask=footprint.astype(bool), transform=area.transform)
-        outline = shapely.union_all([shapely.geometry.shape(polygon) for polygon, _ in found])
+        outline = raster.outline(footprint, area.transform)
         rows.append(
             {"site_id": site_id, "year": dated, "geometry": geodesy.to_lonlat(outline, int(area.crs.epsg))}
         )

@@ -13,11 +13,10 @@ import pystac
 import shapely
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio.features import shapes
 
 from pipeline.core.files import sha256, write_json
 from pipeline.core.masks import UNKNOWN
-from pipeline.geo import cog, geodesy, objects
+from pipeline.geo import cog, geodesy, objects, raster
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -221,11 +220,10 @@ def _write_thumbnail(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 def _write_footprint(path: Path, site: Site, mask: NDArray[np.uint8], label: str) -> None:
     """The mask's outline in EPSG:4326; no feature where the period is unknown."""
-    traced = shapes(mask, mask == 1, transform=site.grid.transform)
-    found = [shapely.geometry.shape(polygon) for polygon, _ in traced]
+    traced = raster.outline(mask == 1, site.grid.transform)
     known = bool((mask != UNKNOWN).any())
     area = round(float((mask == 1).sum()) * site.pixel_km2, 6)
-    outline = geodesy.to_lonlat(shapely.union_all(found), site.epsg) if found and site.epsg else None
+    outline = geodesy.to_lonlat(traced, site.epsg) if not traced.is_empty and site.epsg else None
     feature = {
         "type": "Feature",
         "properties": {"site_id": site.site_id, "period": label, "area_km2": area},

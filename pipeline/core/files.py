@@ -33,6 +33,14 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+def link(source: Path | str, target: Path | str) -> None:
+    """A second name for a file, or a copy on another file system or one without links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def _leftovers(path: Path) -> list[Path]:
     """Temporary files that killed processes left of `path`. os.scandir, because a folder may hold
     hundreds of files and each is written so."""

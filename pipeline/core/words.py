@@ -28,6 +28,11 @@ def size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
+def score(value: float | None) -> str:
+    """A score to three digits, `undefined` where it is none."""
+    return "undefined" if value is None or value != value else f"{value:.3f}"
+
+
 def few(values: Sequence[object], most: int = 8) -> str:
     """The first of some values, and how many more there are."""
     shown = ", ".join(map(str, values[:most]))

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.features import shapes
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import WorkError
 from pipeline.geo import gdal
@@ -29,6 +33,12 @@ COARSER = 1.9
 """How many of the file's pixels a pixel may be wide before GDAL reads an overview instead."""
 EXACT = 1e-3
 """Pixels: how far a place may be off its own projection. GDAL's default is 1/8, and 0 fails."""
+
+
+def outline(mask: NDArray[Any], transform: Affine) -> BaseGeometry:
+    """The edges of a mask's (y, x) pixels as one shape, in the units of `transform`; empty without any."""
+    found = shapes(mask.astype(np.uint8), mask=mask > 0, transform=transform)
+    return shapely.union_all([shapely.geometry.shape(one) for one, _ in found])
 
 
 def read_bands(

@@ -68,9 +68,11 @@ class Made:
     to_do: list[str]
 
 
-def scaffold(wanted: Wanted, root: Path = Path()) -> Made:
-    """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe.
-    InputError, and nothing written, where anything is wrong."""
+def scaffold(
+    wanted: Wanted, root: Path = Path(), then: Callable[[Benchmark], None] = lambda draft: None
+) -> Made:
+    """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe, which
+    `then` may change before anybody sees it. InputError, and nothing written, where anything is wrong."""
     benchmark, path = Benchmark(wanted.name, root), Path(wanted.mines)
     layer = _check(wanted, benchmark, path)
     model = layout.find(wanted.like, root) if wanted.like else None
@@ -88,6 +90,7 @@ def scaffold(wanted: Wanted, root: Path = Path()) -> Made:
                 _write(wanted, layer, draft.recipe)
             else:
                 _adapt(model.recipe, draft.recipe, wanted, layer)
+            then(draft)
             loaded = recipe.load(draft.recipe)
             table = lay_out.lay_out(draft, loaded)
         except InputError as error:

@@ -51,6 +51,11 @@ class Expected:
         return GeoBox(tile.shape, grid.transform * Affine.translation(tile.x0, tile.y0), grid.crs)
 
 
+def tasks_of(recipe: Recipe) -> tuple[str, ...]:
+    """What a benchmark's labels can judge: of labels of change, change alone."""
+    return TASKS if recipe.labels.kind == "footprint" else TASKS[:1]
+
+
 def name(place: str, dates: Dates) -> str:
     return "_".join([place, *dates])
 
@@ -58,7 +63,7 @@ def name(place: str, dates: Dates) -> str:
 def of(benchmark: Benchmark, recipe: Recipe, split: str, task: str) -> Expected:
     """What a split asks for. UnknownName without such a split, InputError where footprints are asked for and
     change itself was labelled."""
-    if task == "segmentation" and recipe.labels.kind == "change":
+    if task not in tasks_of(recipe):
         raise InputError(f"{benchmark.name} has labels of change alone: there are no footprints to score.")
     table = datasets.read_table(benchmark.data, "tiles")
     chosen = table[table.split == split]

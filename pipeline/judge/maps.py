@@ -43,7 +43,7 @@ class Map:
         inside = window or np.s_[:, :]
         if self.array:
             return np.asarray(_opened(self.path)[self.array][(self.place, *inside)])
-        if self.path.suffix == ".npy":
+        if self.path.suffix.lower() == ".npy":
             held = np.load(self.path, mmap_mode="r", allow_pickle=False)
             return np.asarray((held[0] if held.ndim == 3 and len(held) == 1 else held)[inside])
         with rasterio.open(self.path) as file:
@@ -58,7 +58,7 @@ def _opened(path: Path) -> Any:
 def checked(found: Map, grid: GeoBox) -> Map:
     """A map that can be scored on a grid. InputError says in a few words what is wrong with it."""
     try:
-        if found.path.suffix in RASTERS:
+        if found.path.suffix.lower() in RASTERS:
             _check_place(found.path, grid)
         numbers = found._numbers(None)
     except (OSError, ValueError, RasterioError, LookupError, EOFError) as error:

@@ -36,8 +36,8 @@ def expected_of(benchmark: Benchmark, recipe: Recipe, split: str, task: str | No
     none."""
     if task is not None and task not in TASKS:
         raise InputError(f"--task is '{task}': it is {' or '.join(TASKS)}.")
-    judged = TASKS if recipe.labels.kind == "footprint" else TASKS[:1]
-    return {own: expected.of(benchmark, recipe, split, own) for own in ([task] if task else judged)}
+    asked = [task] if task else expected.tasks_of(recipe)
+    return {own: expected.of(benchmark, recipe, split, own) for own in asked}
 
 
 def build(

@@ -196,7 +196,7 @@ def _listed(folder: Path) -> Iterator[tuple[str, Path]]:
             yield from (
                 (f"{path.name}/{array}", path) for array in ARRAYS.values() if (path / array).is_dir()
             )
-        elif path.suffix in maps.SUFFIXES:
+        elif path.suffix.lower() in maps.SUFFIXES:
             yield path.stem, path
 
 
@@ -216,11 +216,10 @@ def _dates_in(path: Path, array: str, wanted: Expected) -> list[Dates]:
         group = zarr.open_group(path, mode="r")
         said: Any = group[array].attrs.get("pairs") if array == "change" else group.attrs.get("periods")
         length = group[array].shape[0]
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{path} cannot be read as a Zarr ({error}).") from None
-    if said is None:
-        said = wanted.of_sites.get(path.stem, [])
-    dates = [(str(own),) if isinstance(own, str | int) else tuple(map(str, own)) for own in said]
+        listed = wanted.of_sites.get(path.stem, []) if said is None else said
+        dates = [(str(own),) if isinstance(own, str | int) else tuple(map(str, own)) for own in listed]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path} cannot be read as a Zarr in the cube's form ({error}).") from None
     if len(dates) != length:
         raise InputError(
             f"{path}: {array} has {length} maps and {len(dates)} are named: give the attribute "

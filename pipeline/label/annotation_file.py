@@ -10,13 +10,12 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from rasterio.features import shapes
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import __version__
 from pipeline.core.files import replacing
+from pipeline.geo import raster
 from pipeline.label import edits
 from pipeline.label.edits import Labels
 from pipeline.sites.site import Site
@@ -75,5 +74,4 @@ def when(subject: str, column: str) -> dict[str, Any]:
 
 def outline(site: Site, mask: NDArray[np.bool_]) -> BaseGeometry:
     """The edges of a mask's pixels, in metres."""
-    found = shapes(mask.astype(np.uint8), mask=mask, transform=site.grid.transform)
-    return shapely.union_all([shapely.geometry.shape(one) for one, _ in found])
+    return raster.outline(mask, site.grid.transform)

@@ -7,7 +7,6 @@ that follows from masks (tables, activity, catalog, report) is made anew from th
 sum of it can hold what is hidden; scores of models on the hidden split are shown.
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pandas as pd
 from pipeline.catalog import root
 from pipeline.core import receipts, shards, tables
 from pipeline.core.errors import WorkError
-from pipeline.core.files import replacing
+from pipeline.core.files import link, replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.runner import Spread
@@ -64,42 +63,30 @@ def sentence(recipe: Recipe) -> str:
 
 
 def _link(benchmark: Benchmark, public: Benchmark) -> None:
-    """Everything that holds no label of a hidden site, and the cubes, by file."""
-    for path in (public.folder, public.data / "cubes", *(public.data / name for name in LINKED)):
-        if path != public.folder:
-            shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True, exist_ok=True)
+    """Everything that holds no label of a hidden site, and the cubes, by file. Writers replace files: none
+    writes through a link."""
     _copy(benchmark.recipe, public.recipe)
-    shutil.rmtree(public.mines, ignore_errors=True)
-    if benchmark.mines.is_dir():
-        shutil.copytree(benchmark.mines, public.mines, copy_function=_place)
+    whole = [(benchmark.data / name, public.data / name) for name in ("cubes", *LINKED)]
+    for source, target in ((benchmark.mines, public.mines), *whole):
+        shutil.rmtree(target, ignore_errors=True)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=link)
     for name in INPUTS:
         _copy(benchmark.table(name), public.table(name))
     # Sites stay in the splits that they are in.
     splits = benchmark.stac / "splits.parquet"
-    _copy(splits, public.stac / splits.name)
+    (public.stac / splits.name).unlink(missing_ok=True)
+    if splits.is_file():  # not where single tiles are drawn
+        _copy(splits, public.stac / splits.name)
     releases = benchmark.folder / "releases"
     releases.mkdir(exist_ok=True)
     if not (public.folder / releases.name).is_symlink():
         (public.folder / releases.name).symlink_to(releases.resolve())
-    for name in ("cubes", *LINKED):
-        if (benchmark.data / name).is_dir():
-            shutil.copytree(
-                benchmark.data / name, public.data / name, copy_function=_place, dirs_exist_ok=True
-            )
 
 
 def _copy(source: Path, target: Path) -> None:
     with replacing(target) as temporary:
         shutil.copy2(source, temporary)
-
-
-def _place(source: str, target: str) -> None:
-    """A link, or a copy where there are none. Writers replace files: none writes through a link."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _blank(path: Path, recipe: Recipe, tiles: list[Tile], is_whole: bool) -> None:
@@ -108,9 +95,9 @@ def _blank(path: Path, recipe: Recipe, tiles: list[Tile], is_whole: bool) -> Non
     if not cube.receipt(path / "mine").is_file():
         return
     masks = _blanked(shards.read(path / "mine"), tiles, is_whole)
-    told: dict[str, Any] = {
-        receipts.KEY: receipts.fingerprint([FOLDER, receipts.key_in(cube.receipt(path / "mine"))])
-    }
+    before = receipts.key_in(cube.receipt(path / "mine"))
+    # What is made of the masks is made again when other tiles are hidden.
+    told = {receipts.KEY: receipts.fingerprint([FOLDER, before, [own.tile_id for own in tiles], is_whole])}
     if pairs := cube.change_of(path):
         change = _blanked(shards.read(path / "change"), tiles, is_whole)
         cube_store.add_change(path, {pair: change[place] for pair, place in pairs.items()}, side)

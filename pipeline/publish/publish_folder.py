@@ -27,7 +27,7 @@ from pipeline.catalog import dataset_card
 from pipeline.catalog.check import check
 from pipeline.core import receipts, tables
 from pipeline.core.errors import InputError, NotMadeYet, WorkError
-from pipeline.core.files import replacing, sha256, write_json
+from pipeline.core.files import link, replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.core.runner import Spread
@@ -144,10 +144,7 @@ def _place(file: Path, target: Path) -> bool:
         ):
             return False
     with replacing(target) as temporary:
-        try:
-            os.link(file, temporary)
-        except OSError:  # another file system, or one without links
-            shutil.copy2(file, temporary)
+        link(file, temporary)
     return True
 
 
@@ -165,8 +162,7 @@ def _viewer(published: Benchmark, title: str) -> Iterator[str]:
 
 def _expected(benchmark: Benchmark, recipe: Recipe, out: Path) -> Iterator[str]:
     """Names and grids of what is to be predicted of hidden splits."""
-    tasks = expected.TASKS if recipe.labels.kind == "footprint" else expected.TASKS[:1]
-    for split, task in product(recipe.split.hidden, tasks):
+    for split, task in product(recipe.split.hidden, expected.tasks_of(recipe)):
         name = f"{EXPECTED}/{split}-{task}.csv"
         with replacing(out / name) as temporary:
             expected.table(expected.of(benchmark, recipe, split, task)).to_csv(temporary, index=False)

@@ -41,6 +41,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
     names = {s.site_id: s.label for s in site.listed(sites, recipe)}
     totals = statistics.read(benchmark)
     runs = _runs(benchmark)
+    few = _few_shot(runs)
     compared = board.read(benchmark)
     measured = activity_page.read(benchmark, names)
     look = pictures.Looks(benchmark, recipe)
@@ -79,8 +80,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         scores=_scores(runs, compared[0] if compared else None),
         external=_external(runs),
         smoothed=_smoothed(runs),
-        few=_few_shot(runs),
-        few_chart=drawings.by_sites(_few_shot(runs)),
+        few=few,
+        few_chart=drawings.by_sites(few),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),

@@ -104,6 +104,7 @@ def test_change_models_give_change(trained: Path) -> None:
             ["--model", "unet", "--mines", "new.csv", "--name", "x", "--since", "2023"],
             "2023 alone shows no change",
         ),
+        (["--model", "unet", "--mines", "new.csv", "--split", "all"], "do not go with --mines"),
         (["--model", "unet", "--since", "2024"], "go with --mines"),
     ],
 )

@@ -15,6 +15,7 @@ from models.evaluation.inference import Smoothed
 from models.evaluation.stacks import Stacks
 from models.smoothing import Smoothing
 from models.training.checkpoint import load_run
+from models.training.objective import Standardise
 from tests.conftest import run
 
 RUNS = ("unet", "unet-hmm", "unet-hmm-change")
@@ -63,9 +64,23 @@ def test_whole_sites_are_smoothed_too(smoothed: Path) -> None:
     files = sorted((smoothed / "data/tiny/predictions/unet-hmm").glob("*/*.tif"))
     change = sorted((smoothed / "data/tiny/predictions/unet-hmm-change").glob("*/*.tif"))
     assert len(files) > len(change) > 0
-    for path in (*files, *change):
-        with rasterio.open(path) as file:
-            assert (np.isin(file.read(1), range(101)) | (file.read(1) == 255)).all()
+    data = smoothed / "data/tiny"
+    network, scale, saved = load_run(data, "unet-hmm")
+    cubes, site = Cubes(data), files[0].parent.name
+    given = (network, cubes, site, 64, Standardise(scale), torch.device("cpu"))
+    plain = sitewide.probability(*given, None)
+    seen = torch.from_numpy(~np.isnan(plain))
+    logits = torch.logit(torch.from_numpy(np.nan_to_num(plain, nan=0.5)))
+    chain, labels = Smoothing(**saved["smoothing"]), cubes.periods(site)
+    for label, expected in zip(labels, chain.marginals(logits, seen, labels).numpy(), strict=True):
+        with rasterio.open(data / f"predictions/unet-hmm/{site}/{label}.tif") as file:
+            found, known = file.read(1).astype(float), seen[labels.index(label)].numpy()
+        assert (np.abs(found - 100 * expected)[known] <= 0.51).all()
+        assert (found[~known] == 255).all()
+    (expected,) = chain.changes(logits, seen, labels, [(0, 1)]).numpy()
+    with rasterio.open(data / f"predictions/unet-hmm-change/{site}/{labels[0]}_{labels[1]}.tif") as file:
+        found, known = file.read(1).astype(float), seen[:2].all(dim=0).numpy()
+    assert (np.abs(found - 100 * expected)[known] <= 0.51).all()
 
 
 def test_a_site_is_smoothed_by_rows_as_it_is_whole(smoothed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ def test_names_say_how_many() -> None:
     assert registry.sites_of("unet@sites-5") == 5
     assert registry.sites_of("unet@sites-5-hmm") == 5
     assert registry.sites_of("unet@kfold-0") is None
+    assert registry.of_few_sites("unet-hmm-change", 5) == "unet@sites-5-hmm-change"
+    assert registry.of_few_sites("unet", 5) == "unet@sites-5"
     assert registry.base("unet@sites-5-hmm-change") == "unet"
 
 

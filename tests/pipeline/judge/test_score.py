@@ -328,3 +328,20 @@ def test_tiles_have_a_grid_of_their_own(judged: Path) -> None:
         site = wanted.sites[tile.site_id].grid
         assert grid.shape == tile.shape
         assert (~site.transform * grid.transform) * (0, 0) == pytest.approx((tile.x0, tile.y0))
+
+
+def test_a_zarr_of_another_form_and_capital_suffixes(judged: Path, tmp_path: Path) -> None:
+    found = own_predictions(judged, "change")
+    folder = tmp_path / "given"
+    folder.mkdir()
+    as_npy(folder, found, judged, "change")
+    for path in folder.glob("*.npy"):
+        path.rename(path.with_suffix(".NPY"))
+    done = run("score", str(folder), "--name", "loud", cwd=judged)
+    assert done.returncode == 0, done.stderr
+    site = next(iter(tiny(judged, "change")[1].sites))
+    group = zarr.create_group(folder / f"{site}.zarr")
+    group.create_array("change", data=np.zeros((2, 8, 8), np.uint8)).attrs["pairs"] = 7
+    done = run("score", str(folder), "--name", "strange", cwd=judged)
+    assert done.returncode == 2
+    assert "cannot be read as a Zarr in the cube's form" in done.stderr

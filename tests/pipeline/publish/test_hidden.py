@@ -120,3 +120,29 @@ def test_a_submission_is_scored_where_the_labels_are_and_nowhere_else(
     done = run("score", str(empty), "--name", "nothing", cwd=public)
     assert done.returncode == 2
     assert "has no labels of the test split" in done.stderr
+
+
+def test_more_is_hidden_when_the_recipe_hides_more(built: Path, tmp_path: Path) -> None:
+    """Splits by tile: a site has hidden and shown tiles, and a second release hides more of them."""
+    project = Path(shutil.copytree(built, tmp_path / "project"))
+    recipe, out = project / "catalogs/tiny/recipe.yaml", tmp_path / "release"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("split: {", "split: {by: tile, hidden: [val], "))
+    measured = []
+    for stage in ("tile", "activity", "catalog"):
+        assert (done := run(stage, cwd=project)).returncode == 0, done.stderr
+    for hidden in (["val"], ["val", "test"]):
+        said = f"split: {{by: tile, hidden: [{', '.join(hidden)}], "
+        recipe.write_text(text.replace("split: {", said))
+        done = run("publish", str(out), cwd=project)
+        assert done.returncode == 0, done.stderr
+        known = set()
+        for tile in pd.read_parquet(project / "data/tiny/index/tiles.parquet").itertuples():
+            window = ((tile.y0, tile.y0 + tile.height), (tile.x0, tile.x0 + tile.width))
+            for path in (out / "catalogs/tiny/stac" / tile.site_id).glob("*/mine.tif"):
+                with rasterio.open(path) as file:
+                    known |= {tile.split} if (file.read(1, window=window) != 255).any() else set()
+        assert known == {"train", "val", "test"} - set(hidden)
+        intervals = pd.read_parquet(out / "data/tiny/index/activity/intervals.parquet")
+        measured.append(intervals[intervals.source == "labels"].known.sum())
+    assert 0 < measured[1] < measured[0]

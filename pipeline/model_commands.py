@@ -1,0 +1,165 @@
+"""The commands of one model: `train`, `evaluate`, `predict` and `explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import command
+from pipeline.core import locks
+from pipeline.core.errors import InputError
+from pipeline.core.words import score
+from pipeline.options import Fold, IfLabelled, Json, Model, Name, Scheduler
+
+
+def train(
+    model: Model,
+    benchmark: Name = None,
+    fold: Fold = None,
+    sites: Annotated[
+        int | None,
+        typer.Option(help="Learn from so many labelled sites alone, as the run MODEL@sites-N.", min=1),
+    ] = None,
+    if_labelled: IfLabelled = False,
+) -> None:
+    """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
+    from models import registry
+    from models.training import unlabelled
+    from models.training.settings import Settings
+    from models.training.train import train as run
+
+    if sites is not None:
+        model = registry.of_few_sites(model, sites)
+    trained = registry.unsmoothed(model)
+    where, _ = command.begin(f"train-{model}", benchmark)
+    if trained != model:  # what is smoothed is trained first
+        locks.take(where.lock(f"train-{trained}"), f"`minebench train-{trained}` of {where.name}")
+    if if_labelled and unlabelled.is_unlabelled(where.data):
+        unlabelled.leave_run(where.run(model))
+        print(f"train: {where.name} has no labels: there is nothing to learn")
+        return
+    registry.task_of(model)
+    told, few = command.params().get("train") or {}, registry.sites_of(trained)
+    given = dict(told.get(trained) or (told.get(registry.base(trained)) if few else None) or {})
+    given |= {"fold": fold} if fold else {}
+    given |= {"sites": few} if few else {}
+    weights = run(where.data, trained, Settings.of(given, trained))
+    if trained != model:
+        from models.evaluation.smooth import learn
+
+        weights = learn(where.data, model, fold)
+    print(f"train: {weights}")
+
+
+def evaluate(
+    model: Model,
+    benchmark: Name = None,
+    fold: Fold = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Probability, or validation for the best one on the validation split; 0.5 else."),
+    ] = None,
+    analysis: Annotated[
+        str | None, typer.Option(help="Score an analysis set by level instead, such as scale.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A published checkpoint to score as it is, as the run --model NAME@LABEL."),
+    ] = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="What it was trained to see: imagenet, or MEAN,STD of pixels in 0..1.")
+    ] = None,
+    if_labelled: IfLabelled = False,
+    json: Json = False,
+) -> None:
+    """Score a trained model on the test split, or on a fold's."""
+    from models.training import unlabelled
+
+    where, _ = command.begin(f"evaluate-{model}", benchmark)
+    if (weights is None) != (normalise is None):
+        raise InputError("--weights and --normalise go together.")
+    if weights and normalise:
+        from models.evaluation.adopt import adopt
+
+        loaded = adopt(where.data, model, weights, normalise)
+        if not json:
+            print(f"evaluate: {loaded}")
+    if if_labelled and unlabelled.is_unlabelled(where.data):
+        unlabelled.leave_scores(where.run(model))
+        print(f"evaluate: {where.name} has no labels: there is nothing to score")
+        return
+    given = (command.params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
+    if analysis:
+        from models.evaluation.analysis_scores import analyse
+
+        table = analyse(where.data, model, analysis, fold, given)
+        if json:
+            command.as_json(
+                {"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")}
+            )
+            return
+        levels = ", ".join(f"{row.level} {score(row.f1)}" for row in table.itertuples())
+        print(f"evaluate: {model} F1 on {analysis}: {levels}")
+        if table.attrs["regions"] == 1:
+            print("evaluate: this set is of a single region, and says little: it takes more test sites")
+        return
+    from models.evaluation.evaluate import evaluate as run
+
+    result = run(where.data, model, fold=fold, threshold=given)
+    if json:
+        command.as_json({"benchmark": where.name, **result})
+        return
+    trivial = ", ".join(f"{name} {score(scores['f1'])}" for name, scores in result["trivial"].items())
+    print(f"evaluate: {model} F1 {score(result['f1'])}; trivial: {trivial}")
+
+
+def predict(
+    model: Model,
+    benchmark: Name = None,
+    fold: Fold = None,
+    split: Annotated[str, typer.Option(help="Sites of this split, or all.")] = "test",
+    pairs: Annotated[
+        str, typer.Option(help="consecutive, first_last or all pairs of dates.")
+    ] = "consecutive",
+    mines: Annotated[
+        Path | None,
+        typer.Option(
+            help="Apply it to the sites of another mine list, without labels, as a benchmark of its own."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What that is called; default: the benchmark's name and the list's.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First period of --mines, such as the newest year to be added.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last period of --mines.")] = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Apply a trained model to whole sites: COGs and STAC items; with --mines to new ones."""
+    from pipeline.apply import predict as stage
+
+    if mines is not None:
+        from pipeline import region as regions
+
+        if split != "test" or pairs != "consecutive":
+            raise InputError("--split and --pairs do not go with --mines: all sites, and dates in order.")
+        where, loaded = command.begin(f"predict-{model}", benchmark)
+        region, done, page = regions.apply(where, loaded, mines, model, fold, name, since, until, scheduler)
+        command.made("predict", "predicted", done)
+        print(f"  in {region.data}; the biggest changes: {page}")
+        return
+    if name or since or until or scheduler:
+        raise InputError("--name, --since, --until and --scheduler go with --mines.")
+    where, loaded = command.begin(f"predict-{model}", benchmark)
+    folder, done = stage.build(where, loaded, model, split, pairs, fold)
+    command.made("predict", "predicted", done)
+    print(f"  in {folder}")
+
+
+def explain(model: Model, benchmark: Name = None, fold: Fold = None) -> None:
+    """Show what a model's decisions come from: GradCAM, hits and misses, curves."""
+    from pipeline.apply import explain as stage
+
+    where, loaded = command.begin(f"explain-{model}", benchmark)
+    print(f"explain: {stage.build(where, loaded, model, fold)}")
