@@ -138,7 +138,7 @@ class Segmentation:
             return {}
         counts = self.change.table()
         gaps = [periods.interval(t1, t2) for t1, t2 in zip(counts.t1, counts.t2, strict=True)]
-        near = counts[[gap == min(gaps) for gap in gaps]]
+        near = counts[np.array(gaps) == min(gaps)]
         return {**overall(counts), "shortest": scores(total(near))}
 
     def _lca_gca(self) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from pipeline.core.tiles import Tile, starts
 OVERLAP = 0.5
 """Share of a window's side that the next one begins earlier."""
 AT_ONCE = 1 << 22
-"""Pixels of all dates that are smoothed at a time: some 300 MB."""
+"""Pixels of all dates that are smoothed at a time."""
 
 
 def windows(site_id: str, shape: tuple[int, int], side: int) -> list[Tile]:

@@ -17,6 +17,7 @@ import torch
 from dvclive import Live
 
 from models import registry
+from models.base import Model
 from models.data import datasets, opening
 from models.data.datasets import Series
 from models.evaluation import processes
@@ -28,7 +29,7 @@ from models.smoothing import Smoothing, learnt
 from models.training.checkpoint import environment, is_trained, load_run, run_folder
 from models.training.train import LIVE
 from pipeline.core import periods, receipts
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.masks import UNKNOWN
 
@@ -47,8 +48,13 @@ def learn(benchmark_dir: Path, model: str, fold: str | None = None) -> Path:
     key = receipts.fingerprint([VERSION, model, weights, datasets.key_of(benchmark_dir), fold])
     if is_trained(run, key):
         return run / "model.pt"
-    transitions, unit = _transitions(benchmark_dir, fold)
-    counted = _probabilities(benchmark_dir, network, scale, fold)
+    settings = saved["settings"]
+    truth = opening.open(
+        benchmark_dir, "series", "train", scale, fold=fold, sites=settings.get("sites"), seed=settings["seed"]
+    )
+    assert isinstance(truth, Series)
+    transitions, unit = _transitions(benchmark_dir, truth)
+    counted = _probabilities(benchmark_dir, network, truth, fold)
     smoothing = learnt(
         transitions, unit, torch.from_numpy(counted.counts), torch.from_numpy(counted.thresholds)
     )
@@ -73,17 +79,15 @@ def _write(
     )
 
 
-def _transitions(benchmark_dir: Path, fold: str | None) -> tuple[list[int], int]:
-    """Pixels of the training truth from none to none, none to mine, mine to none, mine to mine, between
-    dates as near to one another as they come, and how near that is."""
-    series = opening.open(benchmark_dir, "series", "train", None, fold=fold)
-    assert isinstance(series, Series)
+def _transitions(benchmark_dir: Path, truth: Series) -> tuple[list[int], int]:
+    """Pixels of the truth that the model learnt from, from none to none, none to mine, mine to none, mine to
+    mine, between dates as near to one another as they come; and how near that is."""
     found: dict[int, Any] = {}
-    for tile in series.tiles:
-        labels = series.cubes.periods(tile.site_id)
+    for tile in truth.tiles:
+        labels = truth.cubes.periods(tile.site_id)
         masks = np.empty((len(labels), *tile.shape), np.uint8)
         for date, mask in enumerate(masks):
-            series.cubes.mask_into(mask, tile, date)
+            truth.cubes.mask_into(mask, tile, date)
         for (a, one), (b, other) in pairwise(zip(labels, masks, strict=True)):
             known = (one != UNKNOWN) & (other != UNKNOWN)
             counts = np.bincount(2 * one[known] + other[known], minlength=4)
@@ -95,14 +99,19 @@ def _transitions(benchmark_dir: Path, fold: str | None) -> tuple[list[int], int]
     return [int(n) for n in found[unit]], unit
 
 
-def _probabilities(benchmark_dir: Path, network: Any, scale: Any, fold: str | None) -> Histogram:
-    """The model's probabilities by class, of the validation split where that has both."""
-    for split in ("val", "train"):
-        try:
-            stacks = Stacks(benchmark_dir, split, scale, processes.device(), fold)
-        except InputError:
-            continue
-        found = Segmentation(benchmark_dir, Network(network), stacks, 0.5).run().histogram
-        if found.counts.any(axis=1).all():
-            return found
-    return found
+def _probabilities(benchmark_dir: Path, network: Model, truth: Series, fold: str | None) -> Histogram:
+    """The model's probabilities by class, of the validation split where that has both, else of the truth
+    that it learnt from."""
+
+    def counted(split: str, only: set[str] | None = None) -> Histogram:
+        stacks = Stacks(benchmark_dir, split, truth.scale, processes.device(), fold)
+        stacks.own = [tile for tile in stacks.own if only is None or tile.tile_id in only]
+        return Segmentation(benchmark_dir, Network(network), stacks, 0.5).run().histogram
+
+    try:
+        found = counted("val")
+    except UnknownName:  # there is no such split
+        found = Histogram()
+    if found.counts.any(axis=1).all():
+        return found
+    return counted("train", {tile.tile_id for tile in truth.tiles})

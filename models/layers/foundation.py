@@ -21,7 +21,7 @@ DINOV3: dict[str, dict[str, int]] = {
     "dinov3-vitl16-sat": {"hidden_size": 1024, "num_attention_heads": 16, "num_hidden_layers": 24},
 }
 """Vision transformers of DINOv3 (Simeoni et al. 2025, arXiv 2508.10104), patches of 16 pixels; the last one's
-weights were learnt on satellite images of 0.6 m."""
+weights were learnt on satellite images near 1 m."""
 DINOV3_HUB = {
     "dinov3-vits16": "facebook/dinov3-vits16-pretrain-lvd1689m",
     "dinov3-vitb16": "facebook/dinov3-vitb16-pretrain-lvd1689m",
@@ -50,7 +50,8 @@ class FoundationEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Maps of one width, brought to the size of the first, together, and to `like`'s: (N, width, H, W)."""
+    """Maps of one width, brought to the size of the first, joined, and brought to the image's `size`, which
+    was padded to multiples of `coarsest`: (N, width, H, W)."""
 
     def __init__(self, maps: int, width: int) -> None:
         super().__init__()
@@ -72,16 +73,15 @@ def built(backbone: str, in_channels: int) -> Any:
     if backbone in BUILDERS:
         return BUILDERS[backbone](in_channels)
     if backbone in DINOV3:
-        shape = DINOV3[backbone]
-        config = DINOv3ViTConfig(intermediate_size=4 * shape["hidden_size"], patch_size=16, **shape)
-        config.num_register_tokens = 4
+        shape = DINOV3[backbone] | {"patch_size": 16, "num_register_tokens": 4}
+        config = DINOv3ViTConfig(intermediate_size=4 * shape["hidden_size"], **shape)
     else:
         config = _configuration(backbone)
-    config.num_channels = in_channels
-    config.out_indices = _quarters(config)
     try:
+        config.num_channels = in_channels
+        config.out_indices = _quarters(config)
         network = AutoBackbone.from_config(config)
-    except ValueError as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise InputError(
             f"options: backbone: {backbone} is no vision backbone ({str(error).splitlines()[0][:100]})."
         ) from None

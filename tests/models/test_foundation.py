@@ -104,8 +104,9 @@ def test_unknown_backbones_are_named(backbone: str, kind: type[Exception], said:
         models.create("foundation-change", in_channels=3, backbone=backbone)
 
 
-def test_a_folder_of_something_else_is_no_backbone(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+@pytest.mark.parametrize("kind", ["bert", "clip"])
+def test_a_folder_of_something_else_is_no_backbone(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     with pytest.raises(InputError, match="no vision backbone"):
         models.create("foundation-change", in_channels=3, backbone=str(tmp_path))
 

@@ -47,6 +47,7 @@ def test_a_run_of_one_site(built: Path, tmp_path: Path) -> None:
     )
     commands = [
         ["train", "--model", "unet", "--sites", "1"], ["train", "--model", "unet"],
+        ["train", "--model", "unet-hmm", "--sites", "1"], ["train", "--model", "unet-hmm"],
         ["evaluate", "--model", "unet@sites-1"], ["evaluate", "--model", "unet"], ["compare"], ["report"],
     ]  # fmt: skip
     for words in commands:
@@ -54,6 +55,11 @@ def test_a_run_of_one_site(built: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, (words, done.stderr)
     told = json.loads((project / "data/tiny/runs/unet@sites-1/run.json").read_text())
     assert told["settings"]["sites"] == 1
+    few, every = (
+        json.loads((project / f"data/tiny/runs/{name}/run.json").read_text())["smoothing"]
+        for name in ("unet@sites-1-hmm", "unet-hmm")
+    )
+    assert few["growth"] != every["growth"]  # of one site, not of both
     page = (project / "data/tiny/report/index.html").read_text()
     assert "From few labelled sites" in page
     done = run("train", "--model", "unet", "--sites", "7", cwd=project)
