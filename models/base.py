@@ -38,8 +38,10 @@ class Model(nn.Module):
     """Takes the neighbourhoods of both dates as well: forward(a, b, a_context, b_context)."""
     sees_series: ClassVar[bool] = False
     """Takes a series (N, T, C, H, W), and gives a footprint a date: logits (N x T, 1, H, W)."""
+    of_embeddings: ClassVar[bool] = False
+    """Takes Google's Satellite Embedding (`pipeline.core.embedding`) and no other images."""
     classical: ClassVar[bool] = False
-    """Nothing is trained but the threshold; see `Classical`."""
+    """Learnt at once, not step by step; see `Classical`."""
     made_of: tuple[str, dict[str, Any]] = ("", {})
     """Name and options that `models.create` made it of."""
     published: Names = ()
@@ -122,9 +124,12 @@ class Siamese(Model):
 
 
 class Classical(Model):
-    """A rule with nothing to learn but its threshold: logits are `statistic` minus the threshold."""
+    """A rule with nothing to learn but its threshold, and what a probe learns at once: logits are
+    `statistic` minus the threshold."""
 
     classical = True
+    by_pixel: ClassVar[bool] = False
+    """Judges a pixel by its own bands, and is fitted to a sample of pixels instead of whole tiles."""
     head_parts = ()
     highest: float
     """The statistic's largest value of interest; thresholds are looked for from 0 to this."""
@@ -135,11 +140,11 @@ class Classical(Model):
         self.in_channels = in_channels
         self.register_buffer("threshold", torch.tensor(0.5 * self.highest))
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.statistic(a, b) - self.threshold
+    def forward(self, *images: Tensor) -> Tensor:
+        return self.statistic(*images) - self.threshold
 
-    def statistic(self, a: Tensor, b: Tensor) -> Tensor:
-        """(N, 1, H, W), larger where change is more likely."""
+    def statistic(self, *images: Tensor) -> Tensor:
+        """(N, 1, H, W), larger where change (or a footprint) is more likely."""
         raise NotImplementedError
 
 

@@ -33,6 +33,9 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     "change": {
         "cva": _entry("cva.CVA"),
         "ir-mad": _entry("ir_mad.IRMAD"),
+        "embedding-cosine": _entry("embedding_cosine.EmbeddingCosine"),
+        "embedding-linear-change": _entry("embedding_change_probes.Linear"),
+        "embedding-knn-change": _entry("embedding_change_probes.Nearest"),
         "fc-ef": _entry("fc_ef.FCEF"),
         "fc-siam-diff": _entry("fc_siam_diff.FCSiamDiff"),
         "fc-siam-conc": _entry("fc_siam_conc.FCSiamConc"),
@@ -71,6 +74,8 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     "segmentation": {
         "unet": _entry("unet.UNet"),
         "utae": _entry("utae.UTAE"),
+        "embedding-linear": _entry("embedding_probes.Linear"),
+        "embedding-knn": _entry("embedding_probes.Nearest"),
         "foundation-footprint": _entry("foundation_footprint.FoundationFootprint"),
         "segformer-b0": _entry("segformer.SegFormer", size="b0"),
         "segformer-b1": _entry("segformer.SegFormer", size="b1"),

@@ -323,6 +323,9 @@ class Recipe(Part):
                 f"{profile.name}; name the classes, such as water"
             )
         self.source.check(self.sensor, profile, self.selection.clear)
+        _check_type(self, profile)
+        if profile.yearly:
+            _check_yearly(self)
         return self
 
     @property
@@ -334,6 +337,32 @@ class Recipe(Part):
     def setting(self, benchmark: Benchmark) -> Setting:
         """What the source is opened with."""
         return Setting(benchmark.root, benchmark.data, self.sensor, self.profile, self.selection.clear)
+
+
+def _check_type(recipe: Recipe, profile: Profile) -> None:
+    """ValueError where the cube's type is another sensor's."""
+    wanted, dtype = profile.dtype, recipe.sensor.dtype
+    if wanted is not None and dtype != wanted:
+        raise ValueError(f"sensor.dtype: {profile.name} takes {wanted}, not {dtype}")
+    if wanted is None and dtype == "int8":
+        raise ValueError(
+            "sensor.dtype: int8 is of embeddings; with source earthengine set source.collection to theirs"
+        )
+    if wanted is not None and recipe.source.profile(recipe.sensor) is not profile:
+        raise ValueError(f"sensor.profile: source {recipe.source.name} has no {profile.name}")
+
+
+def _check_yearly(recipe: Recipe) -> None:
+    """ValueError where a sensor whose images are of whole years is asked for something else."""
+    for period in recipe.periods.periods():
+        if (period.start, period.end) != (date(period.start.year, 1, 1), date(period.start.year + 1, 1, 1)):
+            raise ValueError(
+                f"periods: {period.label} is no year, and each of these images is of a whole year"
+            )
+    if recipe.selection.season is not None:
+        raise ValueError("selection.season: an image of a whole year has no season; remove it")
+    if recipe.selection.measure_shifts:
+        raise ValueError("selection.measure_shifts: nothing shifts between these images; set it to false")
 
 
 def load(path: Path) -> Recipe:

@@ -54,8 +54,8 @@ def test_models_are_listed_with_their_size(empty_project: Path) -> None:
     ("words", "says"),
     [
         (("browse", "--port", "99999"), "less than or equal to 65535; see `minebench browse --help`"),
-        (("train", "--model", "tiny"), "did you mean tinycd? `minebench models` lists all 56."),
-        (("train", "--model", "qqqq"), "There is no model 'qqqq': `minebench models` lists all 56."),
+        (("train", "--model", "tiny"), "did you mean tinycd? `minebench models` lists all 61."),
+        (("train", "--model", "qqqq"), "There is no model 'qqqq': `minebench models` lists all 61."),
         (("fetsh",), "Did you mean 'fetch'?; see `minebench --help`"),
         (("fetch", "--benchmrk", "x"), "see `minebench fetch --help`"),
     ],

@@ -16,5 +16,6 @@ class CVA(Classical):
     smallest = 1
     highest = 6.0
 
-    def statistic(self, a: Tensor, b: Tensor) -> Tensor:
+    def statistic(self, *images: Tensor) -> Tensor:
+        a, b = images
         return (a - b).square().mean(dim=1, keepdim=True).sqrt()

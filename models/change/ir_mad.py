@@ -35,7 +35,8 @@ class IRMAD(Classical):
     smallest = 8
     highest = 6.0
 
-    def statistic(self, a: Tensor, b: Tensor) -> Tensor:
+    def statistic(self, *images: Tensor) -> Tensor:
+        a, b = images
         # One pair at a time: rounds end for each by itself, and its pixels stay in the cache.
         found = [distance(first.flatten(1), second.flatten(1)) for first, second in zip(a, b, strict=True)]
         if unsettled := sum(not settled for _, settled in found):

@@ -139,7 +139,7 @@ class Cubes:
 
 def _opened(path: Path) -> Cube:
     attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-    pixels = next(path / name for name in ("reflectance", "image") if (path / name).is_dir())
+    pixels = next(path / name for name in ("reflectance", "image", "embedding") if (path / name).is_dir())
     change = Shard(path / "change") if (path / "change").is_dir() else None
     listed = change.attributes["pairs"] if change else []
     small = {name: np.asarray(zarr.open_array(path / name, mode="r")[:]) for name in ("band", "aoi")}

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.data.cube_windows import Cubes
-from pipeline.core import receipts
+from pipeline.core import embedding, receipts, signed
 from pipeline.core.errors import InputError, NotMadeYet, UnknownName
 from pipeline.core.files import sha256
 from pipeline.core.tiles import Tile, tiles_of
@@ -155,10 +155,14 @@ def of_few_sites(listed: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
     """Mean and deviation of each band over clear pixels of up to `most` training tiles, evenly
-    taken from the table, all their dates."""
+    taken from the table, all their dates. The bands of embeddings are all on one scale, and stay on it."""
     train = listed[listed.split == "train"]
     if train.empty:
         raise InputError("The benchmark has no training tiles: raise split.train in its recipe.")
+    bands = cubes.bands(train.site_id.iloc[0])
+    if cubes.cube(train.site_id.iloc[0]).pixels.is_signed:
+        scale = [np.full(len(bands), value, np.float32) for value in (signed.ZERO, embedding.SPAN)]
+        return Scale(*scale)
     chosen = train.iloc[np.unique(np.linspace(0, len(train) - 1, most).round().astype(int))]
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for tile in tiles_of(chosen):

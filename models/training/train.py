@@ -32,6 +32,7 @@ from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, r
 from models.training.objective import Objective
 from models.training.optimiser import choose_parameters, freeze_batch_norm, optimiser_of, schedule_of
 from models.training.settings import Settings
+from pipeline.core import embedding
 from pipeline.core.errors import InputError, OutOfMemory, WorkError
 from pipeline.core.files import write_json
 from pipeline.core.progress import progress
@@ -217,6 +218,11 @@ def _check(training: BatchSampler, benchmark_dir: Path, settings: Settings, kind
     if not training.positive.any():
         what = "change" if training.task == "change" else "footprint"
         raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
+    if kind.of_embeddings and not set(training.bands) <= set(embedding.BANDS):
+        raise InputError(
+            f"{benchmark_dir}: the model takes embeddings, with bands A00 to A63, and these images have "
+            f"{training.bands[0]}: docs/embeddings.md says how to get them."
+        )
     if kind.context and settings.crop:
         raise InputError("A tile and its neighbourhood cannot both be cropped: remove `crop`.")
     if kind.context and settings.series:
@@ -224,7 +230,7 @@ def _check(training: BatchSampler, benchmark_dir: Path, settings: Settings, kind
     if kind.sees_series and not settings.series:
         raise InputError("The model looks at whole series: set `series: true`.")
     if kind.classical and settings.series:
-        raise InputError("The model's threshold is chosen on single pairs: remove `series`.")
+        raise InputError("The model is fitted to single dates or pairs: remove `series`.")
     check_series(training)
 
 

@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.core import signed
 from pipeline.core.files import sha256, write_json
 from pipeline.core.masks import UNKNOWN
 from pipeline.geo import cog, geodesy, objects, raster
@@ -25,6 +26,8 @@ THUMBNAIL, PREVIEW = 256, 1024
 OUTLINE = (255, 220, 0)
 SCALE = 0.0001
 """Of the cube's reflectance."""
+KINDS = {"uint16": "Reflectance", "uint8": "Image", "int8": "Embedding"}
+"""What a cube's pixels are, by their type."""
 COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255)}
 CLASSES = [
     {"value": 0, "name": "background", "description": "No mine", "color_hint": "3C3C3C"},
@@ -173,11 +176,14 @@ def _bands(
     path: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], raster: dict[str, Any]
 ) -> dict[str, pystac.Asset]:
     """The image with all its bands as one GeoTIFF, for GIS."""
-    scale = SCALE if recipe.sensor.dtype == "uint16" else None
-    cog.write(path, pixels, site.grid, 0, recipe.sensor.bands, scale=scale, overviews="average")
-    fields = {**raster, "data_type": recipe.sensor.dtype, "nodata": 0, "bands": bands_of(recipe)}
+    sensor = recipe.sensor
+    scale = SCALE if sensor.dtype == "uint16" else None
+    # The mean of two embeddings' numbers is none of anything.
+    stored, overviews = (signed.lowered(pixels), "nearest") if sensor.dtype == "int8" else (pixels, "average")
+    cog.write(path, stored, site.grid, sensor.nodata, sensor.bands, scale=scale, overviews=overviews)
+    fields = {**raster, "data_type": sensor.dtype, "nodata": sensor.nodata, "bands": bands_of(recipe)}
     roles = ["data", *(["reflectance"] if scale else [])]
-    title = f"{'Reflectance' if scale else 'Image'} of all bands"
+    title = f"{KINDS[sensor.dtype]} of all bands"
     return {"reflectance-cog": objects.asset(path, path.parent, title, objects.COG, roles, **fields)}
 
 

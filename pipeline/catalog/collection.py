@@ -109,11 +109,10 @@ def _make(task: Task, key: str) -> str:
     tree = task.tree
     with replacing(task.folder) as temporary:
         temporary.mkdir()
-        group = zarr.open_group(task.cube, mode="r")
-        images = np.asarray(group[cube.image_name(task.recipe)][:])
+        group, images = zarr.open_group(task.cube, mode="r"), cube.images(task.cube, task.recipe)
         stretch = assets.stretch(images, task.recipe)
         items = [
-            _write_item(task, temporary, group, position, period, stretch, tree)
+            _write_item(task, temporary, group, images[position], position, period, stretch, tree)
             for position, period in enumerate(task.periods)
         ]
         _write_collection(task, temporary, items, tree, key)
@@ -124,15 +123,13 @@ STEP = Step("catalog", _key, _receipt, _make, _kept)
 
 
 def _write_item(
-    task: Task, temporary: Path, group: zarr.Group, position: int, period: Period, stretch: assets.Stretch,
-    tree: assets.Tree,
+    task: Task, temporary: Path, group: zarr.Group, pixels: NDArray[Any], position: int, period: Period,
+    stretch: assets.Stretch, tree: assets.Tree,
 ) -> pystac.Item:  # fmt: skip
     recipe, site = task.recipe, task.site
     folder = temporary / period.label
     folder.mkdir()
-    pixels, mask, clear = (
-        np.asarray(group[name][position]) for name in (cube.image_name(recipe), "mine", "clear")
-    )
+    mask, clear = (np.asarray(group[name][position]) for name in ("mine", "clear"))
     files = assets.write(folder, recipe, site, pixels, mask, clear, stretch, period.label)
     store = objects.relative(task.cube, task.folder / period.label)
     scenes = task.scenes[task.scenes.period == period.label]

@@ -86,14 +86,13 @@ def _meaning(recipe: Recipe) -> str:
 
 def cube_assets(recipe: Recipe, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:
     """The site's cube seen as this item's image and mask: one Zarr group over all dates."""
-    scale = recipe.sensor.dtype == "uint16"
-    kind = "Reflectance" if scale else "Image"
-    image = {"bands": assets.bands_of(recipe), "data_type": recipe.sensor.dtype, "nodata": 0}
+    sensor = recipe.sensor
+    image = {"bands": assets.bands_of(recipe), "data_type": sensor.dtype, "nodata": sensor.nodata}
     mask = {"data_type": "uint8", "nodata": assets.UNKNOWN, "classification:classes": assets.CLASSES}
     return {
         "reflectance": pystac.Asset(
-            href, f"{kind} of all bands and periods", None, objects.ZARR,
-            ["data", *(["reflectance"] if scale else [])], {**tree.fields(), **image},
+            href, f"{assets.KINDS[sensor.dtype]} of all bands and periods", None, objects.ZARR,
+            ["data", *(["reflectance"] if sensor.dtype == "uint16" else [])], {**tree.fields(), **image},
         ),
         "mine": pystac.Asset(
             href, "Mine footprint of all periods", None, objects.ZARR, ["labels"], {**tree.fields(), **mask}

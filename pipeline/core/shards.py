@@ -16,11 +16,14 @@ import zarr
 from numcodecs import blosc
 from numpy.typing import NDArray
 
+from pipeline.core import signed
+
 EMPTY = np.iinfo(np.uint64).max
 
 
 class Shard:
-    """An array (date, ..., y, x) of a cube. ValueError where it is not of that form.
+    """An array (date, ..., y, x) of a cube, signed bytes as they are held in memory
+    (`pipeline.core.signed`). ValueError where it is not of that form.
 
     Safe to read from several threads at once. The file stays open; a cube that is replaced meanwhile is
     read as it was.
@@ -29,9 +32,10 @@ class Shard:
     def __init__(self, path: Path) -> None:
         described: dict[str, Any] = json.loads((path / "zarr.json").read_text())
         self.shape: tuple[int, ...] = tuple(described["shape"])
-        self.dtype = np.dtype(described["data_type"]).newbyteorder("<")
+        self.is_signed = described["data_type"] == "int8"
+        self.dtype = np.dtype("u1" if self.is_signed else described["data_type"]).newbyteorder("<")
         self.attributes: dict[str, Any] = described.get("attributes", {})
-        self.fill = described["fill_value"]
+        self.fill = described["fill_value"] + (signed.ZERO if self.is_signed else 0)
         self.chunk = _chunk_of(described)
         file = path / "/".join(["c", *["0"] * len(self.shape)])
         # Never written where every pixel is the fill value.
@@ -84,7 +88,7 @@ class Shard:
             return np.full(self.chunk[1:], self.fill, self.dtype)
         pixels = np.empty(self.chunk[1:], self.dtype)
         blosc.decompress(os.pread(self.file, length, offset), pixels)
-        return pixels
+        return signed.raised(pixels.view(np.int8)) if self.is_signed else pixels
 
 
 def _chunk_of(described: dict[str, Any]) -> tuple[int, ...]:
@@ -108,4 +112,4 @@ def read(path: Path) -> NDArray[Any]:
     try:
         return Shard(path).whole()
     except (ValueError, KeyError, IndexError, RuntimeError):
-        return np.asarray(zarr.open_array(path, mode="r")[:])
+        return signed.raised(np.asarray(zarr.open_array(path, mode="r")[:]))

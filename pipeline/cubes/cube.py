@@ -1,6 +1,7 @@
 """The cube of a site: Zarr v3, one shard an array, opens with xarray and rioxarray.
 
-    reflectance  time, band, y, x   uint16  nodata 0, scale 1e-4   (or image, uint8, nodata 0)
+    reflectance  time, band, y, x   uint16  nodata 0, scale 1e-4   (or image, uint8, nodata 0; or
+                                            embedding, int8, nodata -128)
     clear        time, y, x         uint8   clear observations behind the pixel, 0 none
     mine         time, y, x         uint8   0 background, 1 footprint, 255 unknown (`annotate`)
     change       pair, y, x         uint8   0 unchanged, 1 changed, 255 unknown; only where change itself
@@ -15,7 +16,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import receipts, tables
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core import receipts, signed, tables
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
@@ -73,7 +77,16 @@ def require_all(benchmark: Benchmark, site_ids: Iterable[str], arrays: Iterable[
 
 def image_name(recipe: Recipe) -> str:
     """The name of the array of pixels."""
-    return "reflectance" if recipe.sensor.dtype == "uint16" else "image"
+    return {"uint16": "reflectance", "uint8": "image", "int8": "embedding"}[recipe.sensor.dtype]
+
+
+def images(path: Path, recipe: Recipe, place: Any = slice(None)) -> NDArray[Any]:
+    """A cube's images (period, band, y, x), or one of them (band, y, x), as they are held in memory: nodata
+    is 0."""
+    # Most who ask about a cube read none of its pixels.
+    import zarr
+
+    return signed.raised(np.asarray(zarr.open_group(path, mode="r")[image_name(recipe)][place]))
 
 
 def change_of(path: Path) -> dict[tuple[str, str], int]:

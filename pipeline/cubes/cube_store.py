@@ -13,7 +13,7 @@ from odc.geo.xr import xr_coords
 from zarr.codecs import BloscCodec
 
 from pipeline import __version__
-from pipeline.core import receipts
+from pipeline.core import embedding, receipts, signed
 from pipeline.core.files import replacing, write_json
 from pipeline.core.periods import Period
 from pipeline.cubes.cube import attributes_of, chunk_side, image_name
@@ -21,6 +21,12 @@ from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
 WORK = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
+MEANING = {
+    "reflectance": {"long_name": "surface reflectance"},
+    "image": {"long_name": "digital number"},
+    "embedding": {"long_name": "embedding, vectors of length 1", "decoded": embedding.DECODED},
+}
+"""Attributes of the array of pixels by its name."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def images_of(path: Path, recipe: Recipe) -> dict[str, Image]:
         pixels, clear = group[image_name(recipe)], group["clear"]
         return {
             keys[label]: Image(
-                known[label], np.asarray(pixels[i]), np.asarray(clear[i]),
+                known[label], signed.raised(np.asarray(pixels[i])), np.asarray(clear[i]),
                 attributes["scenes"][label], attributes["acquired"][label],
             )
             for i, label in enumerate(attributes["periods"])
@@ -157,6 +163,8 @@ def _dataset(
         "band": np.array(recipe.sensor.bands, dtype=object),
     }
     pixels = np.stack([image.pixels for image in images])
+    if recipe.sensor.dtype == "int8":
+        pixels = signed.lowered(pixels)
     cube = xr.Dataset(
         {
             name: (("time", "band", "y", "x"), pixels),
@@ -169,7 +177,7 @@ def _dataset(
     if box.crs is None:  # tiles that came without a place
         cube = cube.drop_vars("spatial_ref", errors="ignore")
     cube["time"].attrs = {"long_name": "start of period", "standard_name": "time"}
-    cube[name].attrs["long_name"] = "surface reflectance" if name == "reflectance" else "digital number"
+    cube[name].attrs.update(MEANING[name])
     cube["clear"].attrs["long_name"] = "clear observations behind the pixel, 0 none"
     cube["aoi"].attrs.update(flag_values=[0, 1], flag_meanings="outside inside")
     return cube
@@ -186,7 +194,7 @@ def _encoding(cube: xr.Dataset, recipe: Recipe) -> dict[str, Any]:
             "compressors": (WORK,),
             **({"grid_mapping": "spatial_ref"} if "spatial_ref" in cube.coords else {}),
         }
-    encoding[image_name(recipe)]["_FillValue"] = 0
+    encoding[image_name(recipe)]["_FillValue"] = recipe.sensor.nodata
     if recipe.sensor.dtype == "uint16":
         cube["reflectance"].attrs["scale_factor"] = 0.0001
     return encoding

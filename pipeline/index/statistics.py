@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import zarr
 from numpy.typing import NDArray
 
 from pipeline.core import periods, tables
@@ -137,9 +136,8 @@ def _periods(site: Site, masks: Labels, counts: dict[tuple[str, str], Count]) ->
 def _spectra(path: Any, masks: Labels, pair: tuple[str, str], recipe: Recipe) -> NDArray[np.int64]:
     """Histograms of the first and last image of the site's longest pair."""
     changed = masks.label(*pair)
-    pixels = zarr.open_group(path, mode="r")[cube.image_name(recipe)]
     dates = [masks.periods.index(period) for period in pair]
-    return np.stack([_histograms(np.asarray(pixels[date]), changed, recipe) for date in dates])
+    return np.stack([_histograms(cube.images(path, recipe, date), changed, recipe) for date in dates])
 
 
 @dataclass
@@ -177,9 +175,9 @@ class Gathered:
     def _spectra_table(self) -> pd.DataFrame:
         bands = self.recipe.sensor.bands
         counts = np.zeros((2, len(bands), 2, BINS), np.int64) if self.histograms is None else self.histograms
-        step = FULL_SCALE[self.recipe.sensor.dtype] // BINS
+        step, first = FULL_SCALE[self.recipe.sensor.held] // BINS, self.recipe.sensor.nodata
         rows = [
-            (band, area, k * step, (k + 1) * step, int(counts[0, b, c, k]), int(counts[1, b, c, k]))
+            (band, area, first + k * step, first + (k + 1) * step, *(int(counts[d, b, c, k]) for d in (0, 1)))
             for b, band in enumerate(bands)
             for c, area in enumerate(("unchanged", "changed"))
             for k in range(BINS)
@@ -189,7 +187,7 @@ class Gathered:
 
 def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.int64]:
     """(band, [unchanged, changed], bin) counts of an image's pixels."""
-    step = FULL_SCALE[recipe.sensor.dtype] // BINS
+    step = FULL_SCALE[recipe.sensor.held] // BINS
     counts = np.zeros((len(image), 2, BINS), np.int64)
     for value in (0, 1):
         inside = changed == value

@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 from PIL import Image
 
+from pipeline.core import signed
 from pipeline.interchange.jobs import SPLITS, Job, Pair, binary, shown
 
 
@@ -39,13 +40,15 @@ def pictures(job: Job, pair: Pair, folder: Path) -> None:
 def _geotiffs(job: Job, pair: Pair, folder: Path) -> None:
     box = job.site(pair.tile.site_id).grid
     corner = box.translate_pix(pair.tile.x0, pair.tile.y0).transform
-    for name, pixels in (("A", pair.a), ("B", pair.b), ("label", pair.label[np.newaxis])):
+    sensor = job.recipe.sensor
+    a, b = (signed.lowered(pixels) if sensor.dtype == "int8" else pixels for pixels in (pair.a, pair.b))
+    for name, pixels in (("A", a), ("B", b), ("label", pair.label[np.newaxis])):
         profile = {
             "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],
             "dtype": pixels.dtype, "transform": corner, "crs": str(box.crs) if box.crs else None,
-            "nodata": 255 if name == "label" else 0, "compress": "deflate",
+            "nodata": 255 if name == "label" else sensor.nodata, "compress": "deflate",
         }  # fmt: skip
         with rasterio.open(folder / name / f"{pair.name}.tif", "w", **profile) as file:
             file.write(pixels)
             if name != "label":
-                file.descriptions = job.recipe.sensor.bands
+                file.descriptions = sensor.bands

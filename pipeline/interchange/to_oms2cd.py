@@ -82,7 +82,7 @@ def _site(job: Job, site: Site, split: str) -> list[dict[str, str]]:
         job.count(split)
     shown = [job.recipe.sensor.bands.index(band) for band in job.recipe.sensor.rgb]
     for period, name in files.items():
-        pixels = np.asarray(group[cube.image_name(job.recipe)][masks.periods.index(period)])[shown]
+        pixels = cube.images(path, job.recipe, masks.periods.index(period))[shown]
         _tif(job.folder / name, eight_bit(pixels, FULL), box)
     return rows
 

@@ -22,7 +22,6 @@ from pipeline.core.progress import progress
 from pipeline.cubes import annotate, cube
 from pipeline.geo import cog
 from pipeline.label.annotation_file import LAYER
-from pipeline.label.session import image_of
 from pipeline.publish import qgis_project
 from pipeline.publish.qgis_project import Mosaic
 from pipeline.recipe import Recipe
@@ -76,7 +75,7 @@ def _write_images(benchmark: Benchmark, recipe: Recipe, site: Site, folder: Path
     if receipts.key_in(note) == key:
         return
     folder.mkdir(exist_ok=True)
-    every = image_of(path, recipe)
+    every = cube.images(path, recipe)
     look = assets.stretch(every, recipe)
     for label, pixels in zip(cube.periods_of(path), every, strict=True):
         with replacing(folder / f"{site.site_id}_{label}.tif") as temporary:

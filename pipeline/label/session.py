@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import shapely
-import zarr
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
@@ -82,7 +81,7 @@ class Session:
         """A period's image (band, y, x), 0 where there is no data. InputError where there is none."""
         if period not in self.periods:
             raise InputError(f"{self.site.site_id} has no image of '{period}'.")
-        return image_of(self.cube, self.recipe, self.periods.index(period))
+        return cube.images(self.cube, self.recipe, self.periods.index(period))
 
     def regions(self, *periods: str) -> Regions:
         """The regions of an image, or of several stacked."""
@@ -417,14 +416,9 @@ def subjects_of(path: Path, recipe: Recipe) -> list[str]:
     return [f"{periods[i]}|{periods[j]}" for i, j in pair_rules.wanted(periods, recipe.pairs)]
 
 
-def image_of(path: Path, recipe: Recipe, place: Any = slice(None)) -> NDArray[Any]:
-    """A cube's images (period, band, y, x), or one of them (band, y, x)."""
-    return np.asarray(zarr.open_group(path, mode="r")[cube.image_name(recipe)][place])
-
-
 def _regions_of(path: Path, recipe: Recipe, places: list[int]) -> Regions:
     """The regions of some of a cube's images stacked; read by whoever builds them."""
-    return regions.build(np.concatenate([image_of(path, recipe, place) for place in places]))
+    return regions.build(np.concatenate([cube.images(path, recipe, place) for place in places]))
 
 
 def _now() -> str:

@@ -157,7 +157,7 @@ def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
     changed = table[table.area == "changed"]
     if not changed.before.sum():
         return None
-    columns = min(5, len(bands))
+    columns = min(5 if len(bands) <= 20 else 8, len(bands))
     rows = -(-len(bands) // columns)
     with mpl.rc_context(FONT):
         figure = Figure(figsize=(1.9 * columns, 1.5 * rows + 0.4), layout="constrained")
@@ -173,7 +173,7 @@ def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
             axes.set_yticks([])
             axes.spines[["top", "right", "left"]].set_visible(False)
         seen = changed[(changed.before > 0) | (changed.after > 0)]
-        grid[0].set_xlim(0, float(seen.high.max()))
+        grid[0].set_xlim(min(0, float(seen.low.min())), float(seen.high.max()))
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
         return _svg(figure, "Histograms of each band in changed pixels, before and after")
 

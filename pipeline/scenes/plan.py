@@ -59,9 +59,10 @@ class Plan:
     def __str__(self) -> str:
         hours, minutes = divmod(round(self.seconds / 60), 60)
         time = f"{hours} h {minutes:02d} min" if hours else f"{max(1, minutes)} min"
+        masks = f"the mask of {self.masks:,} to be read and " if self.masks else ""
         return (
-            f"{self.sites} sites in {self.periods} periods: {self.scenes:,} scenes found, the mask of "
-            f"{self.masks:,} to be read and at most {self.chosen:,} in full; {self.requests:,} requests, "
+            f"{self.sites} sites in {self.periods} periods: {self.scenes:,} scenes found, {masks}"
+            f"at most {self.chosen:,} in full; {self.requests:,} requests, "
             f"{self.pixel_bytes / 1e9:,.2f} GB of pixels, about {time}; "
             f"{self.empty} of {self.sites * self.periods} site-periods have no scene"
         )
@@ -162,7 +163,7 @@ def _expected(recipe: Recipe, site: Site) -> tuple[int, int]:
 def _pixel_bytes(recipe: Recipe, site: Site, found: int, taken: int) -> int:
     """Masks of all scenes and bands of those taken."""
     pixels, profile = site.shape[0] * site.shape[1], recipe.profile
-    if recipe.sensor.dtype == "uint8":
+    if np.dtype(recipe.sensor.dtype).itemsize == 1:
         return taken * len(recipe.sensor.bands) * pixels
     resolution = recipe.sensor.resolution
     share = sum(profile.finer_share(band, resolution) for band in recipe.sensor.bands)
@@ -212,7 +213,8 @@ def _of_period(source: Source, recipe: Recipe, site: Site, period: Period) -> np
             requests += len(chosen) * source.requests(bands, area)
             item = np.dtype(recipe.sensor.dtype).itemsize
             size += len(chosen) * len(bands) * area.height * area.width * item
-    return np.array([len(candidates), len(open_), len(chosen), requests, size])
+    masks = 0 if source.mask_band is None else len(open_)
+    return np.array([len(candidates), masks, len(chosen), requests, size])
 
 
 def _likely(open_: Sequence[Candidate], recipe: Recipe) -> list[Candidate]:

@@ -62,7 +62,7 @@ class Reader:
             if not self.store.has(name):
                 pixels = self._read(scene, bands, area, shift)
                 self._check_against_mask(scene, pixels, shift)
-                self.store.write(name, pixels.astype(self.recipe.sensor.dtype, copy=False), area, bands)
+                self.store.write(name, pixels.astype(self.recipe.sensor.held, copy=False), area, bands)
             names.append(name)
         return names
 

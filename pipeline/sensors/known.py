@@ -1,9 +1,12 @@
 """All sensors by name."""
 
-from pipeline.sensors import airborne, landsat, sentinel2
+from pipeline.sensors import airborne, alphaearth, landsat, sentinel2
 from pipeline.sensors.profile import Profile, Sensor
 
-PROFILES = {profile.name: profile for profile in (*sentinel2.PROFILES, *landsat.PROFILES, *airborne.PROFILES)}
+PROFILES = {
+    profile.name: profile
+    for profile in (*sentinel2.PROFILES, *landsat.PROFILES, *airborne.PROFILES, *alphaearth.PROFILES)
+}
 
 
 def named(name: str) -> Profile:

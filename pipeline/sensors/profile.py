@@ -62,6 +62,10 @@ class Profile:
     are then fetched again, the only reason for it that lies in the software."""
     revisit_days: float | None = None
     """How often it passes a place; None for images taken on occasion."""
+    dtype: str | None = None
+    """The only type of a cube that its numbers fit; None where a recipe chooses."""
+    yearly: bool = False
+    """An image is of a whole year, and made by its provider: it has no season, no clouds and no shift."""
 
     def finer_share(self, band: str, resolution: float) -> float:
         """How many pixels of a band are stored for one pixel of the cube, at most 1."""
@@ -69,13 +73,14 @@ class Profile:
 
 
 class Sensor(Part):
-    """What a pixel holds. `resolution` in metres; `dtype` uint8 makes the cube's array `image`."""
+    """What a pixel holds. `resolution` in metres; `dtype` uint8 makes the cube's array `image`, int8
+    `embedding`."""
 
     profile: str | None = None
     """Which sensor it is, such as sentinel-2-l2a or landsat-c2-l2; default: what the source has."""
     bands: tuple[str, ...] = Field(min_length=1)
     resolution: float = Field(gt=0)
-    dtype: Literal["uint16", "uint8"] = "uint16"
+    dtype: Literal["uint16", "uint8", "int8"] = "uint16"
     rgb: tuple[str, str, str]
     """Bands shown as red, green and blue."""
     snap: float | None = None
@@ -90,6 +95,17 @@ class Sensor(Part):
         if self.snap is not None and (self.snap / self.resolution) % 1:
             raise ValueError("snap must be a multiple of resolution")
         return self
+
+    @property
+    def held(self) -> str:
+        """The type of pixels in memory and of kept scenes, in which nodata is always 0; see
+        `pipeline.core.signed`."""
+        return "uint8" if self.dtype == "int8" else self.dtype
+
+    @property
+    def nodata(self) -> int:
+        """In the cube and in GeoTIFFs of all bands."""
+        return -128 if self.dtype == "int8" else 0
 
     @property
     def step(self) -> float:

@@ -3,11 +3,17 @@
 import pytest
 
 import models
+from models import registry
 from models.base import Model
 
-CHANGE, SEGMENTATION = models.names("change"), models.names("segmentation")
+CHANGE, SEGMENTATION = (
+    [name for name in models.names(task) if not registry.class_of(name).of_embeddings]
+    for task in ("change", "segmentation")
+)
 EVERY = [*CHANGE, *SEGMENTATION]
-DEEP = [name for name in EVERY if name not in ("cva", "ir-mad")]
+"""Those that take any bands; `tests.models.layers.test_probes` and
+`tests.pipeline.sources.test_embeddings` have the others."""
+DEEP = [name for name in EVERY if not registry.class_of(name).classical]
 HEAVY = [
     name
     for name in DEEP

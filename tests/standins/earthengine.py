@@ -1,7 +1,8 @@
 """Earth Engine's REST interface over the synthetic archive, as far as the real `ee` client uses it here.
 
 Collections: S2_SR_HARMONIZED, S2_HARMONIZED (as Level-1C, without scene classes), Cloud Score+ (from the
-true mask) and NAIP (red, green, blue, near infrared of the same scenes in 8 bits). The discovery document
+true mask), NAIP (red, green, blue, near infrared of the same scenes in 8 bits), and the Satellite Embedding
+(`tests.standins.embeddings`). The discovery document
 and the list of algorithms are those that the client's wheel carries.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from tests.standins import archive
+from tests.standins import archive, embeddings
 from tests.standins.base import Handler
 
 SR, TOA, SCORE, NAIP = (
@@ -34,7 +35,7 @@ LARGEST = 48 * 2**20
 
 def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
     """What all threads share. Words: `noL2A` leaves the surface collection without 2021,
-    `page=n` gives up to n images a page."""
+    `page=n` gives up to n images a page, `masked=n` masks the first n rows of embeddings."""
     tests = Path(ee.__file__).parent / "tests"
     discovery = (tests / "cloud_api_discovery_document.json").read_text().replace("v1alpha", "v1")
     document = json.loads(discovery)
@@ -44,11 +45,15 @@ def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
     for name in ("filter", "view"):
         parameters[name] = {"type": "string", "location": "query"}
     document["rootUrl"] = document["baseUrl"] = f"{url}/"
+    items = {item["id"]: item for item in archive.items(Path(folder))}
     return {
         "url": url,
         "discovery": json.dumps(document).encode(),
         "algorithms": (tests / "algorithms.json").read_bytes(),
-        "items": {item["id"]: item for item in archive.items(Path(folder))},
+        "items": items,
+        "embeddings": embeddings.images(
+            items, next((int(word[7:]) for word in words if word.startswith("masked=")), 0)
+        ),
         "without": {"2021"} if "noL2A" in words else set(),
         "page": next((int(word[5:]) for word in words if word.startswith("page=")), 3),
         "tokens": 0,
@@ -79,6 +84,8 @@ class Answering(Handler):
         if verb == "listAssets":
             return listed(name, parse_qs(urlsplit(self.path).query), data)
         collection, _, index = name.rpartition("/")
+        if collection == embeddings.COLLECTION and index in data["embeddings"] and not verb:
+            return _json(embeddings.described(index, data["embeddings"][index], PUBLIC))
         if index not in data["items"] or collection not in (SR, TOA, SCORE, NAIP):
             return _error(404, f"Image.load: Image asset '{name}' not found (does not exist).")
         if verb == "getPixels":
@@ -112,6 +119,9 @@ def listed(collection: str, query: dict[str, list[str]], data: dict[str, Any]) -
     before = re.search(r'endTime < "([^"]+)"', text)
     region = re.search(r'intersects\("(.+?)"\)', text)
     area = shapely.from_geojson(region[1].replace("'", '"')) if region else None
+    if collection == embeddings.COLLECTION:
+        found = _embeddings(data, after, before, area)
+        return _page(found, query, data)
     found = []
     for item in data["items"].values():
         time = item["properties"]["datetime"]
@@ -120,10 +130,24 @@ def listed(collection: str, query: dict[str, list[str]], data: dict[str, Any]) -
         if collection == SR and time[:4] in data["without"]:
             continue
         if area is None or shapely.geometry.shape(item["geometry"]).intersects(area):
-            found.append(item)
+            found.append(described(collection, item))
+    return _page(found, query, data)
+
+
+def _embeddings(data: dict[str, Any], after: Any, before: Any, area: Any) -> list[dict[str, Any]]:
+    """Embeddings by the filter, word for word: an image's own start and end are compared."""
+    listed = [embeddings.described(index, image, PUBLIC) for index, image in data["embeddings"].items()]
+    return [
+        image for image in listed
+        if not (after and image["startTime"] < after[1]) and not (before and image["endTime"] >= before[1])
+        and (area is None or shapely.geometry.shape(image["geometry"]).intersects(area))
+    ]  # fmt: skip
+
+
+def _page(found: list[dict[str, Any]], query: dict[str, list[str]], data: dict[str, Any]) -> Any:
     page = min(int(query.get("pageSize", ["3"])[0]), data["page"])
     start = int(query.get("pageToken", ["0"])[0])
-    answer = {"assets": [described(collection, item) for item in found[start : start + page]]}
+    answer: dict[str, Any] = {"assets": found[start : start + page]}
     if start + page < len(found):
         answer["nextPageToken"] = str(start + page)
     return _json(answer)
@@ -218,8 +242,11 @@ def values(
 
 
 def compute(request: dict[str, Any], data: dict[str, Any]) -> Any:
-    """computePixels for the one graph that the pipeline sends: the median of a period's clear pixels."""
+    """computePixels for the two graphs that the pipeline sends: an embedding's numbers, and the median of a
+    period's clear pixels."""
     text = json.dumps(request["expression"])
+    if embeddings.COLLECTION in text:
+        return _embedding(request, data)
     constants = re.findall(r'"constantValue": ("[^"]*"|[-\d.]+)', text)
     calls = set(re.findall(r'"functionName": "([^"]+)"', text))
     needed = {"ImageCollection.load", "Collection.filter", "Collection.map", "Image.updateMask"}
@@ -247,6 +274,27 @@ def compute(request: dict[str, Any], data: dict[str, Any]) -> Any:
         with np.errstate(all="ignore"):
             table[name] = np.nan_to_num(np.rint(np.nanmedian(np.stack(stacks[name]), axis=0)))
     table["clear_count"] = count
+    return 200, {"Content-Type": "application/octet-stream"}, _npy(table)
+
+
+def _embedding(request: dict[str, Any], data: dict[str, Any]) -> Any:
+    grid = request["grid"]
+    t, size = grid["affineTransform"], grid["dimensions"]
+    transform = Affine(t["scaleX"], 0, t["translateX"], 0, t["scaleY"], t["translateY"])
+    shape = (size["height"], size["width"])
+
+    def load(name: str) -> embeddings.Masked:
+        image = data["embeddings"][name.rpartition("/")[2]]
+        assert image["crs"] == grid["crsCode"], "this stand-in computes in an image's own CRS"
+        return embeddings.window(image, transform, shape)
+
+    found = embeddings.evaluate(request["expression"], load)
+    types = {name: band.dtype for name, band in found.bands.items()}
+    table = np.zeros(shape, [(name, types[name]) for name in request["bandIds"]])
+    if table.nbytes > LARGEST:
+        return _error(400, f"Total request size ({table.nbytes} bytes) must be less than {LARGEST}.")
+    for name in request["bandIds"]:
+        table[name] = np.where(found.seen, found.bands[name], 0)
     return 200, {"Content-Type": "application/octet-stream"}, _npy(table)
 
 

@@ -1,4 +1,4 @@
-"""A Google Earth Engine image collection: Sentinel-2, or any other with a band mapping."""
+"""A Google Earth Engine image collection: Sentinel-2, embeddings, or any other with a band mapping."""
 
 from datetime import date
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.core import embedding
 from pipeline.core.parts import Fraction
-from pipeline.sensors import airborne, sentinel2
+from pipeline.sensors import airborne, alphaearth, sentinel2
 from pipeline.sensors import known as sensors
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Mask, Profile, Sensor
@@ -15,6 +16,7 @@ from pipeline.sources import stac
 from pipeline.sources.protocol import Remote, Setting, Source, Upstream
 
 SENTINEL_2 = "COPERNICUS/S2"
+EMBEDDINGS = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 DATASETS = "https://developers.google.com/earth-engine/datasets/catalog"
 NAIP = Upstream(
     "NAIP", "images", "public domain", "USDA Farm Service Agency, National Agriculture Imagery Program.",
@@ -25,6 +27,12 @@ CLOUD_SCORE = Upstream(
     "Pasquarella et al. (2023): Comprehensive quality assessment of optical satellite imagery using weakly "
     "supervised video learning. CVPR Workshops.",
     "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_CLOUD_SCORE_PLUS_V1_S2_HARMONIZED",
+)  # fmt: skip
+ALPHA_EARTH = Upstream(
+    "Satellite Embedding V1", "embeddings", "CC-BY-4.0",
+    "The AlphaEarth Foundations Satellite Embedding dataset is produced by Google and Google DeepMind. "
+    "Brown et al. (2025): AlphaEarth Foundations. arXiv 2507.22291.",
+    f"{DATASETS}/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL",
 )  # fmt: skip
 
 
@@ -65,6 +73,10 @@ class Options(Remote):
         return self.collection.startswith(SENTINEL_2)
 
     @property
+    def is_embedding(self) -> bool:
+        return self.collection == EMBEDDINGS
+
+    @property
     def mask(self) -> Mask | None:
         """What tells clear from cloudy, by `cloud`."""
         return {"scl": sentinel2.SCL, "cloud_score_plus": sentinel2.CLOUD_SCORE, "none": None}[self.cloud]
@@ -72,13 +84,17 @@ class Options(Remote):
     def profile(self, sensor: Sensor) -> Profile:
         if "NAIP" in self.collection:
             return airborne.NAIP
+        if self.is_embedding:
+            return alphaearth.ANNUAL
         return sentinel2.of_cloud_rule(self.mask) if self.is_sentinel2 else sensors.unmasked(sensor)
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
         if not self.is_sentinel2:
             if self.cloud != "none":
                 raise ValueError("source.cloud: only Sentinel-2 has cloud classes; set cloud: none")
-            if missing := set(sensor.bands) - set(self.bands):
+            if self.is_embedding:
+                self._check_embedding(sensor)
+            elif missing := set(sensor.bands) - set(self.bands):
                 raise ValueError(
                     f"source.bands does not say which band of the images is {min(missing)}; add it"
                 )
@@ -90,8 +106,26 @@ class Options(Remote):
         if self.collection == self.level_1c and self.cloud == "scl":
             raise ValueError("source.cloud: Level-1C has no scene classes; set cloud: cloud_score_plus")
 
+    def _check_embedding(self, sensor: Sensor) -> None:
+        if self.bands:
+            raise ValueError(
+                "source.bands: an embedding's bands go by their own names, A00 to A63; remove it"
+            )
+        if unknown := sorted(set(sensor.bands) - set(embedding.BANDS)):
+            raise ValueError(f"sensor.bands: {unknown[0]} is no band of an embedding; they are A00 to A63")
+        if sensor.resolution != alphaearth.PIXEL_M:
+            raise ValueError(
+                "sensor.resolution: an embedding is of 10 m, and cannot be resampled; set it to 10"
+            )
+        if self.composite == "server":
+            raise ValueError("source.composite: embeddings are finished as they are; set it to here")
+
     def open(self, setting: Setting) -> Source:
         # The client takes a second to import, and most stages need no more than these options.
+        if self.is_embedding:
+            from pipeline.sources.earthengine.embeddings import EmbeddingSource
+
+            return EmbeddingSource(self, setting.sensor, setting.clear.numbers)
         from pipeline.sources.earthengine.images import EarthEngineSource
 
         return EarthEngineSource(self, setting.sensor, setting.clear.numbers)
@@ -108,8 +142,13 @@ class Options(Remote):
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         if "NAIP" in self.collection:
             return [NAIP]
+        if self.is_embedding:
+            return [ALPHA_EARTH]
         if not self.is_sentinel2:
             page = f"{DATASETS}/{self.collection.replace('/', '_')}"
             return [Upstream(self.collection, "images", "see the collection's page", self.collection, page)]
         scores = [CLOUD_SCORE] if self.cloud == "cloud_score_plus" else []
         return [stac.notice(profile, years), *scores]
+
+    def licence(self) -> str:
+        return ALPHA_EARTH.licence if self.is_embedding else super().licence()

@@ -311,7 +311,7 @@ def test_what_cannot_go_together_is_a_sentence(project: Path) -> None:
         ),
         ("deeplabv3-mobilevitv2", {"crop": 40, "weights": None}, "multiples of 32 pixels, not 40 x 40"),
         ("cva", {"mode": "frozen"}, None),
-        ("cva", {"series": True}, "threshold is chosen on single pairs"),
+        ("cva", {"series": True}, "is fitted to single dates or pairs"),
         ("fc-ef", {"weights": "pretrained"}, "fc-ef has no pretrained weights"),
     ):
         settings = Settings.of({**SETTINGS, **given}, model)

@@ -48,6 +48,16 @@ def test_an_array_that_was_never_written_is_its_fill_value(tmp_path: Path) -> No
     assert (Shard(tmp_path / "a").window(1, 3, 3, 20, 37) == 255).all()
 
 
+def test_signed_bytes_are_held_with_0_as_nodata(tmp_path: Path) -> None:
+    array = np.arange(-128, 128).astype(np.int8).reshape(1, 16, 16).repeat(2, axis=0)
+    array[1] = -128  # not stored
+    make(tmp_path / "a", array, 8, fill=-128)
+    shard = Shard(tmp_path / "a")
+    assert shard.dtype == np.uint8
+    assert (shard.whole().astype(int) - 128 == array).all()
+    assert (shard.window(1, 3, 3, 9, 9) == 0).all()
+
+
 def test_another_form_is_refused(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "a", shape=(2, 8, 8), dtype="u1", chunks=(1, 4, 4), zarr_format=3)
     with pytest.raises((ValueError, KeyError)):

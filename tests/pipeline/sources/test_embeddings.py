@@ -1,0 +1,281 @@
+"""Google's Satellite Embedding through the real `ee` client, and what is learnt from it; synthetic pixels."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+import shapely
+import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from pipeline.core import embedding, shards
+from pipeline.geo import geodesy, grid
+from tests.conftest import make_project, run
+from tests.pipeline.sources.test_earthengine import key_file
+from tests.standins import archive, embeddings
+from tests.standins.base import Running, running
+
+RECIPE = """\
+title: tiny embeddings (synthetic)
+sensor: {{bands: [{bands}], rgb: [A01, A16, A09], resolution: 10, dtype: int8}}
+source: {{name: earthengine, collection: GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL, cloud: none, url: '{url}',
+  service_account_key: key.json}}
+periods: {{unit: year, start: "2021", end: "2023"}}
+selection: {{measure_shifts: false, min_period_clear: 0.5}}
+sites: {{mines: mines.csv, geometry: extent, point_radius_m: 400, min_size_m: 960}}
+labels: {{source: annotations}}
+tiling: {{size: 64}}
+pairs: all
+split: {{train: 0.34, val: 0.33, test: 0.33}}
+citation: synthetic, for tests
+"""
+STAGES = ("sites", "fetch", "compose", "annotate", "tile", "catalog")
+MODELS = ("embedding-cosine", "embedding-linear-change", "embedding-knn-change", "embedding-linear",
+          "embedding-knn")  # fmt: skip
+
+
+def project_of(folder: Path, built: Path, url: str) -> Path:
+    project = make_project(folder, RECIPE.format(bands=", ".join(embedding.BANDS), url=url))
+    key_file(project, url)
+    truth = built / "data/tiny/archive/footprints.parquet"
+    shutil.copy(truth, project / "catalogs/tiny/annotations/truth.parquet")
+    return project
+
+
+@pytest.fixture(scope="module")
+def service(built: Path) -> Iterator[Running]:
+    with running("earthengine", str(built / "data/tiny/archive"), "masked=60") as standin:
+        yield standin
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory, built: Path, service: Running) -> Path:
+    project = project_of(tmp_path_factory.mktemp("embeddings") / "p", built, service.url)
+    for stage in STAGES:
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, (stage, done.stderr)
+        if stage == "fetch":
+            assert "(0 of them retries" not in done.stdout
+    return project
+
+
+def cubes(project: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((project / "data/tiny/cubes").iterdir())}
+
+
+def test_cubes_hold_googles_numbers(embedded: Path, built: Path) -> None:
+    items = {item["id"]: item for item in archive.items(built / "data/tiny/archive")}
+    images = embeddings.images(items, 60)
+    sites = gpd.read_parquet(embedded / "data/tiny/index/sites.parquet").set_index("site_id")
+    masked = 0
+    for site_id, path in cubes(embedded).items():
+        cube = xr.open_zarr(path, mask_and_scale=False).embedding
+        assert cube.dtype == np.int8
+        assert cube.attrs["_FillValue"] == -128
+        box = grid.of_site(sites.loc[site_id], 10)
+        for place, year in enumerate((2021, 2022, 2023)):
+            # West and east in order of their names, and of two granules the first: a mosaic.
+            expected = np.full((64, *box.shape), -128, np.int8)
+            for _, image in sorted(images.items(), reverse=True):
+                if image["year"] == year and image["crs"] == str(box.crs) and site_id in str(image["items"]):
+                    seen = embeddings.window(image, box.transform, tuple(box.shape))
+                    vectors = np.stack([seen.bands[band] for band in embedding.BANDS])
+                    expected = np.where(seen.seen, embedding.coded(vectors), expected)
+            assert (cube[place].values == expected).all(), (site_id, year)
+            masked += int((expected == -128).all(axis=0).sum())
+        vectors = embedding.decoded(cube.values)
+        length = np.linalg.norm(vectors, axis=1)
+        assert np.nanmax(np.abs(length - 1)) < 0.02
+        # As xarray opens it, no data is NaN.
+        assert (np.isnan(xr.open_zarr(path).embedding.values) == (cube.values == -128)).all()
+        # In memory, as everything else in the pipeline, no data is 0.
+        held = shards.read(path / "embedding")
+        assert held.dtype == np.uint8
+        assert ((held == 0) == (cube.values == -128)).all()
+        clear = xr.open_zarr(path, mask_and_scale=False).clear.values
+        assert ((clear == 0) == (cube.values[:, 0] == -128)).all()
+    assert masked, "the stand-in masks the first rows of its images"
+
+
+def test_a_year_is_asked_for_in_single_bytes_and_never_again(
+    tmp_path: Path, built: Path, service: Running
+) -> None:
+    project = project_of(tmp_path / "p", built, service.url)
+    run("sites", cwd=project)
+    service.set()
+    planned = run("sites", "--plan", cwd=project).stdout
+    assert "the mask of" not in planned
+    assert not any("computePixels" in entry[1] for entry in service.asked())
+    service.set()
+    done = run("fetch", cwd=project)
+    assert done.returncode == 0, done.stderr
+    answers = [entry for entry in service.asked() if "computePixels" in entry[1]]
+    table = pd.read_parquet(project / "data/tiny/index/scenes.parquet")
+    assert len(answers) == table.selected.sum()
+    assert f"{len(answers)} requests" in planned
+    sites = pd.read_parquet(project / "data/tiny/index/sites.parquet").set_index("site_id")
+    pixels = sum(sites.loc[site, "height"] * sites.loc[site, "width"] for site in table.site_id)
+    assert sum(entry[3] for entry in answers) < 64 * pixels + 20_000 * len(answers)
+    assert set(table.day) == {"2021-07-02", "2022-07-02", "2023-07-02"}
+    assert table.dx.isna().all()
+    service.set()
+    assert "up to date" in run("fetch", cwd=project).stdout
+    assert service.asked() == []
+
+
+def test_faults_that_pass_change_nothing(
+    tmp_path: Path, embedded: Path, built: Path, service: Running
+) -> None:
+    project = project_of(tmp_path / "p", built, service.url)
+    run("sites", cwd=project)
+    service.set(
+        {"kind": "wrong size", "match": "computePixels", "each": 1, "times": 4},
+        {"kind": "status", "status": 429, "each": 1},
+    )
+    done = run("fetch", cwd=project)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (pd.read_parquet(p / "data/tiny/index/scenes.parquet") for p in (project, embedded))
+    assert ours.checksum.tolist() == theirs.checksum.tolist()
+
+
+def test_catalog_and_geotiffs_say_what_they_hold(embedded: Path) -> None:
+    collections = pystac.Catalog.from_file(str(embedded / "catalogs/tiny/stac/catalog.json"))
+    items = list(collections.get_items(recursive=True))
+    assert items
+    for item in items:
+        asset = item.assets["reflectance-cog"]
+        assert asset.title == "Embedding of all bands"
+        assert item.get_collection().license == "CC-BY-4.0"
+        assert (asset.extra_fields["data_type"], asset.extra_fields["nodata"]) == ("int8", -128)
+        assert len(asset.extra_fields["bands"]) == 64
+        assert item.assets["reflectance"].extra_fields["nodata"] == -128
+        with rasterio.open(asset.get_absolute_href()) as file:
+            assert (file.dtypes[0], file.nodata, file.descriptions[63]) == ("int8", -128, "A63")
+            pixels = file.read()
+        cube = xr.open_zarr(cubes(embedded)[item.collection_id or ""], mask_and_scale=False)
+        assert (pixels == cube.embedding.sel(time=f"{item.id[-4:]}-01-01").values).all()
+
+
+def test_near_a_zones_border_the_sites_own_zone_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.sources.earthengine.embeddings import EmbeddingSource
+    from pipeline.sources.protocol import Scene
+
+    def scene(name: str) -> Scene:
+        return Scene(name, datetime(2021, 1, 1, tzinfo=UTC), {}, "earthengine")
+
+    left, bottom = 700_000, 5_700_000
+    near = shapely.box(left + 2000, bottom + 2000, left + 6000, bottom + 6000)
+    area = geodesy.to_lonlat(near, 32632)
+    assert geodesy.utm_epsg(*geodesy.centre(area)) == 32632
+    box = GeoBox((1000, 1000), Affine(10, 0, left, 0, -10, bottom + 10_000), "EPSG:32632")
+    grids = {"own": box, "own, a part": box[:, :300], "other": box.to_crs("EPSG:32633")}
+    source = object.__new__(EmbeddingSource)
+    source.sensor = SimpleNamespace(bands=embedding.BANDS)
+    monkeypatch.setattr(source, "native", lambda scene, band: grids[scene.id], raising=False)
+    for names, kept in ((["own", "other"], ["own"]), (["own, a part", "other"], ["own, a part", "other"])):
+        found = source._of_own_zone([scene(name) for name in names], area)
+        assert [each.id for each in found] == kept
+
+
+@pytest.fixture(scope="module")
+def scored(embedded: Path) -> dict[str, float]:
+    """F1 of every probe, through the command line."""
+    found = {}
+    for model in MODELS:
+        for command in ("train", "evaluate"):
+            done = run(command, "--model", model, cwd=embedded)
+            assert done.returncode == 0, (model, command, done.stderr)
+        metrics = json.loads((embedded / f"data/tiny/runs/{model}/metrics.json").read_text())
+        found[model] = metrics["pixels"]["tp"] and metrics["f1"]
+    return found
+
+
+def test_probes_learn(scored: dict[str, float], embedded: Path) -> None:
+    assert scored["embedding-linear"] > 0.5
+    assert scored["embedding-knn"] > 0.4
+    # Smoothed over time, applied to whole sites and reported as any other.
+    for words in (
+        ("train", "--model", "embedding-linear-hmm"), ("evaluate", "--model", "embedding-linear-hmm"),
+        ("predict", "--model", "embedding-knn"), ("compare",), ("report",), ("check",),
+    ):  # fmt: skip
+        done = run(*words, cwd=embedded)
+        assert done.returncode == 0, (words, done.stderr)
+    page = (embedded / "data/tiny/report/index.html").read_text()
+    assert "Numbers, -127 to 127, of each band" in page
+    assert all(model in page for model in MODELS)
+
+
+def test_other_models_take_embeddings_too(embedded: Path) -> None:
+    for model in ("unet", "fc-siam-diff", "cva"):
+        for command in ("train", "evaluate"):
+            done = run(command, "--model", model, cwd=embedded)
+            assert done.returncode == 0, (model, command, done.stderr)
+
+
+def test_exported_folders_keep_the_numbers(embedded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "folders"
+    done = run("export", "--to", "folders", "--image", "tif", "--out", str(out), cwd=embedded)
+    assert done.returncode == 0, done.stderr
+    with rasterio.open(next(out.glob("**/A/*.tif"))) as file:
+        assert (file.dtypes[0], file.nodata, file.count) == ("int8", -128, 64)
+
+
+def test_a_probe_needs_embeddings(project: Path) -> None:
+    done = run("train", "--model", "embedding-linear", cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith(
+        "the model takes embeddings, with bands A00 to A63, and these images have B02: "
+        "docs/embeddings.md says how to get them."
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (", dtype: int8", "", "sensor.dtype: satellite-embedding takes int8, not uint16"),
+        ("resolution: 10", "resolution: 20", "sensor.resolution: an embedding is of 10 m"),
+        ("bands: [A00, ", "bands: [A64, ", "sensor.bands: A64 is no band of an embedding"),
+        ("cloud: none, ", "", "source.cloud: only Sentinel-2 has cloud classes; set cloud: none"),
+        ("cloud: none,", "cloud: none, bands: {A00: A00},", "source.bands: an embedding's bands"),
+        ("unit: year, start: \"2021\"", "unit: month, start: \"2021-01\"", "periods: 2021-01 is no year"),
+        ("measure_shifts: false, ", "", "selection.measure_shifts: nothing shifts between these images"),
+        ("measure_shifts: false", "measure_shifts: false, season: {north: [6, 8], south: [1, 2]}",
+         "selection.season: an image of a whole year has no season"),
+        ("cloud: none,", "cloud: none, composite: server,", "source.composite: embeddings are finished"),
+        ("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", "A/B", "source.bands does not say"),
+        ("dtype: int8", "dtype: int8, profile: naip", "sensor.dtype: int8 is of embeddings"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_does_not_fit_is_refused(
+    old: str, new: str, says: str, tmp_path: Path, built: Path, service: Running
+) -> None:
+    project = project_of(tmp_path / "p", built, service.url)
+    path = project / "catalogs/tiny/recipe.yaml"
+    text = path.read_text()
+    assert old in text
+    if "month" in new:
+        new = new.replace('"2021-01"', '"2021-01", end: "2021-03"')
+        old = 'unit: year, start: "2021", end: "2023"'
+    path.write_text(text.replace(old, new, 1))
+    done = run("sites", cwd=project)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_int8_needs_embeddings(empty_project: Path) -> None:
+    path = empty_project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("resolution: 10", "resolution: 10\n  dtype: int8"))
+    done = run("sites", cwd=empty_project)
+    assert done.returncode == 2
+    assert "sensor.dtype: int8 is of embeddings" in done.stderr
