@@ -133,11 +133,12 @@ def write(
         "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
     }  # fmt: skip
     more = _bands(folder / "reflectance.tif", recipe, site, pixels, raster) if recipe.publish.bands else {}
+    colour = "Three bands" if recipe.sensor.dtype == "int8" else "True colour"
     colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
         **more,
         "visual": objects.asset(
-            visual, folder, "True colour, 8 bit, one stretch for all dates", objects.COG, ["visual"],
+            visual, folder, f"{colour}, 8 bit, one stretch for all dates", objects.COG, ["visual"],
             bands=colours, nodata=0, **raster,
         ),
         "mine-cog": objects.asset(
@@ -150,7 +151,7 @@ def write(
         ),
         "footprint": objects.asset(footprint, folder, "Mine footprint", objects.ITEM, ["labels"]),
         "preview": objects.asset(
-            folder / "preview.png", folder, "True colour with the footprint's outline", "image/png",
+            folder / "preview.png", folder, f"{colour} with the footprint's outline", "image/png",
             ["overview"],
         ),
         "thumbnail": objects.asset(thumbnail, folder, "Thumbnail", "image/png", ["thumbnail"]),

@@ -24,7 +24,7 @@ const INDICES = {
 export function looksOf(benchmark, files) {
   if (!files.includes("visual.tif")) return [["blank", "No image"]];
   const has = (roles) => files.includes("reflectance.tif") && roles.every((role) => role in benchmark.common);
-  const found = [["true", "True colour"]];
+  const found = [["true", benchmark.dtype === "int8" ? "Three bands" : "True colour"]];
   if (has(["swir16", "nir", "red"])) found.push(["false", "False colour (SWIR, NIR, red)"]);
   for (const [key, index] of Object.entries(INDICES)) if (has(index.bands)) found.push([key, index.title]);
   return found;
