@@ -52,7 +52,7 @@ def compose(
         raise NotMadeYet(f"A kept scene cannot be read: {error}; run `minebench fetch`.") from None
     if rule.policy == "composite":
         image[:, clear == 0] = 0
-    return image.astype(recipe.sensor.held), clear
+    return image.astype(recipe.sensor.held, copy=False), clear
 
 
 def _looked_at(
