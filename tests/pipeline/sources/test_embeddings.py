@@ -64,8 +64,6 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, built: Path, service: Run
     for stage in STAGES:
         done = run(stage, cwd=project)
         assert done.returncode == 0, (stage, done.stderr)
-        if stage == "fetch":
-            assert "(0 of them retries" not in done.stdout
     return project
 
 
@@ -196,7 +194,8 @@ def scored(embedded: Path) -> dict[str, float]:
             done = run(command, "--model", model, cwd=embedded)
             assert done.returncode == 0, (model, command, done.stderr)
         metrics = json.loads((embedded / f"data/tiny/runs/{model}/metrics.json").read_text())
-        found[model] = metrics["pixels"]["tp"] and metrics["f1"]
+        assert sum(metrics["pixels"].values()) > 0
+        found[model] = metrics["f1"]
     return found
 
 
