@@ -1,7 +1,7 @@
 """Google's annual Satellite Embedding through Earth Engine: a year's images are mosaicked, none is cloudy.
 
-The collection holds 64 numbers of eight bytes a pixel. They are asked for as the single bytes that
-`pipeline.core.embedding` keeps, an eighth of it, with nodata told apart from 0.
+The collection holds 64 floating-point numbers a pixel. They are asked for as the single bytes that
+`pipeline.core.embedding` keeps, a quarter of it or less, with nodata told apart from 0.
 """
 
 from __future__ import annotations
