@@ -14,6 +14,7 @@ from models.layers.probes import Probe
 from models.metrics import scores
 from models.training.batches import Batch, BatchSampler
 from models.training.objective import Standardise
+from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
 
 ITEMS = 500
@@ -28,7 +29,8 @@ Sample = tuple[Tensor, Tensor]
 
 @torch.no_grad()
 def fit(network: Model, training: BatchSampler) -> dict[str, float]:
-    """Fit a classical model; returns its threshold and its F1 there."""
+    """Fit a classical model; returns its threshold and its F1 there. InputError where there is one class
+    alone to learn from."""
     assert isinstance(network, Classical)
     standardise = Standardise(training.scale)
     counted = Histogram(network.highest)
@@ -75,6 +77,10 @@ def _sampled(training: BatchSampler) -> tuple[Sample, Sample]:
             labels.append(mask[places])
     either = [torch.cat(held, dim=-1) for held in classes]
     few = min(PIXELS, *(pixels.shape[-1] for pixels in either))
+    if not few:
+        raise InputError(
+            f"The {items} tiles and dates that a probe learns from show one class alone: label more sites."
+        )
     drawn = [pixels[..., rng.permutation(pixels.shape[-1])[:few]] for pixels in either]
     truth = torch.tensor([0, 1], dtype=torch.uint8).repeat_interleave(few)
     return (torch.cat(drawn, dim=-1), truth), (torch.cat(known, dim=-1), torch.cat(labels))

@@ -15,6 +15,7 @@ import pytest
 import rasterio
 import shapely
 import xarray as xr
+import zarr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
@@ -212,6 +213,21 @@ def test_probes_learn(scored: dict[str, float], embedded: Path) -> None:
     page = (embedded / "data/tiny/report/index.html").read_text()
     assert "Numbers, -127 to 127, of each band" in page
     assert all(model in page for model in MODELS)
+
+
+def test_one_class_alone_is_a_sentence(embedded: Path) -> None:
+    """A footprint everywhere: nothing tells it from anything."""
+    from models.training import train
+    from models.training.settings import Settings
+    from pipeline.core.errors import InputError
+
+    copied = embedded.parent / "everywhere"
+    shutil.copytree(embedded / "data/tiny", copied, ignore=shutil.ignore_patterns("runs", "scenes"))
+    for path in (copied / "cubes").iterdir():
+        mine = zarr.open_group(path, mode="r+")["mine"]
+        mine[:] = np.ones(mine.shape, np.uint8)
+    with pytest.raises(InputError, match="show one class alone: label more sites"):
+        train.train(copied, "embedding-linear", Settings.of({}, "embedding-linear"))
 
 
 def test_other_models_take_embeddings_too(embedded: Path) -> None:
