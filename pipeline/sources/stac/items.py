@@ -251,12 +251,23 @@ def _described(item: pystac.Item, asset: pystac.Asset) -> Asset:
     return Asset(asset.href if climbs else asset.get_absolute_href() or asset.href, grid)
 
 
+@lru_cache(maxsize=1024)
+def _geographic(grid: GeoBox) -> tuple[float, float, float, float] | None:
+    """West, south, east and north of a grid; None where it is no place on Earth. Scenes of a place share
+    their grids, and an outline takes milliseconds."""
+    try:
+        west, south, east, north = grid.geographic_extent.boundingbox.bbox
+    except Exception:
+        return None
+    return west, south, east, north
+
+
 def _touches(grid: GeoBox, area: BaseGeometry) -> bool:
     """Whether a grid's outline touches an area (EPSG:4326), by their boxes with some play."""
-    try:
-        left, bottom, right, top = grid.geographic_extent.boundingbox.bbox
-    except Exception:
+    found = _geographic(grid)
+    if found is None:
         return False
+    left, bottom, right, top = found
     if right - left > 180:
         return True
     return shapely.box(left, bottom, right, top).buffer(0.01).intersects(shapely.envelope(area)) or any(

@@ -1,0 +1,21 @@
+"""How sites' work is run: matrix products do not start threads of their own beside it."""
+
+from threadpoolctl import threadpool_info
+
+from pipeline.core import runner
+from pipeline.core.runner import Spread
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_products_stay_in_their_thread_while_sites_are_worked_on() -> None:
+    before = blas_threads()
+    assert before, "NumPy comes with a BLAS"
+    seen = list(runner.each_site("try", [1, 2, 3], lambda task: blas_threads(), Spread(2)))
+    assert seen == [{1}] * 3
+    assert blas_threads() == before
+    assert runner._on_worker(lambda task: blas_threads(), 1) == ({1}, None)
+    runner._with_plain_products().restore_original_limits()
+    runner._with_plain_products.cache_clear()
