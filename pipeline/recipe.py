@@ -340,16 +340,18 @@ class Recipe(Part):
 
 
 def _check_type(recipe: Recipe, profile: Profile) -> None:
-    """ValueError where the cube's type is another sensor's."""
-    wanted, dtype = profile.dtype, recipe.sensor.dtype
-    if wanted is not None and dtype != wanted:
-        raise ValueError(f"sensor.dtype: {profile.name} takes {wanted}, not {dtype}")
-    if wanted is None and dtype == "int8":
+    """ValueError where the cube's type is another sensor's, or one's numbers would be taken for another's."""
+    own, dtype = recipe.source.profile(recipe.sensor), recipe.sensor.dtype
+    if profile is not own and (profile.dtype or own.dtype):
+        raise ValueError(
+            f"sensor.profile: source {recipe.source.name} gives {own.name} here, and no {profile.name}"
+        )
+    if profile.dtype and dtype != profile.dtype:
+        raise ValueError(f"sensor.dtype: {profile.name} takes {profile.dtype}, not {dtype}")
+    if dtype == "int8" and not profile.dtype:
         raise ValueError(
             "sensor.dtype: int8 is of embeddings; with source earthengine set source.collection to theirs"
         )
-    if wanted is not None and recipe.source.profile(recipe.sensor) is not profile:
-        raise ValueError(f"sensor.profile: source {recipe.source.name} has no {profile.name}")
 
 
 def _check_yearly(recipe: Recipe) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.base import Classical
+from pipeline.core.errors import InputError
 
 SHARPNESS = 0.07
 """How fast a neighbour's say falls with its distance: exp(-d^2 / 2 / SHARPNESS), the weights of Wu et al.
@@ -91,6 +92,9 @@ class NearestProbe(Probe):
 
     def __init__(self, in_channels: int, neighbours: int = 20, memory: int = 2048) -> None:
         super().__init__(in_channels)
+        for option, given, least in (("neighbours", neighbours, 1), ("memory", memory, 2)):
+            if given < least:
+                raise InputError(f"options: {option} is {given}; it is at least {least}.")
         self.neighbours = min(neighbours, memory)
         self.register_buffer("remembered", torch.zeros(memory, in_channels))
         self.register_buffer("labels", torch.zeros(memory))

@@ -129,25 +129,25 @@ def write(
     _write_thumbnail(thumbnail, rgb)
     _write_preview(folder / "preview.png", rgb, mask)
     _write_footprint(footprint, site, mask, label)
-    raster: dict[str, Any] = {
+    placed: dict[str, Any] = {
         "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
     }  # fmt: skip
-    more = _bands(folder / "reflectance.tif", recipe, site, pixels, raster) if recipe.publish.bands else {}
+    more = _bands(folder / "reflectance.tif", recipe, site, pixels, placed) if recipe.publish.bands else {}
     colour = "Three bands" if recipe.sensor.dtype == "int8" else "True colour"
     colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
         **more,
         "visual": objects.asset(
             visual, folder, f"{colour}, 8 bit, one stretch for all dates", objects.COG, ["visual"],
-            bands=colours, nodata=0, **raster,
+            bands=colours, nodata=0, **placed,
         ),
         "mine-cog": objects.asset(
             mine, folder, "Mine footprint mask", objects.COG, ["data", "labels"], bands=[{"name": "mine"}],
-            nodata=UNKNOWN, **{"classification:classes": CLASSES}, **raster,
+            nodata=UNKNOWN, **{"classification:classes": CLASSES}, **placed,
         ),
         "clear-cog": objects.asset(
             seen, folder, "Number of clear observations, 0 none", objects.COG, ["data", "cloud"],
-            bands=[{"name": "clear"}], **raster,
+            bands=[{"name": "clear"}], **placed,
         ),
         "footprint": objects.asset(footprint, folder, "Mine footprint", objects.ITEM, ["labels"]),
         "preview": objects.asset(
@@ -174,15 +174,16 @@ def write_changes(
 
 
 def _bands(
-    path: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], raster: dict[str, Any]
+    path: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], placed: dict[str, Any]
 ) -> dict[str, pystac.Asset]:
     """The image with all its bands as one GeoTIFF, for GIS."""
     sensor = recipe.sensor
     scale = SCALE if sensor.dtype == "uint16" else None
     # The mean of two embeddings' numbers is none of anything.
-    stored, overviews = (signed.lowered(pixels), "nearest") if sensor.dtype == "int8" else (pixels, "average")
+    overviews = "nearest" if sensor.dtype == "int8" else "average"
+    stored = signed.stored(pixels, sensor.dtype)
     cog.write(path, stored, site.grid, sensor.nodata, sensor.bands, scale=scale, overviews=overviews)
-    fields = {**raster, "data_type": sensor.dtype, "nodata": sensor.nodata, "bands": bands_of(recipe)}
+    fields = {**placed, "data_type": sensor.dtype, "nodata": sensor.nodata, "bands": bands_of(recipe)}
     roles = ["data", *(["reflectance"] if scale else [])]
     title = f"{KINDS[sensor.dtype]} of all bands"
     return {"reflectance-cog": objects.asset(path, path.parent, title, objects.COG, roles, **fields)}

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline.core import receipts
+from pipeline.core import products, receipts
 from pipeline.core.errors import InputError, MinebenchError, WorkError
 from pipeline.core.faults import explained
 from pipeline.core.progress import progress
@@ -167,29 +167,21 @@ def _in_threads(
 
     pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
     try:
-        with _plain_products():
+        with products.in_this_thread():
             begun = (pool.submit(run, task).result for task in tasks)
             yield from _in_order(begun, lambda: AHEAD * spread.workers)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _plain_products() -> Any:
-    """Matrix products in the thread that asks for them, until it is left. A BLAS with threads of its own has
-    them wait for one another, spinning: on two busy cores a date's shift took 240 ms instead of 6."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1, "blas")
-
-
 @cache
-def _with_plain_products() -> Any:
-    """The same for good, in a worker of a cluster."""
-    return _plain_products()
+def _products_in_threads() -> Any:
+    """Once and for good in a worker of a cluster, whose threads begin and end their tasks as they come."""
+    return products.in_this_thread()
 
 
 def _on_worker(work: Callable[[Any], Any], task: Any) -> Outcome:
-    _with_plain_products()
+    _products_in_threads()
     return _guarded(work, task)
 
 

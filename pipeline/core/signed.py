@@ -17,6 +17,6 @@ def raised(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels.view(np.uint8) ^ np.uint8(ZERO) if pixels.dtype == np.int8 else pixels
 
 
-def lowered(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """What `raised` gave, as int8 again."""
-    return np.asarray((pixels ^ np.uint8(ZERO)).view(np.int8))
+def stored(pixels: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Pixels in memory as a cube or a GeoTIFF of this type holds them: what `raised` gave, as int8 again."""
+    return (pixels ^ np.uint8(ZERO)).view(np.int8) if dtype == "int8" else pixels

@@ -162,9 +162,7 @@ def _dataset(
         "time": np.array([image.period.start for image in images], "datetime64[ns]"),
         "band": np.array(recipe.sensor.bands, dtype=object),
     }
-    pixels = np.stack([image.pixels for image in images])
-    if recipe.sensor.dtype == "int8":
-        pixels = signed.lowered(pixels)
+    pixels = signed.stored(np.stack([image.pixels for image in images]), recipe.sensor.dtype)
     cube = xr.Dataset(
         {
             name: (("time", "band", "y", "x"), pixels),

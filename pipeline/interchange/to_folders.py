@@ -41,7 +41,7 @@ def _geotiffs(job: Job, pair: Pair, folder: Path) -> None:
     box = job.site(pair.tile.site_id).grid
     corner = box.translate_pix(pair.tile.x0, pair.tile.y0).transform
     sensor = job.recipe.sensor
-    a, b = (signed.lowered(pixels) if sensor.dtype == "int8" else pixels for pixels in (pair.a, pair.b))
+    a, b = (signed.stored(pixels, sensor.dtype) for pixels in (pair.a, pair.b))
     for name, pixels in (("A", a), ("B", b), ("label", pair.label[np.newaxis])):
         profile = {
             "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from scipy.ndimage import label as connected
-from threadpoolctl import threadpool_limits
 
+from pipeline.core import products
 from pipeline.label import regions
 from pipeline.label.regions import Regions
 
@@ -55,7 +55,7 @@ def proposals(
     seen = np.asarray((known > 0).all(axis=0) & (other > 0).all(axis=0))
     if min((seen & footprint).sum(), (seen & ~footprint).sum()) < LEAST:
         return []
-    with threadpool_limits(1):  # many small products: several threads wait for one another
+    with products.in_this_thread():
         before, after = _look(known, footprint, seen), _look(other, footprint, seen)
     moved = np.where(seen, after - before, 0.0)
     spread = max(float(1.4826 * np.median(np.abs(moved[seen] - np.median(moved[seen])))), 1e-6)

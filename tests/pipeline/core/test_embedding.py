@@ -32,6 +32,8 @@ def test_signed_bytes_are_held_with_0_as_nodata() -> None:
     held = signed.raised(NUMBERS)
     assert held.dtype == np.uint8
     assert (held == np.arange(256)).all()
-    assert (signed.lowered(held) == NUMBERS).all()
+    assert signed.stored(held, "int8").dtype == np.int8
+    assert (signed.stored(held, "int8") == NUMBERS).all()
     other = np.array([0, 9], np.uint16)
     assert signed.raised(other) is other
+    assert signed.stored(other, "uint16") is other

@@ -143,6 +143,7 @@ def test_faults_that_pass_change_nothing(
     )
     done = run("fetch", cwd=project)
     assert done.returncode == 0, done.stderr
+    assert " 0 of them retries" not in done.stdout
     ours, theirs = (pd.read_parquet(p / "data/tiny/index/scenes.parquet") for p in (project, embedded))
     assert ours.checksum.tolist() == theirs.checksum.tolist()
 
@@ -268,7 +269,10 @@ def test_a_probe_needs_embeddings(project: Path) -> None:
          "selection.season: an image of a whole year has no season"),
         ("cloud: none,", "cloud: none, composite: server,", "source.composite: embeddings are finished"),
         ("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", "A/B", "source.bands does not say"),
-        ("dtype: int8", "dtype: int8, profile: naip", "sensor.dtype: int8 is of embeddings"),
+        ("dtype: int8", "dtype: int8, profile: naip",
+         "sensor.profile: source earthengine gives satellite-embedding here, and no naip"),
+        ("dtype: int8", "profile: naip",
+         "sensor.profile: source earthengine gives satellite-embedding here, and no naip"),
     ],
 )  # fmt: skip
 def test_a_recipe_that_does_not_fit_is_refused(
@@ -288,9 +292,16 @@ def test_a_recipe_that_does_not_fit_is_refused(
     assert "Traceback" not in done.stderr
 
 
-def test_int8_needs_embeddings(empty_project: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("dtype: int8", "sensor.dtype: int8 is of embeddings"),
+        ("profile: satellite-embedding", "gives sentinel-2-l2a here, and no satellite-embedding"),
+    ],
+)
+def test_other_sources_have_no_embeddings(line: str, says: str, empty_project: Path) -> None:
     path = empty_project / "catalogs/tiny/recipe.yaml"
-    path.write_text(path.read_text().replace("resolution: 10", "resolution: 10\n  dtype: int8"))
+    path.write_text(path.read_text().replace("resolution: 10", f"resolution: 10\n  {line}"))
     done = run("sites", cwd=empty_project)
     assert done.returncode == 2
-    assert "sensor.dtype: int8 is of embeddings" in done.stderr
+    assert says in done.stderr
