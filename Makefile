@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test slow chaos check bench docs viewer env dev
+.PHONY: repro test slow gpu chaos check bench docs viewer env dev
 repro: env
 	dvc repro
 
@@ -13,6 +13,9 @@ test: dev
 
 slow: dev
 	python -m pytest -n 1 -m slow
+
+gpu: dev
+	python -m pytest -n 4 --dist load -m gpu
 
 chaos: dev
 	python -m tests.chaos

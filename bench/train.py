@@ -9,6 +9,9 @@ Reading: pairs of two images (160 x 160, 10 bands, uint16) and two masks, drawn 
   batches    models.batches: shards, threads, into a batch
   memory map models.cache: batches from decoded tiles
 Steps: forward, loss, backward and optimiser on a batch that is on the device.
+Waiting, on a GPU: training as `minebench train` does it, beside the same steps on one batch that is on
+the device; batches of 32. `threads` is what it would wait if threads of its own process read; `kernels`
+the share of the time in which the GPU computes at all.
 """
 
 import argparse
@@ -16,8 +19,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +31,22 @@ import zarr
 from bench_data import make  # type: ignore[import-not-found]
 
 import models
-from models.training.batches import BatchSampler
+from models.training.batches import Batch, BatchSampler
 from models.training.objective import Objective
 from models.training.settings import Settings
-from models.training.train import optimiser_of
+from models.training.train import Loop, optimiser_of
 
 BATCH, ROUNDS = 32, 3
+WARM = 15
+"""Steps in which memory for batches is still being taken."""
+FORMS: dict[str, dict[str, object]] = {
+    "plain float32": {},
+    "channels last": {"channels_last": True},
+    "bf16": {"precision": "bf16"},
+    "bf16, channels last": {"precision": "bf16", "channels_last": True},
+    "torch.compile": {"compile": True},
+    "bf16, torch.compile": {"precision": "bf16", "compile": True},
+}
 
 
 def rate(work: Callable[[], int]) -> float:
@@ -157,16 +171,9 @@ def step_rate(
 def steps(folder: Path, device: torch.device) -> None:
     size = 32 if device.type == "cuda" else 2
     plain = Settings(batch=size, augment=("flip",), crop=None if device.type == "cuda" else 128)
-    forms = {
-        "plain float32": {},
-        "channels last": {"channels_last": True},
-        "bf16": {"precision": "bf16"},
-        "bf16, channels last": {"precision": "bf16", "channels_last": True},
-        "torch.compile": {"compile": True},
-    }
     print(f"\n{'a step, pairs/s':<24}" + "".join(f"{model:>20}" for model in ("fc-siam-diff", "tinycd")))
     base: dict[str, float] = {}
-    for name, changes in forms.items():
+    for name, changes in FORMS.items():
         line = f"{name:<24}"
         for model in ("fc-siam-diff", "tinycd"):
             found = step_rate(folder, model, device, replace(plain, **changes))  # type: ignore[arg-type]
@@ -187,23 +194,83 @@ def series(folder: Path, device: torch.device) -> None:
         print(f"{model:<24}{one:>14.1f}{many:>14.1f}{many / one:>8.2f}", flush=True)
 
 
+def pace(loop: Loop, batches: Iterator[Batch]) -> float:
+    """Pairs a second after the first steps."""
+    done, begun = 0, 0.0
+    for number, batch in enumerate(batches):
+        if number == WARM:
+            torch.cuda.synchronize()
+            begun = time.perf_counter()
+        loop._step(batch)
+        done += BATCH * (number >= WARM)
+    torch.cuda.synchronize()
+    return done / (time.perf_counter() - begun)
+
+
+def kernels(loop: Loop, batches: Iterator[Batch]) -> float:
+    """The share of the time of these batches in which the GPU computes."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    loop._step(next(batches))
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=activities) as profile:
+        begun = time.perf_counter()
+        for batch in batches:
+            loop._step(batch)
+        torch.cuda.synchronize()
+        took = time.perf_counter() - begun
+    # Not the copies: those go on beside it.
+    busy = sum(row.self_device_time_total for row in profile.key_averages() if "Mem" not in row.key)
+    return busy / 1e6 / took
+
+
+def waiting(folder: Path, model: str, name: str, seconds: float = 2.0) -> None:
+    """One line: how fast a model is trained, and what it waits for."""
+    device = torch.device("cuda")
+    settings = replace(Settings(batch=BATCH, threads=4, augment=("flip",)), **FORMS[name])  # type: ignore[arg-type]
+    source = BatchSampler(folder, "change", "train", settings)
+    network = models.create(model, in_channels=10, **settings.options)
+    with tempfile.TemporaryDirectory() as run:
+        loop = Loop(Path(run), folder, model, network, source, None)
+        one = source.batch(0).to(device)
+        torch.cuda.reset_peak_memory_stats()
+        steps = WARM + max(10, int(seconds * pace(loop, repeat(one, WARM + 5)) / BATCH))
+        memory = torch.cuda.max_memory_allocated() / 2**30
+        still = max(pace(loop, repeat(one, steps)) for _ in range(2))
+        ours = max(pace(loop, source.batches(0, steps, device=device)) for _ in range(2))
+        threads = pace(loop, (batch.to(device) for batch in source.batches(0, steps)))
+        busy = kernels(loop, source.batches(0, 11, device=device))
+    print(f"{model:<18}{name:<22}{still:>10.0f}{ours:>8.0f}{1 - ours / still:>9.1%}"
+          f"{1 - threads / still:>10.1%}{busy:>9.0%}{memory:>11.1f}", flush=True)  # fmt: skip
+
+
+def waiting_of_all(folder: Path, forms: list[str]) -> None:
+    print(f"\n{'pairs/s':<40}{'no data':>10}{'fed':>8}{'waits':>9}{'threads':>10}{'kernels':>9}"
+          f"{'peak, GiB':>11}")  # fmt: skip
+    for name in forms:
+        for model in ("tinycd", "minenetcd-swin-t"):
+            waiting(folder, model, name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=2048, help="pairs read in a round")
-    parser.add_argument("--only", choices=("reading", "steps", "series"))
+    parser.add_argument("--only", choices=("reading", "steps", "series", "waiting"))
+    parser.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
     print(f"{name}; torch {torch.__version__}\n")
     scratch = Path(tempfile.mkdtemp())
     try:
-        folder = make(scratch / "b", sites=3, tiles_a_side=4)
+        folder = make(scratch / "b", sites=1 if given.only == "waiting" else 3, tiles_a_side=4)
         if given.only in (None, "reading"):
             reading(folder, given.pairs)
         if given.only in (None, "steps"):
             steps(folder, device)
         if given.only in (None, "series"):
             series(folder, device)
+        if given.only in (None, "waiting") and device.type == "cuda":
+            waiting_of_all(folder, given.forms)
     finally:
         shutil.rmtree(scratch)
 

@@ -42,8 +42,6 @@ class Augment(nn.Module):
                 f"augment: '{moving[0]}' cannot move a tile together with its neighbourhood; remove it here."
             )
         moves: list[Any] = []
-        if "flip" in words:
-            moves += [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)]
         if "affine" in words:
             moves.append(K.RandomAffine(30, translate=(0.1, 0.1), scale=(0.8, 1.2), p=0.5))
         if "rotate" in words:
@@ -52,11 +50,15 @@ class Augment(nn.Module):
         self.noise = K.RandomGaussianNoise(0.0, NOISE, p=0.5) if "noise" in words else None
         self.drop = K.RandomChannelDropout(num_drop_channels=1, p=0.2) if "drop-band" in words else None
         self.blur = K.RandomGaussianBlur((5, 5), (0.1, 1.0), p=0.5) if "blur" in words else None
-        self.turn, self.jitter, self.swap = ("turn" in words, "jitter" in words, "swap" in words)
+        self.flip, self.turn = "flip" in words, "turn" in words
+        self.jitter, self.swap = "jitter" in words, "swap" in words
         self.brightness, self.crop = "brightness" in words, "scale-crop" in words
 
+    @torch.compiler.disable  # chance is not for a graph
     @torch.no_grad()
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        if self.flip:
+            images, masks = flipped(images, masks)
         if self.moves is not None:
             images, masks = self._moved(images, masks)
         if self.turn:
@@ -71,11 +73,12 @@ class Augment(nn.Module):
             images = torch.stack(list(_same(self.blur, images)), dim=1)
         if self.brightness:
             offset = BRIGHTNESS * (2 * torch.rand(*images.shape[:2], 1, 1, 1) - 1)
-            images = images + offset.to(images.device)
+            images = images + offset.to(images.device, non_blocking=True)
         if self.noise is not None:
             images = self.noise(images.flatten(0, 1)).view(images.shape)
         if self.jitter:
-            gain, offset = (1 + JITTER * torch.randn(2, *images.shape[:2], 1, 1, 1)).to(images.device)
+            drawn = 1 + JITTER * torch.randn(2, *images.shape[:2], 1, 1, 1)
+            gain, offset = drawn.to(images.device, non_blocking=True)
             images = images * gain + (offset - 1)
         images = images * data
         return (swapped(images) if self.swap else images), masks
@@ -88,11 +91,25 @@ class Augment(nn.Module):
         return moved.view(images.shape), torch.where(label == 0, UNKNOWN, label - 1)
 
 
+def flipped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Each item mirrored from left to right half of the times, and from top to bottom half of the times."""
+    for axis, drawn in zip((-1, -2), torch.rand(2, len(images)) < 0.5, strict=True):
+        images, masks = (where(drawn, each.flip(axis), each) for each in (images, masks))
+    return images, masks
+
+
 def turned(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Each item by a random number of quarter turns; exactly, where Kornia would resample."""
-    times = torch.randint(4, (len(images),)).tolist()
-    images = torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(images, times, strict=True)])
-    return images, torch.stack([torch.rot90(each, k, (-2, -1)) for each, k in zip(masks, times, strict=True)])
+    once, twice = torch.rand(2, len(images)) < 0.5
+    for drawn, times in ((once, 1), (twice, 2)):
+        images, masks = (where(drawn, torch.rot90(each, times, (-2, -1)), each) for each in (images, masks))
+    return images, masks
+
+
+def where(drawn: Tensor, changed: Tensor, images: Tensor) -> Tensor:
+    """`changed` for the items (N,) that were drawn. Nothing here waits for a GPU."""
+    chosen = drawn.to(images.device, non_blocking=True).view(-1, *[1] * (images.dim() - 1))
+    return torch.where(chosen, changed, images)
 
 
 def scale_cropped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +141,5 @@ def _same(change: Any, images: Tensor) -> Iterator[Tensor]:
 def swapped(images: Tensor) -> Tensor:
     """Pairs of dates (N, 2, C, H, W), or with their neighbourhoods (N, 4, C, H, W), half of them the
     other way round."""
-    order = torch.arange(images.shape[1], device=images.device)
-    other = order.view(-1, 2).flip(1).flatten()
-    turned = (torch.rand(len(images)) < 0.5).to(images.device)
-    return torch.where(turned.view(-1, 1, 1, 1, 1), images[:, other], images)
+    pairs = images.unflatten(1, (-1, 2))
+    return where(torch.rand(len(images)) < 0.5, pairs.flip(2), pairs).flatten(1, 2)

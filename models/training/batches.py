@@ -1,7 +1,8 @@
 """Training batches by step number alone, so that a resumed run sees what it would have seen.
 
-Pixels stay in stored numbers until they are on the device. Threads fill the places of a batch that is
-there already: nothing is copied between processes.
+Pixels stay in stored numbers until they are on the device. On a CPU threads fill the places of a batch that
+is there already: nothing is copied between processes. A GPU is fed by processes, because threads that read
+would hold Python's lock while it waits to be told what to do next.
 """
 
 from collections.abc import Iterator
@@ -16,16 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from models.data import datasets, opening
 from models.data.cache import CachedCubes, size_gb
 from models.data.datasets import Pairs, Scale, Series
 from models.training.settings import Settings
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.masks import UNKNOWN
 
 AHEAD = 2
-"""Batches that are read while one is trained on."""
+"""Batches that are read while one is trained on, by each process where several read."""
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Batch:
         return Batch(
             self.images.to(device, non_blocking=True), self.masks.to(device, non_blocking=True), self.names
         )
+
+    def pin_memory(self) -> "Batch":
+        """In page-locked memory, from which a GPU takes it by itself; by this name a DataLoader calls it."""
+        return Batch(self.images.pin_memory(), self.masks.pin_memory(), self.names)
 
 
 class BatchSampler:
@@ -113,8 +120,14 @@ class BatchSampler:
     def steps_an_epoch(self, processes: int = 1) -> int:
         return max(1, len(self) // (self.settings.batch * processes))
 
-    def batches(self, first: int, end: int, process: int = 0, processes: int = 1) -> Iterator[Batch]:
-        """The batches of steps `first` to before `end` of one of `processes`."""
+    def batches(
+        self, first: int, end: int, process: int = 0, processes: int = 1, device: torch.device = CPU
+    ) -> Iterator[Batch]:
+        """The batches of steps `first` to before `end` of one of `processes`, on the device."""
+        if device.type == "cuda":
+            read = read_by_processes(Steps(self, first, end, process, processes))
+            yield from (batch.to(device) for batch in read)
+            return
         with ThreadPoolExecutor(1) as reader:
             steps = iter(range(first, end))
             coming = [reader.submit(self.batch, step, process, processes) for step in islice(steps, AHEAD)]
@@ -157,7 +170,9 @@ class BatchSampler:
             if around is not None:
                 self._fill_context(plans[place], around[place])
 
-        list(self.pool.map(fill, range(len(items))))
+        # Threads do not come along into a process that a DataLoader forks.
+        spread = self.pool.map if get_worker_info() is None else map
+        list(spread(fill, range(len(items))))
         pixels = torch.from_numpy(images)
         if around is not None:
             pixels = torch.cat([pixels.float(), torch.from_numpy(around)], dim=1)
@@ -206,6 +221,35 @@ class BatchSampler:
     def _periods(self, tile: Any, dates: list[int]) -> list[str]:
         known = self.dataset.cubes.periods(tile.site_id)
         return [known[date] for date in dates]
+
+
+class Steps(Dataset["Batch | MinebenchError"]):
+    """The batches of steps `first` to before `end`, for a DataLoader; or what is wrong with one, because a
+    DataLoader would raise it with its traceback for a message."""
+
+    def __init__(self, source: BatchSampler, first: int, end: int, process: int, processes: int) -> None:
+        self.source, self.first, self.end = source, first, end
+        self.process, self.processes = process, processes
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    def __getitem__(self, place: int) -> Batch | MinebenchError:
+        try:
+            return self.source.batch(self.first + place, self.process, self.processes)
+        except MinebenchError as error:
+            return error
+
+
+def read_by_processes(steps: Steps) -> Iterator[Batch]:
+    """Batches in order, read by as many processes as the settings have `threads`."""
+    for found in DataLoader(
+        steps, batch_size=None, num_workers=steps.source.settings.threads, prefetch_factor=AHEAD,
+        pin_memory=torch.cuda.is_available(),
+    ):  # fmt: skip
+        if isinstance(found, MinebenchError):
+            raise found
+        yield found
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,7 @@
-"""Losses over the known pixels of a batch. `logits` (N, 1, H, W), `label` (N, H, W) in {0, 1, 255}."""
+"""Losses over the known pixels of a batch. `logits` (N, 1, H, W), `label` (N, H, W) in {0, 1, 255}.
+
+Unknown pixels weigh nothing, and are not sorted out: how many there are a GPU would have to be waited for.
+"""
 
 from collections.abc import Callable
 
@@ -10,33 +13,41 @@ from pipeline.core.masks import UNKNOWN
 
 GAMMA = 2.0
 """Focusing parameter of the focal loss (Lin et al. 2017, arXiv 1708.02002, equation 5)."""
+EACH = (0, 2, 3)
+"""What a date's or a pair's loss is the mean over, of (N, K, H, W)."""
 
 
-def bce(z: Tensor, true: Tensor, positive_weight: float) -> Tensor:
-    """Binary cross-entropy, mean over the known pixels (K,)."""
-    weight = torch.tensor(positive_weight, device=z.device)
-    return F.binary_cross_entropy_with_logits(z, true, pos_weight=weight)
+def mean(values: Tensor, known: Tensor) -> Tensor:
+    """Of the known pixels, for each date or pair (K,); 0 where none is known."""
+    return (values * known).sum(EACH) / known.sum(EACH).clamp(min=1)
 
 
-def dice(z: Tensor, true: Tensor, positive_weight: float = 1.0) -> Tensor:
+def bce(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> Tensor:
+    """Binary cross-entropy."""
+    weight = torch.full((), positive_weight, device=z.device)
+    entropy = F.binary_cross_entropy_with_logits(z, true, pos_weight=weight, reduction="none")
+    return mean(entropy, known)
+
+
+def dice(z: Tensor, true: Tensor, known: Tensor, positive_weight: float = 1.0) -> Tensor:
     """Soft Dice over all known pixels of the batch (Milletari et al. 2016, arXiv 1606.04797)."""
-    p = torch.sigmoid(z)
-    return 1 - (2 * (p * true).sum() + 1) / (p.sum() + true.sum() + 1)
+    p, true = torch.sigmoid(z) * known, true * known
+    return 1 - (2 * (p * true).sum(EACH) + 1) / (p.sum(EACH) + true.sum(EACH) + 1)
 
 
-def bce_dice(z: Tensor, true: Tensor, positive_weight: float) -> Tensor:
-    return bce(z, true, positive_weight) + dice(z, true)
+def bce_dice(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> Tensor:
+    return bce(z, true, known, positive_weight) + dice(z, true, known)
 
 
-def focal(z: Tensor, true: Tensor, positive_weight: float) -> Tensor:
+def focal(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> Tensor:
     """Cross-entropy, each pixel weighed by (1 - p of its class) ** GAMMA."""
     entropy = F.binary_cross_entropy_with_logits(z, true, reduction="none")
     sure = torch.sigmoid(torch.where(true == 1, z, -z))
     weight = torch.where(true == 1, positive_weight, 1.0)
-    return (weight * (1 - sure) ** GAMMA * entropy).mean()
+    return mean(weight * (1 - sure) ** GAMMA * entropy, known)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
     "bce": bce,
     "cross-entropy": bce,
     "bce-dice": bce_dice,
@@ -46,20 +57,14 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 def loss_of(logits: Tensor, label: Tensor, loss: str, positive_weight: float = 1.0) -> Tensor:
     """The loss over known pixels; 0 where none is known."""
-    known = label != UNKNOWN
-    # In float32 under autocast too: sums over many pixels.
-    z, true = logits[:, 0][known].float(), (label[known] == 1).float()
-    if not z.numel():
-        return logits.sum() * 0
-    return LOSSES[loss](z, true, positive_weight)
+    return loss_over(logits, label[:, None], loss, positive_weight)
 
 
 def loss_over(logits: Tensor, label: Tensor, loss: str, positive_weight: float = 1.0) -> Tensor:
     """EuroMineNet's multitemporal loss: the loss of each date, or of each pair, averaged. `logits`
     (N, K, H, W), `label` (N, K, H, W), K dates or pairs; those without a known pixel do not count."""
-    found = [
-        loss_of(logits[:, k : k + 1], label[:, k], loss, positive_weight)
-        for k in range(label.shape[1])
-        if (label[:, k] != UNKNOWN).any()
-    ]
-    return torch.stack(found).mean() if found else logits.sum() * 0
+    known = label != UNKNOWN
+    # In float32 under autocast too: sums over many pixels.
+    each = LOSSES[loss](logits.float(), (label == 1).float(), known, positive_weight)
+    counted = known.any(dim=(0, 2, 3))
+    return (each * counted).sum() / counted.sum().clamp(min=1)

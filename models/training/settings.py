@@ -85,7 +85,7 @@ class Settings:
     channels_last: bool = False
     compile: bool = False
     threads: int = 2
-    """Threads that read batches."""
+    """Threads that read batches, or processes where a GPU is fed."""
     cache_gb: float = 0.0
     """Decoded tiles are kept in a memory-mapped file where a split takes no more than this."""
     seed: int = 0

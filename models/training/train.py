@@ -9,6 +9,7 @@ On several processes: accelerate launch -m pipeline.cli train --model NAME
 """
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -113,6 +114,8 @@ class Loop:
             run / "checkpoint.pt", key_of(benchmark_dir, model, settings), network, optimiser, schedule
         )
         self.state.resume(self.accelerator.device)
+        self.last: tuple[int, torch.Tensor, list[str]] | None = None
+        """Step, loss and items of the last step, until they are looked at."""
         self.network = network
         if settings.compile:
             objective.compile()
@@ -127,14 +130,15 @@ class Loop:
         first, start = state.step, time.monotonic()
         with progress(f"train {self.model}", self.steps * items, "samples") as advance:
             advance(state.step * items)
-            for batch in self.training.batches(state.step, self.steps, rank, workers):
+            for batch in self.training.batches(state.step, self.steps, rank, workers, accelerator.device):
                 if self._stopped():
                     break
-                self._step(batch.to(accelerator.device))
+                self._step(batch)
                 advance(items, _memory(accelerator.device))
                 if state.step - first == TIMED_STEPS and accelerator.is_main_process:
                     self._announce(time.monotonic() - start)
                 if state.step % self.every == 0 or state.step == self.steps:
+                    self._look_at_last()
                     state.note(self._validation_loss(), save=accelerator.is_main_process)
                     if live:
                         _log(live, state.history[-1])
@@ -172,21 +176,32 @@ class Loop:
         self.optimiser.zero_grad(set_to_none=True)
         with self.accelerator.autocast():
             loss = self.objective(batch.images, batch.masks)
-        if not torch.isfinite(loss):
-            self._give_up(batch)
         self.accelerator.backward(loss)
         if self.settings.clip is not None:
             self.accelerator.clip_grad_norm_(self.objective.parameters(), self.settings.clip)
         self.optimiser.step()
         state.schedule.step()
-        state.losses.append(float(loss.detach()))
+        self._look_at_last()
+        self.last = state.step, loss.detach(), batch.names
         state.step += 1
 
-    def _give_up(self, batch: Batch) -> None:
+    def _look_at_last(self) -> None:
+        """Take down the loss of the last step, which a GPU has been through by now: to ask for that of
+        this one would have it wait for us."""
+        if self.last is None:
+            return
+        step, loss, names = self.last
+        self.last = None
+        value = float(loss)
+        if not math.isfinite(value):
+            self._give_up(step, names)
+        self.state.losses.append(value)
+
+    def _give_up(self, step: int, names: list[str]) -> None:
         path = self.run / "not_a_number.json"
-        write_json({"model": self.model, "step": self.state.step, "items": batch.names}, path)
+        write_json({"model": self.model, "step": step, "items": names}, path)
         raise WorkError(
-            f"The loss is not a number at step {self.state.step}: lower train.{self.model}.learning_rate in "
+            f"The loss is not a number at step {step}: lower train.{self.model}.learning_rate in "
             f"params.yaml; the batch's tiles are listed in {path}."
         )
 
@@ -273,12 +288,25 @@ def _memory(device: torch.device) -> str:
 
 @contextmanager
 def _sentences(settings: Settings, training: BatchSampler) -> Iterator[None]:
-    """One sentence where memory runs out."""
+    """One sentence where memory runs out, or a batch is too small for a model."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(settings, training) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"The model normalises over the items of a batch, and a batch of {settings.batch} is too small "
+            "for that: raise batch under train in params.yaml to 2 at least."
+        ) from error
     except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise WorkError(
+                f"A process that reads batches ended ({str(error).splitlines()[0]}): give the machine or "
+                "container more shared memory (docker run --shm-size), or lower train's threads or batch in "
+                "params.yaml."
+            ) from error
         if not any(words in str(error) for words in ("out of memory", "allocate memory", "enough memory")):
             raise
         raise _out_of_memory(settings, training) from error

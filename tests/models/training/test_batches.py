@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import torch
 
 from models import data
 from models.data.cache import CachedCubes
-from models.training.batches import BatchSampler, change_of, pairs_of
+from models.training.batches import BatchSampler, Steps, change_of, pairs_of, read_by_processes
 from models.training.objective import Standardise
 from models.training.settings import Settings
+from pipeline.core.errors import NotMadeYet
 from pipeline.core.masks import change_label
 
 
@@ -47,6 +49,26 @@ def test_every_step_comes_once_and_depends_on_its_number_alone(folder: Path) -> 
         for name in batch.names
     ]
     assert len(set(halves)) == len(halves)
+
+
+def test_processes_read_the_same_batches(folder: Path) -> None:
+    source = BatchSampler(folder, "change", "train", Settings(batch=4, crop=32))
+    source.batch(0)  # the threads of this process are under way before others are forked
+    found = list(read_by_processes(Steps(source, 2, 7, 1, 2)))
+    assert len(found) == 5
+    for step, batch in enumerate(found, start=2):
+        wanted = source.batch(step, 1, 2)
+        assert batch.names == wanted.names
+        assert torch.equal(batch.images, wanted.images)
+        assert torch.equal(batch.masks, wanted.masks)
+
+
+def test_what_a_process_cannot_read_is_a_sentence(project: Path) -> None:
+    source = BatchSampler(project / "data/tiny", "change", "train", Settings(batch=4))
+    shutil.rmtree(project / "data/tiny/cubes")
+    source.dataset.cubes.opened.clear()
+    with pytest.raises(NotMadeYet, match=r"cannot be read: run `minebench compose` and `annotate`\.$"):
+        list(read_by_processes(Steps(source, 0, 2, 0, 1)))
 
 
 def test_drawing_by_change_and_by_interval(folder: Path) -> None:

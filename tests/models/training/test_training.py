@@ -299,6 +299,30 @@ def test_running_out_of_memory_is_a_sentence(project: Path, monkeypatch: pytest.
         train.train(project / "data/tiny", "unet", settings_of("unet"))
 
 
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (
+            ValueError("Expected more than 1 value per channel when training, got input size [1, 512, 1, 1]"),
+            "a batch of 2 is too small for that: raise batch",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error.\nRaise it"),
+            r"Bus error.\): give .* more shared memory .* or lower train's threads or batch",
+        ),
+    ],
+)
+def test_what_ends_a_step_is_a_sentence(
+    project: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception, message: str
+) -> None:
+    def fails(self: object, batch: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(train.Loop, "_step", fails)
+    with pytest.raises((InputError, WorkError), match=message):
+        train.train(project / "data/tiny", "unet", settings_of("unet"))
+
+
 def test_what_cannot_go_together_is_a_sentence(project: Path) -> None:
     benchmark = project / "data/tiny"
     for model, given, message in (
