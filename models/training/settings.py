@@ -14,6 +14,7 @@ WORDS = {
     "mode": ("full", "frozen", "lora", "head"),
     "precision": ("no", "bf16", "fp16"),
 }
+TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
 AUGMENTATIONS = (
     "flip", "turn", "swap", "affine", "rotate", "scale-crop", "noise", "jitter", "brightness", "blur",
     "drop-band",
@@ -157,7 +158,7 @@ def _typed(cls: type, key: str, value: Any, model: str) -> Any:
         expected = simple[0]
         fine = isinstance(value, int | float) if expected is float else isinstance(value, expected)
         if not fine or (isinstance(value, bool) and expected is not bool):
-            raise InputError(f"params.yaml: train.{model}.{key} is {value!r}; it is a {expected.__name__}.")
+            raise InputError(f"params.yaml: train.{model}.{key} is {value!r}; it is {TYPES[expected]}.")
         return expected(value)
     return value
 

@@ -115,6 +115,11 @@ def shown(pixels: NDArray[Any], recipe: Recipe, look: Stretch) -> NDArray[np.uin
     return rgb.astype(np.uint8) if recipe.sensor.dtype == "uint8" else look.apply(rgb)
 
 
+def colours_of(recipe: Recipe) -> str:
+    """What the bands that are shown as red, green and blue are together."""
+    return "Three bands" if recipe.sensor.dtype == "int8" else "True colour"
+
+
 def write(
     folder: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], mask: NDArray[np.uint8],
     clear: NDArray[np.uint8], look: Stretch, label: str,
@@ -133,7 +138,7 @@ def write(
         "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
     }  # fmt: skip
     more = _bands(folder / "reflectance.tif", recipe, site, pixels, placed) if recipe.publish.bands else {}
-    colour = "Three bands" if recipe.sensor.dtype == "int8" else "True colour"
+    colour = colours_of(recipe)
     colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
         **more,

@@ -11,6 +11,8 @@ from rasterio.enums import ColorInterp
 from pipeline.geo import gdal
 
 Colours = dict[int, tuple[int, int, int, int]]
+WITHOUT_OVERVIEWS_PX = 512
+"""Of the longer side: as GDAL's own check of COGs has it. To make them for less takes a third of the time."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -20,13 +22,14 @@ def write(
     overviews: str = "nearest",
 ) -> None:  # fmt: skip
     """Write (band, y, x) pixels with their bands' names, deflate with predictor, tiles of 256. A colour
-    table makes a single band a paletted one; `scale` turns numbers into reflectance. `overviews` are the
-    nearest pixel, or the `average` of what is not nodata."""
+    table makes a single band a paletted one; `scale` turns numbers into reflectance. `overviews`, of larger
+    images alone, are the nearest pixel, or the `average` of what is not nodata."""
     profile = {
         "driver": "COG", "height": area.height, "width": area.width, "count": len(pixels),
         "dtype": pixels.dtype, "crs": str(area.crs) if area.crs else None,
         "transform": area.transform, "nodata": nodata,
         "compress": "deflate", "level": 1, "predictor": "NO" if colours else "STANDARD", "blocksize": 256,
+        "overviews": "AUTO" if max(area.shape) > WITHOUT_OVERVIEWS_PX else "NONE",
         "overview_resampling": overviews,
     }  # fmt: skip
     with gdal.encoding(path, **profile) as file:

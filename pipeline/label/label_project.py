@@ -23,13 +23,11 @@ from pipeline.cubes import annotate, cube
 from pipeline.geo import cog
 from pipeline.label.annotation_file import LAYER
 from pipeline.publish import qgis_project
-from pipeline.publish.qgis_project import Mosaic
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 
 DRAWN = "drawn.gpkg"
-IMAGE = Mosaic("image.tif", ("Red", "Green", "Blue"), 0, "True colour", "image")
 KINDS = ("footprint", annotate.NO_MINE)
 
 
@@ -48,7 +46,8 @@ def write(benchmark: Benchmark, recipe: Recipe) -> Path:
     labels = benchmark.annotations / DRAWN
     if not labels.is_file():
         _write_layer(labels, recipe)
-    dates = [_date(folder, listed, period.label) for period in recipe.periods.periods()]
+    image = qgis_project.image_of("image.tif", recipe)
+    dates = [_date(folder, listed, period.label, image) for period in recipe.periods.periods()]
     parts = {
         "title": f"{recipe.title}: labels",
         "labels": os.path.relpath(labels, folder),
@@ -69,7 +68,7 @@ def _whens(recipe: Recipe) -> list[str]:
 
 
 def _write_images(benchmark: Benchmark, recipe: Recipe, site: Site, folder: Path) -> None:
-    """A site's dates in true colour, unless they are there already."""
+    """A site's dates as they are shown, unless they are there already."""
     path = benchmark.cube(site.site_id)
     note, key = folder / f"{site.site_id}.json", receipts.key_in(cube.receipt(path))
     if receipts.key_in(note) == key:
@@ -92,11 +91,11 @@ def _write_layer(path: Path, recipe: Recipe) -> None:
         table.to_file(temporary, layer=LAYER, driver="GPKG", geometry_type="MultiPolygon", VERSION="1.2")
 
 
-def _date(folder: Path, listed: list[Site], label: str) -> dict[str, Any]:
+def _date(folder: Path, listed: list[Site], label: str, image: qgis_project.Mosaic) -> dict[str, Any]:
     """A date's group of layers, one a projection."""
     named = [(site, folder / "images" / f"{site.site_id}_{label}.tif") for site in listed]
     there = [(site, path) for site, path in named if path.is_file()]
-    layers = qgis_project.mosaics(there, label, IMAGE, folder)
+    layers = qgis_project.mosaics(there, label, image, folder)
     return {
         "name": label,
         "layers": [{**own, "id": f"minebench_{label}_{i}"} for i, own in enumerate(layers)],

@@ -218,6 +218,7 @@ def app(studio: Studio, token: str) -> Starlette:
             "periods": session.periods,
             "subjects": session.subjects,
             "runs": studio.runs,
+            "colours": assets.colours_of(studio.recipe),
             "looks": ["true", *(["false"] if studio.has_false_colour() else [])],
             **session.state(),
         }

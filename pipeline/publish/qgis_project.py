@@ -23,7 +23,7 @@ import pyogrio
 import pyproj
 import shapely
 
-from pipeline.catalog import dataset_card
+from pipeline.catalog import assets, dataset_card
 from pipeline.core import tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
@@ -49,10 +49,12 @@ class Mosaic:
     style: str
 
 
-MOSAICS = (
-    Mosaic("visual.tif", ("Red", "Green", "Blue"), 0, "True colour", "image"),
-    Mosaic("mine.tif", ("Gray",), UNKNOWN, "Footprint mask", "mask"),
-)
+MASK = Mosaic("mine.tif", ("Gray",), UNKNOWN, "Footprint mask", "mask")
+
+
+def image_of(file: str, recipe: Recipe) -> Mosaic:
+    """The images that are shown as they are."""
+    return Mosaic(file, ("Red", "Green", "Blue"), 0, assets.colours_of(recipe), "image")
 
 
 def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
@@ -69,7 +71,7 @@ def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
     for date in dates:
         outlines = f"./{VECTORS}|layername=footprints|subset=\"period\" = '{date}'"
         layers = [{"name": "Footprints", "style": "outline", "provider": "ogr", "source": outlines}]
-        for mosaic in reversed(MOSAICS):
+        for mosaic in (MASK, image_of("visual.tif", recipe)):
             there = [(site, published.stac / site.site_id / date / mosaic.file) for site in listed]
             layers += mosaics([own for own in there if own[1].is_file()], date, mosaic, folder)
         if len(layers) > 1:

@@ -135,7 +135,7 @@ async function openSite(id, subject) {
   }
   now.beside = null;
   element("synthetic").hidden = !now.site.synthetic;
-  options("look", now.site.looks, "true", now.site.looks.map((look) => ({ true: "True colour", false: "SWIR, NIR, red" })[look]));
+  options("look", now.site.looks, "true", now.site.looks.map((look) => ({ true: now.site.colours, false: "SWIR, NIR, red" })[look]));
   pictures?.dispose();
   pictures = new Pictures(element("map"), element("second"), now.site, { pointed, clicked, outlined, turned });
   const open_ = now.site.subjects.find((subject) => now.site.marks[subject] === "open");

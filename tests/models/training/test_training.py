@@ -237,7 +237,7 @@ def test_bad_settings_checkpoints_and_labels(project: Path) -> None:
     benchmark = project / "data/tiny"
     for wrong, message in (
         ({"epoch": 3}, "has no setting 'epoch'"),
-        ({"steps": "many"}, "train.unet.steps is 'many'; it is a int"),
+        ({"steps": "many"}, "train.unet.steps is 'many'; it is a whole number"),
         ({"batch": 0}, "train.unet.batch is 0; it is at least 1"),
         ({"optimiser": "lion"}, "choose one of adam, adamw, sgd"),
         ({"augment": ["spin"]}, "augment has no 'spin'"),

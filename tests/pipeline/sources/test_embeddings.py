@@ -246,6 +246,17 @@ def test_exported_folders_keep_the_numbers(embedded: Path, tmp_path: Path) -> No
         assert (file.dtypes[0], file.nodata, file.count) == ("int8", -128, 64)
 
 
+def test_three_bands_are_not_called_true_colour(embedded: Path, tmp_path: Path) -> None:
+    for words in (("label", "--qgis"), ("catalog",), ("publish", str(tmp_path / "p"))):
+        done = run(*words, cwd=embedded)
+        assert done.returncode == 0, (words, done.stderr)
+    projects = [embedded / "data/tiny/label/label.qgs", *(tmp_path / "p").rglob("qgis/*.qgs")]
+    assert len(projects) == 2
+    for project in projects:
+        assert "Three bands" in project.read_text()
+        assert "True colour" not in project.read_text()
+
+
 def test_a_probe_needs_embeddings(project: Path) -> None:
     done = run("train", "--model", "embedding-linear", cwd=project)
     assert done.returncode == 2
