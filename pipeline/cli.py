@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import __version__, command, judge_commands, label_commands, model_commands
-from pipeline.core import interruption, locks
+from pipeline.core import arenas, interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
 from pipeline.core.words import counted, score
@@ -47,6 +47,7 @@ def _everywhere(
 def main() -> None:
     """Run the command line: 0 done, 1 the work failed, 2 usage or input error."""
     interruption.watch()
+    arenas.one_a_core()
     # Most of a short command is loading libraries: a million objects, none of which is garbage.
     gc.set_threshold(50_000, 20, 50)
     atexit.register(gc.freeze)

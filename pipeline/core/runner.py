@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline.core import products, receipts
+from pipeline.core import arenas, products, receipts
 from pipeline.core.errors import InputError, MinebenchError, WorkError
 from pipeline.core.faults import explained
 from pipeline.core.progress import progress
@@ -175,13 +175,14 @@ def _in_threads(
 
 
 @cache
-def _products_in_threads() -> Any:
-    """Once and for good in a worker of a cluster, whose threads begin and end their tasks as they come."""
+def _prepared() -> Any:
+    """A worker of a cluster, once and for good: its threads begin and end their tasks as they come."""
+    arenas.one_a_core()
     return products.in_this_thread()
 
 
 def _on_worker(work: Callable[[Any], Any], task: Any) -> Outcome:
-    _products_in_threads()
+    _prepared()
     return _guarded(work, task)
 
 

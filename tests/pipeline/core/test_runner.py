@@ -17,5 +17,5 @@ def test_products_stay_in_their_thread_while_sites_are_worked_on() -> None:
     assert seen == [{1}] * 3
     assert blas_threads() == before
     assert runner._on_worker(lambda task: blas_threads(), 1) == ({1}, None)
-    runner._products_in_threads().restore_original_limits()
-    runner._products_in_threads.cache_clear()
+    runner._prepared().restore_original_limits()
+    runner._prepared.cache_clear()

@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+# Threads that are there at once and hold memory, and how many heaps glibc says that there are.
+COUNTED = """
+import ctypes, sys, threading
+from pipeline.core import arenas
+if sys.argv[1] == "few":
+    arenas.one_a_core()
+libc, held, together = ctypes.CDLL(None), [], threading.Barrier(40)
+libc.malloc.restype = libc.open_memstream.restype = ctypes.c_void_p
+def hold():
+    together.wait()
+    held.append(libc.malloc(50_000))
+    together.wait()
+threads = [threading.Thread(target=hold) for _ in range(40)]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+text, size = ctypes.c_char_p(), ctypes.c_size_t()
+stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
+libc.malloc_info(0, stream)
+libc.fclose(stream)
+print(text.value.decode().count("<heap nr="))
+"""
+
+
+def heaps(word: str, **variables: str) -> int:
+    clean = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, word],
+        env={**clean, **variables}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="heaps are glibc's")
+def test_threads_share_a_heap_a_core() -> None:
+    cores = os.cpu_count() or 1
+    assert heaps("many") > cores
+    assert heaps("few") <= cores
+    # What the user has set stays.
+    assert heaps("few", MALLOC_ARENA_MAX=str(2 * cores)) > cores
