@@ -242,10 +242,11 @@ class Steps(Dataset["Batch | MinebenchError"]):
 
 
 def read_by_processes(steps: Steps) -> Iterator[Batch]:
-    """Batches in order, read by as many processes as the settings have `threads`."""
+    """Batches in order, read by as many processes as the settings have `threads`: forks, which have the
+    open files that this process has."""
     for found in DataLoader(
         steps, batch_size=None, num_workers=steps.source.settings.threads, prefetch_factor=AHEAD,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available(), multiprocessing_context="fork",
     ):  # fmt: skip
         if isinstance(found, MinebenchError):
             raise found
