@@ -41,7 +41,7 @@ VERSION = 5
 @dataclass(frozen=True)
 class Task:
     """One site's work. `chosen` are the rows of `scenes` that were selected, `index` the benchmark's
-    tables, `parent` the href of the catalog that links the site."""
+    tables as seen from the site, `parent` the href of the catalog that links the site."""
 
     benchmark: Benchmark
     recipe: Recipe
@@ -97,7 +97,7 @@ def _kept(task: Task) -> str:
     """The key. Items stay; the collection also names its parent and the benchmark's tables, which may have
     changed."""
     content = receipts.read(_receipt(task))
-    index = {key: _seen_from(task.folder, table).to_dict() for key, table in task.index.items()}
+    index = {key: table.to_dict() for key, table in task.index.items()}
     links = [{**link, "href": task.parent} if link["rel"] == "parent" else link for link in content["links"]]
     if links != content["links"] or any(content["assets"][key] != table for key, table in index.items()):
         assets = {**content["assets"], **index}
@@ -239,14 +239,8 @@ def _assets(task: Task, tree: assets.Tree) -> dict[str, pystac.Asset]:
     href = objects.relative(task.cube, task.folder)
     listed = {**tree.fields(), "minebench:files": tree.sums}
     whole = pystac.Asset(href, "Cube over all periods (Zarr v3)", None, objects.ZARR, ["data"], listed)
-    index = {key: _seen_from(task.folder, table) for key, table in task.index.items()}
+    index = {key: table.clone() for key, table in task.index.items()}
     return {"cube": whole, **_change(task, href, tree), **index}
-
-
-def _seen_from(folder: Path, table: pystac.Asset) -> pystac.Asset:
-    moved = table.clone()
-    moved.href = objects.relative(Path(table.href), folder)
-    return moved
 
 
 def _description(recipe: Recipe, site: Site) -> str:
@@ -267,11 +261,12 @@ def _change(task: Task, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]
 
 
 def index_assets(benchmark: Benchmark) -> dict[str, pystac.Asset]:
-    """The index tables as assets; hrefs are still paths from the repository root."""
+    """The index tables as assets, as they are seen from the folder of any site."""
+    site = benchmark.stac / "site"
     return {
         name: pystac.Asset(
-            str(benchmark.table(name)), f"Index of {name} of the whole benchmark", None, objects.PARQUET,
-            ["metadata"], objects.checked(benchmark.table(name)),
+            objects.relative(benchmark.table(name), site), f"Index of {name} of the whole benchmark", None,
+            objects.PARQUET, ["metadata"], objects.checked(benchmark.table(name)),
         )
         for name in ("pairs", "tiles")
     }  # fmt: skip
