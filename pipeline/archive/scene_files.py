@@ -83,7 +83,7 @@ def _asset(
     roles: Sequence[str] = ("data",),
 ) -> pystac.Asset:  # fmt: skip
     """Write a COG and describe it."""
-    cog.write(path, pixels[np.newaxis], area, nodata)
+    cog.write_fast(path, pixels[np.newaxis], area, nodata)
     fields: dict[str, Any] = {
         "bands": [band], "data_type": str(pixels.dtype), "nodata": nodata, "gsd": area.resolution.x,
         "proj:shape": list(area.shape), "proj:transform": list(area.transform)[:6],

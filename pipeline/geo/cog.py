@@ -42,3 +42,20 @@ def write(
         file.write(pixels)
         if colours:
             file.write_colormap(1, colours)
+
+
+def write_fast(path: Path, pixels: NDArray[Any], area: GeoBox, nodata: float) -> None:
+    """Write (band, y, x) pixels for GDAL alone to read: in zstd, and where no overviews are needed by its
+    GTiff driver. That puts the one directory before the tiles, which makes a COG of it, in half of the time
+    that its COG driver takes."""
+    if max(area.shape) > WITHOUT_OVERVIEWS_PX:
+        write(path, pixels, area, nodata)
+        return
+    profile = {
+        "driver": "GTiff", "height": area.height, "width": area.width, "count": len(pixels),
+        "dtype": pixels.dtype, "crs": str(area.crs) if area.crs else None, "transform": area.transform,
+        "nodata": nodata, "compress": "zstd", "zstd_level": 1, "predictor": 2,
+        "tiled": True, "blockxsize": 256, "blockysize": 256,
+    }  # fmt: skip
+    with gdal.encoding(path, **profile) as file:
+        file.write(pixels)
