@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from apart import apart  # type: ignore[import-not-found]
 
 DATES, BANDS, LEFT, TOP, PIXEL_M = 12, 10, 500_000, 5_700_000, 10
 NAMES = [f"B{band}" for band in range(1, BANDS + 1)]
@@ -51,7 +52,7 @@ def main() -> None:
         rslearn_job(Path(asked.theirs))
         return
     with tempfile.TemporaryDirectory() as folder:
-        project = prepared(Path(folder), asked.side)
+        project = apart(prepared, Path(folder), asked.side)
         found = {"minebench": ours(project, asked.side, "coregister: false")}
         median = cube(project)
         found["no shifts measured"] = ours(project, asked.side, "measure_shifts: false")

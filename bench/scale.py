@@ -22,6 +22,7 @@ import mine_list
 import numpy as np
 import pandas as pd
 import rasterio
+from apart import apart
 
 STAGES = ("sites", "archive", "fetch", "compose", "annotate", "tile", "catalog", "report", "check")
 YEARS = (2019, 2020, 2021)
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def whole_list(polygons: int) -> None:
-    mine_list.write(Path("mines.gpkg"), polygons)
+    apart(mine_list.write, Path("mines.gpkg"), polygons)
     for words in (["new", "scale", "--mines", "mines.gpkg", "--source", "earthengine"],
                   ["sites", "--benchmark", "scale"]):  # fmt: skip
         seconds, peak = timed(words)
@@ -70,7 +71,7 @@ def whole(count: int) -> pd.DataFrame:
     for name in ("catalogs", "data", "images"):
         shutil.rmtree(name, ignore_errors=True)
     folder = Path("catalogs/scale")
-    mine_list.write(folder / "mines/mines.gpkg", POLYGONS_A_SITE * count + 200)
+    apart(mine_list.write, folder / "mines/mines.gpkg", POLYGONS_A_SITE * count + 200)
     text = RECIPE.format(pixel=PIXEL_M, first=YEARS[0], last=YEARS[-1], sites=count)
     (folder / "recipe.yaml").write_text(text)
     rows = []
@@ -83,12 +84,13 @@ def whole(count: int) -> pd.DataFrame:
             page = Path("data/scale/report/index.html").stat().st_size
             print(f"{sites} sites, the report's page: {page / 1e6:.1f} MB", file=sys.stderr, flush=True)
         if (turn, stage) == ("first", "sites"):
-            make_images(gpd.read_parquet("data/scale/index/sites.parquet"))
+            apart(make_images)
     return pd.DataFrame(rows, columns=["sites", "turn", "stage", "seconds", "peak"])
 
 
-def make_images(sites: gpd.GeoDataFrame) -> None:
+def make_images() -> None:
     """An image a site and year, and its footprint in each year, which grows."""
+    sites = gpd.read_parquet("data/scale/index/sites.parquet")
     rng = np.random.default_rng(0)
     Path("images").mkdir()
     drawn = []
