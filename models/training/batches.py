@@ -5,6 +5,7 @@ is there already: nothing is copied between processes. A GPU is fed by processes
 would hold Python's lock while it waits to be told what to do next.
 """
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -246,11 +247,18 @@ def read_by_processes(steps: Steps) -> Iterator[Batch]:
     open files that this process has."""
     for found in DataLoader(
         steps, batch_size=None, num_workers=steps.source.settings.threads, prefetch_factor=AHEAD,
-        pin_memory=torch.cuda.is_available(), multiprocessing_context="fork",
+        pin_memory=torch.cuda.is_available(), multiprocessing_context="fork", worker_init_fn=_left_to_end,
     ):  # fmt: skip
         if isinstance(found, MinebenchError):
             raise found
         yield found
+
+
+def _left_to_end(_number: int) -> None:
+    """Ctrl-C is for the process that trains, and ends those that read; and what signals they get is not
+    for its watch (`pipeline.core.interruption`), whose socket they have as well."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=2)

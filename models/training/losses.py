@@ -19,7 +19,7 @@ EACH = (0, 2, 3)
 
 def mean(values: Tensor, known: Tensor) -> Tensor:
     """Of the known pixels, for each date or pair (K,); 0 where none is known."""
-    return (values * known).sum(EACH) / known.sum(EACH).clamp(min=1)
+    return torch.where(known, values, 0).sum(EACH) / known.sum(EACH).clamp(min=1)
 
 
 def bce(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> Tensor:

@@ -1,4 +1,6 @@
 import shutil
+import signal
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,26 @@ def test_processes_read_the_same_batches(folder: Path) -> None:
         assert batch.names == wanted.names
         assert torch.equal(batch.images, wanted.images)
         assert torch.equal(batch.masks, wanted.masks)
+
+
+def test_signals_of_a_process_that_reads_are_not_its_parents(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heard(self: Steps, place: int) -> list[object]:
+        return [signal.getsignal(signal.SIGINT) is signal.SIG_IGN, signal.set_wakeup_fd(-1)]
+
+    monkeypatch.setattr(Steps, "__getitem__", heard)
+    source = BatchSampler(folder, "change", "train", Settings(batch=4))
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    before = signal.set_wakeup_fd(tell.fileno())
+    try:
+        assert list(read_by_processes(Steps(source, 0, 2, 0, 1))) == [[True, -1]] * 2
+        assert signal.set_wakeup_fd(before) == tell.fileno()
+    finally:
+        signal.set_wakeup_fd(before)
+        told.close()
+        tell.close()
 
 
 def test_what_a_process_cannot_read_is_a_sentence(project: Path) -> None:
