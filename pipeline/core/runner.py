@@ -178,6 +178,7 @@ def _in_threads(
 def _prepared() -> Any:
     """A worker of a cluster, once and for good: its threads begin and end their tasks as they come."""
     arenas.one_a_core()
+    arenas.keep_freed()
     return products.in_this_thread()
 
 

@@ -42,3 +42,34 @@ def test_threads_share_a_heap_a_core() -> None:
     assert heaps("few") <= cores
     # What the user has set stays.
     assert heaps("few", MALLOC_ARENA_MAX=str(2 * cores)) > cores
+
+
+# Page faults of arrays that come and go.
+FAULTS = """
+import resource, sys
+from pipeline.core import arenas
+if sys.argv[1] == "kept":
+    arenas.keep_freed()
+import numpy as np
+for turn in range(60):
+    np.ones(1_000_000, np.uint8)
+    if turn == 9:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="thresholds are glibc's")
+def test_arrays_in_a_worker_of_dask_are_not_mapped_anew() -> None:
+    def faults(word: str, threshold: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS, word],
+            env={**os.environ, "MALLOC_TRIM_THRESHOLD_": threshold},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return int(done.stdout)
+
+    assert faults("as it is", "65536") > 50 * 200
+    assert faults("kept", "65536") < 1000
+    # What somebody else has set stays.
+    assert faults("kept", "65537") > 50 * 200
