@@ -25,9 +25,7 @@ def write(
     table makes a single band a paletted one; `scale` turns numbers into reflectance. `overviews`, of larger
     images alone, are the nearest pixel, or the `average` of what is not nodata."""
     profile = {
-        "driver": "COG", "height": area.height, "width": area.width, "count": len(pixels),
-        "dtype": pixels.dtype, "crs": str(area.crs) if area.crs else None,
-        "transform": area.transform, "nodata": nodata,
+        **_described(pixels, area, nodata), "driver": "COG",
         "compress": "deflate", "level": 1, "predictor": "NO" if colours else "STANDARD", "blocksize": 256,
         "overviews": "AUTO" if max(area.shape) > WITHOUT_OVERVIEWS_PX else "NONE",
         "overview_resampling": overviews,
@@ -45,17 +43,24 @@ def write(
 
 
 def write_fast(path: Path, pixels: NDArray[Any], area: GeoBox, nodata: float) -> None:
-    """Write (band, y, x) pixels for GDAL alone to read: in zstd, and where no overviews are needed by its
-    GTiff driver. That puts the one directory before the tiles, which makes a COG of it, in half of the time
-    that its COG driver takes."""
+    """Write (band, y, x) pixels for GDAL alone to read: where no overviews are needed in zstd, by its GTiff
+    driver. That puts the one directory before the tiles, which makes a COG of it, in half of the time that
+    the COG driver takes. Larger images as `write` does."""
     if max(area.shape) > WITHOUT_OVERVIEWS_PX:
         write(path, pixels, area, nodata)
         return
     profile = {
-        "driver": "GTiff", "height": area.height, "width": area.width, "count": len(pixels),
-        "dtype": pixels.dtype, "crs": str(area.crs) if area.crs else None, "transform": area.transform,
-        "nodata": nodata, "compress": "zstd", "zstd_level": 1, "predictor": 2,
+        **_described(pixels, area, nodata), "driver": "GTiff",
+        "compress": "zstd", "zstd_level": 1, "predictor": 2,
         "tiled": True, "blockxsize": 256, "blockysize": 256,
     }  # fmt: skip
     with gdal.encoding(path, **profile) as file:
         file.write(pixels)
+
+
+def _described(pixels: NDArray[Any], area: GeoBox, nodata: float) -> dict[str, Any]:
+    """What GDAL has to know of (band, y, x) pixels, whatever the driver."""
+    return {
+        "height": area.height, "width": area.width, "count": len(pixels), "dtype": pixels.dtype,
+        "crs": str(area.crs) if area.crs else None, "transform": area.transform, "nodata": nodata,
+    }  # fmt: skip

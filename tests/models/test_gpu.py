@@ -120,7 +120,7 @@ def test_a_loss_that_is_not_a_number_is_a_sentence(gpu: torch.device, project: P
         train.train(project / "data/tiny", "fc-siam-diff", Settings.of(given, "fc-siam-diff"))
 
 
-def test_one_process_of_many_trains_the_same(gpu: torch.device, project: Path) -> None:
+def test_a_process_of_a_group_trains(gpu: torch.device, project: Path) -> None:
     """Through DistributedDataParallel and NCCL."""
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "1", "-m", "pipeline.cli"]
     done = subprocess.run(

@@ -6,17 +6,18 @@ import pytest
 
 # Threads that are there at once and hold memory, and how many heaps glibc says that there are.
 COUNTED = """
-import ctypes, sys, threading
+import ctypes, os, sys, threading
 from pipeline.core import arenas
 if sys.argv[1] == "few":
     arenas.one_a_core()
-libc, held, together = ctypes.CDLL(None), [], threading.Barrier(40)
+count = 3 * (os.cpu_count() or 1) + 8
+libc, held, together = ctypes.CDLL(None), [], threading.Barrier(count)
 libc.malloc.restype = libc.open_memstream.restype = ctypes.c_void_p
 def hold():
     together.wait()
     held.append(libc.malloc(50_000))
     together.wait()
-threads = [threading.Thread(target=hold) for _ in range(40)]
+threads = [threading.Thread(target=hold) for _ in range(count)]
 [thread.start() for thread in threads], [thread.join() for thread in threads]
 text, size = ctypes.c_char_p(), ctypes.c_size_t()
 stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
