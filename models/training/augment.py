@@ -54,7 +54,6 @@ class Augment(nn.Module):
         self.jitter, self.swap = "jitter" in words, "swap" in words
         self.brightness, self.crop = "brightness" in words, "scale-crop" in words
 
-    @torch.compiler.disable  # chance is not for a graph
     @torch.no_grad()
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         if self.flip:

@@ -87,7 +87,7 @@ class Checkpoint:
         log.info("resumed at step %d", self.step)
 
 
-VERSION = 2
+VERSION = 3
 """Of training itself: raise it when the same settings and data train other weights. Every architecture
 has a version of its own (`models.base.Model`)."""
 

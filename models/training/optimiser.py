@@ -43,7 +43,7 @@ def optimiser_of(network: Model, settings: Settings, device: torch.device) -> to
         settings.learning_rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
-        fused=device.type == "cuda",
+        fused=device.type in {"cuda", "cpu"},
     )
 
 

@@ -108,7 +108,7 @@ class Loop:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = optimiser_of(network, settings, self.accelerator.device)
         schedule = schedule_of(optimiser, settings, self.steps, epoch)
-        objective: nn.Module = Objective(network, training.task, training.scale, settings)
+        objective = Objective(network, training.task, training.scale, settings)
         objective.to(self.accelerator.device)
         self.state = Checkpoint(
             run / "checkpoint.pt", key_of(benchmark_dir, model, settings), network, optimiser, schedule
@@ -118,6 +118,10 @@ class Loop:
         """Step, loss and items of the last step, until they are looked at."""
         self.network = network
         if settings.compile:
+            # Chance is not for a graph. Here and not in augment.py: PyTorch loads its compiler, a second, to
+            # be told so.
+            without = torch.compiler.disable(objective.augment.forward)
+            objective.augment.forward = without  # type: ignore[method-assign]
             objective.compile()
         self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
 

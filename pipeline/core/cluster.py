@@ -15,7 +15,7 @@ from distributed.scheduler import KilledWorker
 
 from pipeline import __version__
 from pipeline.core import limits
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Lost, WorkError
 
 LOST = (FutureCancelledError, CommClosedError, TimeoutError, OSError)
 
@@ -42,6 +42,8 @@ def connected(address: str) -> Iterator["Cluster"]:
 
 class Cluster:
     """Submits tasks to a scheduler's workers."""
+
+    share_the_log = False
 
     def __init__(self, address: str, client: Client, mark: Path) -> None:
         self.address, self.client, self.mark = address, client, mark
@@ -92,10 +94,6 @@ class Cluster:
                 "probably of too little memory: give workers more memory or fewer threads, and run the "
                 "command again."
             ) from None
-
-
-class Lost(WorkError):
-    """The scheduler is gone, and with it everything that was under way."""
 
 
 def _unlike(mark: str, version: str) -> str:

@@ -27,6 +27,10 @@ class OutOfMemory(WorkError):
     """Memory ran out: the message names the setting to lower."""
 
 
+class Lost(WorkError):
+    """Those who worked on the sites are gone, and with them all that was under way."""
+
+
 class InputError(MinebenchError):
     """Usage or input error: the message names the file, row or field, and what to do."""
 

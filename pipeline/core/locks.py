@@ -9,11 +9,14 @@ import json
 import os
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.core.errors import WorkError
 
+PATIENCE_S = 1.0
+"""The processes of a killed command end with it, but a moment later."""
 HELD: set[tuple[int, str]] = set()
 """Locks of a process, by its number: a command may be several stages."""
 
@@ -26,9 +29,7 @@ def take(path: Path, what: str) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # open for as long as the process lives
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _held(lock):
         told = os.read(lock, 4096).decode(errors="replace")
         os.close(lock)
         raise WorkError(f"{what} is at work already, {_holder(told)}: wait for it, or end it.") from None
@@ -38,6 +39,19 @@ def take(path: Path, what: str) -> None:
     os.truncate(lock, 0)
     os.write(lock, told.encode())
     HELD.add(own)
+
+
+def _held(lock: int) -> bool:
+    """Whether an open file's lock could be had, within the patience that there is."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(PATIENCE_S / 20)
 
 
 def _holder(told: str) -> str:

@@ -28,13 +28,20 @@ FIRST_S = 2.0
 SHARE = 1 / 50
 """Of the time gone, that passes between two lines: an hour's work is followed by a line a minute."""
 Advance = Callable[..., None]
+_silent = threading.Event()
+
+
+def silence() -> None:
+    """From now on this process says nothing of its progress: it works for another one, which does."""
+    _silent.set()
 
 
 @contextmanager
 def progress(label: str, total: int, unit: str) -> Iterator[Advance]:
     """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
     as it is told, and shows a `note` beside the rate. Several threads may call it."""
-    is_first = os.environ.get("RANK", "0") == "0"  # of several processes the first one speaks
+    # Of several processes the first one speaks.
+    is_first = os.environ.get("RANK", "0") == "0" and not _silent.is_set()
     lines = _Lines(label, total, unit, spoken=is_first and not sys.stderr.isatty())
     bar = _bar(label, total, unit) if is_first and sys.stderr.isatty() else None
 

@@ -1,18 +1,19 @@
-"""The work of a stage, site by site: skipped where it is done, spread over threads or a Dask cluster."""
+"""The work of a stage, site by site: skipped where it is done, spread over processes or a Dask cluster."""
 
 import logging
 import shutil
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline.core import arenas, products, receipts
-from pipeline.core.errors import InputError, MinebenchError, WorkError
+from pipeline.core import arenas, forks, products, receipts
+from pipeline.core.errors import InputError, Lost, MinebenchError, WorkError
 from pipeline.core.faults import explained
 from pipeline.core.progress import progress
 
@@ -24,10 +25,12 @@ Outcome = tuple[Any, MinebenchError | None]
 
 @dataclass(frozen=True)
 class Spread:
-    """How work is spread: so many threads, or a Dask cluster by its scheduler's address."""
+    """How work is spread: so many processes of this machine, or a Dask cluster by its scheduler's address.
+    `in_threads` instead of processes, where sites share the connections to a service and its limits."""
 
     workers: int
     scheduler: str | None = None
+    in_threads: bool = False
 
 
 class Tasks(Generic[Task]):
@@ -118,10 +121,11 @@ def _taken(step: Step[Any, Any], task: Any) -> Outcome | None:
 
 
 def _outcomes(
-    tasks: Iterable[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any], spread: Spread,
-    advance: Callable[[], None],
+    tasks: Sequence[Any] | Tasks[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any],
+    spread: Spread, advance: Callable[[], None],
 ) -> Iterator[Outcome]:  # fmt: skip
-    run = _on_cluster if spread.scheduler else _in_threads
+    in_threads = spread.in_threads or min(spread.workers, len(tasks)) < 2 or not forks.ARE_SAFE
+    run = _in_threads if in_threads and not spread.scheduler else _elsewhere
     return run(tasks, taken, work, spread, advance)
 
 
@@ -176,57 +180,82 @@ def _in_threads(
 
 @cache
 def _prepared() -> Any:
-    """A worker of a cluster, once and for good: its threads begin and end their tasks as they come."""
+    """A process that works for another one, once and for good: its threads begin and end tasks as they
+    come."""
     arenas.one_a_core()
     arenas.keep_freed()
     return products.in_this_thread()
 
 
-def _on_worker(work: Callable[[Any], Any], task: Any) -> Outcome:
+def _for_another(work: Callable[[Any], Any], task: Any) -> Outcome:
     _prepared()
     return _guarded(work, task)
 
 
-def _on_cluster(
+def _elsewhere(
     tasks: Iterable[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any], spread: Spread,
     advance: Callable[[], None],
 ) -> Iterator[Outcome]:  # fmt: skip
-    # Here and not above: work in threads does without Dask.
-    from pipeline.core.cluster import Cluster, connected
-
-    joined: list[Cluster] = []
+    """What is done is found in threads of this process; the rest goes to processes of this machine or to a
+    cluster, which are asked for when there is something to do for them."""
+    joined: list[Any] = []
+    looks = threading.BoundedSemaphore(spread.workers)
     pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
+
+    def look(task: Any) -> Outcome | None:
+        with looks:
+            return taken(task)
+
+    def started(task: Any, found: Outcome | None) -> Callable[[], Outcome]:
+        if found is not None:
+            advance()
+            return lambda: found
+        if not joined:
+            with _still(looks, spread.workers):
+                joined.append(stack.enter_context(_workers(spread)))
+        future = joined[0].submit(partial(_for_another, work), task)
+        future.add_done_callback(lambda _: advance())
+        return lambda: _outcome(joined[0], future, task)
+
     with ExitStack() as stack:
         stack.callback(pool.shutdown, cancel_futures=True)
-
-        def started(task: Any, found: Outcome | None) -> Callable[[], Outcome]:
-            if found is not None:
-                advance()
-                return lambda: found
-            if not joined:  # only now there is something to ask a cluster for
-                joined.append(stack.enter_context(connected(str(spread.scheduler))))
-            future = joined[0].submit(partial(_on_worker, work), task)
-            future.add_done_callback(lambda _: advance())
-            return lambda: _of_cluster(joined[0], future, task)
-
-        looking = (pool.submit(taken, task).result for task in tasks)
+        looking = (pool.submit(look, task).result for task in tasks)
         looked = _in_order(looking, lambda: AHEAD * spread.workers)
         begun = (started(task, found) for task, found in zip(tasks, looked, strict=True))
         yield from _in_order(begun, lambda: AHEAD * (joined[0].threads if joined else 1))
 
 
-def _of_cluster(cluster: Any, future: Any, task: Any) -> Outcome:
-    """The outcome of a task on a cluster; what failed there goes to this command's log too."""
-    from pipeline.core.cluster import Lost
+@contextmanager
+def _still(looks: threading.BoundedSemaphore, most: int) -> Iterator[None]:
+    """While nothing is looked at: a process that is forked has all locks as they were, and no thread that
+    would open them."""
+    for _ in range(most):
+        looks.acquire()
+    try:
+        yield
+    finally:
+        looks.release(most)
 
+
+def _workers(spread: Spread) -> AbstractContextManager[Any]:
+    if spread.scheduler is None:
+        return forks.forked(spread.workers)
+    # Here and not above: work on one machine does without Dask.
+    from pipeline.core.cluster import connected
+
+    return connected(spread.scheduler)
+
+
+def _outcome(workers: Any, future: Any, task: Any) -> Outcome:
+    """The outcome of a task that was done elsewhere; what failed there goes to this command's log."""
     site = getattr(getattr(task, "site", None), "site_id", "A site")
     try:
-        outcome: Outcome = cluster.result(future, site)
+        outcome: Outcome = workers.result(future, site)
     except Lost:
         raise
     except WorkError as error:
         outcome = None, error
-    if outcome[1]:
+    if outcome[1] and not workers.share_the_log:
         log.error("%s", outcome[1])
     return outcome
 

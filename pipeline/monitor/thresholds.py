@@ -4,11 +4,10 @@ Where a run was applied to no validation site, it is the one that `evaluate` sco
 recorded in index/activity/thresholds.parquet with the precision and recall that they have there.
 """
 
-import pandas as pd
-import torch
+from typing import Any
 
-from models.histogram import Histogram
-from models.metrics import scores
+import pandas as pd
+
 from pipeline.core import receipts, tables
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
@@ -41,8 +40,13 @@ def choose(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame, pd.DataFrame(curves, columns=list(CURVE)).astype(CURVE)
 
 
-def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Histogram, int]:
+def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Any, int]:
     """The run's probabilities on some sites by truth, and on how many of them there is change to find."""
+    # Here and not above: where no run was applied to sites nothing of this is needed.
+    import torch
+
+    from models.histogram import Histogram
+
     found, counted = Histogram(), 0
     for site_id in site_ids:
         if not cube.periods_of(benchmark.cube(site_id)):
@@ -60,9 +64,11 @@ def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Histo
     return found, counted
 
 
-def _row(benchmark: Benchmark, run: str, found: Histogram, counted: int) -> tuple[object, ...]:
+def _row(benchmark: Benchmark, run: str, found: Any, counted: int) -> tuple[object, ...]:
     if not counted:
         return run, *of_evaluation(benchmark, run), 0, *(float("nan"),) * 4
+    from models.metrics import scores
+
     threshold, confusion = found.best()
     own = scores(confusion)
     # 0 would take in all that is known.

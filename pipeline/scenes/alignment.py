@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.pools import pool
 from pipeline.recipe import Recipe
 from pipeline.scenes.coregister import Offset, Reference
 from pipeline.scenes.reader import STILL, Reader
@@ -90,7 +89,9 @@ class Aligner:
             self.store.drop([*names, *([mask] if mask and mask not in before else [])])
 
     def _measured(self, anchor: Anchor, candidates: Iterable[Candidate], shift: Shift) -> list[Offset]:
-        return list(_pool().map(lambda candidate: self._offset(anchor, candidate, shift), candidates))
+        # A thread a core: measuring is arithmetic outside of Python's lock.
+        threads = pool("align", os.cpu_count() or 1)
+        return list(threads.map(lambda candidate: self._offset(anchor, candidate, shift), candidates))
 
     def _offset(self, anchor: Anchor, candidate: Candidate, shift: Shift) -> Offset:
         moving = self.reader.fine(candidate.scene, shift, anchor.bands)
@@ -98,12 +99,6 @@ class Aligner:
             return NOWHERE
         clear = anchor.clear & self.reader.on_target(candidate.clear_pixels) & moving.all(axis=0)
         return anchor.scene.measure(moving, clear)
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """A thread a core for all sites of this process: measuring is arithmetic outside of Python's lock."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="align")
 
 
 def metres(offset: Offset, recipe: Recipe) -> Shift:

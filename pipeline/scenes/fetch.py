@@ -19,7 +19,7 @@ without touching the others. `--refresh` makes a new choice.
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
     listed = Listed(None if refresh else scene_table.read_listed(benchmark))
     found = sites.listed(table, recipe)
     tasks = Tasks(found, lambda site: Task(benchmark, recipe, site, listed, refresh))
+    spread = replace(spread, in_threads=spread.in_threads or recipe.source.is_service)
     rows: dict[str, pa.Table | None] = {}
     sums, fetched = np.zeros(3, np.int64), 0
     # Where a site failed its result is missing, and an error comes after the last: nothing is kept then.

@@ -2,9 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +11,7 @@ import pandas as pd
 from pipeline.core import limits
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.periods import Period
+from pipeline.core.pools import pool
 from pipeline.core.redaction import redacted
 from pipeline.core.traffic import Traffic, counting
 from pipeline.recipe import Recipe
@@ -170,8 +169,8 @@ class SceneSelector:
             with counting(self.traffic):
                 return work(item)
 
-        pool = _pool(limits.threads_for(self.source.parallel))
-        jobs = [pool.submit(counted, item) for item in items]
+        threads = pool("fetch", limits.threads_for(self.source.parallel))
+        jobs = [threads.submit(counted, item) for item in items]
         try:
             return [job.result() for job in jobs]
         finally:
@@ -226,10 +225,3 @@ class SceneSelector:
 
     def _empty_row(self, period: str) -> Row:
         return empty_row(self.site.site_id, period, self.keys.request, self.keys.choices[period])
-
-
-@lru_cache(maxsize=4)
-def _pool(parallel: int) -> ThreadPoolExecutor:
-    """Threads for all sites of this process. They live on, and with them their open connections and
-    what GDAL and PROJ set up for each thread."""
-    return ThreadPoolExecutor(parallel, thread_name_prefix="fetch")

@@ -133,6 +133,8 @@ class Options(Part):
     name: str
     personal: ClassVar[frozenset[str]] = frozenset()
     """Options that say who asks and how fast, and nothing about the pixels."""
+    is_service: ClassVar[bool] = False
+    """Whether it is asked over the web, with limits and connections that all sites share."""
     is_synthetic: ClassVar[bool] = False
     is_published: ClassVar[bool] = False
     """Whether the pixels are files that somebody published, taken as they are."""
@@ -183,6 +185,7 @@ MOST_A_SECOND = 100
 class Remote(Options):
     """What all sources on the web have."""
 
+    is_service: ClassVar[bool] = True
     personal: ClassVar[frozenset[str]] = frozenset({"parallel"})
     parallel: int = Field(default=20, ge=1, le=100)
     """Requests to one host at a time."""

@@ -22,6 +22,8 @@ from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread
 
+SPREAD = Spread(2, in_threads=True)
+"""What another process does is not counted."""
 SITES, YEARS, PIXEL_M = 300, ("2019", "2021"), 320
 RECIPE = f"""\
 title: Scale
@@ -125,7 +127,7 @@ def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest
     for name in ("sites", "fetch", "compose", "annotate", "tile", "catalog"):
         with monkeypatch.context() as patch:
             counts = Counts(patch)
-            words = () if name == "sites" else (Spread(2),)
+            words = () if name == "sites" else (SPREAD,)
             made[name] = stages.named(name).load()(benchmark, loaded, *words)
         # A zone there and back, each for two threads at most; sites lie in some forty zones.
         assert sum(counts.transformers.values()) <= SITES / 2, (name, counts.transformers.most_common(3))
@@ -138,7 +140,7 @@ def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest
             assert len(made["sites"]) == SITES
             images(project, made["sites"])
     assert made["catalog"] == SITES
-    assert [stages.named(name).load()(benchmark, loaded, Spread(2)) for name in ("compose", "catalog")] == [
+    assert [stages.named(name).load()(benchmark, loaded, SPREAD) for name in ("compose", "catalog")] == [
         0,
         0,
     ]

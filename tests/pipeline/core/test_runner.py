@@ -13,9 +13,9 @@ def blas_threads() -> set[int]:
 def test_products_stay_in_their_thread_while_sites_are_worked_on() -> None:
     before = blas_threads()
     assert before, "NumPy comes with a BLAS"
-    seen = list(runner.each_site("try", [1, 2, 3], lambda task: blas_threads(), Spread(2)))
+    seen = list(runner.each_site("try", [1, 2, 3], lambda task: blas_threads(), Spread(2, in_threads=True)))
     assert seen == [{1}] * 3
     assert blas_threads() == before
-    assert runner._on_worker(lambda task: blas_threads(), 1) == ({1}, None)
+    assert runner._for_another(lambda task: blas_threads(), 1) == ({1}, None)
     runner._prepared().restore_original_limits()
     runner._prepared.cache_clear()

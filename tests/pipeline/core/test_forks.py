@@ -1,0 +1,182 @@
+"""Sites in processes: in order, nothing left behind by a kill, one sentence where one is ended."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.core import forks, pools, runner
+from pipeline.core.errors import Lost, WorkError
+from pipeline.core.runner import Spread, Step, Tasks
+
+pytestmark = pytest.mark.skipif(not forks.ARE_SAFE, reason="Sites are worked on in processes on Linux only.")
+TASKS = list(range(7))
+
+
+def slow_at_first(task: int) -> tuple[int, int]:
+    time.sleep(0.2 if task == 0 else 0)
+    return task, os.getpid()
+
+
+def ends_itself(task: int) -> int:
+    if task == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def fails(task: int) -> int:
+    if task % 3 == 1:
+        raise WorkError(f"Site {task} has no pixels.")
+    if task == 6:
+        raise KeyError("a defect")
+    return task
+
+
+def in_a_pool(_task: int) -> int:
+    return pools.pool("test", 1).submit(os.getpid).result(timeout=10)
+
+
+def test_sites_are_worked_on_in_other_processes_and_come_in_order() -> None:
+    found = list(runner.each_site("try", TASKS, slow_at_first, Spread(2)))
+    assert [task for task, _ in found] == TASKS
+    pids = {pid for _, pid in found}
+    assert len(pids) == 2 and os.getpid() not in pids
+
+
+@pytest.mark.parametrize("spread", [Spread(1), Spread(2, in_threads=True)])
+def test_one_worker_or_threads_stay_in_this_process(spread: Spread) -> None:
+    assert {pid for _, pid in runner.each_site("try", TASKS, slow_at_first, spread)} == {os.getpid()}
+    assert {pid for _, pid in runner.each_site("try", [5], slow_at_first, Spread(2))} == {os.getpid()}
+
+
+def test_failures_are_as_in_threads_and_logged_once(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    handler = logging.FileHandler(tmp_path / "log", mode="w")
+    logging.getLogger().addHandler(handler)
+    try:
+        seen = []
+        with pytest.raises(WorkError, match=r"Site 1 has no pixels \(and 2 more sites failed; see the log\)"):
+            for result in runner.each_site("try", TASKS, fails, Spread(2)):
+                seen.append(result)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert seen == [0, 2, 3, 5]
+    told = (tmp_path / "log").read_text()
+    assert told.count("Site 1 has no pixels") == told.count("Site 4 has no pixels") == 1
+    assert told.count("Traceback") == 1
+
+
+def test_a_process_that_is_ended_from_outside_is_a_sentence() -> None:
+    seen = []
+    with pytest.raises(Lost, match="lower `workers` in params.yaml"):
+        for result in runner.each_site("try", TASKS, ends_itself, Spread(2)):
+            seen.append(result)
+    assert seen == TASKS[: len(seen)] and 3 not in seen
+
+
+def test_threads_of_the_parent_are_not_taken_for_ones_own() -> None:
+    assert in_a_pool(0) == os.getpid()
+    assert os.getpid() not in set(runner.each_site("try", TASKS, in_a_pool, Spread(2)))
+
+
+def test_only_what_is_to_be_made_goes_to_processes_forked_while_nothing_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looking = threading.Semaphore(0)
+    forked_at, real = [], forks.forked
+
+    @contextmanager
+    def watched(workers: int) -> Iterator[Any]:
+        forked_at.append(looking._value)
+        with real(workers) as found:
+            yield found
+
+    def is_done(task: int) -> bool:
+        looking.release()
+        time.sleep(0.02)
+        looking.acquire()
+        return task % 4 > 0
+
+    step = Step("try", str, Path, made_in, kept_in)
+    monkeypatch.setattr(forks, "forked", watched)
+    monkeypatch.setattr(Step, "is_done", lambda _step, task: is_done(task))
+    found = list(runner.each_step(step, Tasks(range(40), int), Spread(2)))
+    assert forked_at == [0]
+    assert [made for _, made in found] == [task % 4 == 0 for task in range(40)]
+    assert {pid for pid, made in found if not made} == {os.getpid()}
+    assert os.getpid() not in {pid for pid, made in found if made}
+    monkeypatch.setattr(Step, "is_done", lambda _step, task: True)
+    list(runner.each_step(step, Tasks(range(40), int), Spread(2)))
+    assert forked_at == [0], "where all is done no process is begun"
+
+
+def made_in(_task: int, _key: str) -> int:
+    return os.getpid()
+
+
+def kept_in(_task: int) -> int:
+    return os.getpid()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+LONG = """
+import os, sys, time
+from pathlib import Path
+from pipeline.core import interruption, locks, runner
+def work(task):
+    Path(sys.argv[1], f"{os.getpid()}").touch()
+    time.sleep(60)
+interruption.watch()
+locks.take(Path(sys.argv[1], ".lock"), "The test")
+try:
+    list(runner.each_site("try", [1, 2, 3, 4], work, runner.Spread(2)))
+except interruption.Interrupted as interrupted:
+    interruption.end(interrupted.number)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_the_command(tmp_path: Path, number: int) -> None:
+    """Ctrl-C goes to all processes of a terminal, a kill to one: none may stay and write on, or hold the
+    lock."""
+    command = [sys.executable, "-c", LONG, str(tmp_path)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 30
+    while len(found := [int(path.name) for path in tmp_path.glob("[0-9]*")]) < 2:
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.01)
+    begun = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, told = process.communicate(timeout=10)
+    assert time.monotonic() - begun < 5
+    again = subprocess.Popen([*command[:2], LONG, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    while any(map(is_alive, found)):
+        assert time.monotonic() < begun + 10, "a process of the killed command is still there"
+        time.sleep(0.01)
+    while len(list(tmp_path.glob("[0-9]*"))) < 4 and again.poll() is None:
+        time.sleep(0.01)
+    assert again.poll() is None, "the lock went with the command"
+    again.kill()
+    again.communicate()
+    if number != signal.SIGKILL:
+        assert told.count("Interrupted; run the same command again") == 1
+        assert process.returncode == 128 + number
+        assert "Traceback" not in told
