@@ -22,7 +22,6 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from dvclive import Live
-from torch import nn
 
 from models import registry
 from models.base import Model

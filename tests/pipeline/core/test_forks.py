@@ -50,7 +50,8 @@ def test_sites_are_worked_on_in_other_processes_and_come_in_order() -> None:
     found = list(runner.each_site("try", TASKS, slow_at_first, Spread(2)))
     assert [task for task, _ in found] == TASKS
     pids = {pid for _, pid in found}
-    assert len(pids) == 2 and os.getpid() not in pids
+    assert len(pids) == 2
+    assert os.getpid() not in pids
 
 
 @pytest.mark.parametrize("spread", [Spread(1), Spread(2, in_threads=True)])
@@ -63,10 +64,9 @@ def test_failures_are_as_in_threads_and_logged_once(caplog: pytest.LogCaptureFix
     handler = logging.FileHandler(tmp_path / "log", mode="w")
     logging.getLogger().addHandler(handler)
     try:
-        seen = []
+        seen: list[int] = []
         with pytest.raises(WorkError, match=r"Site 1 has no pixels \(and 2 more sites failed; see the log\)"):
-            for result in runner.each_site("try", TASKS, fails, Spread(2)):
-                seen.append(result)
+            seen.extend(runner.each_site("try", TASKS, fails, Spread(2)))
     finally:
         logging.getLogger().removeHandler(handler)
     assert seen == [0, 2, 3, 5]
@@ -76,11 +76,11 @@ def test_failures_are_as_in_threads_and_logged_once(caplog: pytest.LogCaptureFix
 
 
 def test_a_process_that_is_ended_from_outside_is_a_sentence() -> None:
-    seen = []
-    with pytest.raises(Lost, match="lower `workers` in params.yaml"):
-        for result in runner.each_site("try", TASKS, ends_itself, Spread(2)):
-            seen.append(result)
-    assert seen == TASKS[: len(seen)] and 3 not in seen
+    seen: list[int] = []
+    with pytest.raises(Lost, match=r"lower `workers` in params\.yaml"):
+        seen.extend(runner.each_site("try", TASKS, ends_itself, Spread(2)))
+    assert seen == TASKS[: len(seen)]
+    assert 3 not in seen
 
 
 def test_threads_of_the_parent_are_not_taken_for_ones_own() -> None:
@@ -158,7 +158,8 @@ def test_processes_end_with_the_command(tmp_path: Path, number: int) -> None:
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 30
     while len(found := [int(path.name) for path in tmp_path.glob("[0-9]*")]) < 2:
-        assert time.monotonic() < end and process.poll() is None
+        assert time.monotonic() < end
+        assert process.poll() is None
         time.sleep(0.01)
     begun = time.monotonic()
     if number == signal.SIGINT:
