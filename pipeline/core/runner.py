@@ -103,7 +103,7 @@ def each_step(
     step: Step[Task, Result], tasks: Sequence[Task] | Tasks[Task], spread: Spread
 ) -> Iterator[tuple[Result, bool]]:
     """`step` for every task, results in the tasks' order, each with whether its output had to be made.
-    What is done is found here; only the rest goes to a cluster. Failures as in `each_site`."""
+    What is done is found here; only the rest goes to other processes. Failures as in `each_site`."""
     with progress(step.name, len(tasks), "sites") as advance:
         yield from _results(_outcomes(tasks, partial(_taken, step), step, spread, advance))
 
