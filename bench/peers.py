@@ -4,8 +4,8 @@
 
 1200 x 1200 pixels, 10 bands, 12 dates, synthetic, shifted against each other by up to half a pixel; as often
 as there are sites. Ours are the three commands `sites`, `fetch` and `compose`, with two workers, with shifts
-measured and without. rslearn is its prepare, ingest and materialise with MEDIAN, started once, on two processes
-where there are several windows, from an interpreter that has it:
+measured and without. rslearn is its prepare, ingest and materialise with MEDIAN, started once, in two
+processes where there are several windows, from an interpreter that has it:
 
     pip install --no-deps rslearn and, by name, what `python -c 'import rslearn.dataset.manage'` asks for
 
@@ -89,8 +89,9 @@ def prepared(project: Path, side: int, sites: int) -> Path:
         transform = rasterio.Affine(PIXEL_M, 0, left_of(site, side), 0, -PIXEL_M, TOP)
         moved = shift(land, (0, *rng.uniform(-0.5, 0.5, 2)), order=1, mode="nearest")
         pixels = (moved + rng.normal(0, 30, land.shape)).clip(1, 9999).astype(np.uint16)
+        path = project / f"images/s{site}_2020{date + 1:02d}15.tif"
         with rasterio.open(
-            project / f"images/s{site}_2020{date + 1:02d}15.tif", "w", driver="GTiff", count=BANDS, dtype="uint16",
+            path, "w", driver="GTiff", count=BANDS, dtype="uint16",
             nodata=0, crs="EPSG:32633", transform=transform, height=side, width=side, compress="deflate",
             tiled=True, blockxsize=256, blockysize=256,
         ) as file:  # fmt: skip
