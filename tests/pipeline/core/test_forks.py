@@ -123,7 +123,8 @@ def test_what_works_on_sites_does_not_load_pytorch() -> None:
     """Its OpenMP does not bear a fork once the command has computed with it (`predict --mines` has)."""
     steps = (
         "archive.make", "scenes.selector", "cubes.compose", "cubes.annotate", "index.tile",
-        "index.statistics", "index.analysis_sets", "monitor.measure_sites", "catalog.collection", "publish.viewer_data",
+        "index.statistics", "index.analysis_sets", "monitor.measure_sites", "catalog.collection",
+        "publish.viewer_data",
     )  # fmt: skip
     code = f"import sys, {', '.join(f'pipeline.{step}' for step in steps)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
