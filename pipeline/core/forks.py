@@ -1,7 +1,7 @@
 """A stage's work in processes of this machine.
 
-Threads that open, close and encode many small files wait for Python's lock: two of them used 1.3 of two
-cores (docs/decisions/0032). Forked processes begin with everything loaded, in milliseconds.
+Threads that open and close many small files wait for Python's lock: two of them used 1.3 of two cores
+(docs/decisions/0032). Forked processes begin with everything loaded.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
@@ -46,22 +46,25 @@ class Forks:
 
     def submit(self, work: Callable[[Any], Any], task: Any) -> Any:
         """A future of `work(task)`."""
-        try:
+        with _watched():
             return self.pool.submit(work, task)
-        except BrokenProcessPool as broken:
-            failed: Future[Any] = Future()
-            failed.set_exception(broken)
-            return failed
 
     def result(self, future: Any, _what: str) -> Any:
-        """What a future came to. Lost where a process was ended: nobody knows over which task."""
-        try:
+        """What a future came to."""
+        with _watched():
             return future.result()
-        except BrokenProcessPool:
-            raise Lost(
-                "A process that worked on sites was ended from outside, most often because memory ran out: "
-                "lower `workers` in params.yaml, and run the same command to go on."
-            ) from None
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Lost where a process was ended: nobody knows over which task."""
+    try:
+        yield
+    except BrokenProcessPool:
+        raise Lost(
+            "A process that worked on sites was ended from outside, most often because memory ran out: "
+            "lower `workers` in params.yaml, and run the same command to go on."
+        ) from None
 
 
 def _begin(parent: int) -> None:

@@ -4,7 +4,7 @@ Where a run was applied to no validation site, it is the one that `evaluate` sco
 recorded in index/activity/thresholds.parquet with the precision and recall that they have there.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ from pipeline.core.progress import progress
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Labels
 from pipeline.monitor import change_maps
+
+if TYPE_CHECKING:
+    from models.histogram import Histogram
 
 COLUMNS = {
     "source": "str", "threshold": "float64", "chosen_on": "str", "sites": "int64", "f1": "float64",
@@ -40,7 +43,7 @@ def choose(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame, pd.DataFrame(curves, columns=list(CURVE)).astype(CURVE)
 
 
-def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Any, int]:
+def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple["Histogram", int]:
     """The run's probabilities on some sites by truth, and on how many of them there is change to find."""
     # Here and not above: where no run was applied to sites nothing of this is needed.
     import torch
@@ -64,7 +67,7 @@ def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple[Any, 
     return found, counted
 
 
-def _row(benchmark: Benchmark, run: str, found: Any, counted: int) -> tuple[object, ...]:
+def _row(benchmark: Benchmark, run: str, found: "Histogram", counted: int) -> tuple[object, ...]:
     if not counted:
         return run, *of_evaluation(benchmark, run), 0, *(float("nan"),) * 4
     from models.metrics import scores

@@ -60,7 +60,7 @@ def test_one_worker_or_threads_stay_in_this_process(spread: Spread) -> None:
     assert {pid for _, pid in runner.each_site("try", [5], slow_at_first, Spread(2))} == {os.getpid()}
 
 
-def test_failures_are_as_in_threads_and_logged_once(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_failures_are_as_in_threads_and_logged_once(tmp_path: Path) -> None:
     handler = logging.FileHandler(tmp_path / "log", mode="w")
     logging.getLogger().addHandler(handler)
     try:
@@ -81,6 +81,15 @@ def test_a_process_that_is_ended_from_outside_is_a_sentence() -> None:
         seen.extend(runner.each_site("try", TASKS, ends_itself, Spread(2)))
     assert seen == TASKS[: len(seen)]
     assert 3 not in seen
+
+
+def test_few_tasks_are_made_before_the_first_result_is_taken() -> None:
+    made: list[int] = []
+    tasks = Tasks(range(400), lambda task: made.append(task) or task)  # type: ignore[func-returns-value]
+    results = runner.each_site("try", tasks, slow_at_first, Spread(2))
+    assert next(results)[0] == 0
+    assert max(made) <= 2 * (2 * runner.AHEAD + 1)
+    assert [task for task, _ in results] == list(range(1, 400))
 
 
 def test_threads_of_the_parent_are_not_taken_for_ones_own() -> None:
