@@ -1,5 +1,8 @@
 # Two commands: `make repro` builds the default benchmark, `make test` runs the tests.
-PYTHON ?= python3.11
+# The first of these that is Python 3.11 to 3.14; `make PYTHON=/path/to/python` names another.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c '$(SUPPORTED)' 2>/dev/null && { echo $$name; break; }; done)
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
@@ -50,11 +53,18 @@ $(VENV)/.dev: $(VENV)/.ready
 	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
 	@touch $@
 
+# An environment that works is kept, with its Python: remove .venv to change that.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v git >/dev/null || { echo "minebench needs git: install it and run make again." >&2; exit 1; }
-	@command -v $(PYTHON) >/dev/null || { echo "minebench needs Python 3.11: install it, or name yours with make PYTHON=/path/to/python3.11." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "minebench needs Python 3.11, and $(PYTHON) is another version: name yours with make PYTHON=/path/to/python3.11." >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the venv module: install it (Debian: python3.11-venv) and run make again." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory venv
+	@echo "minebench uses $$($(BIN)/python --version) in $(VENV)"
 	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
 	@touch $@
+
+.PHONY: venv
+venv:
+	@[ -n "$(PYTHON)" ] || { echo "minebench needs Python 3.11 to 3.14: install one, or name yours with make PYTHON=/path/to/python." >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): name a Python 3.11 to 3.14 with make PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "minebench needs Python 3.11 to 3.14, and $(PYTHON) is $$($(PYTHON) --version): name another with make PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
+	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
