@@ -20,8 +20,7 @@ from models.training.objective import Objective
 from models.training.settings import Settings
 from pipeline.core.errors import WorkError
 from tests.conftest import ROOT
-from tests.models.test_models import images_for
-from tests.models.zoo import DEEP, made
+from tests.zoo.names import DEEP, images_for, made
 
 pytestmark = pytest.mark.gpu
 SMALL = {

@@ -20,7 +20,7 @@ from transformers import (
 import models
 from models.training import weights
 from pipeline.core.errors import InputError, WorkError
-from tests.models import published
+from tests.zoo import published
 
 
 @pytest.fixture(scope="module")
@@ -137,32 +137,6 @@ def test_wrong_weights_are_a_sentence(swin: Path, tmp_path: Path, monkeypatch: p
 
 
 LAYOUTS = published.layouts()
-MODELS = [name for name in LAYOUTS if not name.startswith("timm/")]
-ROUGH = {"afcf3d": 1e-3, "pspnet": 1e-3, "deeplabv3plus-resnet101": 1e-3}
-"""Where little is left of a number: the logit of a published sigmoid that is all but 1; batch norm over the
-two pixels that two images have when they are pooled."""
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_published_checkpoint_gives_the_published_codes_logits(name: str, tmp_path: Path) -> None:
-    """Of every model, with weights that follow from the names in its published checkpoint: what the published
-    code gave with them in evaluation and in training mode."""
-    known = LAYOUTS[name]
-    network = models.create(name, in_channels=3, **known["options"])
-    path = tmp_path / "published.pth"
-    torch.save({"state_dict": published.checkpoint(known["tensors"])}, path)
-    told = weights.load(network, str(path), ["red", "green", "blue"])
-    count = len([key for key in network.state_dict() if not key.endswith("num_batches_tracked")])
-    assert told == f"{count} of {count} tensors from {path}"
-    published.still(network)
-    for mode in ("eval", "train"):
-        if mode not in known:
-            continue
-        getattr(network, mode)()
-        with torch.no_grad():
-            found = published.sample(network(*published.images(known["dates"], known["side"])))
-        size = max(map(abs, known[mode]))
-        assert found == pytest.approx(known[mode], abs=ROUGH.get(name, 2e-5) * size), mode
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The registry's models by how much of a test they take."""
 
 import pytest
+import torch
 
 import models
 from models import registry
@@ -45,3 +46,9 @@ def by_size(names: list[str]) -> list[object]:
 
 def made(name: str, in_channels: int = 3) -> Model:
     return models.create(name, in_channels=in_channels, **OPTIONS.get(name, {}))
+
+
+def images_for(name: str, count: int, side: int, channels: int = 3) -> list[torch.Tensor]:
+    """Return random images (count, channels, side, side), two dates for a change model, else one."""
+    dates = 2 if models.task_of(name) == "change" else 1
+    return [torch.randn(count, channels, side, side) for _ in range(dates)]

@@ -4,6 +4,11 @@
 code, and 32 of the logits which that code itself gave, with the weights that `checkpoint` makes of those
 names and the pictures of `images`, in evaluation and in training mode (no dropout). It was written beside
 the published repositories, outside this one: names and numbers, none of their code.
+
+The published code computed in float32, and `checkpoint` draws float32. `rounding` says how far that is from
+our networks in float64, as a share of the largest logit: the larger one of ATen's plain and AVX-512 code,
+whose normal numbers differ in the last bits. In float64 the order of sums, and so the processor, does not
+matter, and what is left of a difference is the same everywhere.
 """
 
 import json
@@ -23,7 +28,8 @@ RATES = ("p", "drop_prob", "dropped", "attention_dropout", "attention_probs_drop
 
 
 def layouts() -> dict[str, dict[str, Any]]:
-    """By the model's name, or name and options: `source`, `options`, `tensors`, `side`, `eval`, `train`."""
+    """Return what is known by a model's name: `source`, `options`, `tensors`, `dates`, `side`, the logits
+    `eval` and `train`, and `rounding`. Under "timm/" and an encoder's name: `source`, `tensors`."""
     return json.loads(lzma.decompress(LAYOUTS.read_bytes()))
 
 
@@ -60,8 +66,23 @@ def still(network: nn.Module) -> None:
                 setattr(module, rate, 0.0)
 
 
-def sample(logits: Tensor) -> list[float]:
-    """KEPT of the logits, evenly spread over them."""
-    flat = logits.detach().flatten().double()
-    places = torch.linspace(0, len(flat) - 1, KEPT).round().long()
-    return [float(f"{value:.6g}") for value in flat[places]]
+def sample(logits: Tensor) -> Tensor:
+    """Return KEPT of the logits, evenly spread over them."""
+    flat = logits.detach().flatten()
+    return flat[torch.linspace(0, len(flat) - 1, KEPT).round().long()]
+
+
+def errors(network: nn.Module, layout: dict[str, Any]) -> dict[str, float]:
+    """Return how far a network in float64 is from the published logits in each mode, as a share of the
+    difference that rounding explains (`rounding`)."""
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    found = {}
+    for mode, rounding in layout["rounding"].items():
+        network.load_state_dict(state)  # training mode moves the statistics of batch norm
+        getattr(network, mode)()
+        with torch.no_grad():
+            pictures = [image.double() for image in images(layout["dates"], layout["side"])]
+            logits = sample(network(*pictures))
+        known = torch.tensor(layout[mode], dtype=torch.float64)
+        found[mode] = float((logits - known).abs().max() / known.abs().max()) / rounding
+    return found

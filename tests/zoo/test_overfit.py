@@ -1,0 +1,75 @@
+"""Each network learns two images by heart."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import models
+from models.data.datasets import Scale
+from models.training.objective import Objective
+from models.training.settings import Settings
+from tests.zoo import published
+from tests.zoo.names import DEEP, OPTIONS, marked
+
+OVERFIT_QUICKLY = [
+    "fc-ef", "fc-siam-diff", "fc-siam-conc", "snunet", "bit", "tinycd", "insinet", "unet", "segformer-b0",
+    "deeplabv3-mobilevitv2", "linknet", "sqnet",
+]  # fmt: skip
+SMALL = ("snunet", "bit", "tinycd", "deeplabv3-mobilevitv2")
+"""Networks that are content with images of 32 pixels a side; others get 64."""
+COARSE = ("deeplabv3-mobilevitv2", "deeplabv3plus-resnet101", "pspnet", "afcf3d", "foundation-")
+"""Networks whose maps are at 1/16, 1/8 or 1/2: corners of a label are beyond them, halves are not."""
+RATES = {
+    1e-2: ("insinet",),
+    3e-3: ("snunet", "tinycd", "bit", "fc-", "deeplabv3-mobilevitv2"),
+    3e-4: ("mask2former", "deeplabv3plus-resnet101", "minenetcd-resnet101", "ddpm-cd"),
+}
+"""Adam's learning rate by the beginning of a name; 1e-3 for all others."""
+
+
+def label_of(name: str, side: int) -> torch.Tensor:
+    """Return two footprints (2, side, side), as fine as the network can draw them."""
+    label = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    if name.startswith(COARSE):
+        label[0, :, :32] = label[1, 32:] = 1
+    else:
+        label[0, 8:28, 12:40] = label[1, 36:60, 20:44] = 1
+    return label[:, :: 64 // side, :: 64 // side]
+
+
+@pytest.mark.parametrize("name", marked(DEEP, OVERFIT_QUICKLY))
+def test_overfits_two_items(name: str) -> None:
+    torch.manual_seed(0)
+    options = {"width": 16} if name == "unet" else OPTIONS.get(name, {})
+    network = models.create(name, in_channels=3, **options)
+    published.still(network)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.3 if name == "deeplabv3-mobilevitv2" else 0.1  # the authors' is too slow here
+    side = 32 if name in SMALL else 64
+    label = label_of(name, side)
+    a = torch.randn(2, 3, side, side) * 0.1
+    b = a + label[:, None]
+    task = models.task_of(name)
+    images = torch.stack([a, b], dim=1) if task == "change" else b[:, None]
+    if task == "change":
+        # One mine grows and one is filled: batch norm sees each date by itself, and both dates alike.
+        images[1] = images[1].flip(0)
+    one = Scale(np.zeros(3, np.float32), np.ones(3, np.float32))
+    objective = Objective(network, task, one, Settings(augment=(), loss="bce"))
+    rate = next((rate for rate, names in RATES.items() if name.startswith(names)), 1e-3)
+    optimiser = torch.optim.Adam(network.parameters(), rate)
+    f1 = 0.0
+    for step in range(400):
+        objective.train()
+        optimiser.zero_grad()
+        objective(images, label[:, None]).backward()
+        optimiser.step()
+        if step % 5 == 4:
+            with torch.no_grad():
+                predicted = network.eval()(*images.unbind(dim=1))[:, 0] > 0
+            f1 = float(2 * (predicted & (label == 1)).sum() / (predicted.sum() + (label == 1).sum()))
+        if f1 >= 0.99:
+            break
+    assert f1 >= 0.99
