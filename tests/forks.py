@@ -9,7 +9,6 @@ import contextlib
 import importlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,13 +17,19 @@ import time
 from pathlib import Path
 
 PRELOADED = (
-    "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.archive.make", "pipeline.scenes.fetch",
-    "pipeline.sources.stac.items", "pipeline.sources.earthengine.images", "pipeline.sources.xyz",
-    "pipeline.cubes.period_image", "pipeline.cubes.cube_store", "pipeline.index.tile",
-    "pipeline.catalog.root", "pipeline.catalog.check", "pipeline.report.page",
-    "pipeline.leaderboard.compare", "pipeline.apply.explain", "pipeline.apply.predict",
-    "pipeline.interchange.export", "models.training.train", "models.evaluation.evaluate",
-    "distributed", "dask",
+    "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.sites.lay_out", "pipeline.archive.make",
+    "pipeline.scenes.fetch", "pipeline.sources.stac.items", "pipeline.sources.earthengine.images",
+    "pipeline.sources.xyz", "pipeline.cubes.compose", "pipeline.cubes.period_image",
+    "pipeline.cubes.cube_store", "pipeline.cubes.annotate", "pipeline.index.tile", "pipeline.catalog.root",
+    "pipeline.catalog.check", "pipeline.report.page", "pipeline.leaderboard.compare",
+    "pipeline.monitor.measure_sites", "pipeline.apply.explain", "pipeline.apply.predict",
+    "pipeline.interchange.export", "pipeline.interchange.scaffold", "pipeline.judge.score",
+    "pipeline.publish.publish_folder", "models.training.train", "models.evaluation.evaluate",
+    "models.segmentation.unet", "models.change.cva", "models.change.fc_siam_diff",
+    # What those import only where it is needed.
+    "dask", "distributed", "dvclive", "matplotlib.figure", "multiprocessing.pool", "pyogrio",
+    "rich.progress", "rich.markdown", "scipy.optimize", "scipy.sparse.csgraph", "scipy.stats",
+    "torch._dynamo", "torch.utils.serialization",
 )  # fmt: skip
 
 
@@ -83,14 +88,15 @@ def serve(address: str) -> None:
     parent = os.getppid()
     for name in PRELOADED:
         importlib.import_module(name)
-    # A child is reaped by the fork that watches it; the watchers reap themselves.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address + ".new")
         server.listen(64)
         Path(address + ".new").rename(address)
         server.settimeout(5)
         while os.getppid() == parent:
+            with contextlib.suppress(ChildProcessError):  # and their processor time becomes ours
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
             with contextlib.suppress(TimeoutError):
                 wire, _ = server.accept()
                 if os.fork() == 0:
@@ -101,7 +107,6 @@ def serve(address: str) -> None:
 
 def watch(wire: socket.socket) -> None:
     """Run one command in a fork of its own and report its status."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     request = json.loads(wire.makefile().readline())
     child = os.fork()
     if child == 0:

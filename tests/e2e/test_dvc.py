@@ -3,14 +3,26 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
+import yaml
 
 from tests.conftest import MINES, ROOT, make_project
+
+STAGES = (
+    "sites@tiny", "archive@tiny", "fetch@tiny", "compose@tiny", "annotate@tiny", "tile@tiny",
+    "train@tiny-unet", "evaluate@tiny-unet", "compare@tiny", "activity@tiny", "catalog@tiny",
+    "report@tiny",
+)  # fmt: skip
+SENTENCE = "minebench: Interrupted; run the same command again to go on.\n"
+MODELS = ("cva", "unet")
 
 ENVIRONMENT = {
     **os.environ,
@@ -30,21 +42,75 @@ def sh(command: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository after its first `dvc repro`."""
+    """A git repository with DVC and a benchmark of four mines and one model, and nothing built."""
     folder = make_project(tmp_path_factory.mktemp("dvc"), mines=MINES + "Delta,26.400,62.800,metal\n")
+    set_models(folder, "unet")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("pipeline", "models"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     sh("git init -q && dvc init -q && git add -A && git commit -qm start", folder)
-    sh("dvc repro", folder)
     return folder
+
+
+def set_models(repository: Path, *names: str) -> None:
+    params = repository / "params.yaml"
+    content = yaml.safe_load(params.read_text())
+    content["models"] = list(names)
+    content["train"] |= {name: {} for name in names if name not in content["train"]}
+    params.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def working(dvc: subprocess.Popen[str], log: Path) -> psutil.Process | None:
+    """Return the command of ours that DVC has started, once it has its log open; None where DVC ended."""
+    while dvc.poll() is None:
+        for process in psutil.Process(dvc.pid).children(recursive=True):
+            try:
+                if process.name() == "minebench" and log.exists():
+                    return process
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(0.005)
+    return None
+
+
+def check_an_interrupted_stage_is_run_again(repository: Path) -> None:
+    """Each stage is interrupted at its work, by both signals in turn, and nothing interrupted is taken for
+    done; on the way to the next it is run to its end."""
+    before, lock = "", repository / "dvc.lock"
+    for place, stage in enumerate(STAGES):
+        name = stage.partition("@")[0] + ("-unet" if "unet" in stage else "")
+        log = repository / f"data/tiny/logs/{name}.log"
+        log.unlink(missing_ok=True)
+        dvc = subprocess.Popen(
+            ["dvc", "repro", stage], cwd=repository, env=ENVIRONMENT, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        command = working(dvc, log)
+        assert command is not None, dvc.communicate()[0]
+        if place % 2:
+            command.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(dvc.pid, signal.SIGINT)  # what a terminal does
+        said, _ = dvc.communicate(timeout=60)
+        assert dvc.returncode != 0, said
+        assert SENTENCE in said
+        assert "Traceback" not in said
+        assert not lock.exists() or stage not in yaml.safe_load(lock.read_text())["stages"]
+        # The activity does not wait for the comparison, nor the report for the catalog.
+        assert f"Running stage '{before}'" in said or stage in (STAGES[0], "activity@tiny", "report@tiny")
+        before = stage
+    set_models(repository, *MODELS)
+    said = sh("dvc repro", repository)
+    assert "Running stage 'catalog@tiny'" in said
+    assert "Running stage 'report@tiny'" in said
+    assert set(yaml.safe_load(lock.read_text())["stages"]) == {*STAGES, "train@tiny-cva", "evaluate@tiny-cva"}
 
 
 def check_every_stage_ran_and_the_report_is_there(repository: Path) -> None:
     page = (repository / "data/tiny/report/index.html").read_text()
     assert "All imagery here is synthetic" in page
-    assert "fc-siam-diff" in page
+    assert all(model in page for model in MODELS)
     assert 'src="http' not in page
     assert "<script" not in page
 
@@ -56,9 +122,7 @@ def check_a_second_repro_does_nothing(repository: Path) -> None:
 def check_dag_metrics_plots_and_params(repository: Path) -> None:
     assert "compose@tiny" in sh("dvc dag", repository)
     shown = json.loads(sh("dvc metrics show --json", repository))
-    assert set(shown[""]["data"]) == {
-        f"data/tiny/runs/{m}/metrics.json" for m in ("cva", "fc-siam-diff", "unet")
-    }
+    assert set(shown[""]["data"]) == {f"data/tiny/runs/{model}/metrics.json" for model in MODELS}
     sh("dvc plots show -o plots", repository)
     page = (repository / "plots/index.html").read_text()
     assert "scores.csv" in page
@@ -82,11 +146,13 @@ def check_a_remote_takes_and_gives_back(repository: Path, tmp_path: Path) -> Non
     assert {p.relative_to(cubes): p.read_bytes() for p in cubes.rglob("*") if p.is_file()} == before
 
 
-def check_one_more_mine_fetches_and_composes_only_that_mine(repository: Path) -> None:
+def check_one_more_mine_and_model_redo_only_what_is_new(repository: Path) -> None:
+    """Of the sites; what all sites go into is made again."""
     mines = repository / "catalogs/tiny/mines/mines.csv"
     ids = set(pd.read_parquet(repository / "data/tiny/index/sites.parquet").site_id)
     times = {p: p.stat().st_mtime_ns for p in (repository / "data/tiny/cubes").rglob("reflectance/c/**/0")}
     mines.write_text(mines.read_text() + "Epsilon,29.400,-25.900,coal\n")
+    set_models(repository, *MODELS, "unet-hmm")
     said = sh("dvc repro", repository)
     for stage in (
         "archive: made",
@@ -99,29 +165,22 @@ def check_one_more_mine_fetches_and_composes_only_that_mine(repository: Path) ->
     assert set(pd.read_parquet(repository / "data/tiny/index/sites.parquet").site_id) > ids
     assert times
     assert {p: p.stat().st_mtime_ns for p in times} == times
-    # And taking it away again leaves nothing of it behind.
+    # A smoothed model is a stage too.
+    assert "Running stage 'train@tiny-unet-hmm'" in said
+    board = pd.read_parquet(repository / "data/tiny/leaderboard/models.parquet")
+    assert set(board.run) == {*MODELS, "unet-hmm"}
+    assert "Running stage" not in sh("dvc repro", repository)
+    # And taking the mine away again leaves nothing of it behind.
     mines.write_text(mines.read_text().replace("Epsilon,29.400,-25.900,coal\n", ""))
     sh("dvc repro tile@tiny activity@tiny", repository)
     assert not list((repository / "data/tiny").glob("*/epsilon*"))
 
 
-def check_a_smoothed_model_is_a_stage_too(repository: Path) -> None:
-    params = repository / "params.yaml"
-    text = params.read_text()
-    changed = text.replace("fc-siam-diff, unet]", "fc-siam-diff, unet, unet-hmm]")
-    params.write_text(changed.replace("train:\n", "train:\n  unet-hmm: {}\n"))
-    said = sh("dvc repro compare@tiny", repository)
-    assert "Running stage 'train@tiny-unet-hmm'" in said
-    board = pd.read_parquet(repository / "data/tiny/leaderboard/models.parquet")
-    assert "unet-hmm" in set(board.run)
-    assert "Running stage" not in sh("dvc repro compare@tiny", repository)
-
-
 def test_dvc(repository: Path, tmp_path: Path) -> None:
     """One repository through all of it, in this order: building it takes most of the time."""
+    check_an_interrupted_stage_is_run_again(repository)
     check_every_stage_ran_and_the_report_is_there(repository)
-    check_a_second_repro_does_nothing(repository)
     check_dag_metrics_plots_and_params(repository)
+    check_a_second_repro_does_nothing(repository)
     check_a_remote_takes_and_gives_back(repository, tmp_path)
-    check_one_more_mine_fetches_and_composes_only_that_mine(repository)
-    check_a_smoothed_model_is_a_stage_too(repository)
+    check_one_more_mine_and_model_redo_only_what_is_new(repository)
