@@ -66,13 +66,35 @@ class Cluster:
         subprocess.run(["pkill", "-f", self.address], check=False)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    found = Cluster()
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Cluster]:
+    """A cluster of one worker for all tests; what they add to it goes with them (`cluster`)."""
+    cluster = Cluster()
+    cluster.add_worker("--no-nanny")
     try:
-        yield found
+        yield cluster
     finally:
-        found.close()
+        cluster.close()
+
+
+@pytest.fixture
+def cluster(standing: Cluster) -> Iterator[Cluster]:
+    before = list(standing.processes)
+    yield standing
+    for process in standing.processes[len(before) :]:
+        process.terminate()
+        process.wait()
+    standing.processes = before
+
+
+@pytest.fixture
+def doomed() -> Iterator[Cluster]:
+    """A cluster of the test's own, without a worker."""
+    cluster = Cluster()
+    try:
+        yield cluster
+    finally:
+        cluster.close()
 
 
 def wiped(project: Path) -> Path:
@@ -102,12 +124,18 @@ def started(stage: str, address: str, project: Path) -> Iterator[subprocess.Pope
         process.wait()
 
 
-def test_a_worker_killed_in_the_middle_of_each_stage(project: Path, cluster: Cluster) -> None:
+@pytest.mark.parametrize("stages", [("fetch", "compose"), pytest.param(WORKING, marks=pytest.mark.slow)])
+def test_a_worker_killed_in_the_middle_of_a_stage(
+    project: Path, cluster: Cluster, stages: tuple[str, ...]
+) -> None:
     """The others do its work; in the end the bytes are those of one machine."""
     reference = results(project)
     wiped(project)
-    cluster.add_worker()
     for stage in WORKING:
+        if stage not in stages:
+            done = run(stage, "--scheduler", cluster.address, cwd=project)
+            assert done.returncode == 0, done.stderr
+            continue
         # Under a nanny a killed worker process comes back; this one has none and stays away.
         victim = cluster.add_worker("--no-nanny")
         with started(stage, cluster.address, project) as process:
@@ -135,7 +163,8 @@ def goes_on(project: Path, cluster: Cluster, reference: dict[str, bytes]) -> Non
     assert results(project) == reference
 
 
-def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path, cluster: Cluster) -> None:
+def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path, doomed: Cluster) -> None:
+    cluster = doomed
     reference = results(project)
     wiped(project)
     assert run("archive", cwd=project).returncode == 0
@@ -147,14 +176,15 @@ def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path,
     assert "Traceback" not in done.stderr
     small.terminate()
     small.wait()
-    cluster.add_worker()
+    cluster.add_worker("--no-nanny")
     goes_on(project, cluster, reference)
 
 
-def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, cluster: Cluster) -> None:
+def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, doomed: Cluster) -> None:
+    cluster = doomed
     reference = results(project)
     wiped(project)
-    cluster.add_worker()
+    cluster.add_worker("--no-nanny")
     assert run("archive", cwd=project).returncode == 0
     with started("fetch", cluster.address, project) as process:
         wait_for_work(project, "fetch", process)
@@ -165,7 +195,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, cluste
     assert "was lost" in err
     assert "Traceback" not in err
     cluster.start_scheduler()
-    cluster.add_worker()
+    cluster.add_worker("--no-nanny")
     goes_on(project, cluster, reference)
     assert not list(project.glob(".cluster-*"))
 
@@ -176,7 +206,7 @@ def test_a_worker_elsewhere_is_told(project: Path, cluster: Cluster) -> None:
     namespace = ("unshare", "-rm", "sh", "-c", hides, "sh")
     if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody make mount namespaces")
-    cluster.add_worker(before=namespace)
+    cluster.add_worker("--no-nanny", before=namespace)
     done = run("compose", "--scheduler", cluster.address, cwd=project)
     assert done.returncode == 0  # nothing to do, so nobody was asked
     shutil.rmtree(project / "data/tiny/cubes")
@@ -193,7 +223,6 @@ def test_params_and_environment_name_the_scheduler(
     params = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(f"{params}scheduler: {nowhere}\n")
     assert f"No Dask scheduler answers at {nowhere}" in run("compose", cwd=project).stderr
-    cluster.add_worker()
     done = subprocess.run(
         [MINEBENCH, "compose"], cwd=project, capture_output=True, text=True, check=False,
         env={"MINEBENCH_SCHEDULER": cluster.address, "PATH": "/usr/bin:/bin"},
@@ -215,7 +244,7 @@ source:
   per_second: {per_second}
 periods: {{dates: ["2020", "2022"]}}
 selection: {{policy: least_cloudy, min_clear: 0, min_period_clear: 0}}
-sites: {{mines: mines.csv, geometry: extent, point_radius_m: 250, min_size_m: 512}}
+sites: {{mines: mines.csv, geometry: extent, point_radius_m: 100, min_size_m: 200}}
 labels: {{source: none}}
 tiling: {{size: 64}}
 pairs: all
