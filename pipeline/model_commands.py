@@ -91,6 +91,7 @@ def evaluate(
     given = (command.params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
     if analysis:
         from models.evaluation.analysis_scores import analyse
+        from pipeline.core import tables
 
         table = analyse(where.data, model, analysis, fold, given)
         if json:
@@ -98,7 +99,7 @@ def evaluate(
                 {"benchmark": where.name, "analysis": analysis, "levels": table.to_dict("records")}
             )
             return
-        levels = ", ".join(f"{row.level} {score(row.f1)}" for row in table.itertuples())
+        levels = ", ".join(f"{row.level} {score(row.f1)}" for row in tables.each(table))
         print(f"evaluate: {model} F1 on {analysis}: {levels}")
         if table.attrs["regions"] == 1:
             print("evaluate: this set is of a single region, and says little: it takes more test sites")

@@ -12,6 +12,7 @@ from transformers import PvtV2Backbone, PvtV2Config
 from models.base import Features, Names, Siamese
 from models.layers.attention import split_key_value
 from models.layers.backbones import STAGES, resnet18, torchvision_resnet
+from models.layers.configured import configured
 from models.layers.convolutions import conv_bn, conv_bn_relu
 from models.layers.initial import he_normal
 from models.layers.interaction import Step, branch_names, map_names, map_of
@@ -102,7 +103,8 @@ class ICIFNet(Siamese):
         super().__init__()
         self.in_channels = in_channels
         self.pvt = PvtV2Backbone(
-            PvtV2Config(
+            configured(
+                PvtV2Config,
                 num_channels=in_channels,
                 num_encoder_blocks=3,
                 depths=[2, 2, 2],

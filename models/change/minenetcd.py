@@ -16,6 +16,7 @@ from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNet
 from models.base import Features, Siamese, options_of
 from models.layers.backbones import HUB, Backbone
 from models.layers.changefft import CodeMixing, PaperMixing
+from models.layers.configured import configured
 from models.layers.resize import resized
 from models.layers.vmamba import FILES as VMAMBA
 from models.layers.vmamba import VMamba
@@ -60,7 +61,7 @@ class MineNetCD(Siamese):
         form = options_of({"fft": fft}, FORMS, "minenetcd")
         more = {"plainly": False} if scans and fft == "code" else {}
         self.mixing = nn.ModuleList(form(width, **more) for width in channels)
-        config = UperNetConfig(num_labels=1, auxiliary_in_channels=channels[2])
+        config = configured(UperNetConfig, num_labels=1, auxiliary_in_channels=channels[2])
         self.decode_head = UperNetHead(config, channels)
         self.auxiliary_head = UperNetFCNHead(config, channels)
 

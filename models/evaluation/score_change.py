@@ -15,6 +15,7 @@ from models.evaluation.scores import by_column, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
+from pipeline.core import tables
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
 
@@ -58,7 +59,7 @@ class Change:
         self.histogram.add(torch.sigmoid(logits), label)
         self.tally.add(keys(rows), predicted, label, stack.aoi)
         self.tally.add_edges(predicted, label)
-        for row, change in zip(rows.itertuples(), predicted, strict=True):
+        for row, change in zip(tables.each(rows), predicted, strict=True):
             if (name := (row.tile_id, row.t1, row.t2)) in self.shown:
                 shown = Example("|".join(name), int(row.changed), examples.packed(change))
                 self.examples[stack.tile.site_id] = shown

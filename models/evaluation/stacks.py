@@ -18,6 +18,7 @@ from models.evaluation import processes
 from models.evaluation.tally import Key
 from models.training.batches import change_of
 from models.training.objective import Standardise
+from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.tiles import Tile
 
@@ -87,14 +88,14 @@ class Stacks:
         """Change labels (P, H, W) of the pairs in `rows`, whose dates are at `pairs`."""
         if self.cubes.cube(stack.tile.site_id).change is None:
             return change_of(stack.masks[None], pairs)[0]
-        drawn = [self.cubes.label(stack.tile, row.t1, row.t2) for row in rows.itertuples()]
+        drawn = [self.cubes.label(stack.tile, row.t1, row.t2) for row in tables.each(rows)]
         return torch.from_numpy(np.stack(drawn)).to(self.device)
 
 
 def places_of(stack: Stack, rows: pd.DataFrame) -> list[tuple[int, int]]:
     """The dates of the pairs in `rows` as places in the series."""
     place = {period: i for i, period in enumerate(stack.periods)}
-    return [(place[row.t1], place[row.t2]) for row in rows.itertuples()]
+    return [(place[row.t1], place[row.t2]) for row in tables.each(rows)]
 
 
 def pairs_of_tiles(

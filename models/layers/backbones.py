@@ -19,6 +19,7 @@ from transformers import (
 from transformers.utils import logging as reports
 
 from models.base import Name, Names
+from models.layers.configured import configured
 
 # It warns of what is none of a user's business (how attention is dispatched).
 reports.set_verbosity_error()
@@ -97,7 +98,7 @@ def resnet18(in_channels: int, stages: int = 4, stem: bool = False) -> Any:
     the `stem`'s 64 at 1/4 where that is asked for."""
     shape = {"depths": [2] * stages, "hidden_sizes": [64, 128, 256, 512][:stages], "layer_type": "basic"}
     given = [*(["stem"] if stem else []), *STAGES[:stages]]
-    return ResNetBackbone(ResNetConfig(num_channels=in_channels, out_features=given, **shape))
+    return ResNetBackbone(configured(ResNetConfig, num_channels=in_channels, out_features=given, **shape))
 
 
 def keep_resolution(stage: nn.Module, dilation: int = 1) -> None:
@@ -110,16 +111,20 @@ def keep_resolution(stage: nn.Module, dilation: int = 1) -> None:
 
 
 def _swin(shape: dict[str, Any]) -> Callable[[int], Any]:
-    return lambda bands: SwinBackbone(SwinConfig(num_channels=bands, out_features=STAGES, **shape))
+    return lambda bands: SwinBackbone(
+        configured(SwinConfig, num_channels=bands, out_features=STAGES, **shape)
+    )
 
 
 def _resnet(shape: dict[str, Any]) -> Callable[[int], Any]:
-    return lambda bands: ResNetBackbone(ResNetConfig(num_channels=bands, out_features=STAGES, **shape))
+    return lambda bands: ResNetBackbone(
+        configured(ResNetConfig, num_channels=bands, out_features=STAGES, **shape)
+    )
 
 
 def _convnext(bands: int) -> nn.Module:
     shape = {"hidden_sizes": [128, 256, 512, 1024], "depths": [3, 3, 27, 3], "drop_path_rate": 0.4}
-    return ConvNextBackbone(ConvNextConfig(num_channels=bands, out_features=STAGES, **shape))
+    return ConvNextBackbone(configured(ConvNextConfig, num_channels=bands, out_features=STAGES, **shape))
 
 
 BUILDERS: dict[str, Callable[[int], Any]] = {

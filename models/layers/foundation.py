@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from transformers import AutoBackbone, AutoConfig, DINOv3ViTConfig
 
 from models.layers.backbones import BUILDERS, HUB
+from models.layers.configured import configured
 from pipeline.core.errors import InputError, WorkError
 
 DINOV3: dict[str, dict[str, int]] = {
@@ -74,7 +75,7 @@ def built(backbone: str, in_channels: int) -> Any:
         return BUILDERS[backbone](in_channels)
     if backbone in DINOV3:
         shape = DINOV3[backbone] | {"patch_size": 16, "num_register_tokens": 4}
-        config = DINOv3ViTConfig(intermediate_size=4 * shape["hidden_size"], **shape)
+        config = configured(DINOv3ViTConfig, intermediate_size=4 * shape["hidden_size"], **shape)
     else:
         config = _configuration(backbone)
     try:

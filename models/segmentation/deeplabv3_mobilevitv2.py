@@ -5,6 +5,7 @@ from torch import Tensor
 from transformers import MobileViTV2Config, MobileViTV2ForSemanticSegmentation
 
 from models.base import Model
+from models.layers.configured import configured
 from models.layers.resize import resized
 from models.recipes import FOOTPRINTS
 
@@ -26,7 +27,7 @@ class DeepLabV3MobileViTV2(Model):
         super().__init__()
         self.in_channels = in_channels
         self.network = MobileViTV2ForSemanticSegmentation(
-            MobileViTV2Config(num_channels=in_channels, num_labels=1, output_stride=16)
+            configured(MobileViTV2Config, num_channels=in_channels, num_labels=1, output_stride=16)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from models.base import Model, Names, options_of
 from models.layers.backbones import HUB, RESNET, STAGES, keep_resolution, torchvision_resnet
+from models.layers.configured import configured
 from models.layers.convolutions import conv_bn_relu
 from models.layers.mobilenet_v2 import CHANNELS, TIMM, WIDE, MobileNetV2
 from models.layers.resize import resized
@@ -60,7 +61,7 @@ class DeepLabV3Plus(Model):
             shape = RESNET[backbone]
             given = [STAGES[0], STAGES[3]]
             self.backbone = ResNetBackbone(
-                ResNetConfig(num_channels=in_channels, out_features=given, **shape)
+                configured(ResNetConfig, num_channels=in_channels, out_features=given, **shape)
             )
             keep_resolution(self.backbone.encoder.stages[3], 2)
             deep, shallow = 2048, 256

@@ -15,6 +15,7 @@ from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation,
 
 from models.base import Model
 from models.layers.backbones import HUB, STAGES, SWIN
+from models.layers.configured import configured
 from models.layers.resize import resized
 from models.recipes import FOOTPRINTS
 from pipeline.core.masks import UNKNOWN
@@ -43,9 +44,9 @@ class Mask2Former(Model):
         self.in_channels = in_channels
         self.pretrained = PRETRAINED[backbone]
         shape = {**SWIN[backbone], "drop_path_rate": 0.3, "window_size": WINDOW[backbone]}
-        swin = SwinConfig(num_channels=in_channels, out_features=STAGES, **shape)
+        swin = configured(SwinConfig, num_channels=in_channels, out_features=STAGES, **shape)
         self.network = Mask2FormerForUniversalSegmentation(
-            Mask2FormerConfig(backbone_config=swin, num_labels=2, use_auxiliary_loss=True)
+            configured(Mask2FormerConfig, backbone_config=swin, num_labels=2, use_auxiliary_loss=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,11 +78,12 @@ class Mask2Former(Model):
             {**each, "masks_queries_logits": torch.where(known, each["masks_queries_logits"], OUTSIDE)}
             for each in found.auxiliary_logits
         ]
+        # It says that it takes single tensors, and takes lists: of masks and classes by image, of layers.
         losses = self.network.get_loss_dict(
             masks_queries_logits=torch.where(known, found.masks_queries_logits, OUTSIDE),
             class_queries_logits=found.class_queries_logits,
-            mask_labels=masks,
-            class_labels=classes,
-            auxiliary_predictions=auxiliary,
+            mask_labels=masks,  # type: ignore[arg-type]
+            class_labels=classes,  # type: ignore[arg-type]
+            auxiliary_predictions=auxiliary,  # type: ignore[arg-type]
         )
         return cast(Tensor, sum(losses.values()))

@@ -12,6 +12,7 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from models.base import Model, Names, options_of
 from models.layers.backbones import HUB, RESNET, STAGES, keep_resolution, torchvision_resnet
+from models.layers.configured import configured
 from models.layers.convolutions import conv_bn_relu
 from models.layers.resize import resized
 from models.recipes import FOOTPRINTS
@@ -45,12 +46,11 @@ class PSPNet(Model):
         self.in_channels = in_channels
         width = options_of({"stem": stem}, STEMS, "pspnet")
         self.pretrained = HUB["resnet50"] if stem == "plain" else None
-        config = ResNetConfig(
-            num_channels=in_channels, embedding_size=width, out_features=STAGES[2:], **RESNET["resnet50"]
-        )
+        shape = {"embedding_size": width, **RESNET["resnet50"]}
+        config = configured(ResNetConfig, num_channels=in_channels, out_features=STAGES[2:], **shape)
         self.backbone = ResNetBackbone(config)
         if stem == "deep":
-            self.backbone.embedder = _deep(in_channels)
+            self.backbone.set_submodule("embedder", _deep(in_channels))
         for stage, dilation in ((2, 2), (3, 4)):
             keep_resolution(self.backbone.encoder.stages[stage], dilation)
         self.pyramid = Pyramid(2048)

@@ -4,6 +4,7 @@ from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from models.base import Model, options_of
+from models.layers.configured import configured
 from models.layers.resize import resized
 from models.recipes import FOOTPRINTS
 
@@ -33,7 +34,8 @@ class SegFormer(Model):
         self.in_channels = in_channels
         self.pretrained = f"nvidia/mit-{size}"
         self.network = SegformerForSemanticSegmentation(
-            SegformerConfig(
+            configured(
+                SegformerConfig,
                 num_channels=in_channels,
                 num_labels=1,
                 depths=depths,

@@ -7,6 +7,7 @@ from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNet
 
 from models.base import Model
 from models.layers.backbones import Backbone
+from models.layers.configured import configured
 from models.layers.resize import resized
 from models.recipes import FOOTPRINTS
 
@@ -28,8 +29,9 @@ class UPerNet(Model):
         self.backbone = Backbone(backbone, in_channels)
         self.pretrained = self.backbone.pretrained
         channels = self.backbone.channels
-        config = UperNetConfig(
-            backbone_config=self.backbone.network.config, num_labels=1, auxiliary_in_channels=channels[2]
+        encoder = self.backbone.network.config
+        config = configured(
+            UperNetConfig, backbone_config=encoder, num_labels=1, auxiliary_in_channels=channels[2]
         )
         self.decode_head = UperNetHead(config, channels)
         self.auxiliary_head = UperNetFCNHead(config, channels)

@@ -54,7 +54,7 @@ def write(benchmark: Benchmark, recipe: Recipe, run: str) -> Path:
     look = pictures.Looks(benchmark, recipe)
     shown = [
         _row(look, listed[row.site_id], row, _changed(benchmark, run, row, thresholds[run]))
-        for row in order.head(SHOWN).itertuples()
+        for row in tables.each(order.head(SHOWN))
     ]
     page = templates.page("biggest.html").render(
         recipe=recipe, run=run, rows=shown, sites=len(newest), version=__version__,

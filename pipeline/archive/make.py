@@ -224,6 +224,6 @@ def _write_truth(
             footprint[states[when].reclaimed] = 0
         outline = raster.outline(footprint, area.transform)
         rows.append(
-            {"site_id": site_id, "year": dated, "geometry": geodesy.to_lonlat(outline, int(area.crs.epsg))}
+            {"site_id": site_id, "year": dated, "geometry": geodesy.to_lonlat(outline, grid.epsg_of(area))}
         )
     tables.write(gpd.GeoDataFrame(rows, geometry="geometry", crs=4326), folder / "footprints.parquet")

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from pipeline.geo.grid import epsg_of
+
 FloatImage = NDArray[np.float32]
 
 
@@ -23,9 +25,9 @@ class Window:
     def of(cls, grid: GeoBox) -> "Window":
         affine, res = grid.transform, grid.resolution.x
         return cls(
-            affine.c + (np.arange(grid.width) + 0.5) * res,
-            affine.f - (np.arange(grid.height) + 0.5) * res,
-            int(grid.crs.epsg),
+            affine.c + (np.arange(grid.width, dtype=np.float64) + 0.5) * res,
+            affine.f - (np.arange(grid.height, dtype=np.float64) + 0.5) * res,
+            epsg_of(grid),
         )
 
     def moved(self, east: float, north: float) -> "Window":

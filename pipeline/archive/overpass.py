@@ -16,6 +16,7 @@ from pipeline.archive.growth import Mine, MineState
 from pipeline.archive.noise import FloatImage, Window
 from pipeline.archive.weather import Sun, Weather, sun, weather
 from pipeline.core.periods import Period
+from pipeline.geo.grid import epsg_of
 
 OFFSET_SINCE = date(2022, 1, 25)
 """Processing baseline 04.00 and its offset of 1000 begin here."""
@@ -88,7 +89,7 @@ def granules(
 ) -> Iterator[Granule]:
     """All granules of all passes over `grid`, whose centre is `place` (lon, lat)."""
     lon, lat = place
-    zone = int(grid.crs.epsg)
+    zone = epsg_of(grid)
     orbit = int((lon + 180) // 2.3) % 143 + 1
     for period, first, last in windows:
         for k in range(per_period):
@@ -107,7 +108,7 @@ def granules(
 def _of_pass(
     grid: GeoBox, lat: float, time: datetime, orbit: int, edge: float | None, seed: int, monthly: bool
 ) -> Iterator[Granule]:
-    zone = int(grid.crs.epsg)
+    zone = epsg_of(grid)
     pass_seed = int(noise.mix(seed, zone, orbit, time.toordinal()) & np.uint64(0x7FFFFFFF))
     draw = [float(noise.uniform(pass_seed, 900 + i)) for i in range(5)]
     baseline, offset, removed = _processing(time.date(), draw[2])
@@ -149,7 +150,7 @@ def _processing(day: date, draw: float) -> tuple[str, int, bool]:
 
 def _tiles(grid: GeoBox) -> list[GeoBox]:
     """One granule, or two overlapping ones where the tiling's seam runs through the site."""
-    seam = float(noise.uniform(int(grid.crs.epsg), round(grid.transform.c), round(grid.transform.f), 5))
+    seam = float(noise.uniform(epsg_of(grid), round(grid.transform.c), round(grid.transform.f), 5))
     if seam > 0.4:
         return [grid]
     middle = round(grid.width * (0.35 + 0.75 * seam) / 2) * 2

@@ -15,6 +15,7 @@ from pipeline.archive import ground, growth, overpass, spectra
 from pipeline.archive.growth import Mine
 from pipeline.core.layout import Benchmark
 from pipeline.geo import cog, geodesy, objects
+from pipeline.geo.grid import epsg_of
 from pipeline.geo.shelves import shelved
 from pipeline.recipe import Recipe
 from pipeline.sensors.sentinel2 import ASSETS, COMMON
@@ -93,7 +94,7 @@ def _asset(
 
 def _item(granule: overpass.Granule, cloud_cover: float, assets: dict[str, pystac.Asset]) -> pystac.Item:
     outline = shapely.box(*granule.grid.boundingbox.bbox)
-    light, epsg = granule.sun, int(granule.grid.crs.epsg)
+    light, epsg = granule.sun, epsg_of(granule.grid)
     return pystac.Item(
         id=granule.id,
         **objects.place_of(geodesy.to_lonlat(outline, epsg)),

@@ -200,7 +200,7 @@ def _stale_site(benchmark: Benchmark, site_id: str, own: pd.DataFrame, pairs: pd
 
 def _stale_pairs(benchmark: Benchmark, tile: Tile, rows: pd.DataFrame, masks: Labels) -> Iterator[str]:
     counted = masks.counts(tile.window)
-    for row in rows.itertuples():
+    for row in tables.each(rows):
         stated = Count(row.changed, _given(row.expanded), _given(row.reduced), row.unknown)
         if (row.t1, row.t2) not in counted:
             yield f"{benchmark.table('pairs')}: {tile.tile_id} {row.t1} to {row.t2} is not in its cube"

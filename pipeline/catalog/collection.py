@@ -129,7 +129,7 @@ def _write_item(
     recipe, site = task.recipe, task.site
     folder = temporary / period.label
     folder.mkdir()
-    mask, clear = (np.asarray(group[name][position]) for name in ("mine", "clear"))
+    mask, clear = (np.asarray(cube.array_of(group, name)[position]) for name in ("mine", "clear"))
     files = assets.write(folder, recipe, site, pixels, mask, clear, stretch, period.label)
     store = objects.relative(task.cube, task.folder / period.label)
     scenes = task.scenes[task.scenes.period == period.label]
@@ -143,8 +143,8 @@ def _write_item(
 
 def _drawn_until(task: Task, group: zarr.Group, label: str) -> dict[str, NDArray[np.uint8]]:
     """Labels of change (y, x) that were drawn for pairs that end with a period, by the first period."""
-    pairs = cube.change_of(task.cube)
-    return {t1: np.asarray(group["change"][place]) for (t1, t2), place in pairs.items() if t2 == label}
+    places = {t1: place for (t1, t2), place in cube.change_of(task.cube).items() if t2 == label}
+    return {t1: np.asarray(cube.array_of(group, "change")[place]) for t1, place in places.items()}
 
 
 def _write_collection(task: Task, into: Path, items: list[pystac.Item], tree: assets.Tree, key: str) -> None:

@@ -63,13 +63,13 @@ def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
     found = statistics.read(benchmark)
     parts = {
         "recipe": recipe, "benchmark": benchmark.name, "version": __version__, "sources": sources,
-        "licence": attribution.shared_under(sources), "balance": found["balance"].to_dict("records"),
+        "licence": attribution.shared_under(sources), "balance": tables.records(found["balance"]),
         "leakage": found["leakage"].set_index("split").share.to_dict(),
         "sites": found["sites"], "countries": sorted(found["sites"].country.dropna().unique()),
         "periods": [period.label for period in recipe.periods.periods()],
         "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
         "synthetic": recipe.source.is_synthetic,
-        "tested": any(row["split"] == "test" and row["tiles"] for row in found["balance"].to_dict("records")),
+        "tested": any(row["split"] == "test" and row["tiles"] for row in tables.records(found["balance"])),
         "labelled": is_labelled(found["balance"]),
         "annotators": annotators.sentences(benchmark),
         "overlap": _overlap_km2(tables.read_geo(benchmark.table("sites"), "sites")),

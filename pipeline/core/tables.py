@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -57,7 +57,8 @@ class Rows:
         self.columns, self.count = columns, 0
         self.waiting: dict[str, list[Any]] = {name: [] for name in columns}
         empty = self._frame()
-        empty.attrs = attrs
+        # A dict of text does not pass where pandas takes keys of any type; its items do.
+        empty.attrs = dict(attrs.items())
         schema = pa.Schema.from_pandas(empty, preserve_index=False)
         told = {**(schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(attrs).encode()}
         self.schema = schema.with_metadata(told)
@@ -144,6 +145,23 @@ def first(path: Path, made_by: str) -> pd.DataFrame:
 def rows(path: Path) -> int:
     """How many rows a table has, without reading it."""
     return int(pq.read_metadata(path).num_rows)
+
+
+def each(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table as named tuples. What a column holds is known from its table's definition and not
+    from pandas, for which a cell may be of any type."""
+    return iter(table.itertuples())
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries by column. For pandas a column's name may be anything; ours are
+    text."""
+    return cast(list[dict[str, Any]], table.to_dict("records"))
+
+
+def by_text(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
+    """The rows of a table by what a column of text says."""
+    return {str(value): own for value, own in table.groupby(column)}
 
 
 def read_geo(path: Path, made_by: str) -> gpd.GeoDataFrame:

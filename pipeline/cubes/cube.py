@@ -12,9 +12,11 @@
 Chunks are one date of one tile with all its bands, which is what training reads.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,9 @@ from pipeline.core.errors import NotMadeYet
 from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    import zarr
 
 LARGEST_CHUNK = 512
 VERSION = 1
@@ -80,13 +85,23 @@ def image_name(recipe: Recipe) -> str:
     return {"uint16": "reflectance", "uint8": "image", "int8": "embedding"}[recipe.sensor.dtype]
 
 
+def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array of a cube. KeyError where there is none, ValueError where a group has its name."""
+    import zarr
+
+    found = group[name]
+    if not isinstance(found, zarr.Array):
+        raise ValueError(f"{name} is a group and no array")
+    return found
+
+
 def images(path: Path, recipe: Recipe, place: Any = slice(None)) -> NDArray[Any]:
     """A cube's images (period, band, y, x), or one of them (band, y, x), as they are held in memory: nodata
     is 0."""
     # Most who ask about a cube read none of its pixels.
     import zarr
 
-    return signed.raised(np.asarray(zarr.open_group(path, mode="r")[image_name(recipe)][place]))
+    return signed.raised(np.asarray(array_of(zarr.open_group(path, mode="r"), image_name(recipe))[place]))
 
 
 def change_of(path: Path) -> dict[tuple[str, str], int]:

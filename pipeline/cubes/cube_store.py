@@ -16,7 +16,7 @@ from pipeline import __version__
 from pipeline.core import embedding, receipts, signed
 from pipeline.core.files import replacing, write_json
 from pipeline.core.periods import Period
-from pipeline.cubes.cube import attributes_of, chunk_side, image_name
+from pipeline.cubes.cube import array_of, attributes_of, chunk_side, image_name
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
@@ -46,7 +46,7 @@ def write(
     rows: list[dict[str, Any]],
 ) -> None:  # fmt: skip
     """Write a site's cube, whole or not at all. `rows` are its lines of `composites`."""
-    attributes = {
+    attributes: dict[str, Any] = {
         "title": f"{recipe.title}: {site.label}",
         "site_id": site.site_id,
         "source": recipe.source.name,
@@ -81,7 +81,7 @@ def images_of(path: Path, recipe: Recipe) -> dict[str, Image]:
     known = {period.label: period for period in recipe.periods.periods()}
     try:
         group = zarr.open_group(path, mode="r")
-        pixels, clear = group[image_name(recipe)], group["clear"]
+        pixels, clear = array_of(group, image_name(recipe)), array_of(group, "clear")
         return {
             keys[label]: Image(
                 known[label], signed.raised(np.asarray(pixels[i])), np.asarray(clear[i]),

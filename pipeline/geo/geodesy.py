@@ -34,7 +34,8 @@ def centres(geometries: Geometries) -> Floats:
     origins = _middles(geometries)
     centroids = shapely.centroid(_on_planes(geometries, origins))
     x, y = shapely.get_x(centroids), shapely.get_y(centroids)
-    lon, lat, _ = WGS84.fwd(*origins.T, np.degrees(np.arctan2(x, y)), np.hypot(x, y))
+    from_lon, from_lat = origins.T
+    lon, lat, _ = WGS84.fwd(from_lon, from_lat, np.degrees(np.arctan2(x, y)), np.hypot(x, y))
     return np.column_stack([lon, lat])
 
 

@@ -57,6 +57,14 @@ def ungeoreferenced(sites: Any) -> bool:
     return bool((sites.epsg == 0).any())
 
 
+def epsg_of(grid: GeoBox) -> int:
+    """The EPSG code of a grid that has a place."""
+    code = grid.crs.epsg if grid.crs is not None else None
+    if code is None:
+        raise ValueError(f"A grid in {grid.crs} has no EPSG code.")
+    return int(code)
+
+
 def pixel_m2(box: GeoBox, resolution: float) -> float:
     """Area of a pixel: nominal in metres, by latitude where pixels are degrees."""
     if box.crs is None or not box.crs.geographic:
@@ -75,6 +83,12 @@ def aligned(grid: GeoBox, other: GeoBox) -> bool:
         return False
     offset = pixel_translation(grid, other)
     return offset is not None and all(abs(v - round(v)) < TOUCHING for v in offset.xy)
+
+
+def overlap(grid: GeoBox, other: GeoBox) -> tuple[slice, slice]:
+    """The rows and columns of `grid` that `other`, whose pixels are the same, has too."""
+    rows, columns = grid.overlap_roi(other, tol=TOUCHING)
+    return slice(rows.start, rows.stop), slice(columns.start, columns.stop)
 
 
 def tile_outline(box: GeoBox, y0: int, x0: int, height: int, width: int) -> tuple[float, float, float, float]:

@@ -40,7 +40,7 @@ def asset(
 
 
 def link(
-    rel: str, href: str, media_type: str = OBJECT, title: str | None = None, **fields: Any
+    rel: str, href: str, media_type: str | None = OBJECT, title: str | None = None, **fields: Any
 ) -> pystac.Link:
     """A link to an address relative to the object that has it."""
     return pystac.Link(rel, href, media_type, title, extra_fields=fields or None)

@@ -192,7 +192,7 @@ def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Re
 def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float | None) -> NDArray[Any]:
     """Pixels that lie on the grid already; 0 beyond the file's edge."""
     whole = grid_of(file)
-    rows, columns = whole.overlap_roi(grid, tol=grids.TOUCHING)
+    rows, columns = grids.overlap(whole, grid)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return np.zeros((len(indexes), *grid.shape), file.dtypes[indexes[0] - 1])
     found = file.read(indexes, window=Window.from_slices(rows, columns))
@@ -203,7 +203,7 @@ def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float
     if found.shape[1:] == grid.shape:
         return found
     pixels = np.zeros((len(indexes), *grid.shape), found.dtype)
-    pixels[:, *grid.overlap_roi(whole[rows, columns], tol=grids.TOUCHING)] = found
+    pixels[:, *grids.overlap(grid, whole[rows, columns])] = found
     return pixels
 
 

@@ -16,17 +16,18 @@ def covering(native: GeoBox, grid: GeoBox) -> GeoBox | None:
     """The part of an image's own grid that reading `grid` needs: just it where the pixels are the
     same, else with a margin for the interpolation. None where the image does not reach it."""
     if grids.aligned(grid, native):
-        part = native.overlap_roi(grid, tol=grids.TOUCHING)
+        rows, columns = grids.overlap(native, grid)
     else:
+        assert native.crs is not None  # an image whose pixels are read by place has one
         outline = grid.extent.to_crs(native.crs, resolution=grid.resolution.x * 16).boundingbox
         corners = [native.wld2pix(x, y) for x in outline.range_x for y in outline.range_y]
-        columns, rows = zip(*corners, strict=True)
-        margin = 3 + 2 * math.ceil(max((max(columns) - min(columns)) / grid.width, 1))
-        part = tuple(
+        xs, ys = zip(*corners, strict=True)
+        margin = 3 + 2 * math.ceil(max((max(xs) - min(xs)) / grid.width, 1))
+        rows, columns = (
             slice(max(0, math.floor(min(places)) - margin), min(size, math.ceil(max(places)) + margin))
-            for places, size in ((rows, native.height), (columns, native.width))
+            for places, size in ((ys, native.height), (xs, native.width))
         )
-    return native[part] if all(side.stop > side.start for side in part) else None
+    return native[rows, columns] if all(side.stop > side.start for side in (rows, columns)) else None
 
 
 def placed(found: NDArray[Any], area: GeoBox, grid: GeoBox, resampling: Resampling) -> NDArray[Any]:
@@ -35,5 +36,5 @@ def placed(found: NDArray[Any], area: GeoBox, grid: GeoBox, resampling: Resampli
     if not grids.aligned(grid, area):
         return raster.resampled(found, area, grid, resampling)
     result = np.zeros((len(found), *grid.shape), found.dtype)
-    result[:, *grid.overlap_roi(area, tol=grids.TOUCHING)] = found
+    result[:, *grids.overlap(grid, area)] = found
     return result

@@ -112,11 +112,11 @@ def _of_site(task: Task) -> dict[str, list[Row]]:
         own = by_tile.get(tile.tile_id)
         if own is None:
             continue
-        longest = own.loc[own.interval.idxmax()]
+        longest = own.iloc[own.interval.argmax()]
         if not tile.pad_y and not tile.pad_x and site.epsg:
             region = region_of(label(tile, longest.t1, longest.t2), tile, shape)
             rows["neighbourhood"] += _around(tile, longest, region)
-        for pair in own.itertuples():
+        for pair in tables.each(own):
             window = _window(tile, pair)
             rows["scale"] += [{**window, "level": str(scale), "scale": scale} for scale in SCALES]
             rows["misregistration"] += list(_moved(window))

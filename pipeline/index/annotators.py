@@ -42,7 +42,7 @@ def told(table: pd.DataFrame) -> list[str]:
     return [
         f"{row.one} and {row.other} on {counted(row.dates, 'date')}: IoU {_said(row.iou, 3)}, "
         f"kappa {_said(row.kappa, 3)}, outlines {_said(row.boundary, 1)} pixels apart (medians)"
-        for row in medians(table).itertuples()
+        for row in tables.each(medians(table))
     ]
 
 

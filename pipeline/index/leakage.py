@@ -8,6 +8,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.core import tables
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
@@ -19,7 +20,7 @@ def measure(sites: list[Site], tiles: pd.DataFrame, recipe: Recipe) -> pd.DataFr
     """For `val` and `test`: pixels (each counted once), those at most one tile's side from a training
     tile (edge to edge, along rows and columns), and their share; NaN where tiles have no place."""
     rows: list[tuple[str, int, int | None, float]] = []
-    train = dict(tuple(tiles[tiles.split == "train"].groupby("site_id")))
+    train = tables.by_text(tiles[tiles.split == "train"], "site_id")
     trained = [site for site in sites if site.site_id in train]
     tree = shapely.STRtree([site.geometry for site in trained])
     for name in ("val", "test"):
@@ -28,7 +29,7 @@ def measure(sites: list[Site], tiles: pd.DataFrame, recipe: Recipe) -> pd.DataFr
             rows.append((name, int((own.height * own.width).sum()), None, np.nan))
             continue
         whole = near = 0.0
-        groups = dict(tuple(own.groupby("site_id")))
+        groups = tables.by_text(own, "site_id")
         for site in sites:
             if site.site_id in groups:
                 others = [trained[i] for i in _within(tree, site, recipe)]
@@ -61,7 +62,7 @@ def _of_site(
 
 def boxes(site: Site, tiles: pd.DataFrame) -> list[BaseGeometry]:
     """Outlines of a site's tiles in its CRS."""
-    outlines = [grid.tile_outline(site.grid, t.y0, t.x0, t.height, t.width) for t in tiles.itertuples()]
+    outlines = [grid.tile_outline(site.grid, t.y0, t.x0, t.height, t.width) for t in tables.each(tiles)]
     return list(shapely.box(*np.array(outlines).T))
 
 

@@ -141,7 +141,7 @@ def listed(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[s
     missing = sites.site_id[~sites[key].isin(list(given))]
     if len(missing):
         raise InputError(f"{path} has no line for {key} of site {missing.iloc[0]}: add it.")
-    return {row.site_id: given[getattr(row, key)] for row in sites.itertuples()}
+    return {row.site_id: given[getattr(row, key)] for row in tables.each(sites)}
 
 
 def of_tiles(tile_ids: list[str], rule: Split) -> dict[str, str]:

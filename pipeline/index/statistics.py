@@ -202,8 +202,8 @@ def per_site(
 ) -> pd.DataFrame:
     """One row a site with images. `changed_km2` is of its longest labelled pair."""
     rows = []
-    footprints, changes = dict(tuple(by_site.groupby("site_id"))), dict(tuple(site_pairs.groupby("site_id")))
-    dates = dict(tuple(days.groupby("site_id")))
+    footprints, changes = tables.by_text(by_site, "site_id"), tables.by_text(site_pairs, "site_id")
+    dates = tables.by_text(days, "site_id")
     for site in sites:
         seen = dates.get(site.site_id)
         if seen is None:
@@ -229,7 +229,7 @@ def _months(first: Any, last: Any) -> float:
 def _areas(footprints: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, float]:
     found = dict.fromkeys(("known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"), np.nan)
     if changes is not None and (known := changes[changes.known_km2 > 0]).size:
-        longest = known.loc[known.interval.idxmax()]
+        longest = known.iloc[known.interval.argmax()]
         found |= {"known_km2": longest.known_km2, "changed_km2": longest.changed_km2}
     if footprints is not None and (known := footprints[footprints.known_km2 > 0]).size:
         found |= {"known_km2": known.known_km2.max(), "footprint_first_km2": known.footprint_km2.iloc[0],

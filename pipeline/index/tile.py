@@ -9,7 +9,7 @@ index/analysis/              sets to take a model's test scores apart; see `pipe
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -86,7 +86,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
         Task(benchmark, recipe, site, splits.of[site.site_id], drawn.get(site.site_id, {})) for site in listed
     ]
     beyond = "none" if grid.ungeoreferenced(table) else recipe.tiling.beyond
-    told = {"beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key}
+    told: dict[Hashable | None, Any] = {
+        "beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key
+    }  # fmt: skip
     rows: list[Row] = []
     with (
         tables.writing(benchmark.table("tile_periods"), TILE_PERIOD, {}) as tile_periods,

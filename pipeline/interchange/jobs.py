@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.data.cube_windows import Cubes
+from pipeline.core import tables
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile, tiles_of
@@ -64,9 +65,9 @@ class Job:
 
     def of_split(self, split: str) -> Iterator[Pair]:
         """The split's pairs, tile by tile, those too unknown left out and counted."""
-        by_tile = dict(tuple(self.pairs[self.pairs.split == split].groupby("tile_id")))
+        by_tile = tables.by_text(self.pairs[self.pairs.split == split], "tile_id")
         for tile in tiles_of(self.tiles[self.tiles.tile_id.isin(list(by_tile))]):
-            for row in by_tile[tile.tile_id].itertuples():
+            for row in tables.each(by_tile[tile.tile_id]):
                 if row.unknown > self.max_unknown * tile.height * tile.width:
                     self.left_out += 1
                     continue

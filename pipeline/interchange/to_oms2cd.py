@@ -63,7 +63,8 @@ def _site(job: Job, site: Site, split: str) -> list[dict[str, str]]:
     box = site.grid
     group, attributes = zarr.open_group(path, mode="r"), cube.attributes_of(path)
     masks = Labels.read(path)
-    _tif(job.folder / "area_mask" / f"{facility}.tif", np.asarray(group["aoi"][:])[np.newaxis] * 255, box)
+    aoi = np.asarray(cube.array_of(group, "aoi")[:])
+    _tif(job.folder / "area_mask" / f"{facility}.tif", aoi[np.newaxis] * 255, box)
     tiles = set(job.tiles.tile_id[job.tiles.site_id == site.site_id])
     own = job.pairs[job.pairs.tile_id.isin(tiles)][["t1", "t2"]].drop_duplicates()
     rows: list[dict[str, str]] = []

@@ -28,6 +28,7 @@ from pipeline.core.files import replacing, sha256
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile
 from pipeline.core.words import counted
+from pipeline.cubes import cube
 from pipeline.judge import expected, maps
 from pipeline.judge.expected import Dates, Expected
 from pipeline.judge.maps import Map
@@ -214,8 +215,9 @@ def _dates_in(path: Path, array: str, wanted: Expected) -> list[Dates]:
     """The dates along an array's first axis, as it says, or those expected where it does not."""
     try:
         group = zarr.open_group(path, mode="r")
-        said: Any = group[array].attrs.get("pairs") if array == "change" else group.attrs.get("periods")
-        length = group[array].shape[0]
+        maps_of = cube.array_of(group, array)
+        said: Any = maps_of.attrs.get("pairs") if array == "change" else group.attrs.get("periods")
+        length = maps_of.shape[0]
         listed = wanted.of_sites.get(path.stem, []) if said is None else said
         dates = [(str(own),) if isinstance(own, str | int) else tuple(map(str, own)) for own in listed]
     except (OSError, ValueError, LookupError, TypeError) as error:

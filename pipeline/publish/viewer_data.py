@@ -108,7 +108,8 @@ def _shared(benchmark: Benchmark, recipe: Recipe) -> Shared:
     activity = tables.read(measured, "activity") if measured.is_file() else None
     by_site = {} if activity is None else {str(name): own for name, own in activity.groupby("site_id")}
     chosen = Listed(scenes[scenes.selected])
-    return Shared(benchmark, recipe, chosen, by_site, splits.to_dict(), _runs(benchmark))
+    split_of = {str(site_id): str(split) for site_id, split in splits.items()}
+    return Shared(benchmark, recipe, chosen, by_site, split_of, _runs(benchmark))
 
 
 def _runs(benchmark: Benchmark) -> list[dict[str, Any]]:
@@ -268,7 +269,7 @@ def _activity(table: pd.DataFrame | None) -> dict[str, list[dict[str, Any]]]:
     if table is None:
         return {}
     rounded = table.assign(ndtci=table.ndtci.astype(np.float64).round(6))
-    return {str(source): own[list(ACTIVITY)].to_dict("records") for source, own in rounded.groupby("source")}
+    return {str(source): tables.records(own[list(ACTIVITY)]) for source, own in rounded.groupby("source")}
 
 
 STEP = Step("viewer", _key, _receipt, _make, _kept)

@@ -51,17 +51,17 @@ def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
     thresholds = tables.read(benchmark.table("activity/thresholds"), "activity")
     dates = sorted(set(intervals.t2))
     maps = _maps(benchmark, intervals, names)
-    return Activity(intervals, _sources(intervals, agreement), thresholds.to_dict("records"), maps, dates)
+    return Activity(intervals, _sources(intervals, agreement), tables.records(thresholds), maps, dates)
 
 
 def _sources(intervals: pd.DataFrame, agreement: pd.DataFrame) -> list[Source]:
     with_labels = agreement[agreement["first"] == "labels"].groupby("second")
     columns = ["pearson_area", "pearson_ndtci", "rmse_m2"]
-    agreed = with_labels[columns].mean() if len(agreement) else pd.DataFrame(columns=columns)
+    agreed = with_labels[columns].mean().to_dict("index") if len(agreement) else {}
     found = []
     for name, own in intervals.groupby("source", sort=False):
         last = own.groupby("site_id").cumulative_m2.last()
-        agrees = agreed.loc[name] if name in agreed.index else dict.fromkeys(columns, np.nan)
+        agrees = agreed.get(name, dict.fromkeys(columns, np.nan))
         found.append(Source(
             str(name), own.changed_m2.sum() / 1e6, last.sum() / 1e6, float(own.ndtci.mean()),
             *(float(agrees[column]) for column in columns),

@@ -2,14 +2,17 @@
 
 import html
 import io
-from typing import Any
+from typing import Any, Literal
 
 import geopandas as gpd
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import RcKeyType
 
 from pipeline.geo import geodesy
 from pipeline.report.pictures import Run
@@ -28,12 +31,12 @@ NAMED = 25
 """Most sites that the map names."""
 OKABE_ITO = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b3a600", "#8a8f98")
 """Colours that colour-blind people tell apart."""
-FONT = {
+FONT: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "svg.hashsalt": "minebench",
     "font.size": 9,
-    "axes.prop_cycle": mpl.cycler(color=OKABE_ITO),
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
 }
 
 
@@ -70,13 +73,13 @@ def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
         axes.set_axis_off()
         axes.legend(loc="lower left", frameon=False, ncols=4)
         if len(sites) <= NAMED:
-            _name(axes, list(zip(sites.site_id.map(names), lon, lat, strict=True)))
+            _name(figure, axes, list(zip(sites.site_id.map(names), lon, lat, strict=True)))
         return _svg(figure, "Map of the sites, coloured by split")
 
 
-def _name(axes: mpl.axes.Axes, places: list[tuple[str, float, float]]) -> None:
+def _name(figure: Figure, axes: Axes, places: list[tuple[str, float, float]]) -> None:
     """Names beside places, on the side where none is yet; a name that fits on no side is left out."""
-    axes.figure.draw_without_rendering()
+    figure.draw_without_rendering()
     taken: list[Any] = []
     for name, x, y in places:
         for offset, align in (((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right")):
@@ -94,8 +97,8 @@ def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Length of each reliably measured shift, metres, before and after correction; without the
     references themselves, which are 0 by definition."""
     sure = scenes[scenes.confidence.ge(coregister.TRUSTED) & (scenes.dx.ne(0) | scenes.dy.ne(0))]
-    before = np.hypot(sure.dx, sure.dy)
-    after = np.hypot(sure.dx_left, sure.dy_left)
+    before = pd.Series(np.hypot(sure.dx, sure.dy))
+    after = pd.Series(np.hypot(sure.dx_left, sure.dy_left))
     return before, after.where(sure.corrected, before)
 
 
@@ -243,7 +246,7 @@ LEGEND = 10
 def timeline(intervals: pd.DataFrame, column: str, title: str) -> str:
     """Activity of all sites together by interval, a line a source: sums of areas (km²), means of indices."""
     is_area = column.endswith("_m2")
-    how = "sum" if is_area else "mean"
+    how: Literal["sum", "mean"] = "sum" if is_area else "mean"
     table = intervals.pivot_table(column, index="t2", columns="source", aggfunc=how, sort=False).sort_index()
     table = table / 1e6 if is_area else table
     with mpl.rc_context(FONT):

@@ -52,7 +52,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         synthetic=recipe.source.is_synthetic,
         map=drawings.world(sites, names),
         facts=_facts(sites, composites, len(tiles), tables.rows(benchmark.table("pairs"))),
-        sites=sites.drop(columns=["geometry", "footprint", "elsewhere"], errors="ignore").to_dict("records"),
+        sites=tables.records(sites.drop(columns=["geometry", "footprint", "elsewhere"], errors="ignore")),
         availability=_availability(composites, recipe),
         months=_months(scenes, recipe),
         shown=SHOWN,
@@ -60,14 +60,14 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         shifts=_shifts(scenes),
         shift_chart=drawings.shifts(scenes) if scenes.confidence.gt(0).sum() > 1 else None,
         dated_by=sorted(set(scenes.dated_by[scenes.selected]) - {"acquisition"}),
-        by_period=totals["by_period"].to_dict("records"),
-        by_interval=totals["by_interval"].to_dict("records"),
+        by_period=tables.records(totals["by_period"]),
+        by_interval=tables.records(totals["by_interval"]),
         by_country=_by_country(totals["by_country"]),
         changes=_largest(totals["sites"]),
         mean_months=totals["sites"].months.mean(),
-        balance=[_balanced(row) for row in totals["balance"].to_dict("records")],
+        balance=[_balanced(row) for row in tables.records(totals["balance"])],
         annotators=annotators.sentences(benchmark),
-        leakage=totals["leakage"].to_dict("records"),
+        leakage=tables.records(totals["leakage"]),
         area_chart=drawings.footprints(totals["by_period"]) if len(totals["by_period"]) else None,
         days_chart=drawings.acquisitions(totals["acquisitions"]),
         spectra_chart=drawings.spectra(totals["spectra"], recipe.sensor.bands),
@@ -206,7 +206,7 @@ SHOWN = 200
 def _reasons(scenes: pd.DataFrame) -> list[tuple[str, int]]:
     """How many candidate scenes met which fate."""
     counts = scenes.status.value_counts()
-    return [(TITLES[Status(name)], int(count)) for name, count in counts.items()]
+    return [(TITLES[Status(str(name))], int(count)) for name, count in counts.items()]
 
 
 def _shifts(scenes: pd.DataFrame) -> dict[str, Any]:
@@ -242,15 +242,18 @@ def _by_country(table: pd.DataFrame) -> list[dict[str, Any]]:
     if table.empty:
         return []
     sums = table.select_dtypes("number").sum(min_count=1).to_dict()
-    total = {**sums, "country": "total", "production": "", "months": None}
-    return [*table.to_dict("records"), total]
+    total = {str(column): value for column, value in sums.items()}
+    total |= {"country": "total", "production": "", "months": None}
+    return [*tables.records(table), total]
 
 
 def _largest(each: pd.DataFrame, most: int = 12) -> list[dict[str, Any]]:
     """The sites with most change."""
     shown = each.sort_values("changed_km2", ascending=False).head(most)
-    return shown.assign(**{day: shown[day].astype(object).where(shown[day].notna(), None)
-                           for day in ("first_day", "last_day")}).to_dict("records")  # fmt: skip
+    days = {
+        day: shown[day].astype(object).where(shown[day].notna(), None) for day in ("first_day", "last_day")
+    }
+    return tables.records(shown.assign(**days))
 
 
 def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -265,7 +268,7 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
 
 def _scores(runs: list[pictures.Run], board: pd.DataFrame | None) -> list[dict[str, Any]]:
     """One table a task: the models by F1, then the trivial rules, which are the same for all of them."""
-    sizes = {} if board is None else {row["run"]: row for row in board.to_dict("records")}
+    sizes = {} if board is None else {row["run"]: row for row in tables.records(board)}
     tasks: list[dict[str, Any]] = []
     for task, title in (("change", "Change detection"), ("segmentation", "Footprint segmentation")):
         own = [run for run in runs if run.metrics["task"] == task]
@@ -366,4 +369,4 @@ def _external(runs: list[pictures.Run]) -> list[dict[str, Any]]:
 def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Pairs of runs, at most forty: those that differ most surely, and then the most, first."""
     by_size = table.assign(size=-table.difference.abs())
-    return by_size.sort_values(["p", "size", "first", "second"]).head(40).to_dict("records")
+    return tables.records(by_size.sort_values(["p", "size", "first", "second"]).head(40))

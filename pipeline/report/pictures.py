@@ -14,6 +14,7 @@ from PIL import Image
 
 from models.evaluation.examples import told
 from pipeline.catalog import assets
+from pipeline.core import tables
 from pipeline.core.layout import Benchmark
 from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes import cube
@@ -54,10 +55,10 @@ class Looks:
         return cube.periods_of(self.benchmark.cube(site_id))
 
     def mask(self, site_id: str, date: int) -> NDArray[np.uint8]:
-        return np.asarray(self._group(site_id)["mine"][date])
+        return np.asarray(self._array(site_id, "mine")[date])
 
     def clear(self, site_id: str, date: int) -> NDArray[np.uint8]:
-        return np.asarray(self._group(site_id)["clear"][date])
+        return np.asarray(self._array(site_id, "clear")[date])
 
     def change(self, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
         """A tile's change label."""
@@ -71,8 +72,8 @@ class Looks:
         rgb = assets.shown(cube.images(path, self.recipe, date), self.recipe, self.stretches[site_id])
         return np.moveaxis(rgb, 0, -1)
 
-    def _group(self, site_id: str) -> zarr.Group:
-        return zarr.open_group(self.benchmark.cube(site_id), mode="r")
+    def _array(self, site_id: str, name: str) -> zarr.Array[Any]:
+        return cube.array_of(zarr.open_group(self.benchmark.cube(site_id), mode="r"), name)
 
 
 def series(look: Looks, sites: gpd.GeoDataFrame, labels_of: dict[str, str]) -> list[dict[str, Any]]:
@@ -82,7 +83,7 @@ def series(look: Looks, sites: gpd.GeoDataFrame, labels_of: dict[str, str]) -> l
     shown = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, DATES_SHOWN).round().astype(int))]
     order = sites.assign(rank=sites.groupby("split").cumcount()).sort_values(["rank", "split"])
     strips: list[dict[str, Any]] = []
-    for site in order.itertuples():
+    for site in tables.each(order):
         labels = look.periods(site.site_id)
         if not labels or len(strips) == SITES_SHOWN:
             continue

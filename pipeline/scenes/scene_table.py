@@ -63,8 +63,7 @@ def of_rows(rows: list[Row]) -> pd.DataFrame:
 
 def rows_of(table: pd.DataFrame) -> list[Row]:
     """A table's rows as dictionaries of its known columns."""
-    rows: list[dict[str, Any]] = table[list(ROW)].to_dict("records")
-    return rows
+    return tables.records(table[list(ROW)])
 
 
 def read_listed(benchmark: Benchmark) -> pd.DataFrame | None:
@@ -107,7 +106,8 @@ class Listed:
 
     @cached_property
     def places(self) -> dict[str, NDArray[np.int64]]:
-        return dict(self.table.groupby("site_id").indices)
+        found = self.table.groupby("site_id").indices
+        return {str(site_id): np.asarray(places, np.int64) for site_id, places in found.items()}
 
     def column(self, name: str) -> list[Any]:
         """A column as Python's own values, made at the first question."""

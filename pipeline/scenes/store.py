@@ -15,6 +15,7 @@ import pandas as pd
 import rasterio.crs
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from odc.geo.types import Shape2d
 
 from pipeline.core import receipts, tables
 from pipeline.core.files import replacing, sha256, write_json
@@ -127,12 +128,12 @@ class SceneStore:
         mask = self.mask(scene_id)
         return [*([mask] if mask else []), *self.bands(scene_id)]
 
-    def fine(self, scene_id: str, shape: tuple[int, int]) -> NDArray[Any] | None:
+    def fine(self, scene_id: str, shape: tuple[int, int] | Shape2d) -> NDArray[Any] | None:
         """The bands (band, y, x) that are kept in the target grid's shape; None where none is."""
         return self.first_of(self.bands(scene_id), shape)
 
     def first_of(
-        self, names: Iterable[str], shape: tuple[int, int], most: int | None = None
+        self, names: Iterable[str], shape: tuple[int, int] | Shape2d, most: int | None = None
     ) -> NDArray[Any] | None:
         """The bands (band, y, x), `most` of them at most, of the first file of that shape; None where none
         is."""

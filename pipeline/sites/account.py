@@ -49,7 +49,7 @@ def _overlap(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
 
 def _memory(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
     """A warning where the largest site's images do not fit into half of this machine's memory."""
-    largest = sites.loc[(sites.height * sites.width).idxmax()]
+    largest = sites.iloc[(sites.height * sites.width).argmax()]
     need = memory_bytes(largest, recipe)
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need < here / 2:

@@ -25,7 +25,7 @@ def fill(table: gpd.GeoDataFrame, folder: Path, source: Path) -> gpd.GeoDataFram
         if geometry is None or geometry.is_empty:
             unit = _deepest(table.iloc[position], position, source)
             areas[position] = _area(unit, folder, f"{source} row {position + 1}")
-    return table.set_geometry(gpd.GeoSeries(areas, index=table.index, crs=table.crs))
+    return table.set_geometry(gpd.GeoSeries(areas, index=table.index, crs=table.crs), inplace=False)
 
 
 def _deepest(row: pd.Series, position: int, source: Path) -> tuple[int, str]:

@@ -32,7 +32,8 @@ def lay_out(benchmark: Benchmark, recipe: Recipe, layout: Layout) -> gpd.GeoData
 
 def _row(site: Found, recipe: Recipe) -> dict[str, Any]:
     box, pixel = site.grid, recipe.sensor.resolution
-    if box is not None and (box.crs is None or not box.crs.epsg):
+    epsg = box.crs.epsg if box is not None and box.crs is not None else None
+    if box is not None and not epsg:
         raise InputError(
             f"{site.name}: its files' CRS has no EPSG code; assign one, for example with gdal_edit."
         )
@@ -44,7 +45,7 @@ def _row(site: Found, recipe: Recipe) -> dict[str, Any]:
     return {
         "site_id": site.name, "name": site.name, "country": site.country, "commodity": None,
         "production": None, "source": recipe.source.name, "area_km2": round(area, 6),
-        "epsg": int(box.crs.epsg) if box is not None else 0,
+        "epsg": int(epsg or 0),
         "left": transform.c if transform else 0.0, "top": transform.f if transform else 0.0,
         "height": site.shape[0], "width": site.shape[1],
         "pixel_x": transform.a if transform else pixel, "pixel_y": transform.e if transform else -pixel,

@@ -89,7 +89,7 @@ def _held(path: Path, key: str) -> gpd.GeoDataFrame | None:
         sites = tables.read_geo(path, "sites")
     except NotMadeYet:
         return None
-    sites.attrs = told
+    sites.attrs = dict(told.items())
     return sites
 
 
@@ -105,7 +105,9 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     listed = found.mines.assign(row=rows, repaired=np.isin(rows, found.repaired))
     if recipe.sites.group_m:
         # Parts of one multipolygon may lie kilometres apart: distance decides what is one site.
-        listed = listed.explode(ignore_index=True)
+        exploded = listed.explode(ignore_index=True)
+        assert isinstance(exploded, gpd.GeoDataFrame)  # it keeps its geometry
+        listed = exploded
     listed = polygons_from(listed, recipe.sites.point_radius_m)
     listed = with_production(listed, recipe.sites.production)
     kept = apply_filters(listed, recipe.sites.filters)
@@ -123,7 +125,7 @@ def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame
     boxes = is_box.to_numpy()
     shapes[boxes] = _boxes_around(shapes[boxes], radius_m)
     shapes[~boxes] = [_polygonal(shape) for shape in shapes[~boxes]]
-    table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326))
+    table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326), inplace=False)
     table = table.assign(is_box=is_box, area_km2=[geodesy.area_km2(shape) for shape in shapes])
     if (flat := np.flatnonzero(table["area_km2"].to_numpy() < LEAST_KM2)).size:
         row = table["row"].iloc[flat[0]] if "row" in table else flat[0] + 1
@@ -232,7 +234,7 @@ def _without_overlap(sites: gpd.GeoDataFrame, recipe: Recipe) -> gpd.GeoDataFram
         area if other is None else shapely.difference(area, other)
         for area, other in zip(sites.geometry, theirs, strict=True)
     ]
-    sites = sites.set_geometry(gpd.GeoSeries(left, crs=4326))
+    sites = sites.set_geometry(gpd.GeoSeries(left, crs=4326), inplace=False)
     gone = np.array([geodesy.area_km2(area) < pixel_km2 for area in left])
     if gone.any():
         log.warning("left out, all of their ground is other sites': %s", ", ".join(sites.site_id[gone]))

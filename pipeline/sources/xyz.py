@@ -232,7 +232,7 @@ def show_terms(options: Options, cache: Path) -> None:
     write_json(terms, record)
 
 
-def _touched(top: int, left: int, shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def _touched(top: int, left: int, shape: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Row and column of every tile that a window of the world's grid touches."""
     for y in range(top // TILE, (top + shape[0] - 1) // TILE + 1):
         for x in range(left // TILE, (left + shape[1] - 1) // TILE + 1):

@@ -94,7 +94,7 @@ def described(area: GeoBox, crs: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _asked(call: Any, shape: tuple[int, ...], bands: Sequence[str], what: str) -> NDArray[Any]:
+def _asked(call: Any, shape: Sequence[int], bands: Sequence[str], what: str) -> NDArray[Any]:
     reason = ""
     for _ in range(TRIES):
         content = calling(call, what)
@@ -105,7 +105,7 @@ def _asked(call: Any, shape: tuple[int, ...], bands: Sequence[str], what: str) -
     raise WorkError(f"{what}: Earth Engine sent no pixels as asked for, {TRIES} times ({reason}).")
 
 
-def _pixels(content: bytes, shape: tuple[int, ...], bands: Sequence[str]) -> NDArray[Any]:
+def _pixels(content: bytes, shape: Sequence[int], bands: Sequence[str]) -> NDArray[Any]:
     """(band, y, x) from an answer in NPY form. ValueError where it is anything else."""
     try:
         table = np.load(io.BytesIO(content), allow_pickle=False)

@@ -152,7 +152,7 @@ class StacSource:
         for band, asset in assets.items():
             if reason := self._leads_away(asset.href):
                 return f"the address of {band} {reason}"
-        grids = {asset.grid for asset in assets.values()} - {None}
+        grids = {asset.grid for asset in assets.values() if asset.grid is not None}
         if area is not None and not all(_touches(grid, area) for grid in grids):
             return "its geometry touches the site and its pixels' grid does not"
         return ""

@@ -345,3 +345,13 @@ def test_a_zarr_of_another_form_and_capital_suffixes(judged: Path, tmp_path: Pat
     done = run("score", str(folder), "--name", "strange", cwd=judged)
     assert done.returncode == 2
     assert "cannot be read as a Zarr in the cube's form" in done.stderr
+
+
+def test_a_zarr_with_a_group_where_the_array_belongs(judged: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    site = next(iter(tiny(judged, "change")[1].sites))
+    zarr.create_group(folder / f"{site}.zarr").create_group("change").attrs["pairs"] = []
+    done = run("score", str(folder), "--name", "grouped", cwd=judged)
+    assert done.returncode == 2
+    assert "change is a group and no array" in done.stderr

@@ -104,9 +104,10 @@ def test_pairs_of_many_models_are_cut_to_those_that_differ_most() -> None:
 
 
 def test_names_of_near_sites_do_not_lie_over_one_another() -> None:
-    axes = Figure(figsize=(4, 3)).subplots()
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
     axes.set(xlim=(0, 10), ylim=(0, 10))
-    drawings._name(axes, [(f"Near {number}", 5.0, 5.0) for number in range(6)] + [("Far", 1.0, 1.0)])
+    drawings._name(figure, axes, [(f"Near {number}", 5.0, 5.0) for number in range(6)] + [("Far", 1.0, 1.0)])
     boxes = [text.get_window_extent() for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == ["Near 0", "Near 1", "Near 2", "Near 3", "Far"]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
