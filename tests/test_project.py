@@ -30,8 +30,8 @@ def test_conda_users_get_the_same_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     assert pip == ["-c constraints.txt", f"-e .[{','.join(project['optional-dependencies'])}]"]
-    assert "python=3.11" in environment["dependencies"]
-    assert project["requires-python"] == ">=3.11,<3.12"
+    assert f"python{project['requires-python']}" in environment["dependencies"]
+    assert project["requires-python"] == ">=3.11,<3.15"
 
 
 def test_constraints_pin_every_requirement_without_an_address() -> None:
