@@ -6,11 +6,14 @@ import tomllib
 import pytest
 import torch
 import yaml
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from models import registry
 from models.evaluation import sizes
 from models.training.settings import Settings
 from tests.conftest import ROOT
+from tests.lowest import lowest
 
 ROW = r"^\| `([\w-]+)` \| ([\d.]+) \| ([\d.]+) \|"
 """Of the tables of models: name, millions of parameters, billions of multiply-adds."""
@@ -41,6 +44,14 @@ def test_constraints_pin_every_requirement_without_an_address() -> None:
     pinned = {line.split("==")[0].lower().replace("_", "-").replace(".", "-") for line in text.split()}
     assert requirements() <= pinned
     assert "torch==2.13.0" in text.split()
+
+
+def test_every_requirement_has_a_lowest_version_below_the_pinned_one() -> None:
+    lines = [line.split("==") for line in (ROOT / "constraints.txt").read_text().split()]
+    pinned = {canonicalize_name(name): Version(version) for name, version in lines}
+    for bound in lowest():
+        name, version = bound.split("==")
+        assert Version(version) <= pinned[canonicalize_name(name)], bound
 
 
 def test_ci_runs_readmes_two_commands() -> None:
