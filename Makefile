@@ -4,61 +4,62 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14)
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c '$(SUPPORTED)' 2>/dev/null && { echo $$name; break; }; done)
 VENV := .venv
-BIN := $(abspath $(VENV))/bin
-export PATH := $(BIN):$(PATH)
+BIN := $(VENV)/bin
+# The stages call `minebench` and `dvc` by name. Make itself, before 4.0, looks where it was started from.
+export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: repro test slow gpu chaos check bench docs viewer env dev
 repro: env
-	dvc repro
+	$(BIN)/dvc repro
 
 test: dev
-	python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2
 
 slow: dev
-	python -m pytest -n 1 -m slow
+	$(BIN)/python -m pytest -n 1 -m slow
 
 gpu: dev
-	python -m pytest -n 4 --dist load -m gpu
+	$(BIN)/python -m pytest -n 4 --dist load -m gpu
 
 chaos: dev
-	python -m tests.chaos
+	$(BIN)/python -m tests.chaos
 
 check: dev
-	ruff check . && ruff format --check . && mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: dev
-	python bench/compose.py
-	python bench/coregister.py
-	python bench/fetch.py
-	python bench/pairs.py
-	python bench/train.py
-	python bench/evaluate.py
-	python bench/smooth.py
-	python bench/scale.py 100 1000
-	python bench/cluster.py
+	$(BIN)/python bench/compose.py
+	$(BIN)/python bench/coregister.py
+	$(BIN)/python bench/fetch.py
+	$(BIN)/python bench/pairs.py
+	$(BIN)/python bench/train.py
+	$(BIN)/python bench/evaluate.py
+	$(BIN)/python bench/smooth.py
+	$(BIN)/python bench/scale.py 100 1000
+	$(BIN)/python bench/cluster.py
 
 # The documentation as a site, in build/site.
 docs: dev
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The libraries of the viewer, from npm.
 viewer: env
-	python -m pipeline.publish.vendored
+	$(BIN)/python -m pipeline.publish.vendored
 
 # What builds and trains; and on top of it what tests.
 env: $(VENV)/.ready
 dev: $(VENV)/.dev
 
 $(VENV)/.dev: $(VENV)/.ready
-	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
 	@touch $@
 
 # An environment that works is kept, with its Python: remove .venv to change that.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v git >/dev/null || { echo "minebench needs git: install it and run make again." >&2; exit 1; }
-	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory venv
+	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(MAKE) --no-print-directory venv; }
 	@echo "minebench uses $$($(BIN)/python --version) in $(VENV)"
-	python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
 	@touch $@
 
 .PHONY: venv
@@ -67,4 +68,4 @@ venv:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): name a Python 3.11 to 3.14 with make PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "minebench needs Python 3.11 to 3.14, and $(PYTHON) is $$($(PYTHON) --version): name another with make PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
-	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)

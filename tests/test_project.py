@@ -6,11 +6,14 @@ import tomllib
 import pytest
 import torch
 import yaml
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from models import registry
 from models.evaluation import sizes
 from models.training.settings import Settings
 from tests.conftest import ROOT
+from tests.lowest import lowest
 
 ROW = r"^\| `([\w-]+)` \| ([\d.]+) \| ([\d.]+) \|"
 """Of the tables of models: name, millions of parameters, billions of multiply-adds."""
@@ -30,8 +33,8 @@ def test_conda_users_get_the_same_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     assert pip == ["-c constraints.txt", f"-e .[{','.join(project['optional-dependencies'])}]"]
-    assert "python=3.11" in environment["dependencies"]
-    assert project["requires-python"] == ">=3.11,<3.12"
+    assert f"python{project['requires-python']}" in environment["dependencies"]
+    assert project["requires-python"] == ">=3.11,<3.15"
 
 
 def test_constraints_pin_every_requirement_without_an_address() -> None:
@@ -41,6 +44,14 @@ def test_constraints_pin_every_requirement_without_an_address() -> None:
     pinned = {line.split("==")[0].lower().replace("_", "-").replace(".", "-") for line in text.split()}
     assert requirements() <= pinned
     assert "torch==2.13.0" in text.split()
+
+
+def test_every_requirement_has_a_lowest_version_below_the_pinned_one() -> None:
+    lines = [line.split("==") for line in (ROOT / "constraints.txt").read_text().split()]
+    pinned = {canonicalize_name(name): Version(version) for name, version in lines}
+    for bound in lowest():
+        name, version = bound.split("==")
+        assert Version(version) <= pinned[canonicalize_name(name)], bound
 
 
 def test_ci_runs_readmes_two_commands() -> None:
