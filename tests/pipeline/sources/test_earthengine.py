@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import geopandas as gpd
@@ -26,16 +27,21 @@ def service(built: Path) -> Iterator[Running]:
         yield standin
 
 
-def key_file(folder: Path, url: str) -> Path:
-    """A service account's key whose tokens come from the stand-in."""
+@cache
+def private_key() -> str:
+    """One key for all tests: to make one takes longer than many a test."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private.private_bytes(
+    return private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ).decode()
+
+
+def key_file(folder: Path, url: str) -> Path:
+    """A service account's key whose tokens come from the stand-in."""
     content = {
-        "type": "service_account", "project_id": "mines-project", "private_key": pem,
+        "type": "service_account", "project_id": "mines-project", "private_key": private_key(),
         "private_key_id": "1", "client_email": "robot@mines-project.iam.gserviceaccount.com",
         "client_id": "1", "token_uri": f"{url}/token",
     }  # fmt: skip
