@@ -46,19 +46,25 @@ def studio(project: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[st
             process.terminate()
 
 
-@pytest.fixture
-def page() -> Iterator[Any]:
-    """A page that must not complain."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        own = browser.new_page(viewport={"width": 1400, "height": 1000})
-        said: list[str] = []
-        own.on("pageerror", lambda error: said.append(str(error)))
-        yield own
-        assert said == []
-        browser.close()
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that must not complain, with nothing stored by another one."""
+    own = browser.new_page(viewport={"width": 1400, "height": 1000})
+    said: list[str] = []
+    own.on("pageerror", lambda error: said.append(str(error)))
+    yield own
+    assert said == []
+    own.close()
 
 
 def ready(page: Any, subject: str) -> None:
