@@ -151,6 +151,7 @@ def test_from_the_first_click_to_a_retrained_model(labelled: Path, page: Any) ->
 
 @needs_browser
 def test_drawing_undoing_and_a_killed_server(labelled: Path, page: Any) -> None:
+    """Every wait for a text is a check: it raises where the page does not come to say it."""
     with studio(labelled) as (address, process):
         page.goto(address)
         ready(page, "2021")

@@ -241,6 +241,7 @@ def test_what_is_missing_to_sign_in(
     monkeypatch.setenv("NO_GCE_CHECK", "true")
 
     def fails(recipe: str, says: str) -> None:
+        """The check, of every case below."""
         (small_project / "catalogs" / "tiny" / "recipe.yaml").write_text(recipe)
         done = run("fetch", cwd=small_project)
         assert done.returncode == 2
