@@ -44,9 +44,6 @@ def test_models_are_listed_with_their_size(empty_project: Path) -> None:
     assert list(rows) == [*registry.names("change"), *registry.names("segmentation")]
     assert "0.28 M" in rows["tinycd"] or "0.29 M" in rows["tinycd"]
     assert "Codegoni" in rows["tinycd"]
-    assert run("models", "--task", "change", cwd=empty_project).stdout.count("\n") == len(
-        registry.names("change")
-    )
     assert run("models", "--task", "x", cwd=empty_project).returncode == 2
 
 
@@ -116,3 +113,4 @@ def test_machines_read_one_object(project: Path) -> None:
         assert wanted in json.loads(run(*words, cwd=project).stdout)
     models = json.loads(run("models", "--task", "segmentation", "--json", cwd=project).stdout)
     assert {"name": "unet", "task": "segmentation"}.items() <= models["models"][0].items()
+    assert [model["name"] for model in models["models"]] == list(registry.names("segmentation"))

@@ -63,7 +63,9 @@ def test_ci_runs_readmes_two_commands() -> None:
 
 def test_every_stage_of_the_dag_is_a_command() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert {"sites", "fetch", "train"} <= set(stages)
     for name, stage in stages.items():
+        assert any(path.startswith(("pipeline", "models")) for path in stage["deps"]), name
         assert stage["cmd"].startswith(f"minebench {name} --benchmark ${{item.benchmark}}")
         for path in stage["deps"]:
             if path.startswith(("pipeline", "models")):

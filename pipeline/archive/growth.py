@@ -1,5 +1,6 @@
 """One mine over the years: it starts from its outline, advances, and is reclaimed behind."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -102,13 +103,28 @@ def states(mine: Mine, grid: GeoBox, times: Iterable[float]) -> dict[float, Mine
 
 def _signed_distance(outline: BaseGeometry, grid: GeoBox) -> FloatImage:
     """Metres to the outline: positive outside, negative inside, by pixel centres."""
-    pad = round(REACH_M / grid.resolution.x)
-    wide = grid.pad(pad)
-    inside = rasterize([outline], out_shape=wide.shape, transform=wide.transform).astype(bool)
+    rows, columns = _within_reach(outline, grid)
+    around = grid.pad(round(REACH_M / grid.resolution.x))[rows, columns]
+    inside = rasterize([outline], out_shape=around.shape, transform=around.transform).astype(bool)
     if not inside.any():
         return np.full(grid.shape, np.float32(10 * REACH_M))
     res = grid.resolution.x
     outside_m = distance_transform_edt(~inside) * res - res / 2
     inside_m = distance_transform_edt(inside) * res - res / 2
-    signed = np.where(inside, -inside_m, outside_m)[pad:-pad, pad:-pad]
-    return signed.astype(np.float32)
+    signed = np.where(inside, -inside_m, outside_m)
+    # Where the grid itself lies in it.
+    x, y = ~around.transform * (grid.transform.c, grid.transform.f)
+    left, top = round(x), round(y)
+    return signed[top : top + grid.height, left : left + grid.width].astype(np.float32)
+
+
+def _within_reach(outline: BaseGeometry, grid: GeoBox) -> tuple[slice, slice]:
+    """Of the grid with all that is in reach around it, the rows and columns that hold the grid and the
+    outline with a pixel around it: what lies beyond changes no distance."""
+    pad = round(REACH_M / grid.resolution.x)
+    west, south, east, north = outline.bounds
+    corners = [~grid.transform * corner for corner in ((west, north), (east, south))]
+    (left, top), (right, bottom) = ((math.floor(x), math.floor(y)) for x, y in corners)
+    rows = slice(max(0, pad + min(0, top - 1)), pad + min(max(grid.height, bottom + 2), grid.height + pad))
+    columns = slice(max(0, pad + min(0, left - 1)), pad + min(max(grid.width, right + 2), grid.width + pad))
+    return rows, columns

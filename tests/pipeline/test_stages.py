@@ -126,8 +126,11 @@ def test_cube_opens_and_says_what_it_is(built: Path) -> None:
 def test_masks_are_the_published_footprints(built: Path) -> None:
     benchmark = Benchmark("tiny", built)
     truth = gpd.read_parquet(benchmark.archive / "footprints.parquet")
-    for site in gpd.read_parquet(benchmark.table("sites")).itertuples():
+    sites = gpd.read_parquet(benchmark.table("sites"))
+    assert len(sites) == 3
+    for site in sites.itertuples():
         cube = xr.open_zarr(benchmark.cube(site.site_id), mask_and_scale=False)
+        assert cube.attrs["periods"] == ["2021", "2022", "2023"]
         for label, mask in zip(cube.attrs["periods"], cube.mine.values, strict=True):
             row = truth[(truth.site_id == site.site_id) & (truth.year == int(label))].geometry.to_crs(
                 site.epsg

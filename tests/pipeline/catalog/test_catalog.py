@@ -34,8 +34,21 @@ PROJ = Registry().with_resource(
 
 
 def objects(folder: Path) -> list[tuple[Path, dict]]:
+    """Everything in the STAC catalog of a folder: the root, a collection a site, and its items."""
     found = [(path, json.loads(path.read_text())) for path in sorted(folder.rglob("*.json"))]
-    return [(path, content) for path, content in found if "stac_version" in content]
+    found = [(path, content) for path, content in found if "stac_version" in content]
+    types = [content["type"] for _, content in found]
+    assert types.count("Catalog") >= 1
+    assert types.count("Collection") >= 3
+    assert types.count("Feature") >= 9
+    return found
+
+
+def items_of(project: Path) -> list[tuple[Path, dict]]:
+    """The items of the tiny project: three sites of three dates."""
+    found = [each for each in objects(project / "catalogs/tiny/stac") if each[1]["type"] == "Feature"]
+    assert len(found) == 9
+    return found
 
 
 def test_valid_against_the_core_schemas(built: Path) -> None:
@@ -74,6 +87,7 @@ def test_valid_against_the_extensions_schemas(built: Path, shared: Path) -> None
 
 def test_links_are_relative_and_lead_somewhere(built: Path) -> None:
     for path, content in objects(built / "catalogs/tiny/stac"):
+        assert content["links"], path
         hrefs = [link["href"] for link in content["links"]]
         hrefs += [asset["href"] for asset in content.get("assets", {}).values()]
         for href in hrefs:
@@ -103,9 +117,7 @@ def test_opens_with_pystac_odc_and_xarray(built: Path) -> None:
 
 
 def test_all_bands_are_one_geotiff(built: Path) -> None:
-    for path, content in objects(built / "catalogs/tiny/stac"):
-        if content["type"] != "Feature":
-            continue
+    for path, content in items_of(built):
         asset = content["assets"]["reflectance-cog"]
         cube = xr.open_zarr(built / f"data/tiny/cubes/{content['collection']}.zarr", mask_and_scale=False)
         date = list(cube.attrs["periods"]).index(content["properties"]["minebench:period"])
@@ -144,15 +156,16 @@ def test_items_say_when_they_were_acquired(built: Path) -> None:
     """Spans of the scenes used; in the south a season over New Year lies in the year that ends with it."""
     scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
     used = scenes[scenes.selected].groupby(["site_id", "period"]).datetime
-    for _, content in objects(built / "catalogs/tiny/stac"):
-        if content["type"] == "Collection" and content["id"] != "tiny-models":
-            own = used.get_group
-            times = [own((content["id"], label)) for label in content["summaries"]["minebench:period"]]
-            (start, end) = content["extent"]["temporal"]["interval"][0]
-            assert pd.Timestamp(start) == min(t.min() for t in times).floor("s")
-            assert pd.Timestamp(end) == max(t.max() for t in times).floor("s")
-        if content["type"] != "Feature":
-            continue
+    collections = [content for _, content in objects(built / "catalogs/tiny/stac")
+                   if content["type"] == "Collection" and content["id"] != "tiny-models"]  # fmt: skip
+    assert len(collections) == 3
+    for content in collections:
+        own = used.get_group
+        times = [own((content["id"], label)) for label in content["summaries"]["minebench:period"]]
+        (start, end) = content["extent"]["temporal"]["interval"][0]
+        assert pd.Timestamp(start) == min(t.min() for t in times).floor("s")
+        assert pd.Timestamp(end) == max(t.max() for t in times).floor("s")
+    for _, content in items_of(built):
         properties = content["properties"]
         times = used.get_group((content["collection"], properties["minebench:period"]))
         assert properties["datetime"] is None  # composites of several days
@@ -165,8 +178,7 @@ def test_items_say_when_they_were_acquired(built: Path) -> None:
 
 
 def test_an_item_outside_its_period_is_found(project: Path) -> None:
-    path = next(p for p, c in objects(project / "catalogs/tiny/stac") if c["type"] == "Feature")
-    content = json.loads(path.read_text())
+    path, content = items_of(project)[0]
     content["properties"]["start_datetime"] = "2001-01-01T00:00:00Z"
     path.write_text(json.dumps(content))
     done = run("check", cwd=project)
@@ -177,7 +189,7 @@ def test_an_item_outside_its_period_is_found(project: Path) -> None:
 
 def test_search_by_time_finds_what_was_acquired_then(built: Path, tmp_path: Path) -> None:
     """Through pystac-client and a real API server."""
-    items = [content for _, content in objects(built / "catalogs/tiny/stac") if content["type"] == "Feature"]
+    items = [content for _, content in items_of(built)]
     spans = (("2020-12-01", "2021-02-28"), ("2022-06-01", "2022-08-31"), ("2019-01-01", "2019-12-31"))
     with api(tmp_path, [{**item, "links": []} for item in items]) as address:
         client = Client.open(address)
@@ -194,9 +206,7 @@ def taken(item: dict, first: str, last: str) -> bool:
 
 
 def test_pictures_and_colour_tables(built: Path) -> None:
-    for path, content in objects(built / "catalogs/tiny/stac"):
-        if content["type"] != "Feature":
-            continue
+    for path, content in items_of(built):
         with rasterio.open(path.parent / "mine.tif") as mask:
             assert mask.colormap(1)[1] == (228, 87, 46, 255)
             assert mask.crs.to_epsg() == int(content["properties"]["proj:code"][5:])

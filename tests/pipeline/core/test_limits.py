@@ -40,11 +40,20 @@ def test_no_more_at_once_than_allowed() -> None:
     assert most == 3
 
 
-def test_turns_keep_their_distance() -> None:
-    began = time.monotonic()
-    for turn in range(4):
+def test_turns_keep_their_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only sleeping moves."""
+    now = 100.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    begun = []
+    for _ in range(4):
         limits.wait_for_turn("turns.example", 50)
-        assert time.monotonic() - began >= turn / 50 - 0.001
+        begun.append(now)
+    assert begun == pytest.approx([100.0, 100.02, 100.04, 100.06])
 
 
 def test_a_worker_has_as_many_threads_as_it_was_given(alone: None) -> None:

@@ -65,11 +65,14 @@ def test_another_form_is_refused(tmp_path: Path) -> None:
 
 
 def test_cubes_are_of_that_form(built: Path) -> None:
-    for path in (built / "data/tiny/cubes").glob("*.zarr"):
+    cubes = list((built / "data/tiny/cubes").glob("*.zarr"))
+    assert len(cubes) == 3
+    for path in cubes:
         group = zarr.open_group(path, mode="r")
         for name in ("reflectance", "clear", "mine"):
             held = np.asarray(group[name][:])
             shard = Shard(path / name)
+            assert len(held) == 3
             for date in range(len(held)):
                 assert (shard.window(date, 0, 0, *held.shape[-2:]) == held[date]).all()
         assert json.loads((path / "zarr.json").read_text())["attributes"]["periods"]

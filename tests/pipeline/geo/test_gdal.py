@@ -55,6 +55,7 @@ def test_nobody_works_while_a_file_of_python_is_opened_or_closed(
 
 
 def test_files_of_the_disk_are_opened_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads meet in the middle of opening; a barrier that only one comes to breaks, and raises."""
     cog.write(tmp_path / "a.tif", np.ones((1, 600, 600), np.uint16), BOX, 0)
     both = threading.Barrier(2, timeout=10)
     real = rasterio.open
@@ -65,12 +66,12 @@ def test_files_of_the_disk_are_opened_side_by_side(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(gdal.rasterio, "open", opened)
 
-    def work(_: int) -> None:
+    def work(_: int) -> bool:
         with gdal.opened(tmp_path / "a.tif") as file, gdal.working():
-            assert file.read(1).all()
+            return bool(file.read(1).all())
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, range(2)))
+        assert list(pool.map(work, range(2))) == [True, True]
 
 
 def test_work_goes_on_side_by_side() -> None:

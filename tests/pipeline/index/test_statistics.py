@@ -70,6 +70,7 @@ def test_spectra_count_every_known_pixel_twice(built: Path) -> None:
         if len(labels) > 1:
             both = seen[0] & seen[-1]
             known, changed = known + both.sum(), changed + (both & (mine[0] != mine[-1])).sum()
+    assert spectra.band.nunique() == 5
     for _, band in spectra.groupby("band"):
         assert band.before.sum() == band.after.sum() == known
         assert band[band.area == "changed"].after.sum() == changed
@@ -80,10 +81,12 @@ def test_acquisitions_and_balance(built: Path) -> None:
     found = statistics.read(layout.Benchmark("tiny", built))
     scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
     days = scenes[scenes.selected].groupby(["site_id", "period"]).day.agg(["min", "max"])
+    assert len(found["acquisitions"]) == 9  # three sites of three dates
     for row in found["acquisitions"].itertuples():
         assert (row.first_day, row.last_day) == tuple(days.loc[row.site_id, row.period])
     pairs = pd.read_parquet(built / "data/tiny/index/pairs.parquet")
     balance = found["balance"].set_index("split")
+    assert set(pairs.split) == {"train", "val", "test"}
     for split, own in pairs.groupby("split"):
         assert balance.changed[split] == own.changed.sum()
         assert balance.unknown[split] == own.unknown.sum()

@@ -19,8 +19,9 @@ from tests.conftest import contents, make_project, run
 
 
 def ingested(root: Path, name: str, kind: str, path: Path) -> tuple[layout.Benchmark, ingest.Ingested]:
+    """What is made of files in this process; the command line does it in two."""
     benchmark, recipe = ingest.prepare(name, kind, path, root)
-    return benchmark, ingest.run(benchmark, recipe, 2)
+    return benchmark, ingest.run(benchmark, recipe, 1)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,18 +44,21 @@ OURS = (
 )
 
 
+NOT_JUDGED = shutil.ignore_patterns("archive", "scenes", "predictions", "explanations")
+
+
 @pytest.fixture(scope="module")
-def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("judged") / "project"))
-    for model in MODELS.values():
-        for stage in ("train", "evaluate"):
-            assert (done := run(stage, "--model", model, cwd=project)).returncode == 0, done.stderr
-    return project
+def judged(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with trained models that these tests share: each scores under a name of its own, and nothing
+    else is made in it."""
+    folder = tmp_path_factory.mktemp("judged") / "project"
+    return Path(shutil.copytree(compared, folder, ignore=NOT_JUDGED))
 
 
 @pytest.fixture
-def judged(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "project"))
+def own(compared: Path, tmp_path: Path) -> Path:
+    """A project with trained models for a test that compares, publishes or harms."""
+    return Path(shutil.copytree(compared, tmp_path / "project", ignore=NOT_JUDGED))
 
 
 def tiny(project: Path, task: str) -> tuple[Benchmark, Expected]:
@@ -62,6 +66,7 @@ def tiny(project: Path, task: str) -> tuple[Benchmark, Expected]:
     return benchmark, expected.of(benchmark, recipes.load(benchmark.recipe), "test", task)
 
 
+@cache
 def own_predictions(project: Path, task: str) -> dict[str, NDArray[np.float32]]:
     """What our trained model says of each tile, by the name that a submission would use."""
     benchmark, _ = tiny(project, task)
@@ -149,7 +154,8 @@ def test_our_own_predictions_get_our_own_scores(
     folder = tmp_path / "given"
     folder.mkdir()
     form(folder, own_predictions(judged, task), judged, task)
-    done = run("score", str(folder), "--name", "theirs", "--json", cwd=judged)
+    name = f"{form.__name__}-{task}"
+    done = run("score", str(folder), "--name", name, "--json", cwd=judged)
     assert done.returncode == 0, done.stderr
     theirs = json.loads(done.stdout)
     ours = json.loads((judged / f"data/tiny/runs/{MODELS[task]}/metrics.json").read_text())
@@ -170,7 +176,7 @@ def test_the_template_is_a_submission(judged: Path, tmp_path: Path, task: str) -
     listed = pd.read_csv(out / "expected.csv", dtype={"t1": str, "t2": str})
     assert set(listed.of) == {"tile", "site"}
     assert {path.stem for path in out.glob("*.tif")} == set(listed.name[listed.of == "site"])
-    done = run("score", str(out), "--name", "nothing", "--json", cwd=judged)
+    done = run("score", str(out), "--name", f"nothing-{task}", "--json", cwd=judged)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["recall"] in (0, None)
     again = run("score", "--template", str(out), cwd=judged)
@@ -178,9 +184,9 @@ def test_the_template_is_a_submission(judged: Path, tmp_path: Path, task: str) -
     assert "is there already" in again.stderr
 
 
-def test_truth_scores_one_and_stands_everywhere(judged: Path, tmp_path: Path) -> None:
+def test_truth_scores_one_and_stands_everywhere(own: Path, tmp_path: Path) -> None:
     """As 0/255 PNG, of tiles; in leaderboard, report, viewer, catalog and card as external."""
-    benchmark, wanted = tiny(judged, "change")
+    benchmark, wanted = tiny(own, "change")
     cubes = datasets.Cubes(benchmark.data)
     folder = tmp_path / "truth"
     folder.mkdir()
@@ -188,11 +194,11 @@ def test_truth_scores_one_and_stands_everywhere(judged: Path, tmp_path: Path) ->
         label = cubes.label(tile, t1, t2) == 1
         Image.fromarray(label.astype(np.uint8) * 255).save(folder / f"{tile.tile_id}_{t1}_{t2}.png")
     (folder / "submission.yaml").write_text("who: Ann\nwhat: an oracle\nlicence: CC0-1.0\n")
-    done = run("score", str(folder), "--name", "oracle", cwd=judged)
+    done = run("score", str(folder), "--name", "oracle", cwd=own)
     assert done.returncode == 0, done.stderr
     assert "F1 1.000" in done.stdout
     for stage in ("compare", "catalog", "report", "check"):
-        assert (done := run(stage, cwd=judged)).returncode == 0, (stage, done.stderr)
+        assert (done := run(stage, cwd=own)).returncode == 0, (stage, done.stderr)
     row = pd.read_parquet(benchmark.leaderboard / "models.parquet").set_index("run").loc["oracle"]
     assert row.external
     assert row.f1 == 1
@@ -203,41 +209,39 @@ def test_truth_scores_one_and_stands_everywhere(judged: Path, tmp_path: Path) ->
     assert item["properties"]["minebench:external"]["licence"] == "CC0-1.0"
     assert "weights" not in item["assets"]
     out = tmp_path / "release"
-    assert (done := run("publish", str(out), "--version", "1.0", cwd=judged)).returncode == 0, done.stderr
-    listed = json.loads(run("compare", "--json", cwd=judged).stdout)["runs"]
+    assert (done := run("publish", str(out), "--version", "1.0", cwd=own)).returncode == 0, done.stderr
+    listed = json.loads(run("compare", "--json", cwd=own).stdout)["runs"]
     assert {row["run"]: row["parameters"] for row in listed}["oracle"] is None
     columns = json.loads((out / "data/tiny/viewer/sites.json").read_text())["columns"]
     assert "F1 oracle (external)" in columns
-    again = json.loads(run("score", str(folder), "--name", "oracle", "--json", cwd=judged).stdout)
-    assert again["external"]["checksum"] == row_of(judged, "oracle")["external"]["checksum"]
+    again = json.loads(run("score", str(folder), "--name", "oracle", "--json", cwd=own).stdout)
+    assert again["external"]["checksum"] == row_of(own, "oracle")["external"]["checksum"]
 
 
 def row_of(project: Path, name: str) -> dict[str, object]:
     return dict(json.loads((project / f"data/tiny/runs/{name}/metrics.json").read_text()))
 
 
-def test_a_part_is_scored_as_a_part(judged: Path, tmp_path: Path) -> None:
-    found = own_predictions(judged, "segmentation")
+def test_a_part_is_scored_as_a_part(own: Path, tmp_path: Path) -> None:
+    found = own_predictions(own, "segmentation")
     kept = dict(list(found.items())[::2])
     folder = tmp_path / "half"
     folder.mkdir()
-    as_npy(folder, kept, judged, "segmentation")
-    refused = run("score", str(folder), "--name", "half", cwd=judged)
+    as_npy(folder, kept, own, "segmentation")
+    refused = run("score", str(folder), "--name", "half", cwd=own)
     assert refused.returncode == 2
     assert "is missing" in refused.stderr
     assert "--partial" in refused.stderr
-    assert not (judged / "data/tiny/runs/half").exists()
-    missing = pd.read_csv(judged / "data/tiny/logs/score-half.csv")
+    assert not (own / "data/tiny/runs/half").exists()
+    missing = pd.read_csv(own / "data/tiny/logs/score-half.csv")
     assert set(missing.name) == set(found) - set(kept)
-    done = run("score", str(folder), "--name", "half", "--partial", cwd=judged)
+    done = run("score", str(folder), "--name", "half", "--partial", cwd=own)
     assert done.returncode == 0, done.stderr
     assert f"partial: {len(kept)} of {len(found)}" in done.stdout
-    assert (done := run("compare", cwd=judged)).returncode == 0, done.stderr
-    assert (done := run("report", cwd=judged)).returncode == 0, done.stderr
-    assert (
-        f"partial: {len(kept)} of {len(found)} maps" in (judged / "data/tiny/report/index.html").read_text()
-    )
-    assert "**Partial:**" in (judged / "data/tiny/leaderboard/cards/half.md").read_text()
+    assert (done := run("compare", cwd=own)).returncode == 0, done.stderr
+    assert (done := run("report", cwd=own)).returncode == 0, done.stderr
+    assert f"partial: {len(kept)} of {len(found)} maps" in (own / "data/tiny/report/index.html").read_text()
+    assert "**Partial:**" in (own / "data/tiny/leaderboard/cards/half.md").read_text()
 
 
 def spoilt(values: NDArray[np.float32], how: str) -> NDArray[np.generic]:
@@ -309,21 +313,23 @@ def test_wrong_words_are_one_sentence(judged: Path, words: list[str], said: str)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_scores_of_other_labels_are_stale(judged: Path, tmp_path: Path) -> None:
-    benchmark, wanted = tiny(judged, "segmentation")
+def test_scores_of_other_labels_are_stale(own: Path, tmp_path: Path) -> None:
+    benchmark, wanted = tiny(own, "segmentation")
     template.write(wanted, tmp_path / "empty")
     loaded = recipes.load(benchmark.recipe)
     score.build(benchmark, loaded, tmp_path / "empty", "old", "test", None, 0.5, False)
     path = benchmark.run("old") / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data_key": "another"}))
-    done = run("compare", cwd=judged)
+    done = run("compare", cwd=own)
     assert done.returncode == 1
     assert "run `minebench score` on its predictions again" in done.stderr
 
 
 def test_tiles_have_a_grid_of_their_own(judged: Path) -> None:
     benchmark, wanted = tiny(judged, "change")
-    for tile in tiles_of(datasets.read_table(benchmark.data, "tiles").query("split == 'test'")):
+    tiles = datasets.read_table(benchmark.data, "tiles").query("split == 'test'")
+    assert {(tile.x0 > 0, tile.y0 > 0) for tile in tiles_of(tiles)} >= {(False, False), (True, True)}
+    for tile in tiles_of(tiles):
         grid = wanted.grid_of(tile)
         site = wanted.sites[tile.site_id].grid
         assert grid.shape == tile.shape

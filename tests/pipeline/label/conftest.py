@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -6,8 +7,11 @@ import pytest
 
 
 @pytest.fixture
-def labelled(project: Path) -> Path:
-    """The tiny project, to be labelled by hand."""
+def labelled(built: Path, tmp_path: Path) -> Path:
+    """The tiny project, to be labelled by hand: no label needs the archive or the scenes as they were
+    fetched."""
+    ignored = shutil.ignore_patterns("archive", "scenes")
+    project = Path(shutil.copytree(built, tmp_path / "project", ignore=ignored))
     path = project / "catalogs/tiny/recipe.yaml"
     path.write_text(path.read_text().replace("source: archive", "source: annotations"))
     return project

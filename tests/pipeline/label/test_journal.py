@@ -31,6 +31,7 @@ def box(labels: Labels, of: tuple[int, int, int, int, bool], how: str = "clicked
 @given(actions)
 def test_undo_and_redo_go_back_and_forth(given_: list[object]) -> None:
     labels, past, future = Labels(SHAPE), [np.zeros(SHAPE, np.uint8)], []
+    assert (labels.of("2019") == past[-1]).all()
     for action in given_:
         if action == "undo":
             number = labels.last("a")

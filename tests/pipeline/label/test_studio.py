@@ -46,19 +46,25 @@ def studio(project: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[st
             process.terminate()
 
 
-@pytest.fixture
-def page() -> Iterator[Any]:
-    """A page that must not complain."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        own = browser.new_page(viewport={"width": 1400, "height": 1000})
-        said: list[str] = []
-        own.on("pageerror", lambda error: said.append(str(error)))
-        yield own
-        assert said == []
-        browser.close()
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that must not complain, with nothing stored by another one."""
+    own = browser.new_page(viewport={"width": 1400, "height": 1000})
+    said: list[str] = []
+    own.on("pageerror", lambda error: said.append(str(error)))
+    yield own
+    assert said == []
+    own.close()
 
 
 def ready(page: Any, subject: str) -> None:
@@ -145,6 +151,7 @@ def test_from_the_first_click_to_a_retrained_model(labelled: Path, page: Any) ->
 
 @needs_browser
 def test_drawing_undoing_and_a_killed_server(labelled: Path, page: Any) -> None:
+    """Every wait for a text is a check: it raises where the page does not come to say it."""
     with studio(labelled) as (address, process):
         page.goto(address)
         ready(page, "2021")

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -17,23 +18,13 @@ from models.evaluation.sitewide import windows
 from models.training.checkpoint import load
 from pipeline.stages import STAGES
 from tests.conftest import contents, run
-
-MODELS = ("cva", "fc-siam-diff", "unet")
+from tests.pipeline.conftest import MODELS
 
 
 @pytest.fixture(scope="module")
-def compared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny project with three models trained, scored, compared, published and explained."""
-    import shutil
-
-    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("compared") / "project"))
-    commands = [[stage, "--model", model] for model in MODELS for stage in ("train", "evaluate")]
-    commands += [["compare"], ["catalog"], ["report"], ["check"]]
-    commands += [[stage, "--model", model] for model in MODELS for stage in ("predict", "explain")]
-    for words in commands:
-        done = run(*words, cwd=project)
-        assert done.returncode == 0, done.stderr
-    return project
+def compared(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy: some tests compare, evaluate and damage."""
+    return Path(shutil.copytree(compared, tmp_path_factory.mktemp("compared") / "project"))
 
 
 def test_the_leaderboard_says_what_the_evaluations_found(compared: Path) -> None:
@@ -242,8 +233,6 @@ def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path)
 
 
 def test_scores_of_other_weights_are_named(compared: Path, tmp_path: Path) -> None:
-    import shutil
-
     project = Path(shutil.copytree(compared, tmp_path / "project"))
     path = weights(project, "unet")
     saved = torch.load(path, weights_only=True)

@@ -15,16 +15,15 @@ from tests.conftest import contents, run
 
 
 @pytest.fixture(scope="module")
-def released(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The tiny project with a model and its activity, and what is published of it without test labels."""
-    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("hidden") / "project"))
+def released(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tiny project with models and its activity, and what is published of it without test labels."""
+    project = Path(shutil.copytree(compared, tmp_path_factory.mktemp("hidden") / "project"))
     recipe = project / "catalogs/tiny/recipe.yaml"
     recipe.write_text(recipe.read_text().replace("split: {", "split: {hidden: [test], "))
     before = contents(project / "data/tiny/index")
-    model = ["--model", "fc-siam-diff"]
     words = [
-        ["tile"], ["train", *model], ["evaluate", *model], ["compare"], ["predict", *model, "--split", "all"],
-        ["activity"], ["catalog"], ["report"],
+        ["tile"], ["compare"], ["predict", "--model", "fc-siam-diff", "--split", "all"], ["activity"],
+        ["catalog"], ["report"],
     ]  # fmt: skip
     for own in words:
         assert (done := run(*own, cwd=project)).returncode == 0, (own, done.stderr)

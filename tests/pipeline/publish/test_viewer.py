@@ -32,11 +32,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def address(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(active: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A benchmark with activity, served by the real command."""
-    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("viewer") / "project"))
-    for stage in ("activity", "catalog"):
-        assert run(stage, cwd=project).returncode == 0
+    project = Path(shutil.copytree(active, tmp_path_factory.mktemp("viewer") / "project"))
     words = [MINEBENCH, "browse", "--port", "0"]
     with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -67,12 +65,10 @@ def page(browser):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="module")
-def published(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def published(active: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same without its images, published and moved to a host that knows nothing but files."""
     folder = tmp_path_factory.mktemp("published")
-    project = Path(shutil.copytree(built, folder / "project"))
-    for stage in ("activity", "catalog"):
-        assert run(stage, cwd=project).returncode == 0
+    project = Path(shutil.copytree(active, folder / "project"))
     benchmark = Benchmark("tiny", project)
     terms = Upstream("Web tiles", "images", "terms of use", "Somebody", may_be_passed_on=False)
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, shift
 from pipeline.geo import grid
 from pipeline.scenes.coregister import TRUSTED, Reference
 from pipeline.scenes.store import SceneStore, name_of
-from tests.conftest import RECIPE, make_project, run
+from tests.conftest import MINES, RECIPE, make_project, run
 
 
 def land(seed: int, side: int = 192) -> np.ndarray:
@@ -58,8 +58,12 @@ def test_nothing_is_claimed_of_unlike_or_hidden_images() -> None:
 def corrected(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Scenes of a project of larger sites, with the archive's true shifts against the reference."""
     recipe = RECIPE.replace("  min_period_clear: 0.5", "  min_period_clear: 0.5\n  coregister: true")
+    # Two sites of three: those with the fewest scenes.
+    header, _alpha, *mines = MINES.splitlines(keepends=True)
     project = make_project(
-        tmp_path_factory.mktemp("co"), recipe.replace("min_size_m: 960", "min_size_m: 2400")
+        tmp_path_factory.mktemp("co"),
+        recipe.replace("min_size_m: 960", "min_size_m: 2400"),
+        "".join([header, *mines]),
     )
     for stage in ("sites", "archive", "fetch", "compose"):
         done = run(stage, cwd=project)
@@ -68,6 +72,7 @@ def corrected(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     table = table[table.selected].reset_index(drop=True)
     true = [_true(project, row) for row in table.itertuples()]
     table[["true_dx", "true_dy"]] = true
+    assert table.site_id.nunique() == 2
     reference = table[table.confidence.eq(1) & table.dx.eq(0) & table.dy.eq(0)].set_index("site_id")
     for axis in ("true_dx", "true_dy"):
         table[axis] -= table.site_id.map(reference[axis])

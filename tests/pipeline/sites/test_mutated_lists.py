@@ -1,9 +1,11 @@
 """Mine lists with anything in them: laid out, or refused in one sentence."""
 
 import multiprocessing
-import os
 import random
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +79,7 @@ def written(table: gpd.GeoDataFrame, path: Path, rng: random.Random) -> bool:
         elif path.name.endswith(".parquet"):
             table.to_parquet(path, geometry_encoding="geoarrow" if "geoarrow" in path.name else "WKB")
         else:
-            # In a process of its own: pyogrio 0.13 ends it where it writes some lists and other odd cells.
-            writer = multiprocessing.get_context("fork").Process(target=_by_ogr, args=(table, path))
-            writer.start()
-            writer.join()
-            if writer.exitcode:
-                return False
+            by_ogr(table, path)
     except Exception:
         return False
     if rng.random() < 0.25:
@@ -93,11 +90,24 @@ def written(table: gpd.GeoDataFrame, path: Path, rng: random.Random) -> bool:
     return True
 
 
-def _by_ogr(table: gpd.GeoDataFrame, path: Path) -> None:
+@cache
+def writer() -> ProcessPoolExecutor:
+    """A process that only writes: pyogrio 0.13 ends it where it writes some lists and other odd cells."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+
+
+def by_ogr(table: gpd.GeoDataFrame, path: Path) -> None:
+    """Write a list with GDAL; BrokenProcessPool where that ended the process, and the next list gets a new
+    one."""
     try:
-        table.to_file(path)
-    except Exception:
-        os._exit(1)
+        writer().submit(_by_ogr, table, path).result()
+    except BrokenProcessPool:
+        writer.cache_clear()
+        raise
+
+
+def _by_ogr(table: gpd.GeoDataFrame, path: Path) -> None:
+    table.to_file(path)
 
 
 def attempted(folder: Path, seed: int) -> str | None:

@@ -42,12 +42,18 @@ def test_what_is_left_covers_the_ground_once(boxes: list[tuple[float, float, flo
     assert sum(map(geodesy.area_km2, left)) == pytest.approx(geodesy.area_km2(union), rel=2e-4)
 
 
-def laid_out(folder: Path, overlap: str) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
-    """Two mines 1.4 km apart with AOIs of 2 km, and one by itself."""
-    text = RECIPE.replace("point_radius_m: 400, min_size_m: 960", f"point_radius_m: 1000, overlap: {overlap}")
-    mines = "name,lon,lat,production\nA,14.2,51.6,coal\nB,14.22,51.6,coal\nC,14.9,51.6,coal\n"
-    project = make_project(folder / "project", text, mines)
-    benchmark = Benchmark("tiny", project)
+THIRDS = "{train: 0.34, val: 0.33, test: 0.33}"
+
+
+def laid_out(folder: Path, overlap: str, split: str = THIRDS) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
+    """Two mines 0.7 km apart with AOIs of 1 km, and one by itself; two dates."""
+    text = RECIPE.replace("point_radius_m: 400, min_size_m: 960", f"point_radius_m: 500, overlap: {overlap}")
+    text = text.replace('end: "2023"', 'end: "2022"').replace(THIRDS, split)
+    mines = "name,lon,lat,production\nA,14.2,51.6,coal\nB,14.21,51.6,coal\nC,14.9,51.6,coal\n"
+    if not (folder / "project").exists():
+        make_project(folder / "project", RECIPE, mines)
+    benchmark = Benchmark("tiny", folder / "project")
+    benchmark.recipe.write_text(text)
     loaded = recipe.load(benchmark.recipe)
     return loaded, lay_out.lay_out(benchmark, loaded)
 
@@ -66,14 +72,10 @@ def test_clipped_aois_end_where_the_other_begins(tmp_path: Path) -> None:
 
 
 def test_a_pixel_of_two_sites_counts_once(tmp_path: Path) -> None:
-    """Through the stages: the statistics' known ground is the union's, for `once` and for `clip`."""
+    """Through the stages: the statistics' known ground is the union's, for `once` and then for `clip`."""
+    project = tmp_path / "project"
     for overlap in ("once", "clip"):
-        folder = tmp_path / overlap
-        loaded, sites = laid_out(folder, overlap)
-        project = folder / "project"
-        text = (project / "catalogs/tiny/recipe.yaml").read_text()
-        text = text.replace("{train: 0.34, val: 0.33, test: 0.33}", "{train: 0.5, val: 0.0, test: 0.5}")
-        (project / "catalogs/tiny/recipe.yaml").write_text(text)
+        loaded, sites = laid_out(tmp_path, overlap, "{train: 0.5, val: 0.0, test: 0.5}")
         for stage in ("sites", "archive", "fetch", "compose", "annotate", "tile"):
             done = run(stage, cwd=project)
             assert done.returncode == 0, done.stderr

@@ -110,7 +110,7 @@ def test_a_benchmark_from_tiles(tmp_path: Path, tiles: Running, monkeypatch: pyt
     tiles.set()
     template = f"{tiles.url}/keyed/{{key}}/archive/{{release}}/{{z}}/{{x}}/{{y}}"
     source = (f"source: {{name: xyz, template: '{template}', "
-              "key_from: TILE_KEY, releases: {'2021-08-01': '2021', '2022-08-01': '2022'}, zoom: 16, "
+              "key_from: TILE_KEY, releases: {'2021-08-01': '2021', '2022-08-01': '2022'}, zoom: 15, "
               "attribution: Nobody, terms: 'https://example.org/terms', per_second: 500}")  # fmt: skip
     text = RECIPE.replace("source: {name: synthetic, seed: 3, scenes_per_period: 4}", source)
     text = text.replace("bands: [B02, B03, B04, B08, B11]", "bands: [R, G, B]\n  dtype: uint8")
