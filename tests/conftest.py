@@ -113,9 +113,31 @@ def _forks() -> Iterator[None]:
 
 
 @pytest.fixture
-def project(built: Path, tmp_path: Path) -> Path:
-    """A copy of the built tiny project to change."""
-    return Path(shutil.copytree(built, tmp_path / "project"))
+def project(built: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the built tiny project to change. Its images are links, which minebench replaces and never
+    writes through; a test that damages one removes it first."""
+    images = {path: path.stat().st_mtime_ns for path in (built / "data").rglob("*.tif")}
+    yield Path(shutil.copytree(built, tmp_path / "project", copy_function=_link_images))
+    written = [path for path, when in images.items() if path.stat().st_mtime_ns != when]
+    assert not written, f"written through a link into the project that all tests share: {written}"
+
+
+def _link_images(source: str, target: str) -> None:
+    if source.endswith(".tif"):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers a file's tests stay together, for its fixtures' sake; those of `tests/zoo` stay
+    together by network, as no fixture of theirs takes long, and come last, so that workers end at once."""
+    items.sort(key=lambda item: "zoo" in item.path.parts)
+    for item in items:
+        group = item.nodeid.partition("::")[0]
+        if "zoo" in item.path.parts:
+            group += "".join(item.name.partition("[")[1:])
+        item.add_marker(pytest.mark.xdist_group(group.replace("@", "_")))
 
 
 @pytest.fixture
