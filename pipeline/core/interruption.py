@@ -35,7 +35,7 @@ def watch() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise)
     signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(told, tell), name="interruption", daemon=True).start()
+    threading.Thread(target=_end_late, args=(told, tell), name="minebench interruption", daemon=True).start()
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:

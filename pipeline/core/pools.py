@@ -9,7 +9,7 @@ from functools import lru_cache
 @lru_cache(maxsize=8)
 def pool(name: str, threads: int) -> ThreadPoolExecutor:
     """So many threads for one kind of work."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=name)
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"minebench {name}")
 
 
 os.register_at_fork(after_in_child=pool.cache_clear)  # a forked process has none of them

@@ -71,6 +71,7 @@ class _Lines:
         # Long before the first unit is done, somebody may be waiting for a sign.
         self.sign = threading.Timer(FIRST_S, self._say)
         self.sign.daemon = True
+        self.sign.name = "minebench progress"
 
     def __enter__(self) -> None:
         self.sign.start()

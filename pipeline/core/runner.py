@@ -2,11 +2,10 @@
 
 import logging
 import shutil
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -124,7 +123,9 @@ def _outcomes(
     tasks: Sequence[Any] | Tasks[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any],
     spread: Spread, advance: Callable[[], None],
 ) -> Iterator[Outcome]:  # fmt: skip
-    in_threads = spread.in_threads or min(spread.workers, len(tasks)) < 2 or not forks.ARE_SAFE
+    if spread.workers > 1 and not spread.in_threads and (names := forks.foreign_threads()):
+        log.info("sites are worked on in threads: %s run beside them", ", ".join(names))
+    in_threads = spread.in_threads or min(spread.workers, len(tasks)) < 2 or not forks.are_safe()
     run = _in_threads if in_threads and not spread.scheduler else _elsewhere
     return run(tasks, taken, work, spread, advance)
 
@@ -169,7 +170,7 @@ def _in_threads(
         advance()
         return outcome
 
-    pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
+    pool = _threads(spread)
     try:
         with products.in_this_thread():
             begun = (pool.submit(run, task).result for task in tasks)
@@ -199,42 +200,32 @@ def _elsewhere(
     """What is done is found in threads of this process; the rest goes to processes of this machine or to a
     cluster, which are asked for when there is something to do for them."""
     joined: list[Any] = []
-    looks = threading.BoundedSemaphore(spread.workers)
-    pool = ThreadPoolExecutor(spread.workers, thread_name_prefix="site")
-
-    def look(task: Any) -> Outcome | None:
-        with looks:
-            return taken(task)
+    looking = _threads(spread)
 
     def started(task: Any, found: Outcome | None) -> Callable[[], Outcome]:
+        nonlocal looking
         if found is not None:
             advance()
             return lambda: found
         if not joined:
-            with _still(looks, spread.workers):
-                joined.append(stack.enter_context(_workers(spread)))
+            # A process that is forked has all locks as they were, and no thread that would open them.
+            looking.shutdown()
+            joined.append(stack.enter_context(_workers(spread)))
+            looking = _threads(spread)
         future = joined[0].submit(partial(_for_another, work), task)
         future.add_done_callback(lambda _: advance())
         return lambda: _outcome(joined[0], future, task)
 
     with ExitStack() as stack:
-        stack.callback(pool.shutdown, cancel_futures=True)
-        looking = (pool.submit(look, task).result for task in tasks)
-        looked = _in_order(looking, lambda: AHEAD * spread.workers)
+        stack.callback(lambda: looking.shutdown(cancel_futures=True))
+        looks = (looking.submit(taken, task).result for task in tasks)
+        looked = _in_order(looks, lambda: AHEAD * spread.workers)
         begun = (started(task, found) for task, found in zip(tasks, looked, strict=True))
         yield from _in_order(begun, lambda: AHEAD * (joined[0].threads if joined else 1))
 
 
-@contextmanager
-def _still(looks: threading.BoundedSemaphore, most: int) -> Iterator[None]:
-    """While nothing is looked at: a process that is forked has all locks as they were, and no thread that
-    would open them."""
-    for _ in range(most):
-        looks.acquire()
-    try:
-        yield
-    finally:
-        looks.release(most)
+def _threads(spread: Spread) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(spread.workers, thread_name_prefix="minebench site")
 
 
 def _workers(spread: Spread) -> AbstractContextManager[Any]:

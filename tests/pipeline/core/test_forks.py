@@ -18,9 +18,16 @@ import pytest
 from pipeline.core import forks, pools, runner
 from pipeline.core.errors import Lost, WorkError
 from pipeline.core.runner import Spread, Step, Tasks
+from tests.conftest import ROOT
 
-pytestmark = pytest.mark.skipif(not forks.ARE_SAFE, reason="Sites are worked on in processes on Linux only.")
+pytestmark = pytest.mark.skipif(not forks.ARE_KNOWN, reason="Sites are worked on in processes on Linux only.")
 TASKS = list(range(7))
+
+
+@pytest.fixture(autouse=True)
+def _no_foreign_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-xdist's thread is there where several workers run tests; it only waits."""
+    monkeypatch.setattr(forks, "foreign_threads", list)
 
 
 def slow_at_first(task: int) -> tuple[int, int]:
@@ -58,6 +65,69 @@ def test_sites_are_worked_on_in_other_processes_and_come_in_order() -> None:
 def test_one_worker_or_threads_stay_in_this_process(spread: Spread) -> None:
     assert {pid for _, pid in runner.each_site("try", TASKS, slow_at_first, spread)} == {os.getpid()}
     assert {pid for _, pid in runner.each_site("try", [5], slow_at_first, Spread(2))} == {os.getpid()}
+
+
+def test_a_program_with_threads_of_its_own_is_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them may hold a lock that a fork would wait for, for ever."""
+    monkeypatch.undo()
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait, name="of a notebook")
+    thread.start()
+    try:
+        assert "of a notebook" in forks.foreign_threads()
+        assert {pid for _, pid in runner.each_site("try", TASKS, slow_at_first, Spread(2))} == {os.getpid()}
+    finally:
+        ended.set()
+        thread.join()
+    assert "of a notebook" not in forks.foreign_threads()
+
+
+def test_threads_of_ours_are_at_rest_when_processes_are_forked() -> None:
+    """Those that look at what is done have ended; what waits for a signal or shows progress holds nothing
+    that a fork asks for."""
+    code = """
+import threading, warnings
+from contextlib import contextmanager
+from pathlib import Path
+from pipeline.core import forks, interruption, runner
+from tests.pipeline.core.test_forks import kept_in, made_in
+warnings.simplefilter("error")
+interruption.watch()
+real = forks.forked
+@contextmanager
+def forked(workers):
+    print(sorted(thread.name for thread in threading.enumerate()))
+    with real(workers) as pool:
+        yield pool
+forks.forked = forked
+step = runner.Step("try", str, Path, made_in, kept_in)
+found = list(runner.each_step(step, [f"nowhere/{number}" for number in range(40)], runner.Spread(2)))
+print(len({pid for pid, made in found if made}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "['MainThread', 'minebench interruption', 'minebench progress']",
+        "2",
+    ], done.stderr
+
+
+def writes(task: int) -> tuple[bool, bool]:
+    logging.getLogger().warning("site %s", task)
+    handler = logging.getLogger().handlers[-1]
+    assert isinstance(handler, logging.FileHandler)
+    return sys.stderr is sys.__stderr__, handler.stream in forks._INHERITED
+
+
+def test_forks_write_to_streams_of_their_own(tmp_path: Path) -> None:
+    """A thread of the parent may have been writing to those that there were, and hold their locks."""
+    handler = logging.FileHandler(tmp_path / "log")
+    logging.getLogger().addHandler(handler)
+    try:
+        assert set(runner.each_site("try", TASKS, writes, Spread(2))) == {(False, False)}
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    assert sorted((tmp_path / "log").read_text().splitlines()) == [f"site {task}" for task in TASKS]
 
 
 def test_failures_are_as_in_threads_and_logged_once(tmp_path: Path) -> None:
