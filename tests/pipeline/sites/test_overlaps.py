@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import geopandas as gpd
-import numpy as np
-import pandas as pd
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -12,10 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline import recipe
 from pipeline.core.layout import Benchmark
-from pipeline.cubes.labels import Labels
 from pipeline.geo import geodesy
-from pipeline.sites import lay_out, overlaps, site
-from tests.conftest import RECIPE, make_project, run
+from pipeline.sites import lay_out, overlaps
+from tests.conftest import RECIPE, make_project
 
 BOXES = st.lists(
     st.tuples(st.floats(14, 14.2), st.floats(51, 51.2), st.floats(0.01, 0.08), st.floats(0.01, 0.08)),
@@ -69,27 +66,3 @@ def test_clipped_aois_end_where_the_other_begins(tmp_path: Path) -> None:
     assert len(sites) == 3
     assert not overlaps.pairs(list(sites.geometry), loaded.sensor.resolution**2 / 1e6)
     assert sites.elsewhere.notna().sum() == 1
-
-
-def test_a_pixel_of_two_sites_counts_once(tmp_path: Path) -> None:
-    """Through the stages: the statistics' known ground is the union's, for `once` and then for `clip`."""
-    project = tmp_path / "project"
-    for overlap in ("once", "clip"):
-        loaded, sites = laid_out(tmp_path, overlap, "{train: 0.5, val: 0.0, test: 0.5}")
-        for stage in ("sites", "archive", "fetch", "compose", "annotate", "tile"):
-            done = run(stage, cwd=project)
-            assert done.returncode == 0, done.stderr
-        if overlap == "once":
-            assert "1 site overlaps others by" in run("sites", cwd=project).stdout
-        pairs = pd.read_parquet(project / "data/tiny/index/statistics/site_pairs.parquet")
-        known = pairs.groupby("site_id").known_km2.max()
-        union = geodesy.area_km2(shapely.union_all(sites.geometry.to_numpy()))
-        assert known.sum() == pytest.approx(union, rel=0.02)
-        listed = {s.site_id: s for s in site.listed(sites, loaded)}
-        (shared,) = [s for s in listed.values() if s.elsewhere is not None]
-        counted = shared.counted()
-        assert counted is not None
-        masks = Labels.read(project / f"data/tiny/cubes/{shared.site_id}.zarr")
-        outside = masks.mine[:, ~counted]
-        assert (outside == 255).all() == (overlap == "clip")
-        assert np.isin(masks.within(counted).mine[:, ~counted], 255).all()

@@ -1,6 +1,5 @@
 """Web tiles from a server on loopback."""
 
-import json
 import math
 from collections.abc import Iterator
 from datetime import date
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
@@ -20,7 +18,7 @@ from pipeline.geo import geodesy, grid
 from pipeline.recipe import Recipe
 from pipeline.sources.xyz import Options as Xyz
 from pipeline.sources.xyz import XyzSource, ground_m, world, zoom_for
-from tests.conftest import RECIPE, make_project, run
+from tests.conftest import RECIPE
 from tests.standins.base import Running, running
 
 PLACES = {0: (21.003, 0.004), 45: (15.02, 45.01), 65: (24.03, 65.02)}
@@ -104,56 +102,6 @@ def test_known_ground_resolution() -> None:
     assert ground_m(0, 17) == pytest.approx(1.194, abs=5e-4)
     assert ground_m(60, 17) == pytest.approx(0.597, abs=5e-4)
     assert world(3).shape == (2048, 2048)
-
-
-def test_a_benchmark_from_tiles(tmp_path: Path, tiles: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiles.set()
-    template = f"{tiles.url}/keyed/{{key}}/archive/{{release}}/{{z}}/{{x}}/{{y}}"
-    source = (f"source: {{name: xyz, template: '{template}', "
-              "key_from: TILE_KEY, releases: {'2021-08-01': '2021', '2022-08-01': '2022'}, zoom: 15, "
-              "attribution: Nobody, terms: 'https://example.org/terms', per_second: 500}")  # fmt: skip
-    text = RECIPE.replace("source: {name: synthetic, seed: 3, scenes_per_period: 4}", source)
-    text = text.replace("bands: [B02, B03, B04, B08, B11]", "bands: [R, G, B]\n  dtype: uint8")
-    text = text.replace("rgb: [B04, B03, B02]", "rgb: [R, G, B]").replace("resolution: 10", "resolution: 5")
-    text = text.replace("snap: 20", "snap: 5").replace("labels: {source: archive}", "labels: {source: none}")
-    text = text.replace("  season: {north: [6, 8], south: [12, 2]}\n", "").replace(
-        "min_size_m: 960", "min_size_m: 640"
-    )
-    project = make_project(tmp_path / "p", text.replace('end: "2023"', 'end: "2022"'))
-    assert run("sites", cwd=project).returncode == 0
-    done = run("fetch", cwd=project)
-    assert done.returncode == 2
-    assert "the environment has no TILE_KEY" in done.stderr
-    assert "terms of use: https://example.org/terms" in done.stderr
-    monkeypatch.setenv("TILE_KEY", "secret-tile-key")
-    done = run("fetch", cwd=project)
-    assert done.returncode == 0, done.stderr
-    for stage in ("compose", "annotate", "tile", "catalog"):
-        assert run(stage, cwd=project).returncode == 0
-    # Shown once; and a second run with the cache emptied of scenes asks for no tile again.
-    tiles.set()
-    (project / "data" / "tiny" / "scenes").rename(project / "old")
-    done = run("fetch", cwd=project)
-    assert "terms" not in done.stderr
-    assert tiles.asked() == []
-    monkeypatch.setenv("TILE_KEY", "wrong-key")
-    for path in (project / "data" / "tiny" / "tiles").iterdir():
-        if path.is_dir():
-            path.rename(project / f"old-{path.name}")
-    (project / "data" / "tiny" / "scenes").rename(project / "older")
-    done = run("fetch", "--refresh", cwd=project)
-    assert done.returncode == 1
-    assert "is refused (HTTP 403)" in done.stderr
-    assert "wrong-key" not in done.stderr
-    collection = next((project / "catalogs" / "tiny" / "stac").glob("*/collection.json"))
-    described = json.loads(collection.read_text())
-    assert described["providers"][0]["name"] == "Nobody"
-    assert any(link["rel"] == "license" for link in described["links"])
-    for path in (*project.glob("data/**/*"), *project.glob("catalogs/**/*")):
-        assert not path.is_file() or b"secret-tile-key" not in path.read_bytes(), path
-    cube = xr.open_zarr(next((project / "data" / "tiny" / "cubes").iterdir()), mask_and_scale=False)
-    assert cube.image.dtype == np.uint8
-    assert (cube.image.values > 0).mean() > 0.8
 
 
 @pytest.mark.parametrize(
