@@ -12,8 +12,9 @@ export PATH := $(abspath $(BIN)):$(PATH)
 repro: env
 	$(BIN)/dvc repro
 
+# `make test K='fetch and not cluster'` runs the tests whose names have those words.
 test: dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(if $(K),-k '$(K)')
 
 slow: dev
 	$(BIN)/python -m pytest -n 1 -m slow
