@@ -4,6 +4,7 @@ Work in threads is not waited for: every output is written under a temporary nam
 done is done again by the next run, as after any kill.
 """
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -32,6 +33,10 @@ def watch() -> None:
     deep in a library, or waits for other threads, is ended by a thread of its own."""
     told, tell = socket.socketpair()
     tell.setblocking(False)
+    if sys.platform == "linux":
+        # numcodecs makes a lock for processes. As one for forks, the default before Python 3.14, it leaves
+        # nothing behind that Python would complain about when a command ends at once.
+        multiprocessing.set_start_method("fork", force=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise)
     signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
