@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
 import yaml
@@ -99,7 +100,10 @@ def test_weights_of_a_folder_fill_the_backbone(folder: Path) -> None:
         ("nobody/nothing", WorkError, "nobody/nothing gives no configuration"),
     ],
 )
-def test_unknown_backbones_are_named(backbone: str, kind: type[Exception], said: str) -> None:
+def test_unknown_backbones_are_named(
+    backbone: str, kind: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # or it tries for 20 s
     with pytest.raises(kind, match=said):
         models.create("foundation-change", in_channels=3, backbone=backbone)
 

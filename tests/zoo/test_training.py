@@ -12,7 +12,10 @@ from models import registry
 from models.evaluation.evaluate import evaluate
 from models.training import train
 from models.training.settings import Settings
-from tests.zoo.names import EVERY, OPTIONS, by_size
+from tests.zoo.names import EVERY, HEAVY, OPTIONS, marked
+
+QUICK = [name for name in EVERY if name not in HEAVY] + ["minenetcd-resnet18", "mask2former-swin-t"]
+"""Of the heavy networks those with a loss or a backbone that the others train differently."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def small(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-@pytest.mark.parametrize("model", by_size(EVERY))
+@pytest.mark.parametrize("model", marked(EVERY, QUICK))
 def test_every_model_trains_and_is_scored(small: Path, model: str) -> None:
     given = {"weights": None, "steps": 2, "batch": 2, "validate_every": 2, "validation_items": 2}
     given["options"] = OPTIONS.get(model, {})
