@@ -247,18 +247,18 @@ def test_params_and_environment_name_the_scheduler(
 
 TILES = """\
 title: tiles
-sensor: {{bands: [R, G, B], rgb: [R, G, B], resolution: 1.2, dtype: uint8}}
+sensor: {{bands: [R, G, B], rgb: [R, G, B], resolution: 2.4, dtype: uint8}}
 source:
   name: xyz
   template: {url}/pattern/{{release}}/{{z}}/{{x}}/{{y}}
   releases: {{"2020-03-01": r1, "2022-03-01": r2}}
-  zoom: 17
+  zoom: 16
   attribution: Nobody's tiles
   terms: https://example.org/terms
   parallel: 3
   per_second: {per_second}
 periods: {{dates: ["2020", "2022"]}}
-selection: {{policy: least_cloudy, min_clear: 0, min_period_clear: 0}}
+selection: {{policy: least_cloudy, min_clear: 0, min_period_clear: 0, measure_shifts: false}}
 sites: {{mines: mines.csv, geometry: extent, point_radius_m: 100, min_size_m: 200}}
 labels: {{source: none}}
 tiling: {{size: 64}}
