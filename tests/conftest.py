@@ -1,6 +1,7 @@
 """A tiny synthetic project, built once through the real command line and shared by the tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"real data is not here: {SHARED}")
     return SHARED
+
+
+def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the lines on stderr, but those of progress, which there are only where a machine is slow."""
+    return [line for line in done.stderr.splitlines() if not re.match(r"[\w-]+: [\d,]+ of [\d,]+ ", line)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
