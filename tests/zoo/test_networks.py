@@ -42,15 +42,18 @@ def named(built_once: tuple[str, Model]) -> tuple[str, Model]:
 
 def test_takes_uneven_sizes_and_sees_each_image_alone(named: tuple[str, Model]) -> None:
     name, network = named
-    side = max(64, network.smallest)
+    # TinyCD's instance norms divide by the spread of untrained features, which is next to nothing: float32's
+    # rounding becomes 1e-4 of the logits, where all others have 2e-6.
+    kind = torch.float64 if name == "tinycd" else torch.float32
+    side, network = max(64, network.smallest), copy.deepcopy(network).to(kind)
     with torch.no_grad():
-        images = images_for(name, 2, side, BANDS)
+        images = [image.to(kind) for image in images_for(name, 2, side, BANDS)]
         together = network(*images)
         assert together.shape == (2, 1, side, side)
         alone = torch.cat([network(*(image[i : i + 1] for image in images)) for i in range(2)])
-        assert torch.allclose(together, alone, atol=1e-4 * max(1.0, float(together.abs().max())))
+        assert torch.allclose(together, alone, atol=1e-4)
         if network.multiple == 1:
-            uneven = [torch.randn(1, BANDS, 70, 51) for _ in images]
+            uneven = [torch.randn(1, BANDS, 70, 51, dtype=kind) for _ in images]
             assert network(*uneven).shape == (1, 1, 70, 51)
 
 
