@@ -119,8 +119,8 @@ def _signed_distance(outline: BaseGeometry, grid: GeoBox) -> FloatImage:
 
 
 def _within_reach(outline: BaseGeometry, grid: GeoBox) -> tuple[slice, slice]:
-    """Of the grid with all that is in reach around it, the rows and columns that hold the grid and the
-    outline with a pixel around it: what lies beyond changes no distance."""
+    """Return the rows and columns of the padded grid that hold the grid itself, and the outline with a pixel
+    around it. What lies beyond changes no distance."""
     pad = round(REACH_M / grid.resolution.x)
     west, south, east, north = outline.bounds
     corners = [~grid.transform * corner for corner in ((west, north), (east, south))]

@@ -147,7 +147,8 @@ def check_a_remote_takes_and_gives_back(repository: Path, tmp_path: Path) -> Non
 
 
 def check_one_more_mine_and_model_redo_only_what_is_new(repository: Path) -> None:
-    """Of the sites; what all sites go into is made again."""
+    """Only the new site is fetched and composed; tables and models, which are made of all sites, are made
+    again."""
     mines = repository / "catalogs/tiny/mines/mines.csv"
     ids = set(pd.read_parquet(repository / "data/tiny/index/sites.parquet").site_id)
     times = {p: p.stat().st_mtime_ns for p in (repository / "data/tiny/cubes").rglob("reflectance/c/**/0")}

@@ -76,7 +76,7 @@ def errors(network: nn.Module, layout: dict[str, Any]) -> dict[str, float]:
     """Return how far a network in float64 is from the published logits in each mode, as a share of the
     difference that rounding explains (`rounding`)."""
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    found = {}
+    errors = {}
     for mode, rounding in layout["rounding"].items():
         network.load_state_dict(state)  # training mode moves the statistics of batch norm
         getattr(network, mode)()
@@ -84,5 +84,5 @@ def errors(network: nn.Module, layout: dict[str, Any]) -> dict[str, float]:
             pictures = [image.double() for image in images(layout["dates"], layout["side"])]
             logits = sample(network(*pictures))
         known = torch.tensor(layout[mode], dtype=torch.float64)
-        found[mode] = float((logits - known).abs().max() / known.abs().max()) / rounding
-    return found
+        errors[mode] = float((logits - known).abs().max() / known.abs().max()) / rounding
+    return errors
