@@ -34,11 +34,6 @@ PR_SET_PDEATHSIG = 1
 """Of Linux's prctl."""
 
 
-def are_safe() -> bool:
-    """Return whether this process may be forked."""
-    return ARE_KNOWN and not foreign_threads()
-
-
 def foreign_threads() -> list[str]:
     """Return the names of Python's threads beside this one that are not known to be at rest."""
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
@@ -55,7 +50,7 @@ def forked(workers: int) -> Iterator["Forks"]:
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, context, _begin, (os.getpid(),)) as pool:
         with warnings.catch_warnings():
-            # From Python 3.12 on, of any thread; which ones there may be is looked at (`are_safe`).
+            # From Python 3.12 on, of any thread; the caller has looked at which there are.
             warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
             pool.submit(os.getpid)  # the first task starts them all
         try:
@@ -113,12 +108,15 @@ _INHERITED: list[Any] = []
 
 def _write_to_new_streams() -> None:
     """Replace standard output, errors and the log's files, whose locks a thread may have held at the fork."""
-    _INHERITED.extend((sys.stdout, sys.stderr))
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, closefd=False) for number in (1, 2))
+    before = sys.stdout, sys.stderr
+    _INHERITED.extend(before)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is not None:  # where it is closed the number may be another file's
+            setattr(sys, name, os.fdopen(number, "w", 1, closefd=False))
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             _INHERITED.append(handler.stream)
             again = os.open(handler.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             handler.stream = os.fdopen(again, "a", encoding=handler.encoding)
-        elif isinstance(handler, logging.StreamHandler):
+        elif isinstance(handler, logging.StreamHandler) and handler.stream in before:
             handler.stream = sys.stderr

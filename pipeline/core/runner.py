@@ -123,10 +123,14 @@ def _outcomes(
     tasks: Sequence[Any] | Tasks[Any], taken: Callable[[Any], Outcome | None], work: Callable[[Any], Any],
     spread: Spread, advance: Callable[[], None],
 ) -> Iterator[Outcome]:  # fmt: skip
-    if spread.workers > 1 and not spread.in_threads and (names := forks.foreign_threads()):
-        log.info("sites are worked on in threads: %s run beside them", ", ".join(names))
-    in_threads = spread.in_threads or min(spread.workers, len(tasks)) < 2 or not forks.are_safe()
-    run = _in_threads if in_threads and not spread.scheduler else _elsewhere
+    run = _in_threads
+    if spread.scheduler:
+        run = _elsewhere
+    elif forks.ARE_KNOWN and not spread.in_threads and min(spread.workers, len(tasks)) > 1:
+        if names := forks.foreign_threads():
+            log.info("sites are worked on in threads: %s run beside them", ", ".join(names))
+        else:
+            run = _elsewhere
     return run(tasks, taken, work, spread, advance)
 
 

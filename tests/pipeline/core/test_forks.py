@@ -130,6 +130,23 @@ def test_forks_write_to_streams_of_their_own(tmp_path: Path) -> None:
     assert sorted((tmp_path / "log").read_text().splitlines()) == [f"site {task}" for task in TASKS]
 
 
+def has_no_output(_task: int) -> bool:
+    return sys.stdout is None
+
+
+def test_closed_streams_stay_closed() -> None:
+    """As in `minebench fetch >&-`: output's number may be another file's by then."""
+    code = """
+import sys
+from pipeline.core import runner
+from tests.pipeline.core.test_forks import TASKS, has_no_output
+sys.exit(set(runner.each_site("try", TASKS, has_no_output, runner.Spread(2))) != {True})
+"""
+    command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_failures_are_as_in_threads_and_logged_once(tmp_path: Path) -> None:
     handler = logging.FileHandler(tmp_path / "log", mode="w")
     logging.getLogger().addHandler(handler)
