@@ -27,9 +27,11 @@ PRELOADED = (
     "pipeline.publish.publish_folder", "models.training.train", "models.evaluation.evaluate",
     "models.segmentation.unet", "models.change.cva", "models.change.fc_siam_diff",
     # What those import only where it is needed.
-    "dask", "distributed", "dvclive", "matplotlib.figure", "multiprocessing.pool", "pyogrio",
-    "rich.progress", "rich.markdown", "scipy.optimize", "scipy.sparse.csgraph", "scipy.stats",
-    "torch._dynamo", "torch.utils.serialization",
+    "dask.array", "distributed", "dvc.repo.experiments", "dvclive", "geopandas.io._geoarrow",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.pyplot",
+    "multiprocessing.pool", "multiprocessing.synchronize", "pandas.core.arrays.arrow.extension_types",
+    "pydantic.type_adapter", "pyogrio", "rich.progress", "rich.markdown", "scipy.optimize",
+    "scipy.sparse.csgraph", "scipy.stats", "scmrepo.git", "torch._dynamo", "torch.utils.serialization",
 )  # fmt: skip
 
 
@@ -83,11 +85,29 @@ class Forks:
         self.folder.cleanup()
 
 
+def warm_up() -> None:
+    """Import what commands import, and call once what is slow in a process's first call: PROJ opens its
+    database, numba loads compiled kernels, Pillow its formats."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    import numpy as np
+    from PIL import Image
+    from pyproj import CRS
+
+    from models.popcount import stable_counts
+    from pipeline.cubes.composite import median
+
+    CRS.from_user_input(CRS(4326).to_json_dict())
+    Image.init()
+    median(np.ones((1, 2, 2), np.uint16), np.ones((1, 2, 2), np.uint8), (2, 2))
+    masks, counts = np.zeros((1, 8), np.uint64), np.zeros((1, 1), np.int64)
+    stable_counts(masks, masks, counts, counts)
+
+
 def serve(address: str) -> None:
     """Fork for every connection, until the process that asked for it is gone."""
     parent = os.getppid()
-    for name in PRELOADED:
-        importlib.import_module(name)
+    warm_up()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address + ".new")
         server.listen(64)
