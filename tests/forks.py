@@ -2,20 +2,27 @@
 
 A test of the command line waits for its work, not for the second or more that its imports take each time.
 What runs is the real `pipeline.cli.main` in a process of its own, with its own folder, environment, output
-and exit status. Tests that kill commands, and those of DVC, start the console script itself.
+and exit status. Tests that interrupt commands start the console script itself.
+
+Other modules (servers of stand-ins, kernels of notebooks) run in such forks too, see `Forks.module`.
 """
 
 import contextlib
 import importlib
 import json
 import os
+import runpy
+import shlex
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+CLI = "pipeline.cli"
 PRELOADED = (
     "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.sites.lay_out", "pipeline.archive.make",
     "pipeline.scenes.fetch", "pipeline.sources.stac.items", "pipeline.sources.earthengine.images",
@@ -45,27 +52,30 @@ class Forks:
 
     def run(self, words: list[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
         """`minebench` with these words in a folder."""
-        self._start()
-        with tempfile.TemporaryDirectory() as held, socket.socket(socket.AF_UNIX) as wire:
-            out, err = Path(held) / "out", Path(held) / "err"
-            wire.settimeout(timeout)
-            wire.connect(self.address)
-            request = {
-                "words": words,
-                "cwd": str(cwd),
-                "env": dict(os.environ),
-                "out": str(out),
-                "err": str(err),
-            }
-            wire.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(wire.makefile().readline())
-            if answer["status"] < 0:
-                print(f"minebench {words} died of {answer['status']}:\n{err.read_text()}", file=sys.stderr)
-            return subprocess.CompletedProcess(
-                ["minebench", *words], answer["status"], out.read_text(), err.read_text()
-            )
+        self.start()
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            status = ask(self.address, [CLI, *words], cwd, (out.fileno(), err.fileno()), timeout)
+            out.seek(0)
+            err.seek(0)
+            done = subprocess.CompletedProcess(["minebench", *words], status, out.read(), err.read())
+        if status < 0:
+            print(f"minebench {words} died of {status}:\n{done.stderr}", file=sys.stderr)
+        return done
 
-    def _start(self) -> None:
+    def module(self, name: str) -> list[str]:
+        """Return the words that do what `python -m NAME` does, in a fork. They start a small process that
+        waits for the fork; the fork is killed when that process ends by a signal."""
+        self.start()
+        return [sys.executable, "-S", "-E", __file__, "--ask", self.address, name]
+
+    def install(self, folder: Path) -> None:
+        """Write a `minebench` into a folder, to be put first on PATH, whose commands are forked: for
+        notebooks and others that start commands by name."""
+        script = folder / "minebench"
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(self.module(CLI))} "$@"\n')
+        script.chmod(0o755)
+
+    def start(self) -> None:
         if self.server is not None and self.server.poll() is None:
             return
         Path(self.address).unlink(missing_ok=True)
@@ -83,6 +93,17 @@ class Forks:
             self.server.terminate()
             self.server.wait()
         self.folder.cleanup()
+
+
+def ask(address: str, words: list[str], cwd: Path, streams: tuple[int, int], timeout: float | None) -> int:
+    """Have a command run whose stdout and stderr are these open files, and return its exit status."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(timeout)
+        wire.connect(address)
+        socket.send_fds(wire, [b"\0"], streams)
+        request = {"words": words, "cwd": str(cwd), "env": dict(os.environ)}
+        wire.sendall(json.dumps(request).encode() + b"\n")
+        return int(json.loads(wire.makefile().readline())["status"])
 
 
 def warm_up() -> None:
@@ -127,30 +148,42 @@ def serve(address: str) -> None:
 
 def watch(wire: socket.socket) -> None:
     """Run one command in a fork of its own and report its status."""
+    _, streams, _, _ = socket.recv_fds(wire, 1, 2)
     request = json.loads(wire.makefile().readline())
     child = os.fork()
     if child == 0:
         wire.close()
-        command(request)
+        command(request, streams)
+    threading.Thread(target=end_with, args=(wire, child), daemon=True).start()
     _, status = os.waitpid(child, 0)
-    wire.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
+    with contextlib.suppress(OSError):
+        wire.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
     os._exit(0)
 
 
-def command(request: dict) -> None:
-    """What a fresh interpreter would do with the console script."""
-    for path, place in ((os.devnull, 0), (request["out"], 1), (request["err"], 2)):
-        opened = os.open(path, os.O_RDONLY if place == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def end_with(wire: socket.socket, child: int) -> None:
+    """Kill a process when who asked for it is gone."""
+    with contextlib.suppress(OSError):
+        if not wire.recv(1):
+            os.kill(child, signal.SIGKILL)
+
+
+def command(request: dict, streams: list[int]) -> None:
+    """What a fresh interpreter would do with the console script, or with `-m` and another module."""
+    for place, opened in enumerate((os.open(os.devnull, os.O_RDONLY), *streams)):
         os.dup2(opened, place)
+        os.close(opened)
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    sys.argv = ["minebench", *request["words"]]
+    module, *words = request["words"]
+    sys.argv = ["minebench", *words]
     status = 0
     try:
-        from pipeline.cli import main
-
-        main()
+        if module == CLI:
+            importlib.import_module(CLI).main()
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as exit_:
         status = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except BaseException:
@@ -164,4 +197,8 @@ def command(request: dict) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--ask":
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        status = ask(sys.argv[2], sys.argv[3:], Path.cwd(), (1, 2), None)
+        sys.exit(status if status >= 0 else 128 - status)
     serve(sys.argv[1])

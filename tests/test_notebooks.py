@@ -1,15 +1,33 @@
 """Every notebook runs from top to bottom, over the tiny benchmark in place of the demo."""
 
+import json
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import PARAMS, ROOT, run
+from tests.conftest import FORKS, PARAMS, ROOT, run
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels, and the commands that notebooks start, do not import everything anew: see `tests.forks`."""
+    folder = tmp_path_factory.mktemp("forked")
+    FORKS.install(folder)
+    kernel = folder / "kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    words = [*FORKS.module("ipykernel_launcher"), "--matplotlib=inline", "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({"argv": words, "display_name": "Python 3", "language": "python"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(folder), prepend=os.pathsep)
+        patch.setenv("JUPYTER_PATH", str(folder))
+        yield
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
