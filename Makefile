@@ -12,6 +12,9 @@ export PATH := $(abspath $(BIN)):$(PATH)
 repro: env
 	$(BIN)/dvc repro
 
+# Processes that tests start would compile minebench anew where no bytecode may be written.
+test slow gpu chaos: export PYTHONDONTWRITEBYTECODE :=
+
 # `make test K='fetch and not cluster'` runs the tests whose names have those words.
 test: dev
 	$(BIN)/python -m pytest -n 2 $(if $(K),-k '$(K)')

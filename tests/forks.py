@@ -13,6 +13,7 @@ import json
 import os
 import runpy
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,11 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from tests import ask
 
 CLI = "pipeline.cli"
 PRELOADED = (
@@ -43,18 +49,21 @@ PRELOADED = (
 
 
 class Forks:
-    """A process to fork from, started when it is first needed."""
+    """A process to fork from, one for all workers of a test run, started by the first that needs it."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="forks")
-        self.address = str(Path(self.folder.name) / "socket")
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+        self.folder = Path(tempfile.gettempdir()) / f"forks-{run}"
+        self.address = str(self.folder / "socket")
         self.server: subprocess.Popen[bytes] | None = None
 
-    def run(self, words: list[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
-        """`minebench` with these words in a folder."""
+    def run(
+        self, words: list[str], cwd: Path, timeout: float, module: str = CLI
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `minebench` with these words in a folder; or another module, as `python -m` would."""
         self.start()
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            status = ask(self.address, [CLI, *words], cwd, (out.fileno(), err.fileno()), timeout)
+            status = ask.ask(self.address, [module, *words], cwd, (out.fileno(), err.fileno()), timeout)
             out.seek(0)
             err.seek(0)
             done = subprocess.CompletedProcess(["minebench", *words], status, out.read(), err.read())
@@ -66,7 +75,7 @@ class Forks:
         """Return the words that do what `python -m NAME` does, in a fork. They start a small process that
         waits for the fork; the fork is killed when that process ends by a signal."""
         self.start()
-        return [sys.executable, "-S", "-E", __file__, "--ask", self.address, name]
+        return [sys.executable, "-S", "-E", ask.__file__, self.address, name]
 
     def install(self, folder: Path) -> None:
         """Write a `minebench` into a folder, to be put first on PATH, whose commands are forked: for
@@ -76,34 +85,27 @@ class Forks:
         script.chmod(0o755)
 
     def start(self) -> None:
-        if self.server is not None and self.server.poll() is None:
-            return
-        Path(self.address).unlink(missing_ok=True)
-        self.server = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "tests.forks", self.address]
-        )
-        for _ in range(1200):
-            if Path(self.address).exists():
+        """Start the process, unless it is there."""
+        self.folder.mkdir(exist_ok=True)
+        process = self.folder / "process"
+        with FileLock(str(self.folder / "lock")):
+            if process.exists() and psutil.pid_exists(int(process.read_text())):
                 return
-            time.sleep(0.1)
-        raise RuntimeError("the process to fork from did not start")
+            Path(self.address).unlink(missing_ok=True)
+            words = [sys.executable, "-X", "faulthandler", "-m", "tests.forks", self.address]
+            self.server = subprocess.Popen(words)
+            while not Path(self.address).exists():
+                assert self.server.poll() is None, "the process to fork from ended"
+                time.sleep(0.02)
+            process.write_text(str(self.server.pid))
 
     def stop(self) -> None:
+        """End the process, if it was started here; a worker that still needs one starts another."""
         if self.server is not None:
             self.server.terminate()
             self.server.wait()
-        self.folder.cleanup()
-
-
-def ask(address: str, words: list[str], cwd: Path, streams: tuple[int, int], timeout: float | None) -> int:
-    """Have a command run whose stdout and stderr are these open files, and return its exit status."""
-    with socket.socket(socket.AF_UNIX) as wire:
-        wire.settimeout(timeout)
-        wire.connect(address)
-        socket.send_fds(wire, [b"\0"], streams)
-        request = {"words": words, "cwd": str(cwd), "env": dict(os.environ)}
-        wire.sendall(json.dumps(request).encode() + b"\n")
-        return int(json.loads(wire.makefile().readline())["status"])
+            with FileLock(str(self.folder / "lock")):
+                shutil.rmtree(self.folder)
 
 
 def warm_up() -> None:
@@ -197,8 +199,4 @@ def command(request: dict, streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--ask":
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        status = ask(sys.argv[2], sys.argv[3:], Path.cwd(), (1, 2), None)
-        sys.exit(status if status >= 0 else 128 - status)
     serve(sys.argv[1])

@@ -1,22 +1,18 @@
 """Commands that do not wait between the tries of a request."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from tests.conftest import Run
-from tests.standins.hurried import HurriedForks
+from tests.conftest import FORKS, Run
 
 
 @pytest.fixture(scope="session")
-def run_hurried() -> Iterator[Run]:
+def run_hurried() -> Run:
     """Run `minebench` as `tests.conftest.run` does, where a service fails on purpose."""
-    forks = HurriedForks()
 
     def run(*words: str, cwd: Path) -> CompletedProcess[str]:
-        return forks.run(list(words), cwd, timeout=300)
+        return FORKS.run(list(words), cwd, timeout=300, module="tests.standins.hurried")
 
-    yield run
-    forks.stop()
+    return run

@@ -1,0 +1,30 @@
+"""Ask the process of `tests.forks` for a command; as a script, stand for that command.
+
+The script starts at once, as it imports nothing else.
+
+    python -S -E tests/ask.py ADDRESS MODULE [WORD]...
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+
+def ask(address: str, words: list[str], cwd: Path, streams: tuple[int, int], timeout: float | None) -> int:
+    """Have a command run whose stdout and stderr are these open files, and return its exit status."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(timeout)
+        wire.connect(address)
+        socket.send_fds(wire, [b"\0"], streams)
+        request = {"words": words, "cwd": str(cwd), "env": dict(os.environ)}
+        wire.sendall(json.dumps(request).encode() + b"\n")
+        return int(json.loads(wire.makefile().readline())["status"])
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    status = ask(sys.argv[1], sys.argv[2:], Path.cwd(), (1, 2), None)
+    sys.exit(status if status >= 0 else 128 - status)
