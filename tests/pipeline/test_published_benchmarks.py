@@ -129,11 +129,11 @@ def test_minenet(tmp_path: Path) -> None:
 def test_oms2(tmp_path: Path) -> None:
     changes = {
         "periods": {"start": "2018-04", "end": "2018-07"},
-        "source": {"seed": 5, "scenes_per_period": 3},
+        "source": {"seed": 5, "scenes_per_period": 2},
         "selection": {"max_cloud": 100, "min_clear": 0.2, "min_period_clear": 0.2},
         "split": THIRDS,
     }
-    benchmark = small(tmp_path, "oms2", 700, changes)
+    benchmark = small(tmp_path, "oms2", 500, changes)
     built(benchmark)
     tiles, pairs, days = tables(benchmark, "tiles", "pairs", "statistics/acquisitions")
     assert (tiles.groupby("site_id").size() >= 1).all()
