@@ -54,20 +54,26 @@ viewer: env
 env: $(VENV)/.ready
 dev: $(VENV)/.dev
 
-$(VENV)/.dev: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory venv
+	$(INSTALL) '.[pipeline]'
 	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory venv
+	$(INSTALL) '.[pipeline,dev]'
+	@touch $(VENV)/.ready $@
 
 # An environment that works is kept, with its Python: remove .venv to change that.
-$(VENV)/.ready: pyproject.toml constraints.txt
-	@command -v git >/dev/null || { echo "minebench needs git: install it and run make again." >&2; exit 1; }
-	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(MAKE) --no-print-directory venv; }
-	@echo "minebench uses $$($(BIN)/python --version) in $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
-	@touch $@
-
-.PHONY: venv
+.PHONY: venv new-venv
 venv:
+	@command -v git >/dev/null || { echo "minebench needs git: install it and run make again." >&2; exit 1; }
+	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(MAKE) --no-print-directory new-venv; }
+	@echo "minebench uses $$($(BIN)/python --version) in $(VENV)"
+
+new-venv:
 	@[ -n "$(PYTHON)" ] || { echo "minebench needs Python 3.11 to 3.14: install one, or name yours with make PYTHON=/path/to/python." >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): name a Python 3.11 to 3.14 with make PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "minebench needs Python 3.11 to 3.14, and $(PYTHON) is $$($(PYTHON) --version): name another with make PYTHON=/path/to/python." >&2; exit 1; }
