@@ -54,32 +54,34 @@ def test_killed_at_random_and_run_again(project: Path, stage: str) -> None:
     assert contents(project / "data/tiny" / "index") == reference[1]
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "extra sums line"])
-def test_damaged_fetches_are_found_and_fetched_again(project: Path, damage: str) -> None:
+def test_damaged_fetches_are_found_and_fetched_again(project: Path) -> None:
+    """`compose` names what is damaged, and `fetch` mends it."""
     benchmark = Benchmark("tiny", project)
     before = contents(benchmark.data / "scenes")
     site = sorted((benchmark.data / "scenes").iterdir())[0]
     victim = sorted(site.glob("*_10m.tif"))[0]
-    content = bytearray(victim.read_bytes())
-    if damage == "extra sums line":
-        with (site / "SHA256SUMS").open("a") as file:
-            file.write("0123 torn")
-    else:
+    content = victim.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    shutil.rmtree(benchmark.data / "cubes" / f"{site.name}.zarr")
+    for damaged in (content[:100], flipped, None):
         victim.unlink()  # a link
-    if damage == "truncate":
-        victim.write_bytes(content[:100])
-    elif damage == "flip":
-        content[len(content) // 2] ^= 1
-        victim.write_bytes(content)
-    if damage in {"truncate", "flip", "remove"}:
-        shutil.rmtree(benchmark.data / "cubes")
+        if damaged is not None:
+            victim.write_bytes(damaged)
         failed = run("compose", cwd=project)
         assert failed.returncode == 1
         assert f"{victim.name} is missing or damaged: run `minebench fetch`" in failed.stderr
         assert len(complaints(failed)) == 1
+        is_mended_by_fetch(project)
+        assert contents(benchmark.data / "scenes") == before
+    with (site / "SHA256SUMS").open("a") as file:
+        file.write("0123 torn")
+    is_mended_by_fetch(project)
+
+
+def is_mended_by_fetch(project: Path) -> None:
     done = run("fetch", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert contents(benchmark.data / "scenes") == before or damage == "extra sums line"
     assert run("fetch", cwd=project).stdout.startswith("fetch: all sites are up to date\n")
 
 

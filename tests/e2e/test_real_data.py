@@ -32,12 +32,13 @@ citation: public domain
 """
 NAIP = {
     "title": "NAIP", "bands": "[R, G, B]", "rgb": "[R, G, B]", "resolution": 5,
-    "pattern": r"m_.*_(?P<date>\d{8})\.tif", "numbers": "{R: 1, G: 2, B: 3}", "radius": 1500,
+    "pattern": r"m_.*_(?P<date>\d{8})\.tif", "numbers": "{R: 1, G: 2, B: 3}", "radius": 700,
 }  # fmt: skip
 LANDSAT = {
     "title": "Landsat", "bands": "[b1, b2, b3, b4]", "rgb": "[b1, b2, b3]", "resolution": 90,
     "pattern": r"(?P<date>\d{4})\.tif", "numbers": "{b1: 1, b2: 2, b3: 3, b4: 4}", "radius": 14000,
-    "periods": '{dates: ["1985", "1990", "1995", "2000", "2005", "2010", "2015", "2020"]}', "pairs": "all",
+    "periods": '{dates: ["1985", "1990", "1995", "2000", "2005", "2010", "2015", "2020"]}',
+    "pairs": "first_last",
 }  # fmt: skip
 
 
@@ -71,9 +72,10 @@ def test_jasansky_outlines_through_the_whole_dag(shared: Path, tmp_path: Path) -
     text = RECIPE.replace(
         "mines: mines.csv, geometry: extent, point_radius_m: 400, min_size_m: 960",
         f"mines: {shared / 'mines/jasansky2024_tiles.gpkg'}, layer: polygons_annotated, group_m: 500,"
-        " buffer_m: 300, filters: {min_area_km2: 0.3, max_area_km2: 1.2}, limit: 4",
+        " buffer_m: 300, filters: {min_area_km2: 0.1, max_area_km2: 0.4}, limit: 4",
     )
     text = text.replace("tiny (synthetic)", "Jasansky outlines (synthetic images)")
+    text = text.replace('start: "2021"', 'start: "2022"').replace("per_period: 4", "per_period: 2")
     text = text.replace(
         "{train: 0.34, val: 0.33, test: 0.33}", "{train: 0.6, val: 0.2, test: 0.2, min_distance_m: 2000}"
     )
@@ -101,7 +103,7 @@ def test_jasansky_outlines_through_the_whole_dag(shared: Path, tmp_path: Path) -
     ("periods", "pairs", "dates"),
     [
         ('{unit: year, start: "2009", end: "2020"}', "all", 10),
-        ('{dates: ["2009", "2020"]}', "first_last", 2),
+        pytest.param('{dates: ["2009", "2020"]}', "first_last", 2, marks=pytest.mark.slow),
     ],
 )
 def test_naip(shared: Path, tmp_path: Path, periods: str, pairs: str, dates: int) -> None:
@@ -134,4 +136,7 @@ def test_landsat(shared: Path, tmp_path: Path) -> None:
     files = sorted((shared / "landsat").glob("*.tif"))
     for date in (0, 7):
         assert compare(cube, date, files[date]) <= 2.5
+    pairs = pd.read_parquet(project / "data/tiny/index/pairs.parquet")
+    assert set(zip(pairs.t1, pairs.t2, strict=True)) == {("1985", "2020")}
+    assert pairs.tile_id.is_unique
     assert (project / "data/tiny/report/index.html").read_text().count("data:image/png") == 8

@@ -1,4 +1,4 @@
-"""What must not grow with sites, counted at 120 of them: transformers, scans of whole tables, rows and
+"""What must not grow with sites, counted at 64 of them: transformers, scans of whole tables, rows and
 results held. `bench/scale.py` has the times, at up to 10,000."""
 
 import collections
@@ -24,7 +24,7 @@ from pipeline.core.runner import Spread
 
 SPREAD = Spread(2, in_threads=True)
 """What another process does is not counted."""
-SITES, YEARS, PIXEL_M = 120, ("2019", "2021"), 320
+SITES, YEARS, PIXEL_M = 64, ("2019", "2021"), 320
 RECIPE = f"""\
 title: Scale
 sensor: {{bands: [R], rgb: [R, R, R], resolution: {PIXEL_M}, dtype: uint8}}
@@ -41,8 +41,8 @@ citation: ""
 
 
 def mines() -> gpd.GeoDataFrame:
-    """One in each of 120 places on both halves of the globe, two in every tenth."""
-    places = [(-167 + 48 * (i % 8), -56 + 8 * (i // 8)) for i in range(SITES)]
+    """One in each of 64 places on both halves of the globe, two in every tenth."""
+    places = [(-167 + 48 * (i % 8), -56 + 16 * (i // 8)) for i in range(SITES)]
     shapes = [shapely.Point(x, y).buffer(0.004 + 0.0001 * (i % 50), 6) for i, (x, y) in enumerate(places)]
     shapes += [shapely.Point(x + 0.009, y).buffer(0.002, 6) for x, y in places[::10]]
     return gpd.GeoDataFrame({"name": [f"m{i}" for i in range(len(shapes))]}, geometry=shapes, crs=4326)
@@ -119,8 +119,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(areas, "MOST", 40)
-    monkeypatch.setattr(tables, "BATCH", 80)
+    monkeypatch.setattr(areas, "MOST", 24)
+    monkeypatch.setattr(tables, "BATCH", 50)
     benchmark = Benchmark("many")
     loaded = recipe.load(benchmark.recipe)
     made = {}
@@ -148,12 +148,12 @@ def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest
 
 
 def the_catalog_has_areas_and_stands_the_check(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No object has more than forty children; what all sites name is hashed once."""
+    """No object has more than two dozen children; what all sites name is hashed once."""
     root = pystac.Catalog.from_file(str(project / "catalogs/many/stac/catalog.json"))
     children = {child.title: list(child.get_children()) for child in root.get_children()}
     sites = [site for own in children.values() for site in own]
     assert len({site.id for site in sites}) == SITES
-    assert max(map(len, children.values())) <= 40
+    assert max(map(len, children.values())) <= 24
     assert sites[0].get_parent().id.startswith("many-")
     assert sites[0].get_root().id == "many"
     assert len(list(sites[0].get_items())) == 2

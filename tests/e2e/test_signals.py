@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in commands at work; `test_dvc` has them in every stage of a `dvc repro`."""
+"""Ctrl-C and SIGTERM in commands at work; `test_dvc` has them in the stages of a `dvc repro`."""
 
 import shutil
 import signal

@@ -48,6 +48,18 @@ def times(folder: Path) -> dict[str, int]:
     }
 
 
+ONE_AFTER_ANOTHER = """
+import sys
+import pipeline.cli
+
+code, *commands = sys.argv[1:]
+assert code in pipeline.__file__
+for command in commands:
+    pipeline.cli.app(command.split(), standalone_mode=False)
+"""
+"""Commands in one interpreter, whose imports take most of the time."""
+
+
 def test_editing_code_redoes_no_site(project: Path, tmp_path: Path) -> None:
     """A copy of the package with a comment in every module, other messages and a moved import."""
     code = tmp_path / "code"
@@ -58,21 +70,15 @@ def test_editing_code_redoes_no_site(project: Path, tmp_path: Path) -> None:
     for words in (("train", "--model", "unet"), ("evaluate", "--model", "unet")):
         assert run(*words, cwd=project).returncode == 0
     before = times(project / "data/tiny")
-    environment = {"PYTHONPATH": str(code), "PATH": str(Path(sys.executable).parent)}
-    commands = [
-        *((stage,) for stage in STAGES),
-        ("train", "--model", "unet"),
-        ("evaluate", "--model", "unet"),
-    ]
-    for words in commands:
-        program = "import pipeline.cli, sys; assert sys.argv.pop(1) in pipeline.__file__; pipeline.cli.main()"
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(code), *words], cwd=project, env=environment,
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        if words[0] in SITE_STAGES:
-            assert "all sites are up to date" in done.stdout, done.stdout
+    commands = [*STAGES, "train --model unet", "evaluate --model unet"]
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_ANOTHER, str(code), *commands], cwd=project,
+        env={"PYTHONPATH": str(code), "PATH": str(Path(sys.executable).parent)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for stage in SITE_STAGES:
+        assert f"{stage}: all sites are up to date" in done.stdout, done.stdout
     after = times(project / "data/tiny")
     kept = ("scenes/", "cubes/", "runs/", "index/analysis", "index/statistics", "index/tiles", "index/pairs")
     again = [name for name, when in after.items() if name.startswith(kept) and before.get(name) != when]
@@ -90,8 +96,8 @@ def arrays(project: Path, period: str) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("years", [("2021", "2024"), ("2020", "2023")])
-def test_adding_a_year_leaves_the_others_as_they_are(project: Path, years: tuple[str, str]) -> None:
+def test_adding_years_leaves_the_others_as_they_are(project: Path) -> None:
+    """A year before the first one, and one after the last."""
     benchmark = Benchmark("tiny", project)
     first_year = "source: {name: synthetic, seed: 3, scenes_per_period: 4"
     before = {year: arrays(project, year) for year in ("2021", "2022", "2023")}
@@ -99,15 +105,14 @@ def test_adding_a_year_leaves_the_others_as_they_are(project: Path, years: tuple
     composites = pd.read_parquet(benchmark.table("composites"))
     pixels = times(benchmark.data / "scenes")
     # The world of an archive begins with its first year: named, a year before it changes nothing.
-    if years[0] < "2021":
-        changed_recipe(project, first_year, first_year + ", first_year: 2021")
-    changed_recipe(project, 'start: "2021", end: "2023"', f'start: "{years[0]}", end: "{years[1]}"')
+    changed_recipe(project, first_year, first_year + ", first_year: 2021")
+    changed_recipe(project, 'start: "2021", end: "2023"', 'start: "2020", end: "2024"')
     said = stages(project)
     assert "fetched 3 sites" in said["fetch"]
     after = pd.read_parquet(benchmark.table("scenes"))
     same = after[after.period.isin(["2021", "2022", "2023"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, scenes)
-    assert set(after.period) - set(scenes.period) == set(years) - {"2021", "2023"}
+    assert set(after.period) - set(scenes.period) == {"2020", "2024"}
     again = pd.read_parquet(benchmark.table("composites"))
     kept = again[again.period.isin(["2021", "2022", "2023"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, composites)
@@ -116,7 +121,7 @@ def test_adding_a_year_leaves_the_others_as_they_are(project: Path, years: tuple
     rewritten = times(benchmark.data / "scenes")
     assert all(rewritten[name] == when for name, when in pixels.items() if name.endswith(".tif"))
     new = after[after.selected & ~after.period.isin(same.period)]
-    assert len(new)
+    assert set(new.period) == {"2020", "2024"}
     assert new.confidence.notna().all(), "new dates are measured against the reference there was"
 
 
@@ -125,11 +130,11 @@ def test_another_mine_leaves_the_others_as_they_are(project: Path) -> None:
     tiles = pd.read_parquet(benchmark.table("tiles"))
     pixels, cubes = times(benchmark.data / "scenes"), times(benchmark.data / "cubes")
     path = project / "catalogs/tiny/mines/mines.csv"
-    path.write_text(path.read_text() + "Delta,26.1,67.6,metal\nEpsilon,-3.6,37.7,metal\n")
+    path.write_text(path.read_text() + "Delta,26.1,67.6,metal\n")
     said = stages(project)
-    assert "fetched 2 sites" in said["fetch"]
-    assert "composed 2 sites" in said["compose"]
-    assert "annotated 2 sites" in said["annotate"]
+    assert "fetched 1 site" in said["fetch"]
+    assert "composed 1 site" in said["compose"]
+    assert "annotated 1 site" in said["annotate"]
     assert "3 sites keep the split of the published release" in said["tile"]
     after = pd.read_parquet(benchmark.table("tiles"))
     same = after[after.site_id.isin(tiles.site_id)].reset_index(drop=True)
