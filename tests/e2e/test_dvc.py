@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import FORKS, RECIPE, ROOT, make_project, run
+from tests.conftest import FORKS, RECIPE, ROOT, make_project
 
 STAGES = (
     "sites@tiny", "archive@tiny", "fetch@tiny", "compose@tiny", "annotate@tiny", "tile@tiny",
@@ -34,27 +34,11 @@ ENVIRONMENT = {
 }
 
 
-FORKED = """\
-#!{python} -S
-import json, os, socket, sys
-streams = {{"out": f"/proc/{{os.getpid()}}/fd/1", "err": f"/proc/{{os.getpid()}}/fd/2"}}
-request = {{"words": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), **streams}}
-with socket.socket(socket.AF_UNIX) as wire:
-    wire.connect("{address}")
-    wire.sendall(json.dumps(request).encode() + b"\\n")
-    sys.exit(json.loads(wire.makefile().readline())["status"])
-"""
-"""A `minebench` that runs as a fork (`tests.forks`)."""
-
-
 def forked_commands(folder: Path) -> dict[str, str]:
-    """An environment in which `minebench` runs as a fork, for DVC's stages that nobody interrupts."""
-    assert run("--version", cwd=folder).returncode == 0  # the process to fork from is there
+    """Return an environment in which `minebench` runs as a fork, for DVC's stages that nobody interrupts."""
     (folder / "bin").mkdir()
-    command = folder / "bin/minebench"
-    command.write_text(FORKED.format(python=sys.executable, address=FORKS.address))
-    command.chmod(0o755)
-    return {**ENVIRONMENT, "PATH": f"{command.parent}:{ENVIRONMENT['PATH']}"}
+    FORKS.install(folder / "bin")
+    return {**ENVIRONMENT, "PATH": f"{folder / 'bin'}:{ENVIRONMENT['PATH']}"}
 
 
 def sh(command: str, cwd: Path, environment: dict[str, str] = ENVIRONMENT) -> str:
