@@ -73,6 +73,12 @@ class BatchSampler:
         self.bands = dataset.cubes.bands(self.tiles[0].site_id)
         self._cached(benchmark_dir)
         self.items = self._items()
+        if not self.items:
+            why = "its sites keep fewer than two periods" if self.kind == "pairs" else "no site is in it"
+            raise InputError(
+                f"The {split} split has no {self.kind}: {why}. "
+                "Ask for more periods or another split in the recipe."
+            )
         self.fewest_dates = min(len(dates) for _, dates in self.items)
         """Dates that every item has."""
         self.positive, self.interval = self._known(benchmark_dir)

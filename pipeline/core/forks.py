@@ -23,7 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.core import progress
+from pipeline.core import interruption, progress
 from pipeline.core.errors import Lost
 
 ARE_KNOWN = sys.platform == "linux"
@@ -49,7 +49,7 @@ def forked(workers: int) -> Iterator["Forks"]:
     """Fork so many processes now: no other thread may be in the middle of anything."""
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, context, _begin, (os.getpid(),)) as pool:
-        with warnings.catch_warnings():
+        with interruption.deferred(), warnings.catch_warnings():
             # From Python 3.12 on, of any thread; the caller has looked at which there are.
             warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
             pool.submit(os.getpid)  # the first task starts them all

@@ -11,6 +11,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
@@ -48,6 +50,27 @@ def _raise(number: int, _frame: FrameType | None) -> None:
     for further in (signal.SIGINT, signal.SIGTERM):
         signal.signal(further, signal.SIG_IGN)
     raise Interrupted(number)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let a signal take effect after the block, if it comes during it: an exception that is raised in one of
+    the hooks that Python calls around a fork would be printed and lost.
+
+    In other threads than the main one, which have no handlers, do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda number, _frame: pending.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        if pending:
+            signal.raise_signal(pending[0])
 
 
 def _end_late(told: socket.socket, _kept_open: socket.socket) -> None:

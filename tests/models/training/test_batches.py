@@ -13,7 +13,7 @@ from models.data.cache import CachedCubes
 from models.training.batches import BatchSampler, Steps, change_of, pairs_of, read_by_processes
 from models.training.objective import Standardise
 from models.training.settings import Settings
-from pipeline.core.errors import NotMadeYet
+from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.masks import change_label
 
 
@@ -144,3 +144,11 @@ def test_standardising_on_the_device_is_the_datasets(folder: Path) -> None:
     pixels[0, :, :4] = 0
     found = Standardise(pairs.scale)(torch.from_numpy(pixels))
     assert np.allclose(found.numpy(), pairs.scale.apply(pixels), atol=1e-6)
+
+
+def test_a_split_without_pairs_is_a_sentence(project: Path) -> None:
+    folder = project / "data/tiny"
+    pairs = pd.read_parquet(folder / "index/pairs.parquet")
+    pairs[pairs.split != "train"].to_parquet(folder / "index/pairs.parquet")
+    with pytest.raises(InputError, match="train split has no pairs: its sites keep fewer than two periods"):
+        BatchSampler(folder, "change", "train", Settings())
