@@ -6,6 +6,7 @@ croissant.json   MLCommons Croissant 1.0: the index tables, their columns and ch
 """
 
 import json
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def _overlap_km2(sites: Any) -> float:
     return sum(geodesy.area_km2(ground) for ground in shared)
 
 
+@cache
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters["json"] = json.dumps

@@ -16,15 +16,12 @@ Only on the loopback address, only with the token in the address, and from no ot
 
 import io
 import json
-import os
 import secrets
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +43,7 @@ from pipeline.core.faults import explained
 from pipeline.core.layout import Benchmark
 from pipeline.cubes import cube
 from pipeline.label import edits, predicted
+from pipeline.label.builder import Builder
 from pipeline.label.journal import FOLDER
 from pipeline.label.session import Overtaken, Session, subjects_of
 from pipeline.publish import viewer_files
@@ -61,35 +59,6 @@ LARGEST_STEP = 2**22
 """Bytes of a step: an outline of a hundred thousand corners."""
 LOOKS = ("true", "false")
 FALSE_COLOUR = ("swir16", "nir", "red")
-
-
-class Builder:
-    """A process beside the server that builds regions; a new one where it was killed, as for its memory."""
-
-    def __init__(self) -> None:
-        self.pool = self._started()
-
-    def _started(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_the_server)
-
-    def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
-        try:
-            return self.pool.submit(work, *given)
-        except BrokenExecutor:
-            self.pool = self._started()
-            return self.pool.submit(work, *given)
-
-
-def _end_with_the_server() -> None:
-    """However the server ends, what it started ends with it."""
-    server = parent_process()
-    assert server is not None
-
-    def wait() -> None:
-        server.join()
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 class Studio:

@@ -6,6 +6,7 @@ leaderboard/cards/<run>.md     a model card each
 """
 
 import json
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -69,6 +70,7 @@ def _external_card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
     )
 
 
+@cache
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
     return environment.from_string(files("pipeline.leaderboard").joinpath(name).read_text(encoding="utf-8"))

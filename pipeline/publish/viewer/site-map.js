@@ -83,12 +83,22 @@ export class SiteMap {
     this.main = this.map(left, [this.layers.after, this.layers.before, this.layers.over]);
     this.second = this.map(right, [this.layers.alone, this.layers.besides]);
     this.clipBefore();
+    this.look.on("change", () => this.busy());
     this.look.fit(extent, { padding: [8, 8, 8, 8] });
   }
 
   map(target, layers) {
     const controls = ol.control.defaults.defaults({ rotate: false }).extend([new ol.control.ScaleLine()]);
-    return new ol.Map({ target, layers, view: this.look, controls });
+    const map = new ol.Map({ target, layers, view: this.look, controls });
+    map.on("rendercomplete", () => {
+      if (!this.look.getAnimating() && !this.look.getInteracting()) target.removeAttribute("aria-busy");
+    });
+    return map;
+  }
+
+  /** Say, to screen readers too, that the maps do not show yet what they are to show. */
+  busy() {
+    [this.main, this.second].forEach((map) => map.getTargetElement()?.setAttribute("aria-busy", "true"));
   }
 
   /** The earlier date is drawn left of the swipe alone. */
@@ -137,7 +147,8 @@ export class SiteMap {
     if (differs("over", "before", "after", "run", "other", "source")) {
       [layers.over, layers.besides].forEach((layer) => layer.again());
     }
-    [this.main, this.second].forEach((map) => map.updateSize());
+    this.busy();
+    [this.main, this.second].forEach((map) => { map.updateSize(); map.render(); });
   }
 
   setSwipe(share) {

@@ -27,6 +27,13 @@ def exported(tiny, to: str, out: Path, image: str = "png", max_unknown: float = 
     return export.export(*tiny, to, out, image, max_unknown)
 
 
+@pytest.fixture(scope="module")
+def layouts(tiny, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, export.Exported]]:
+    """The tiny benchmark in every layout, for tests that read it."""
+    folder = tmp_path_factory.mktemp("layouts")
+    return {to: (folder / to, exported(tiny, to, folder / to)) for to in export.LAYOUTS}
+
+
 def truth(tiny, split: str) -> dict[str, np.ndarray]:
     """Labels of a split's pairs in {0, 1, 255} by exported name."""
     pairs = data.open(tiny[0].data, split=split)
@@ -35,29 +42,29 @@ def truth(tiny, split: str) -> dict[str, np.ndarray]:
     return {f"{p['tile_id']}_{p['t1']}_{p['t2']}": p["label"].numpy() for p in labels}
 
 
-def test_minenetcd256_is_read_by_datasets_as_ucd_does(tiny, tmp_path: Path, monkeypatch) -> None:
+def test_minenetcd256_is_read_by_datasets_as_ucd_does(tiny, layouts, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     from datasets import load_dataset
 
-    done = exported(tiny, "minenetcd256", tmp_path / "out")
-    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    out, done = layouts["minenetcd256"]
+    loaded = load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
     assert set(loaded) == {"train", "val", "test"}
     for split, labels in ((name, truth(tiny, name)) for name in loaded):
         assert loaded[split].column_names == ["imageA", "imageB", "label"]
         assert len(loaded[split]) == done.written[split] == len(labels)
         for row, (name, label) in zip(loaded[split], labels.items(), strict=True):
             assert np.array_equal(np.asarray(row["label"]) == 255, label == 1)
-            stored = Image.open(tmp_path / "out" / split / "A" / f"{name}.png")
+            stored = Image.open(out / split / "A" / f"{name}.png")
             assert np.array_equal(np.asarray(row["imageA"]), np.asarray(stored))
             assert row["imageA"].size == row["label"].size
     # UCD: ToTensor()(label).squeeze().long(), so that only 255 becomes 1.
     assert set(np.unique(loaded["train"][0]["label"])) <= {0, 255}
 
 
-def test_what_minenetcd256_exports_comes_in_again(tiny, tmp_path: Path) -> None:
-    exported(tiny, "minenetcd256", tmp_path / "out")
-    benchmark, loaded = ingest.prepare("again", "minenetcd256", tmp_path / "out", tmp_path)
+def test_what_minenetcd256_exports_comes_in_again(tiny, layouts, tmp_path: Path) -> None:
+    out, _ = layouts["minenetcd256"]
+    benchmark, loaded = ingest.prepare("again", "minenetcd256", out, tmp_path)
     assert loaded.sensor.resolution == 10  # as the export says, and not the published 1.2
     ingest.run(benchmark, loaded, 2)
     before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
@@ -65,20 +72,20 @@ def test_what_minenetcd256_exports_comes_in_again(tiny, tmp_path: Path) -> None:
         assert after[after.split == split].changed.sum() == before[before.split == split].changed.sum()
 
 
-def test_oms2cd_comes_in_again_and_has_the_published_names(tiny, tmp_path: Path) -> None:
-    exported(tiny, "oms2cd", tmp_path / "out")
-    with (tmp_path / "out/mapping.csv").open() as file:
+def test_oms2cd_comes_in_again_and_has_the_published_names(tiny, layouts, tmp_path: Path) -> None:
+    out, _ = layouts["oms2cd"]
+    with (out / "mapping.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["id", "imageA", "imageB", "mask"]
     for row in rows:
         stem = row["mask"].removesuffix(".tif")
-        with rasterio.open(tmp_path / "out/mask" / f"{stem}_{row['id']}.tif") as mask:
+        with rasterio.open(out / "mask" / f"{stem}_{row['id']}.tif") as mask:
             assert set(np.unique(mask.read())) <= {0, 255}
-        with rasterio.open(tmp_path / "out" / row["imageA"]) as image:
+        with rasterio.open(out / row["imageA"]) as image:
             assert (image.count, image.dtypes[0]) == (3, "uint8")
             assert image.crs.to_epsg() > 32600
-        assert (tmp_path / "out/area_mask" / row["mask"]).is_file()
-    benchmark, loaded = ingest.prepare("again", "oms2cd", tmp_path / "out", tmp_path)
+        assert (out / "area_mask" / row["mask"]).is_file()
+    benchmark, loaded = ingest.prepare("again", "oms2cd", out, tmp_path)
     ingest.run(benchmark, loaded.model_copy(update={"tiling": tiny[1].tiling}), 2)
     before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
     assert after.changed.sum() == before.changed.sum()
@@ -89,34 +96,37 @@ def test_oms2cd_comes_in_again_and_has_the_published_names(tiny, tmp_path: Path)
 
 
 @pytest.mark.parametrize("image", ["png", "tif"])
-def test_folders_with_lists(tiny, tmp_path: Path, image: str) -> None:
-    exported(tiny, "folders", tmp_path / "out", image)
+def test_folders_with_lists(tiny, layouts, tmp_path: Path, image: str) -> None:
+    out, _ = layouts["folders"]
+    if image == "tif":
+        out = tmp_path / "out"
+        exported(tiny, "folders", out, image)
     for split in ("train", "val", "test"):
         labels = truth(tiny, split)
-        names = (tmp_path / "out/list" / f"{split}.txt").read_text().split()
+        names = (out / "list" / f"{split}.txt").read_text().split()
         assert sorted(names) == sorted(f"{name}.{image}" for name in labels)
         for name in names:
             expected = labels[name.rsplit(".", 1)[0]]
             if image == "png":
-                label = np.asarray(Image.open(tmp_path / "out/label" / name))
+                label = np.asarray(Image.open(out / "label" / name))
                 assert np.array_equal(label == 255, expected == 1)
-                assert np.asarray(Image.open(tmp_path / "out/A" / name)).shape == (*expected.shape, 3)
+                assert np.asarray(Image.open(out / "A" / name)).shape == (*expected.shape, 3)
                 continue
-            with rasterio.open(tmp_path / "out/label" / name) as file:
+            with rasterio.open(out / "label" / name) as file:
                 assert np.array_equal(file.read(1), expected)
                 place = file.transform
-            with rasterio.open(tmp_path / "out/B" / name) as file:
+            with rasterio.open(out / "B" / name) as file:
                 assert (file.count, file.dtypes[0], file.transform) == (5, "uint16", place)
 
 
-def test_coco_polygons_burn_to_the_masks(tiny, tmp_path: Path) -> None:
+def test_coco_polygons_burn_to_the_masks(tiny, layouts) -> None:
     from pycocotools.coco import COCO
 
-    exported(tiny, "coco", tmp_path / "out")
+    out, _ = layouts["coco"]
     series = data.open(tiny[0].data, "series", "test")
     masks = {f"{item['tile_id']}_{p}.png": m.numpy() for item in (series[i] for i in range(len(series)))
              for p, m in zip(item["periods"], item["masks"], strict=True)}  # fmt: skip
-    read = COCO(str(tmp_path / "out/annotations/test.json"))
+    read = COCO(str(out / "annotations/test.json"))
     assert read.getCatIds(catNms=["mine"]) == [1]
     assert {image["file_name"] for image in read.loadImgs(read.getImgIds())} == set(masks)
     found = 0
@@ -143,12 +153,12 @@ def test_a_hole_is_cut_away(tmp_path: Path) -> None:
     assert np.array_equal(burnt, mask == 1)
 
 
-def test_webdataset_shards(tiny, tmp_path: Path) -> None:
+def test_webdataset_shards(tiny, layouts) -> None:
     import webdataset
 
-    exported(tiny, "webdataset", tmp_path / "out")
+    out, _ = layouts["webdataset"]
     labels = truth(tiny, "train")
-    shards = sorted(str(path) for path in (tmp_path / "out").glob("train-*.tar"))
+    shards = sorted(str(path) for path in out.glob("train-*.tar"))
     read = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
     assert len(read) == len(labels)
     for sample, (name, label) in zip(read, labels.items(), strict=True):
@@ -158,11 +168,10 @@ def test_webdataset_shards(tiny, tmp_path: Path) -> None:
         assert sample["json"]["bands"] == list(tiny[1].sensor.bands)
 
 
-def test_a_second_export_has_the_same_bytes(tiny, tmp_path: Path) -> None:
-    for to in export.LAYOUTS:
-        for out in ("one", "two"):
-            exported(tiny, to, tmp_path / out / to)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+def test_a_second_export_has_the_same_bytes(tiny, layouts, tmp_path: Path) -> None:
+    for to, (out, _) in layouts.items():
+        exported(tiny, to, tmp_path / to)
+        assert contents(tmp_path / to) == contents(out), to
 
 
 def test_pairs_that_are_too_unknown_are_left_out_and_counted(project: Path, tmp_path: Path) -> None:

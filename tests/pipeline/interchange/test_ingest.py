@@ -1,5 +1,6 @@
 """Published files as benchmarks: written here in exactly the layouts their authors use."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +80,14 @@ def test_dates_known_by_range_only_are_not_made_up(folders) -> None:
     assert "4 sites, 2 periods from before to after" in card
 
 
-def test_facilities_of_oms2cd(tmp_path: Path) -> None:
+def test_facilities_of_oms2cd_by_the_command_which_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
     files = published.oms2cd(tmp_path / "files")
-    benchmark, made = ingested(tmp_path, "oms", "oms2cd", files)
-    assert (made.sites, made.tiles) == (3, 6)
+    words = ("ingest", "oms", "--from", "oms2cd", "--path", str(files))
+    done = run(*words, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "3 sites and 6 tiles" in done.stdout
+    benchmark = layout.Benchmark("oms", project)
     pairs = pd.read_parquet(benchmark.table("pairs"))
     assert set(zip(pairs.t1, pairs.t2, strict=True)) == {
         ("2018-01", "2018-03"), ("2018-03", "2018-05"), ("2018-01", "2018-08"),
@@ -96,9 +101,14 @@ def test_facilities_of_oms2cd(tmp_path: Path) -> None:
     change = pd.read_parquet(benchmark.table("statistics/sites")).changed_km2
     assert change.gt(0).all()
     assert sorted(pd.read_parquet(benchmark.table("sites")).site_id) == sorted(tiles.site_id.unique())
+    before = contents(project / "data/oms/cubes")
+    benchmark.table("pairs").unlink()
+    assert run(*words, cwd=project).returncode == 0
+    assert contents(project / "data/oms/cubes") == before
+    assert benchmark.table("pairs").is_file()
 
 
-def test_scenes_and_masks_of_eurominenet(tmp_path: Path) -> None:
+def test_scenes_and_masks_of_eurominenet_and_a_mended_label(tmp_path: Path) -> None:
     files = published.euromine(tmp_path / "files")
     benchmark, made = ingested(tmp_path, "euro", "euromine", files)
     assert made.left_out == ("Germany_5: in no split",)
@@ -116,6 +126,13 @@ def test_scenes_and_masks_of_eurominenet(tmp_path: Path) -> None:
     assert (short[:-1] != 255).all()
     countries = pd.read_parquet(benchmark.table("statistics/by_country"))
     assert countries.country.tolist() == ["DEU"]
+    before = contents(benchmark.data / "cubes")
+    published.tif(files / "Germany_1/label/Year2016.tif", np.full((109, 286), 255, np.uint8), (3e5, 5.5e6))
+    ingested(tmp_path, "euro", "euromine", files)
+    after = contents(benchmark.data / "cubes")
+    assert (zarr.open_group(benchmark.cube("germany-1"), mode="r")["mine"][1] == 1).all()
+    changed = {name.split("/")[0] for name in after if after[name] != before[name]}
+    assert changed == {"germany-1.zarr"}
 
 
 def test_images_and_masks_of_years_in_one_folder(tmp_path: Path) -> None:
@@ -164,20 +181,6 @@ def test_tiles_cut_by_eurominenets_own_script(tmp_path: Path) -> None:
     assert np.allclose(item["images"][1].numpy(), series.scale.apply(image.astype(np.uint16) * 20))
 
 
-def test_the_command_line_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    files = published.oms2cd(tmp_path / "files")
-    words = ("ingest", "oms", "--from", "oms2cd", "--path", str(files))
-    done = run(*words, cwd=project)
-    assert done.returncode == 0, done.stderr
-    assert "3 sites and 6 tiles" in done.stdout
-    before = contents(project / "data/oms/cubes")
-    (project / "data/oms/index/pairs.parquet").unlink()
-    assert run(*words, cwd=project).returncode == 0
-    assert contents(project / "data/oms/cubes") == before
-    assert (project / "data/oms/index/pairs.parquet").is_file()
-
-
 def no_label(path: Path) -> None:
     next((path / "val/label").iterdir()).unlink()
 
@@ -190,25 +193,12 @@ def another_size(path: Path) -> None:
     next((path / "test/A").iterdir()).write_bytes(published.png(np.zeros((3, 20, 20), np.uint8)))
 
 
-def test_a_mended_label_comes_through(tmp_path: Path) -> None:
-    files = published.euromine(tmp_path / "files", sites=4)
-    benchmark, _ = ingested(tmp_path, "euro", "euromine", files)
-    before = contents(benchmark.data / "cubes")
-    published.tif(files / "Germany_1/label/Year2016.tif", np.full((109, 286), 255, np.uint8), (3e5, 5.5e6))
-    ingested(tmp_path, "euro", "euromine", files)
-    after = contents(benchmark.data / "cubes")
-    assert (zarr.open_group(benchmark.cube("germany-1"), mode="r")["mine"][1] == 1).all()
-    changed = {name.split("/")[0] for name in after if after[name] != before[name]}
-    assert changed == {"germany-1.zarr"}
-
-
 @pytest.mark.parametrize(
     ("harm", "message"),
     [(no_label, "has no counterpart"), (not_a_picture, "not a picture"), (another_size, "20 x 20 pixels")],
 )
-def test_bad_files_are_named(tmp_path: Path, harm, message: str) -> None:
-    files = tmp_path / "files"
-    published.minenetcd_folders(files)
+def test_bad_files_are_named(folders, tmp_path: Path, harm, message: str) -> None:
+    files = Path(shutil.copytree(folders[1], tmp_path / "files"))
     harm(files)
     with pytest.raises(InputError, match=message):
         ingested(tmp_path, "mines", "minenetcd256", files)
@@ -224,8 +214,8 @@ def test_an_empty_folder_leaves_nothing_behind(tmp_path: Path, kind: str) -> Non
     assert not list((tmp_path / "catalogs").glob("*")) if (tmp_path / "catalogs").exists() else True
 
 
-def test_the_pixel_of_files_without_a_place_may_be_told(tmp_path: Path) -> None:
-    files = published.minenetcd_folders(tmp_path / "files")
+def test_the_pixel_of_files_without_a_place_may_be_told(folders, tmp_path: Path) -> None:
+    _, files = folders
     for name, given, found in (("fine", None, 1.2), ("coarse", 10, 10)):
         _, loaded = ingest.prepare(name, "minenetcd256", files, tmp_path, resolution=given)
         assert loaded.sensor.resolution == found

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,17 @@ def own(compared: Path, tmp_path: Path) -> Path:
 def tiny(project: Path, task: str) -> tuple[Benchmark, Expected]:
     benchmark = Benchmark("tiny", project)
     return benchmark, expected.of(benchmark, recipes.load(benchmark.recipe), "test", task)
+
+
+def scored(project: Path, folder: Path, name: str, is_partial: bool = False) -> dict[str, Any]:
+    """The metrics of a folder of predictions, scored in this process."""
+    benchmark = Benchmark("tiny", project)
+    loaded = recipes.load(benchmark.recipe)
+    return score.build(benchmark, loaded, folder, name, "test", None, 0.5, is_partial)
+
+
+def row_of(project: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads((project / f"data/tiny/runs/{name}/metrics.json").read_text()))
 
 
 @cache
@@ -155,9 +167,8 @@ def test_our_own_predictions_get_our_own_scores(
     folder.mkdir()
     form(folder, own_predictions(judged, task), judged, task)
     name = f"{form.__name__}-{task}"
-    done = run("score", str(folder), "--name", name, "--json", cwd=judged)
-    assert done.returncode == 0, done.stderr
-    theirs = json.loads(done.stdout)
+    scored(judged, folder, name)
+    theirs = row_of(judged, name)
     ours = json.loads((judged / f"data/tiny/runs/{MODELS[task]}/metrics.json").read_text())
     assert theirs["task"] == task
     if form in (as_npy, as_tif):
@@ -218,10 +229,6 @@ def test_truth_scores_one_and_stands_everywhere(own: Path, tmp_path: Path) -> No
     assert again["external"]["checksum"] == row_of(own, "oracle")["external"]["checksum"]
 
 
-def row_of(project: Path, name: str) -> dict[str, object]:
-    return dict(json.loads((project / f"data/tiny/runs/{name}/metrics.json").read_text()))
-
-
 def test_a_part_is_scored_as_a_part(own: Path, tmp_path: Path) -> None:
     found = own_predictions(own, "segmentation")
     kept = dict(list(found.items())[::2])
@@ -268,12 +275,10 @@ def test_what_cannot_be_scored_is_named(judged: Path, tmp_path: Path, how: str) 
     as_npy(folder, found, judged, "change")
     np.save(folder / f"{name}.npy", spoilt(found[name], how))
     np.save(folder / "somewhere-else_2019_2020.npy", found[name])
-    done = run("score", str(folder), "--name", "theirs", "--partial", cwd=judged)
-    assert done.returncode == 2
-    assert how in done.stderr
-    assert name in done.stderr
-    assert "somewhere-else_2019_2020.npy is not expected" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(InputError) as refused:
+        scored(judged, folder, "theirs", is_partial=True)
+    for words in (how, name, "somewhere-else_2019_2020.npy is not expected"):
+        assert words in str(refused.value)
     assert not (judged / "data/tiny/runs/theirs").exists()
 
 
@@ -316,8 +321,7 @@ def test_wrong_words_are_one_sentence(judged: Path, words: list[str], said: str)
 def test_scores_of_other_labels_are_stale(own: Path, tmp_path: Path) -> None:
     benchmark, wanted = tiny(own, "segmentation")
     template.write(wanted, tmp_path / "empty")
-    loaded = recipes.load(benchmark.recipe)
-    score.build(benchmark, loaded, tmp_path / "empty", "old", "test", None, 0.5, False)
+    scored(own, tmp_path / "empty", "old")
     path = benchmark.run("old") / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data_key": "another"}))
     done = run("compare", cwd=own)
@@ -343,14 +347,12 @@ def test_a_zarr_of_another_form_and_capital_suffixes(judged: Path, tmp_path: Pat
     as_npy(folder, found, judged, "change")
     for path in folder.glob("*.npy"):
         path.rename(path.with_suffix(".NPY"))
-    done = run("score", str(folder), "--name", "loud", cwd=judged)
-    assert done.returncode == 0, done.stderr
+    assert scored(judged, folder, "loud")["task"] == "change"
     site = next(iter(tiny(judged, "change")[1].sites))
     group = zarr.create_group(folder / f"{site}.zarr")
     group.create_array("change", data=np.zeros((2, 8, 8), np.uint8)).attrs["pairs"] = 7
-    done = run("score", str(folder), "--name", "strange", cwd=judged)
-    assert done.returncode == 2
-    assert "cannot be read as a Zarr in the cube's form" in done.stderr
+    with pytest.raises(InputError, match="cannot be read as a Zarr in the cube's form"):
+        scored(judged, folder, "strange")
 
 
 def test_a_zarr_with_a_group_where_the_array_belongs(judged: Path, tmp_path: Path) -> None:
@@ -358,6 +360,5 @@ def test_a_zarr_with_a_group_where_the_array_belongs(judged: Path, tmp_path: Pat
     folder.mkdir()
     site = next(iter(tiny(judged, "change")[1].sites))
     zarr.create_group(folder / f"{site}.zarr").create_group("change").attrs["pairs"] = []
-    done = run("score", str(folder), "--name", "grouped", cwd=judged)
-    assert done.returncode == 2
-    assert "change is a group and no array" in done.stderr
+    with pytest.raises(InputError, match="change is a group and no array"):
+        scored(judged, folder, "grouped")

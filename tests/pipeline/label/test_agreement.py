@@ -1,6 +1,7 @@
 """Several annotators' layers: how they agree, and one label of them."""
 
 import json
+import shutil
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -14,20 +15,28 @@ from numpy.typing import NDArray
 from pipeline.core import shards
 from pipeline.label import agreement, edits
 from tests.conftest import run
+from tests.pipeline.label.conftest import project_to_label
 from tests.pipeline.label.test_session import TOLD, latest, opened
 
 SQUARES = {"anna": 30, "ben": 30, "cleo": 40}
 
 
-@pytest.fixture
-def layered(labelled: Path, executor: Executor) -> Path:
+@pytest.fixture(scope="module")
+def layers(built: Path, executor: Executor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three annotators outlined 2021, two of them alike; one says of 2022 that there is nothing."""
+    project = project_to_label(built, tmp_path_factory.mktemp("layers") / "project")
     for name, side in SQUARES.items():
-        session = opened(labelled, executor, folder=labelled / f"catalogs/tiny/annotations/layers/{name}")
+        session = opened(project, executor, folder=project / f"catalogs/tiny/annotations/layers/{name}")
         told = {**TOLD, "by": name}
         session.draw("2021", [[[10, 10], [side, 10], [side, side], [10, side]]], adds=True, **told)
     session.set_mark("2022", edits.NOTHING, **latest(session))
-    return labelled
+    return project
+
+
+@pytest.fixture
+def layered(layers: Path, tmp_path: Path) -> Path:
+    """A copy of the project with three layers, to change."""
+    return Path(shutil.copytree(layers, tmp_path / "project"))
 
 
 def test_annotators_are_compared(layered: Path) -> None:

@@ -25,8 +25,9 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pipeline.core import shards
 from pipeline.geo import cog
-from pipeline.label.studio import Builder
+from pipeline.label.builder import Builder
 from tests.conftest import MINEBENCH, PARAMS, run
+from tests.pipeline.label.conftest import project_to_label
 from tests.pipeline.publish.test_viewer import CHROMIUM, FLAGS
 
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
@@ -77,15 +78,16 @@ def middle(page: Any) -> tuple[float, float]:
 
 
 def point(page: Any) -> None:
-    """Move to the middle of the image until the region there is shown: a map that is not drawn yet does not
-    see the pointer."""
+    """Move to the middle of the image until the page asks for the region there, and wait for the answer: a
+    map that is not drawn yet does not see the pointer."""
     x, y = middle(page)
-    for attempt in range(30):
+    for attempt in range(300):
         try:
-            with page.expect_response(lambda answer: "/preview" in answer.url, timeout=2000):
+            with page.expect_request(lambda request: "/preview" in request.url, timeout=200) as asked:
                 page.mouse.move(x + attempt % 2, y)
         except PlaywrightTimeout:
             continue
+        assert asked.value.response().ok
         return
     raise AssertionError("pointing at the map showed nothing")
 
@@ -223,19 +225,27 @@ def grid_of(path: Path) -> GeoBox:
         return cube.odc.geobox
 
 
+@pytest.fixture(scope="module")
+def served(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A studio's address and its project, for tests that label next to nothing. SIGTERM ends all of it."""
+    project = project_to_label(built, tmp_path_factory.mktemp("served") / "project")
+    with studio(project) as (address, process):
+        yield address, project
+        end_whole(process, address, signal.SIGTERM)
+
+
 @needs_browser
-def test_the_page_can_be_used_by_all(labelled: Path, page: Any) -> None:
+def test_the_page_can_be_used_by_all(served: tuple[str, Path], page: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    with studio(labelled) as (address, _):
-        page.goto(address)
-        ready(page, "2021")
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            found = Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
-        page.set_viewport_size({"width": 400, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.goto(served[0])
+    ready(page, "2021")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def asked(
@@ -250,57 +260,62 @@ def asked(
         return error.code, error.read()
 
 
-def test_nobody_else_gets_in_and_bad_steps_are_sentences(labelled: Path) -> None:
-    annotations = labelled / "catalogs/tiny/annotations"
-    with studio(labelled) as (address, _):
-        _, listed = asked(address, "sites")
-        site = json.loads(listed)[0]["id"]
-        step = f"site/{site}/step"
-        told = {"step": "mark", "subject": "2021", "mark": "nothing", "by": "a", "seconds": 1, "seen": 0}
-        other = address.rstrip("/").rpartition("/")[0]
-        assert asked(other + "/wrong/", "sites")[0] == 404
-        assert asked(other + "/")[0] == 404
-        assert asked(address, "sites", Host="mines.example")[0] == 400
-        assert asked(address, step, told, Origin="http://mines.example")[0] == 403
-        assert asked(address, "../../../etc/passwd")[0] == 404
-        parts = urlsplit(address)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-        connection.request("POST", parts.path + step, b"x" * 5_000_000)
-        assert connection.getresponse().status == 413
-        for body, sentence in (
-            ({**told, "step": "sing"}, b"A step is one of click"),
-            ({**told, "subject": "1999"}, b"nothing called '1999'"),
-            ({"step": "click"}, b"lacks something"),
-            ({**told, "extra": 1}, b"lacks something"),
-        ):
-            status, said = asked(address, step, body)
-            assert (status, sentence in said) == (400, True), said
-        status, said = asked(address, f"site/{site}/image/2021.png?look=odd")
-        assert (status, b"'odd' is no look" in said) == (400, True)
-        status, said = asked(address, "site/nowhere/label?subject=2021")
-        assert (status, b"no site 'nowhere'" in said) == (400, True)
-        assert not list(annotations.glob("*.gpkg"))
-        assert asked(address, step, told)[0] == 200
-        assert len(gpd.read_file(annotations / f"{site}.gpkg")) == 1
-        assert [one["id"] for one in json.loads(asked(address, "sites")[1]) if one["begun"]] == [site]
-        annotations.joinpath(f"{site}.gpkg").write_bytes(b"broken")
-    with studio(labelled) as (address, _):
-        status, said = asked(address, f"site/{site}")
-        assert (status, b"cannot be read" in said) == (400, True)
+def test_nobody_else_gets_in_and_bad_steps_are_sentences(served: tuple[str, Path]) -> None:
+    address, project = served
+    annotations = project / "catalogs/tiny/annotations"
+    _, listed = asked(address, "sites")
+    site = json.loads(listed)[0]["id"]
+    step = f"site/{site}/step"
+    told = {"step": "mark", "subject": "2021", "mark": "nothing", "by": "a", "seconds": 1, "seen": 0}
+    other = address.rstrip("/").rpartition("/")[0]
+    assert asked(other + "/wrong/", "sites")[0] == 404
+    assert asked(other + "/")[0] == 404
+    assert asked(address, "sites", Host="mines.example")[0] == 400
+    assert asked(address, step, told, Origin="http://mines.example")[0] == 403
+    assert asked(address, "../../../etc/passwd")[0] == 404
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    connection.request("POST", parts.path + step, b"x" * 5_000_000)
+    assert connection.getresponse().status == 413
+    for body, sentence in (
+        ({**told, "step": "sing"}, b"A step is one of click"),
+        ({**told, "subject": "1999"}, b"nothing called '1999'"),
+        ({"step": "click"}, b"lacks something"),
+        ({**told, "extra": 1}, b"lacks something"),
+    ):
+        status, said = asked(address, step, body)
+        assert (status, sentence in said) == (400, True), said
+    status, said = asked(address, f"site/{site}/image/2021.png?look=odd")
+    assert (status, b"'odd' is no look" in said) == (400, True)
+    status, said = asked(address, "site/nowhere/label?subject=2021")
+    assert (status, b"no site 'nowhere'" in said) == (400, True)
+    assert not list(annotations.glob("*.gpkg"))
+    assert asked(address, step, told)[0] == 200
+    assert len(gpd.read_file(annotations / f"{site}.gpkg")) == 1
+    sites = json.loads(asked(address, "sites")[1])
+    assert [one["id"] for one in sites if one["begun"]] == [site]
+    other_site = sites[1]["id"]  # which nobody has opened yet
+    annotations.joinpath(f"{other_site}.gpkg").write_bytes(b"broken")
+    status, said = asked(address, f"site/{other_site}")
+    assert (status, b"cannot be read" in said) == (400, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_outlives_the_server(labelled: Path, number: signal.Signals) -> None:
-    with studio(labelled) as (address, process):
-        site = json.loads(asked(address, "sites")[1])[0]["id"]
-        asked(address, f"site/{site}/preview?subject=2021&row=20&column=20&area=200")
-        started = psutil.Process(process.pid).children(recursive=True)
-        assert started
-        process.send_signal(number)
-        process.wait(timeout=30)
+def end_whole(process: subprocess.Popen[str], address: str, number: signal.Signals) -> None:
+    """End a server by a signal, and see that nothing that it started is left."""
+    site = json.loads(asked(address, "sites")[1])[-1]["id"]
+    asked(address, f"site/{site}/preview?subject=2021&row=20&column=20&area=200")
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert started
+    process.send_signal(number)
+    process.wait(timeout=30)
     gone, alive = psutil.wait_procs(started, timeout=30)
     assert alive == []
     assert len(gone) == len(started)
+
+
+def test_nothing_outlives_a_killed_server(labelled: Path) -> None:
+    with studio(labelled) as (address, process):
+        end_whole(process, address, signal.SIGKILL)
 
 
 def test_a_killed_builder_is_replaced() -> None:

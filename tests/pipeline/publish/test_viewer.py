@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
@@ -73,11 +74,18 @@ def published(active: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     terms = Upstream("Web tiles", "images", "terms of use", "Somebody", may_be_passed_on=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attribution, "used", lambda *_: [terms])
-        publish_folder.publish(benchmark, recipe.load(benchmark.recipe), folder / "out", Spread(2, None))
+        publish_folder.publish(benchmark, recipe.load(benchmark.recipe), folder / "out", Spread(1, None))
     shutil.rmtree(project)
+    with plain_host(folder / "out") as host:
+        yield host
+
+
+@contextmanager
+def plain_host(folder: Path) -> Iterator[str]:
+    """A web server that knows nothing but files."""
     words = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]
     with subprocess.Popen(
-        words, cwd=folder / "out", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
         port = process.stdout.readline().partition(" port ")[2].split()[0]
@@ -91,8 +99,14 @@ def site_of(page, address: str) -> str:  # type: ignore[no-untyped-def]
     return str(page.get_attribute("tbody tr a", "href"))
 
 
+def wait_for_maps(page) -> None:  # type: ignore[no-untyped-def]
+    """Until all maps that are shown have a canvas and have drawn what they are to show."""
+    page.wait_for_selector(".map:visible canvas")
+    page.wait_for_selector(".frame:not([hidden]) .map[aria-busy]", state="detached")
+
+
 def picture(page) -> bytes:  # type: ignore[no-untyped-def]
-    page.wait_for_timeout(700)  # until the map has drawn
+    wait_for_maps(page)
     return bytes(page.locator(".frame .map").last.screenshot())
 
 
@@ -147,13 +161,14 @@ def test_a_deep_link_restores_the_view(page, browser, address: str) -> None:  # 
     page.locator(".ol-zoom-in").last.click()
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur()")
-    page.wait_for_timeout(900)
+    page.wait_for_timeout(1600)  # until the map has glided there
     there, asked = page.url, picture(page)
     other = browser.new_page(viewport={"width": 1400, "height": 1000})
     other.goto(there)
     other.wait_for_selector(SITE)
     assert other.get_by_label("Layout").input_value() == "side"
     assert other.get_by_label("Overlay").input_value() == "footprint"
+    other.wait_for_timeout(700)
     assert picture(other) == asked
     other.close()
 
@@ -186,7 +201,7 @@ def test_axe_finds_nothing_serious(page, address: str, scheme: str) -> None:  # 
     for where, there in ((address, OVERVIEW), (address + href, SITE)):
         page.goto(where)
         page.wait_for_selector(there)
-        page.wait_for_timeout(500)
+        wait_for_maps(page)
         found = Axe().run(page).response["violations"]
         serious = [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in found
                    if v["impact"] in ("serious", "critical")]  # fmt: skip
@@ -199,7 +214,7 @@ def test_it_fits_a_telephone(page, address: str) -> None:  # type: ignore[no-unt
     for name, where, there in (("sites-400", address, OVERVIEW), ("site-400", address + href, SITE)):
         page.goto(where)
         page.wait_for_selector(there)
-        page.wait_for_timeout(700)
+        wait_for_maps(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         keep(page, name)
     assert not page.said
@@ -222,8 +237,9 @@ def test_without_its_images_and_from_a_plain_host(page, published: str) -> None:
 
 @pytest.fixture(scope="module")
 def drawn(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A benchmark whose labels are change, drawn for one pair of dates."""
-    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("drawn") / "project"))
+    """A benchmark whose labels are change, drawn for one pair of dates, published."""
+    folder = tmp_path_factory.mktemp("drawn")
+    project = Path(shutil.copytree(built, folder / "project", ignore=shutil.ignore_patterns("archive")))
     benchmark = Benchmark("tiny", project)
     text = benchmark.recipe.read_text().replace("{source: archive}", "{source: annotations, kind: change}")
     benchmark.recipe.write_text(text)
@@ -234,12 +250,9 @@ def drawn(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     for stage in ("annotate", "tile", "activity", "catalog"):
         done = run(stage, cwd=project)
         assert done.returncode == 0, done.stderr
-    with subprocess.Popen(
-        [MINEBENCH, "browse", "--port", "0"], cwd=project, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[1]
-        process.terminate()
+    publish_folder.publish(benchmark, recipe.load(benchmark.recipe), folder / "out", Spread(1, None))
+    with plain_host(folder / "out") as host:
+        yield host
 
 
 def test_drawn_change_is_shown_for_the_dates_it_was_drawn_for(page, drawn: str) -> None:  # type: ignore[no-untyped-def]

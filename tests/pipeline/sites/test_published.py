@@ -88,6 +88,7 @@ def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
     assert found.commodity.tolist() == ["Coal"]
     assert found.production_start.tolist() == [2019]
     # A damaged download is refused.
+    monkeypatch.setattr("pipeline.core.web.LONGEST_WAIT_S", 0.01)
     for path in list_file.cache().rglob("*"):
         if path.is_file():
             path.unlink()
@@ -97,7 +98,7 @@ def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
 
 
 def test_offline_says_where_to_put_the_file(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.web.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("pipeline.core.web.LONGEST_WAIT_S", 0.01)
     serve("maus-v1", monkeypatch, url="http://127.0.0.1:9/global_mining_polygons_v1.gpkg")
     with pytest.raises(InputError) as caught:
         mines.read(benchmark, Sites(mines="maus-v1"))
@@ -149,7 +150,7 @@ def test_facilities_without_a_point_become_their_gadm_unit(benchmark: Benchmark)
 
 
 def test_jasansky_2024_by_hand(benchmark: Benchmark, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.web.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("pipeline.core.web.LONGEST_WAIT_S", 0.01)
     serve("jasansky-2024", monkeypatch, record="http://127.0.0.1:9/record.json")
     place = benchmark.mines / "jasansky-2024"
     with pytest.raises(InputError, match=f"put it into {place}"):
