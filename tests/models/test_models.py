@@ -206,7 +206,13 @@ PAPERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "millions", "gmacs", "side"), PAPERS)
+@pytest.mark.parametrize(
+    ("name", "millions", "gmacs", "side"),
+    [
+        pytest.param(*row, marks=[pytest.mark.slow] if row[0] in ("segformer-b3", "segformer-b4") else [])
+        for row in PAPERS
+    ],
+)
 def test_sizes_are_the_papers(name: str, millions: float, gmacs: float | None, side: int) -> None:
     network = outlined(name)
     assert parameters(network) / 1e6 == pytest.approx(millions, rel=0.10)
@@ -274,23 +280,30 @@ def test_ir_mad_says_where_it_did_not_settle(
     assert "3 of 3 pairs had not settled after 1 rounds" in caplog.text
 
 
-def test_mask2former_takes_the_class_with_the_highest_score(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def mask2former() -> Model:
+    torch.manual_seed(0)
+    return models.create("mask2former-swin-t", in_channels=3).eval()
+
+
+def test_mask2former_takes_the_class_with_the_highest_score(
+    mask2former: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many of its masks agree on a pixel: sums of both classes, not one alone, decide."""
     from types import SimpleNamespace
 
-    network = models.create("mask2former-swin-t", in_channels=3).eval()
     queries = torch.tensor([[[0.0, 2.0, -9.0], [3.0, 0.0, -9.0]]])  # footprint, background; never nothing
     masks = torch.tensor([[[[9.0, -9.0]], [[-9.0, 9.0]]]])
     found = SimpleNamespace(class_queries_logits=queries, masks_queries_logits=masks)
-    monkeypatch.setattr(network.network, "forward", lambda x: found)
-    logits = network(torch.zeros(1, 3, 32, 64))[0, 0]
+    monkeypatch.setattr(mask2former.network, "forward", lambda x: found)
+    logits = mask2former(torch.zeros(1, 3, 32, 64))[0, 0]
     assert (logits[:, :16] > 0).all()
     assert (logits[:, -16:] < 0).all()
 
 
-def test_mask2former_learns_nothing_from_unknown_pixels() -> None:
+def test_mask2former_learns_nothing_from_unknown_pixels(mask2former: Model) -> None:
     torch.manual_seed(0)
-    network = models.create("mask2former-swin-t", in_channels=3).eval()
+    network = mask2former
     images = torch.randn(1, 3, 64, 64)
     label = torch.zeros(1, 64, 64, dtype=torch.uint8)
     label[:, 8:24, 8:24] = 1

@@ -31,7 +31,7 @@ SIBLINGS = (
     "changeformer",
 )
 LIGHT = [name for name in DEEP if name not in HEAVY]
-OPTIONS = {"ddpm-cd": {"width": 32}}
+OPTIONS = {"ddpm-cd": {"width": 32}, "unet": {"width": 16}}
 """What makes a model small enough for a test."""
 
 

@@ -40,30 +40,28 @@ def named(built_once: tuple[str, Model]) -> tuple[str, Model]:
     return name, network.eval()
 
 
-def test_takes_uneven_sizes_and_sees_each_image_alone(named: tuple[str, Model]) -> None:
+def test_sees_each_image_alone_at_the_smallest_size_and_takes_uneven_ones(named: tuple[str, Model]) -> None:
     name, network = named
     # TinyCD's instance norms divide by the spread of untrained features, which is next to nothing: float32's
     # rounding becomes 1e-4 of the logits, where all others have 2e-6.
     kind = torch.float64 if name == "tinycd" else torch.float32
-    side, network = max(64, network.smallest), copy.deepcopy(network).to(kind)
+    network = copy.deepcopy(network).to(kind) if kind != torch.float32 else network
+    side = network.smallest
     with torch.no_grad():
         images = [image.to(kind) for image in images_for(name, 2, side, BANDS)]
         together = network(*images)
         assert together.shape == (2, 1, side, side)
         alone = torch.cat([network(*(image[i : i + 1] for image in images)) for i in range(2)])
-        assert torch.allclose(together, alone, atol=1e-4)
-        if network.multiple == 1:
-            uneven = [torch.randn(1, BANDS, 70, 51, dtype=kind) for _ in images]
-            assert network(*uneven).shape == (1, 1, 70, 51)
+        assert torch.allclose(together, alone, atol=1e-5 * max(1, float(together.abs().max())))
+        height, width = (51, 37) if network.multiple == 1 else (64, 96)
+        uneven = [torch.randn(1, BANDS, height, width, dtype=kind) for _ in images]
+        assert network(*uneven).shape == (1, 1, height, width)
 
 
-def test_the_smallest_size_works_and_anything_less_is_a_sentence(named: tuple[str, Model]) -> None:
+def test_images_that_do_not_fit_are_a_sentence(named: tuple[str, Model]) -> None:
     name, network = named
-    with torch.no_grad():
-        images = images_for(name, 1, network.smallest, BANDS)
-        assert network(*images).shape[-1] == network.smallest
-        with pytest.raises(InputError, match=f"at least {network.smallest} pixels a side"):
-            network(*images_for(name, 1, network.smallest - 1, BANDS))
+    with pytest.raises(InputError, match=f"at least {network.smallest} pixels a side"):
+        network(*images_for(name, 1, network.smallest - 1, BANDS))
     with pytest.raises(InputError, match=f"made for {BANDS} bands, but these images have 4"):
         network(*images_for(name, 1, 64, channels=4))
     if network.multiple > 1:
@@ -79,12 +77,12 @@ def test_encode_once_gives_the_logits_of_single_pairs(named: tuple[str, Model]) 
         return
     # The order of float32's sums differs by processor: in double precision where the network can (no FFT).
     kind, near = (torch.float32, 1e-5) if name.startswith("minenetcd") else (torch.float64, 1e-9)
-    side = max(32, network.smallest)
-    network, images = copy.deepcopy(network).to(kind), torch.randn(3, BANDS, side, side, dtype=kind)
+    side, network = network.smallest, copy.deepcopy(network).to(kind)
+    images = torch.randn(3, BANDS, side, side, dtype=kind)
     with torch.no_grad():
         features = network.encode(images)
-        pairs = network.decode([f[[0, 0, 1]] for f in features], [f[[1, 2, 2]] for f in features])
-        assert torch.allclose(pairs, network(images[[0, 0, 1]], images[[1, 2, 2]]), atol=near)
+        pairs = network.decode([f[[0, 1]] for f in features], [f[[2, 0]] for f in features])
+        assert torch.allclose(pairs, network(images[[0, 1]], images[[2, 0]]), atol=near)
 
 
 @pytest.mark.parametrize("built_once", by_size(OF_CHANGE), indirect=True)
@@ -95,17 +93,18 @@ def test_symmetric_where_the_paper_has_it(named: tuple[str, Model]) -> None:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = None
-        network.train()(*images_for(name, 2, 64, BANDS))
+        network.train()(*images_for(name, 2, 32, BANDS))
         network.eval()
-        a, b = images_for(name, 1, 64, BANDS)
-        assert torch.allclose(network(a, b), network(b, a), atol=1e-5) == (name in SYMMETRIC)
+        a, b = images_for(name, 1, 32, BANDS)
+        one, other = network(torch.cat([a, b]), torch.cat([b, a]))
+        assert torch.allclose(one, other, atol=1e-5) == (name in SYMMETRIC)
 
 
 def test_gradcam_has_the_images_size_and_changes_nothing(named: tuple[str, Model]) -> None:
     name, network = named
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    maps = gradcam(network, images_for(name, 2, 64, BANDS))
-    assert maps.shape == (len(network.explained), 2, 64, 64)
+    maps = gradcam(network, images_for(name, 2, 32, BANDS))
+    assert maps.shape == (len(network.explained), 2, 32, 32)
     assert float(maps.min()) >= 0
     assert float(maps.max()) <= 1
     assert torch.isfinite(maps).all()
@@ -116,7 +115,7 @@ def test_gradcam_has_the_images_size_and_changes_nothing(named: tuple[str, Model
 def test_every_parameter_is_trained_also_in_bf16(named: tuple[str, Model]) -> None:
     """Nothing is made that no loss reaches (but transformers' last norm of Swin), and bf16 gives numbers."""
     name, network = named[0], copy.deepcopy(named[1])
-    side = max(32, network.smallest)
+    side = network.smallest
     images = torch.stack(images_for(name, 2, side, BANDS), dim=1)
     label = torch.zeros(2, 1, side, side, dtype=torch.uint8)
     label[:, :, : side // 3] = 1
@@ -134,7 +133,8 @@ def test_every_parameter_is_trained_also_in_bf16(named: tuple[str, Model]) -> No
     assert torch.isfinite(loss)
     missed = [key for key, value in network.named_parameters() if value.grad is None]
     assert [key for key in missed if "swin.layernorm" not in key] == []
-    assert all(torch.isfinite(value.grad).all() for value in network.parameters() if value.grad is not None)
+    sums = [value.grad.sum() for value in network.parameters() if value.grad is not None]
+    assert torch.isfinite(torch.stack(sums)).all()
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGE if name not in DEEP])

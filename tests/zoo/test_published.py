@@ -52,7 +52,7 @@ def norms(network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...
 def test_a_published_checkpoint_gives_the_published_codes_logits(name: str, tmp_path: Path) -> None:
     """In evaluation and in training mode, with weights that follow from the names in its checkpoint."""
     network = filled(name, tmp_path)
-    errors = published.errors(network, LAYOUTS[name])
+    errors = dict(published.each_error(network, LAYOUTS[name]))
     assert errors
     assert max(errors.values()) <= LIMIT, errors
     layer_norms = {eps: len(modules) for eps, modules in norms(network, nn.LayerNorm).items()}
@@ -73,7 +73,7 @@ def test_a_wrong_eps_is_seen(name: str, tmp_path: Path) -> None:
     for eps, modules in changed.items():
         for module in modules:
             module.eps = OTHER_EPS[eps]
-        errors = published.errors(network, LAYOUTS[name])
-        assert max(errors.values()) > LIMIT, (eps, errors)
+        # The second mode is computed where the first does not show it.
+        assert any(error > LIMIT for _, error in published.each_error(network, LAYOUTS[name])), eps
         for module in modules:
             module.eps = eps

@@ -46,8 +46,8 @@ def test_a_run_of_one_site(built: Path, tmp_path: Path) -> None:
         data.open(project / "data/tiny", "series").tiles
     )
     commands = [
-        ["train", "--model", "unet", "--sites", "1"], ["train", "--model", "unet"],
-        ["train", "--model", "unet-hmm", "--sites", "1"], ["train", "--model", "unet-hmm"],
+        ["train", "--model", "unet", "--sites", "1"], ["train", "--model", "unet-hmm", "--sites", "1"],
+        ["train", "--model", "unet-hmm"],  # which trains unet first
         ["evaluate", "--model", "unet@sites-1"], ["evaluate", "--model", "unet"], ["compare"], ["report"],
     ]  # fmt: skip
     for words in commands:

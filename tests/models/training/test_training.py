@@ -228,9 +228,11 @@ def test_thresholds_from_validation_and_wrong_ones(project: Path) -> None:
     with pytest.raises(InputError, match="validation split has nothing to find"):
         evaluate(benchmark, "unet", threshold="validation")
     for wrong in ("often", "0", "1.5"):
-        done = run("evaluate", "--model", "unet", "--threshold", wrong, cwd=project)
-        assert done.returncode == 2
-        assert "between 0 and 1, or validation" in done.stderr
+        with pytest.raises(InputError, match="between 0 and 1, or validation"):
+            evaluate(benchmark, "unet", threshold=wrong)
+    done = run("evaluate", "--model", "unet", "--threshold", "often", cwd=project)
+    assert done.returncode == 2
+    assert "between 0 and 1, or validation" in done.stderr
 
 
 def test_bad_settings_checkpoints_and_labels(project: Path) -> None:

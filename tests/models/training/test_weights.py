@@ -154,7 +154,10 @@ LAYOUTS = published.layouts()
 )
 def test_an_encoders_file_fills_the_backbone(encoder: str, name: str, rest: str, tmp_path: Path) -> None:
     network = models.create(name, in_channels=3)
-    state = published.checkpoint(LAYOUTS[encoder]["tensors"])
+    shapes = LAYOUTS[encoder]["tensors"]
+    # VGG's classifier, which no model takes, would be 120 of its 138 million numbers.
+    state = published.checkpoint({key: shape[:1] if key.startswith("pre_logits") else shape
+                                  for key, shape in shapes.items()})  # fmt: skip
     save_file(state, tmp_path / "model.safetensors")
     told = weights.load(network, str(tmp_path), ["red", "green", "blue"])
     assert f"are trained from the start, in {rest}" in told

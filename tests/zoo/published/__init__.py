@@ -15,6 +15,7 @@ import json
 import lzma
 import math
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,10 @@ def sample(logits: Tensor) -> Tensor:
     return flat[torch.linspace(0, len(flat) - 1, KEPT).round().long()]
 
 
-def errors(network: nn.Module, layout: dict[str, Any]) -> dict[str, float]:
-    """Return how far a network in float64 is from the published logits in each mode, as a share of the
-    difference that rounding explains (`rounding`)."""
+def each_error(network: nn.Module, layout: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield each mode and how far a network in float64 is from the published logits in it, as a share of
+    the difference that rounding explains (`rounding`)."""
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    errors = {}
     for mode, rounding in layout["rounding"].items():
         network.load_state_dict(state)  # training mode moves the statistics of batch norm
         getattr(network, mode)()
@@ -84,5 +84,4 @@ def errors(network: nn.Module, layout: dict[str, Any]) -> dict[str, float]:
             pictures = [image.double() for image in images(layout["dates"], layout["side"])]
             logits = sample(network(*pictures))
         known = torch.tensor(layout[mode], dtype=torch.float64)
-        errors[mode] = float((logits - known).abs().max() / known.abs().max()) / rounding
-    return errors
+        yield mode, float((logits - known).abs().max() / known.abs().max()) / rounding
