@@ -63,7 +63,7 @@ selection:
   season: {north: [6, 8], south: [12, 2]}
   min_clear: 0.2
   min_period_clear: 0.5
-sites: {mines: mines.csv, geometry: extent, point_radius_m: 400, min_size_m: 960}
+sites: {mines: mines.csv, geometry: extent, point_radius_m: 400, buffer_m: 90, min_size_m: 960}
 labels: {source: archive}
 tiling: {size: 64}
 pairs: all

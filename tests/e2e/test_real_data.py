@@ -70,7 +70,7 @@ def compare(cube: xr.Dataset, date: int, path: Path) -> float:
 
 def test_jasansky_outlines_through_the_whole_dag(shared: Path, tmp_path: Path) -> None:
     text = RECIPE.replace(
-        "mines: mines.csv, geometry: extent, point_radius_m: 400, min_size_m: 960",
+        "mines: mines.csv, geometry: extent, point_radius_m: 400, buffer_m: 90, min_size_m: 960",
         f"mines: {shared / 'mines/jasansky2024_tiles.gpkg'}, layer: polygons_annotated, group_m: 500,"
         " buffer_m: 300, filters: {min_area_km2: 0.1, max_area_km2: 0.4}, limit: 4",
     )

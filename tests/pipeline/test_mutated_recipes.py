@@ -85,7 +85,7 @@ def test_a_recipe_is_laid_out_or_refused_in_one_sentence(tmp_path: Path, start: 
     ("old", "new", "says"),
     [
         ("point_radius_m: 400", "point_radius_m: .inf", "sites.point_radius_m"),
-        ("point_radius_m: 400", "buffer_m: 1.0e+7", "buffer_m: Input should be less than or equal to 200000"),
+        ("buffer_m: 90", "buffer_m: 1.0e+7", "buffer_m: Input should be less than or equal to 200000"),
         ("end: \"2023\"", "end: \"3000\"", "years may be 1900 to 2100"),
         ("unit: year, start: \"2021\", end: \"2023\"",
          "unit: day, start: \"2001-01-01\", end: \"2023-01-01\"",

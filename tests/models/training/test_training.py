@@ -56,15 +56,15 @@ def test_series_items_and_training_scale(built: Path) -> None:
 
 def test_a_small_scene_is_padded_by_repetition_and_padding_is_unknown(project: Path) -> None:
     recipe = project / "catalogs/tiny/recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("tiling: {size: 64}", "tiling: {size: 224}"))
+    recipe.write_text(recipe.read_text().replace("tiling: {size: 64}", "tiling: {size: 128}"))
     for stage in ("compose", "annotate", "tile"):
         done = run(stage, cwd=project)
         assert done.returncode == 0, done.stderr
     pairs = data.open(project / "data/tiny", "pairs", "train")
     item, row = pairs[0], pairs.pairs.iloc[0]
-    assert item["label"].shape == (224, 224)
-    assert (item["label"][180:] == 255).all()
-    assert (item["a"][:, 180:, :180] == item["a"][:, :44, :180]).all()
+    assert item["label"].shape == (128, 128)
+    assert (item["label"][98:] == 255).all()
+    assert (item["a"][:, 98:, :98] == item["a"][:, :30, :98]).all()
     assert int((item["label"] == 1).sum()) == row.changed
 
 

@@ -1,5 +1,6 @@
 """INSINet's analysis sets: index rows over the same cubes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,23 @@ import torch
 import zarr
 
 from models import data
+from pipeline import recipe
 from pipeline.core.errors import InputError
-from pipeline.index import analysis_sets
+from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread
+from pipeline.index import analysis_sets, tile
 from pipeline.index.tile import tile_at
 
 
 @pytest.fixture(scope="module")
-def folder(built: Path) -> Path:
-    return built / "data/tiny"
+def folder(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiles of 32 pixels, so that there are regions with fifteen tiles around them."""
+    project = Path(shutil.copytree(built, tmp_path_factory.mktemp("tiles") / "project", symlinks=True))
+    path = project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("tiling: {size: 64}", "tiling: {size: 32}"))
+    benchmark = Benchmark("tiny", project)
+    tile.build(benchmark, recipe.load(path), Spread(1))
+    return benchmark.data
 
 
 def table(folder: Path, name: str) -> pd.DataFrame:
@@ -28,14 +38,14 @@ class Site:
 
 
 def test_one_region_at_sixteen_places() -> None:
-    tile = tile_at(Site, 64, 64, 64, "test")
+    window = tile_at(Site, 64, 64, 64, "test")
     label = np.zeros((64, 64), np.uint8)
     label[8:16, 24:32] = 1
     label[40, 40] = 1
-    region = analysis_sets.region_of(label, tile, (160, 160))
+    region = analysis_sets.region_of(label, window, (160, 160))
     assert region == (64 + 8, 64 + 24, 8)
     pair = type("Pair", (), {"t1": "2018", "t2": "2019"})
-    rows = list(analysis_sets._around(tile, pair, region))
+    rows = list(analysis_sets._around(window, pair, region))
     assert len(rows) == 16
     assert {row["level"] for row in rows} == set(analysis_sets.RINGS)
     for row in rows:
@@ -47,10 +57,10 @@ def test_one_region_at_sixteen_places() -> None:
 
 
 def test_a_region_whose_windows_do_not_fit_is_none() -> None:
-    tile = tile_at(Site, 0, 0, 64, "test")
+    window = tile_at(Site, 0, 0, 64, "test")
     label = np.zeros((64, 64), np.uint8)
     label[0, 0] = 1
-    assert analysis_sets.region_of(label, tile, (160, 160)) is None
+    assert analysis_sets.region_of(label, window, (160, 160)) is None
 
 
 def test_only_the_region_counts_and_it_is_the_same_ground(folder: Path) -> None:
@@ -98,9 +108,9 @@ def test_misregistration_moves_the_second_image_only(folder: Path) -> None:
         tile = tiles[row.tile_id]
         cube = zarr.open_group(folder / "cubes" / f"{row.site_id}.zarr", mode="r")
         date = list(cube.attrs["periods"]).index(row.t2)
-        y, x = tile.y0 + 32 - row.dy, tile.x0 + 32 - row.dx
+        y, x = tile.y0 + 16 - row.dy, tile.x0 + 16 - row.dx
         pixel = moved.scale.apply(cube["reflectance"][date, :, y : y + 1, x : x + 1])
-        assert np.allclose(item["b"][:, 32:33, 32:33].numpy(), pixel)
+        assert np.allclose(item["b"][:, 16:17, 16:17].numpy(), pixel)
 
 
 def same(a: pd.Series, b: pd.Series) -> bool:

@@ -44,7 +44,9 @@ THIRDS = "{train: 0.34, val: 0.33, test: 0.33}"
 
 def laid_out(folder: Path, overlap: str, split: str = THIRDS) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
     """Two mines 0.7 km apart with AOIs of 1 km, and one by itself; two dates of two scenes each."""
-    text = RECIPE.replace("point_radius_m: 400, min_size_m: 960", f"point_radius_m: 500, overlap: {overlap}")
+    text = RECIPE.replace(
+        "point_radius_m: 400, buffer_m: 90, min_size_m: 960", f"point_radius_m: 500, overlap: {overlap}"
+    )
     text = text.replace('end: "2023"', 'end: "2022"').replace(THIRDS, split)
     text = text.replace("scenes_per_period: 4", "scenes_per_period: 2")
     mines = "name,lon,lat,production\nA,14.2,51.6,coal\nB,14.21,51.6,coal\nC,14.9,51.6,coal\n"

@@ -22,7 +22,7 @@ from tests.pipeline.geo.test_geodesy import square
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
-    path.write_text(RECIPE.replace("geometry: extent, ", "group_m: 300, "))
+    path.write_text(RECIPE.replace("geometry: extent, ", "group_m: 300, ").replace("buffer_m: 90, ", ""))
     return recipe.load(path)
 
 
