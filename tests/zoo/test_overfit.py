@@ -22,7 +22,7 @@ COARSE = ("deeplabv3-mobilevitv2", "deeplabv3plus-resnet101", "pspnet", "afcf3d"
 """Networks whose maps are at 1/16, 1/8 or 1/2: corners of a label are beyond them, halves are not."""
 RATES = {
     1e-2: ("insinet",),
-    3e-3: ("snunet", "tinycd", "bit", "fc-", "linknet", "deeplabv3-mobilevitv2"),
+    3e-3: ("snunet", "tinycd", "bit", "fc-", "linknet"),
     3e-4: ("mask2former", "deeplabv3plus-resnet101", "minenetcd-resnet101", "ddpm-cd"),
 }
 """Adam's learning rate by the beginning of a name; 1e-3 for all others."""
@@ -40,7 +40,14 @@ def label_of(name: str, side: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", marked(DEEP, OVERFIT_QUICKLY))
 def test_overfits_two_items(name: str) -> None:
-    torch.manual_seed(0)
+    """From one of three starts: another processor's rounding makes one of them stall now and then."""
+    steps = 150 if name in OVERFIT_QUICKLY else 400
+    assert any(learns(name, seed, steps) for seed in range(3))
+
+
+def learns(name: str, seed: int, steps: int) -> bool:
+    """Return whether a network that does not know two images comes to an F1 of 0.99 on them."""
+    torch.manual_seed(seed)
     network = made(name)
     published.still(network)
     for module in network.modules():
@@ -59,16 +66,18 @@ def test_overfits_two_items(name: str) -> None:
     objective = Objective(network, task, one, Settings(augment=(), loss="bce"))
     rate = next((rate for rate, names in RATES.items() if name.startswith(names)), 1e-3)
     optimiser = torch.optim.Adam(network.parameters(), rate)
-    for step in range(401):
-        if step % 5 == 0:
-            with torch.no_grad():
-                predicted = network.eval()(*images.unbind(dim=1))[:, 0] > 0
-            f1 = float(2 * (predicted & (label == 1)).sum() / (predicted.sum() + (label == 1).sum()))
-            assert step or f1 < 0.9, "the network knows them untrained"
-            if f1 >= 0.99:
-                break
+    assert f1_of(network, images, label) < 0.9, "untrained"
+    for step in range(1, steps + 1):
         objective.train()
         optimiser.zero_grad()
         objective(images, label[:, None]).backward()
         optimiser.step()
-    assert f1 >= 0.99
+        if step % 5 == 0 and f1_of(network, images, label) >= 0.99:
+            return True
+    return False
+
+
+@torch.no_grad()
+def f1_of(network: nn.Module, images: torch.Tensor, label: torch.Tensor) -> float:
+    predicted = network.eval()(*images.unbind(dim=1))[:, 0] > 0
+    return float(2 * (predicted & (label == 1)).sum() / (predicted.sum() + (label == 1).sum()))
