@@ -13,11 +13,17 @@ import sys
 from pathlib import Path
 
 
-def ask(address: str, words: list[str], cwd: Path, streams: tuple[int, int], timeout: float | None) -> int:
-    """Have a command run whose stdout and stderr are these open files, and return its exit status."""
+def ask(
+    address: str, words: list[str], cwd: Path, streams: tuple[int, int], timeout: float | None = None,
+    signals: tuple[signal.Signals, ...] = (),
+) -> int:  # fmt: skip
+    """Have a command run whose stdout and stderr are these open files, pass on signals to it, and return its
+    exit status."""
     with socket.socket(socket.AF_UNIX) as wire:
         wire.settimeout(timeout)
         wire.connect(address)
+        for each in signals:
+            signal.signal(each, lambda number, _frame: wire.sendall(bytes([number])))
         socket.send_fds(wire, [b"\0"], streams)
         request = {"words": words, "cwd": str(cwd), "env": dict(os.environ)}
         wire.sendall(json.dumps(request).encode() + b"\n")
@@ -25,6 +31,5 @@ def ask(address: str, words: list[str], cwd: Path, streams: tuple[int, int], tim
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    status = ask(sys.argv[1], sys.argv[2:], Path.cwd(), (1, 2), None)
+    status = ask(sys.argv[1], sys.argv[2:], Path.cwd(), (1, 2), signals=(signal.SIGINT, signal.SIGTERM))
     sys.exit(status if status >= 0 else 128 - status)

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from tests.forks import Forks
+from tests.forks import FORKS
 
 # Two workers on two cores: a thread each, for what they start as well, or they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,7 +30,6 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MINEBENCH = Path(sys.executable).parent / "minebench"
 STAGES = ("sites", "archive", "fetch", "compose", "annotate", "tile", "catalog")
-FORKS = Forks()
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 PARAMS = """\

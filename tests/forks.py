@@ -73,7 +73,7 @@ class Forks:
 
     def module(self, name: str) -> list[str]:
         """Return the words that do what `python -m NAME` does, in a fork. They start a small process that
-        waits for the fork; the fork is killed when that process ends by a signal."""
+        passes signals on to the fork and waits for it."""
         self.start()
         return [sys.executable, "-S", "-E", ask.__file__, self.address, name]
 
@@ -106,6 +106,9 @@ class Forks:
             self.server.wait()
             with FileLock(str(self.folder / "lock")):
                 shutil.rmtree(self.folder)
+
+
+FORKS = Forks()
 
 
 def warm_up() -> None:
@@ -156,18 +159,19 @@ def watch(wire: socket.socket) -> None:
     if child == 0:
         wire.close()
         command(request, streams)
-    threading.Thread(target=end_with, args=(wire, child), daemon=True).start()
+    threading.Thread(target=pass_on, args=(wire, child), daemon=True).start()
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(OSError):
         wire.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
     os._exit(0)
 
 
-def end_with(wire: socket.socket, child: int) -> None:
-    """Kill a process when who asked for it is gone."""
+def pass_on(wire: socket.socket, child: int) -> None:
+    """Send a process the signals of who asked for it, and kill it when that one is gone."""
     with contextlib.suppress(OSError):
-        if not wire.recv(1):
-            os.kill(child, signal.SIGKILL)
+        while number := wire.recv(1):
+            os.kill(child, number[0])
+        os.kill(child, signal.SIGKILL)
 
 
 def command(request: dict, streams: list[int]) -> None:

@@ -10,7 +10,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import FORKS, PARAMS, ROOT, run
+from tests.conftest import PARAMS, ROOT, run
+from tests.forks import FORKS
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

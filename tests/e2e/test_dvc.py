@@ -14,7 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import FORKS, RECIPE, ROOT, make_project
+from tests.conftest import RECIPE, ROOT, make_project
+from tests.forks import FORKS
 
 STAGES = (
     "sites@tiny", "archive@tiny", "fetch@tiny", "compose@tiny", "annotate@tiny", "tile@tiny",

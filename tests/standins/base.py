@@ -18,9 +18,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
+
+from tests.forks import FORKS
 
 BOMB = ('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
         + "".join(f'<!ENTITY {chr(98 + i)} "{("&" + chr(97 + i) + ";") * 10}">' for i in range(9))
@@ -180,9 +181,8 @@ class Running:
 @contextmanager
 def running(module: str, *words: str) -> Iterator[Running]:
     """Run `tests.standins.<module>` with words for its `setup` in a process of its own."""
-    command = [sys.executable, "-m", "tests.standins.base", module, *words]
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    command = [*FORKS.module("tests.standins.base"), module, *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         port = process.stdout.readline().strip()

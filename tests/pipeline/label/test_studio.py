@@ -27,6 +27,7 @@ from pipeline.core import shards
 from pipeline.geo import cog
 from pipeline.label.builder import Builder
 from tests.conftest import MINEBENCH, PARAMS, run
+from tests.forks import CLI, FORKS
 from tests.pipeline.label.conftest import project_to_label
 from tests.pipeline.publish.test_viewer import CHROMIUM, FLAGS
 
@@ -37,8 +38,10 @@ needs_browser = pytest.mark.skipif(
 
 
 @contextmanager
-def studio(project: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    words = [MINEBENCH, "label", "--port", "0", *more]
+def studio(project: Path, *more: str, script: bool = False) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Serve the studio; by the console script itself where its processes are looked at."""
+    command = [str(MINEBENCH)] if script else FORKS.module(CLI)
+    words = [*command, "label", "--port", "0", *more]
     with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -154,7 +157,7 @@ def test_from_the_first_click_to_a_retrained_model(labelled: Path, page: Any) ->
 @needs_browser
 def test_drawing_undoing_and_a_killed_server(labelled: Path, page: Any) -> None:
     """Every wait for a text is a check: it raises where the page does not come to say it."""
-    with studio(labelled) as (address, process):
+    with studio(labelled, script=True) as (address, process):
         page.goto(address)
         ready(page, "2021")
         page.check("[name=tool][value=polygon]")
@@ -229,7 +232,7 @@ def grid_of(path: Path) -> GeoBox:
 def served(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A studio's address and its project, for tests that label next to nothing. SIGTERM ends all of it."""
     project = project_to_label(built, tmp_path_factory.mktemp("served") / "project")
-    with studio(project) as (address, process):
+    with studio(project, script=True) as (address, process):
         yield address, project
         end_whole(process, address, signal.SIGTERM)
 
@@ -314,7 +317,7 @@ def end_whole(process: subprocess.Popen[str], address: str, number: signal.Signa
 
 
 def test_nothing_outlives_a_killed_server(labelled: Path) -> None:
-    with studio(labelled) as (address, process):
+    with studio(labelled, script=True) as (address, process):
         end_whole(process, address, signal.SIGKILL)
 
 

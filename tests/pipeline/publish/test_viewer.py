@@ -20,7 +20,8 @@ from pipeline.core.runner import Spread
 from pipeline.publish import publish_folder
 from pipeline.scenes import attribution
 from pipeline.sources.protocol import Upstream
-from tests.conftest import MINEBENCH, run
+from tests.conftest import run
+from tests.forks import CLI, FORKS
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 OVERVIEW = "form.controls"  # the filters above the list of sites
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 def address(active: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A benchmark with activity, served by the real command."""
     project = Path(shutil.copytree(active, tmp_path_factory.mktemp("viewer") / "project"))
-    words = [MINEBENCH, "browse", "--port", "0"]
+    words = [*FORKS.module(CLI), "browse", "--port", "0"]
     with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().split()[1]

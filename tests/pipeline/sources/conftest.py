@@ -5,7 +5,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.conftest import FORKS, Run
+from tests.conftest import Run
+from tests.forks import FORKS
 
 
 @pytest.fixture(scope="session")
