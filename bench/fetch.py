@@ -193,7 +193,7 @@ def write_recipe(project: Path, service: Any, network: str, policy: str, rule: s
 
 
 def key(project: Path, url: str) -> None:
-    from tests.pipeline.sources.test_earthengine import key_file
+    from tests.e2e.test_earthengine import key_file
 
     key_file(project, url)
 

@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ settings.load_profile("minebench")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MINEBENCH = Path(sys.executable).parent / "minebench"
+COMPARED = ("cva", "fc-siam-diff", "unet")
 STAGES = ("sites", "archive", "fetch", "compose", "annotate", "tile", "catalog")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -105,6 +107,40 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+def made_once(
+    name: str, source: Path, commands: Sequence[Sequence[str]], factory: pytest.TempPathFactory
+) -> Path:
+    """A copy of a project after these commands, the same for all workers."""
+    base = factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    project = base / name
+    with FileLock(str(base / f"{name}.lock")):
+        if not (project / "DONE").exists():
+            shutil.rmtree(project, ignore_errors=True)
+            shutil.copytree(source, project, ignore=shutil.ignore_patterns("DONE"))
+            for words in commands:
+                done = run(*words, cwd=project)
+                assert done.returncode == 0, (words, done.stderr)
+            (project / "DONE").touch()
+    return project
+
+
+@pytest.fixture(scope="session")
+def active(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project with its activity in catalog and report; treat it as read-only."""
+    return made_once("active", built, [["activity"], ["catalog"], ["report"]], tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def compared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project with three models trained, scored, compared, published and explained; treat it as
+    read-only."""
+    commands = [[stage, "--model", model] for model in COMPARED for stage in ("train", "evaluate")]
+    commands += [["compare"], ["catalog"], ["report"], ["check"]]
+    commands += [[stage, "--model", model] for model in COMPARED for stage in ("predict", "explain")]
+    return made_once("compared", built, commands, tmp_path_factory)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _forks() -> Iterator[None]:
     """The process that commands are forked from ends with the session."""
@@ -130,10 +166,33 @@ def _link_images(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+def project_to_label(built: Path, folder: Path) -> Path:
+    """The tiny project, to be labelled by hand: no label needs the archive or the scenes as they were
+    fetched."""
+    ignored = shutil.ignore_patterns("archive", "scenes")
+    project = Path(shutil.copytree(built, folder, ignore=ignored))
+    path = project / "catalogs/tiny/recipe.yaml"
+    path.write_text(path.read_text().replace("source: archive", "source: annotations"))
+    return project
+
+
+@pytest.fixture
+def labelled(built: Path, tmp_path: Path) -> Path:
+    return project_to_label(built, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def executor() -> Iterator[Executor]:
+    """What a labelling session has its images made by, a thread here."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers a file's tests stay together, for its fixtures' sake; those of `tests/zoo` stay
-    together by network, as no fixture of theirs takes long, and come last, so that workers end at once."""
-    items.sort(key=lambda item: "zoo" in item.path.parts)
+    """With several workers a file's tests stay together, for its fixtures' sake. The longest file, which does
+    without `built`, comes first: meanwhile another worker makes that. The tests of `tests/zoo` stay together
+    by network, as no fixture of theirs takes long, and come last, so that workers end at once."""
+    items.sort(key=lambda item: ("zoo" in item.path.parts, item.path.name != "test_dvc.py"))
     for item in items:
         group = item.nodeid.partition("::")[0]
         if "zoo" in item.path.parts:

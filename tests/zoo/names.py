@@ -13,7 +13,7 @@ CHANGE, SEGMENTATION = (
 )
 EVERY = [*CHANGE, *SEGMENTATION]
 """Those that take any bands; `tests.models.layers.test_probes` and
-`tests.pipeline.sources.test_embeddings` have the others."""
+`tests.e2e.test_embeddings` have the others."""
 DEEP = [name for name in EVERY if not registry.class_of(name).classical]
 HEAVY = [
     name

@@ -17,8 +17,7 @@ from models.data import datasets
 from models.evaluation.sitewide import windows
 from models.training.checkpoint import load
 from pipeline.stages import STAGES
-from tests.conftest import contents, run
-from tests.pipeline.conftest import MODELS
+from tests.conftest import COMPARED, contents, run
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def compared(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_leaderboard_says_what_the_evaluations_found(compared: Path) -> None:
     table = pd.read_parquet(compared / "data/tiny/leaderboard/models.parquet").set_index("run")
-    assert set(table.index) == set(MODELS)
+    assert set(table.index) == set(COMPARED)
     for run_, row in table.iterrows():
         metrics = json.loads((compared / f"data/tiny/runs/{run_}/metrics.json").read_text())
         for name in ("f1", "of1", "iou", "oa"):
@@ -61,7 +60,7 @@ def test_models_are_stac_items_with_a_card(compared: Path, shared: Path) -> None
     catalog = pystac.Catalog.from_file(str(root / "catalog.json"))
     collection = next(child for child in catalog.get_children() if child.id == "tiny-models")
     items = {item.id: item for item in collection.get_items()}
-    assert set(items) == set(MODELS)
+    assert set(items) == set(COMPARED)
     for item in items.values():
         content = item.to_dict(include_self_link=False, transform_hrefs=False)
         validate_dict({**content, "stac_extensions": []})
@@ -75,7 +74,7 @@ def test_models_are_stac_items_with_a_card(compared: Path, shared: Path) -> None
     assert items["unet"].properties["mlm:total_parameters"] > 0
     # Searching by area finds images, not models.
     found = pd.read_parquet(root / "items.parquet")
-    assert not set(found.id) & set(MODELS)
+    assert not set(found.id) & set(COMPARED)
 
 
 def without_addresses(schema: object) -> object:
@@ -93,7 +92,7 @@ def test_the_report_and_the_page_of_a_model(compared: Path) -> None:
     page = (compared / "data/tiny/report/index.html").read_text()
     for words in ("cva", "fc-siam-diff", "Do they differ?", "parameters", "boundary F1"):
         assert words in page
-    for model in MODELS:
+    for model in COMPARED:
         own = (compared / f"data/tiny/explanations/{model}/index.html").read_text()
         assert "All imagery here is synthetic" in own
         assert ("GradCAM" in own) == (model != "cva")
@@ -136,7 +135,7 @@ def test_predictions_are_items_of_the_catalog(compared: Path) -> None:
     """From the benchmark's root down and up again; `check` reads them too, and other stages do not."""
     root = pystac.Catalog.from_file(str(compared / "catalogs/tiny/stac/catalog.json"))
     (predictions,) = [child for child in root.get_children() if child.title == "Predictions"]
-    assert sorted(child.id for child in predictions.get_children()) == sorted(f"tiny-{m}" for m in MODELS)
+    assert sorted(child.id for child in predictions.get_children()) == sorted(f"tiny-{m}" for m in COMPARED)
     items = list(predictions.get_items(recursive=True))
     named = {i.id: i.properties for i in root.get_items(recursive=True) if "minebench:period" in i.properties}
     assert items

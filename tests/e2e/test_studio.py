@@ -26,10 +26,9 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from pipeline.core import shards
 from pipeline.geo import cog
 from pipeline.label.builder import Builder
-from tests.conftest import MINEBENCH, PARAMS, run
+from tests.conftest import MINEBENCH, PARAMS, project_to_label, run
+from tests.e2e.test_viewer import CHROMIUM, FLAGS
 from tests.forks import CLI, FORKS
-from tests.pipeline.label.conftest import project_to_label
-from tests.pipeline.publish.test_viewer import CHROMIUM, FLAGS
 
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 needs_browser = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
 from tests.conftest import RECIPE, Run, contents, make_project, run
-from tests.pipeline.sources.test_earthengine import assert_same_cubes, scenes
+from tests.e2e.test_earthengine import assert_same_cubes, scenes
 from tests.pipeline.sources.test_stac_api import (
     Form,
     api,

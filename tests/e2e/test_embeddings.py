@@ -23,7 +23,7 @@ from pipeline.core import embedding, shards, tables
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from tests.conftest import Run, make_project, run
-from tests.pipeline.sources.test_earthengine import key_file
+from tests.e2e.test_earthengine import key_file
 from tests.standins import archive, embeddings
 from tests.standins.base import Running, running
 

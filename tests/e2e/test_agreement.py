@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.core import shards
 from pipeline.label import agreement, edits
-from tests.conftest import run
-from tests.pipeline.label.conftest import project_to_label
+from tests.conftest import project_to_label, run
 from tests.pipeline.label.test_session import TOLD, latest, opened
 
 SQUARES = {"anna": 30, "ben": 30, "cleo": 40}
