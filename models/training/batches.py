@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from models.data import datasets, opening
 from models.data.cache import CachedCubes, size_gb
@@ -251,13 +252,20 @@ class Steps(Dataset["Batch | MinebenchError"]):
 def read_by_processes(steps: Steps) -> Iterator[Batch]:
     """Batches in order, read by as many processes as the settings have `threads`: forks, which have the
     open files that this process has."""
-    for found in DataLoader(
+    batches = iter(DataLoader(
         steps, batch_size=None, num_workers=steps.source.settings.threads, prefetch_factor=AHEAD,
         pin_memory=torch.cuda.is_available(), multiprocessing_context="fork", worker_init_fn=_left_to_end,
-    ):  # fmt: skip
-        if isinstance(found, MinebenchError):
-            raise found
-        yield found
+    ))  # fmt: skip
+    try:
+        for batch in batches:
+            if isinstance(batch, MinebenchError):
+                raise batch
+            yield batch
+    finally:
+        # At once. The garbage collector, which finds it in an error's traceback, closes its queues first, and
+        # then each process is waited for 5 s.
+        if isinstance(batches, _MultiProcessingDataLoaderIter):
+            batches._shutdown_workers()
 
 
 def _left_to_end(_number: int) -> None:
