@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MINEBENCH, contents, make_project, run
+from tests.forks import FORKS
 from tests.standins.base import running
 
 DASK = [sys.executable, "-m", "dask"]
@@ -42,17 +43,16 @@ class Cluster:
         words = ["scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"]
         self.scheduler = self._start([*DASK, *words], "Scheduler at")
 
-    def add_worker(
-        self, *words: str, before: tuple[str, ...] = (), threads: int = 1
-    ) -> subprocess.Popen[str]:
-        command = [*DASK, "worker", self.address, "--nthreads", str(threads), "--no-dashboard", *words]
-        return self._start([*before, *command], "Registered to")
+    def add_worker(self, threads: int = 1) -> subprocess.Popen[str]:
+        """A worker without a nanny: killed, it stays away. A fork, see `tests.forks`."""
+        return self._start([*FORKS.module("dask"), *self._worker(threads), "--no-nanny"], "Registered to")
 
-    def add_workers(self, count: int, threads: int) -> None:
-        """Start workers side by side."""
-        command = [*DASK, "worker", self.address, "--nthreads", str(threads), "--no-dashboard", "--no-nanny"]
-        for process in [self._begin(command) for _ in range(count)]:
-            self._wait(process, "Registered to")
+    def add_worker_alone(self, *words: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """A worker in an interpreter of its own."""
+        return self._start([*before, *DASK, *self._worker(1), *words], "Registered to")
+
+    def _worker(self, threads: int) -> list[str]:
+        return ["worker", self.address, "--nthreads", str(threads), "--no-dashboard"]
 
     def _start(self, command: list[str], sign: str) -> subprocess.Popen[str]:
         process = self._begin(command)
@@ -88,7 +88,7 @@ class Cluster:
 def standing() -> Iterator[Cluster]:
     """A cluster of one worker for all tests; what they add to it goes with them (`cluster`)."""
     cluster = Cluster()
-    cluster.add_worker("--no-nanny")
+    cluster.add_worker()
     try:
         yield cluster
     finally:
@@ -160,8 +160,7 @@ def test_a_worker_killed_in_the_middle_of_a_stage(
             done = run(stage, "--scheduler", cluster.address, cwd=project)
             assert done.returncode == 0, done.stderr
             continue
-        # Under a nanny a killed worker process comes back; this one has none and stays away.
-        victim = cluster.add_worker("--no-nanny")
+        victim = cluster.add_worker()
         with started(stage, cluster.address, project) as process:
             wait_for_work(project, stage, process)
             victim.send_signal(signal.SIGKILL)
@@ -191,14 +190,14 @@ def test_a_worker_without_memory_is_told_and_the_next_run_goes_on(project: Path,
     reference = results(project)
     without_scenes(project)
     # A process that has loaded what reads images is larger than that: its nanny kills it each time.
-    small = cluster.add_worker("--memory-limit", "170MiB")
+    small = cluster.add_worker_alone("--memory-limit", "170MiB")
     done = run("fetch", "--scheduler", cluster.address, cwd=project)
     assert done.returncode == 1
     assert "probably of too little memory" in done.stderr
     assert "Traceback" not in done.stderr
     small.terminate()
     small.wait()
-    cluster.add_worker("--no-nanny")
+    cluster.add_worker()
     goes_on(project, cluster, reference)
 
 
@@ -206,7 +205,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, doomed
     cluster = doomed
     reference = results(project)
     without_scenes(project)
-    cluster.add_worker("--no-nanny")
+    cluster.add_worker()
     with started("fetch", cluster.address, project) as process:
         wait_for_work(project, "fetch", process)
         cluster.scheduler.kill()
@@ -216,7 +215,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, doomed
     assert "was lost" in err
     assert "Traceback" not in err
     cluster.start_scheduler()
-    cluster.add_worker("--no-nanny")
+    cluster.add_worker()
     goes_on(project, cluster, reference)
     assert not list(project.glob(".cluster-*"))
 
@@ -227,7 +226,7 @@ def test_a_worker_elsewhere_is_told(project: Path, cluster: Cluster) -> None:
     namespace = ("unshare", "-rm", "sh", "-c", hides, "sh")
     if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody make mount namespaces")
-    cluster.add_worker("--no-nanny", before=namespace)
+    cluster.add_worker_alone("--no-nanny", before=namespace)
     done = run("compose", "--scheduler", cluster.address, cwd=project)
     assert done.returncode == 0  # nothing to do, so nobody was asked
     shutil.rmtree(project / "data/tiny/cubes")
@@ -275,7 +274,8 @@ citation: ""
 def test_a_services_limits_hold_for_the_whole_cluster(tmp_path: Path, cluster: Cluster, built: Path) -> None:
     """Three workers, two of them of four threads: never more than three requests at once, nor faster than
     allowed."""
-    cluster.add_workers(2, threads=4)
+    for _ in range(2):
+        cluster.add_worker(threads=4)
     with running("tiles", str(built / "data/tiny/archive"), "14.223,51.630") as server:
         for per_second in (200, 8):
             project = make_project(
