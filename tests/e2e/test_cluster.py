@@ -262,7 +262,7 @@ source:
   per_second: {per_second}
 periods: {{dates: ["2020", "2022"]}}
 selection: {{policy: least_cloudy, min_clear: 0, min_period_clear: 0, measure_shifts: false}}
-sites: {{mines: mines.csv, geometry: extent, point_radius_m: 100, min_size_m: 200}}
+sites: {{mines: mines.csv, geometry: extent, point_radius_m: 100, buffer_m: 100, min_size_m: 200}}
 labels: {{source: none}}
 tiling: {{size: 64}}
 pairs: all
