@@ -51,7 +51,7 @@ def main() -> None:
 
 def kills(folder: Path, wanted: int, rng: random.Random) -> int:
     """SIGKILLs in each stage; how many files differ in the end, and tracebacks there were."""
-    project = make_project(folder / "project")
+    project = make_project(folder / "project", workers=2)
     run(["sites"], project)
     for words, _ in STAGES.values():
         run(words, project)

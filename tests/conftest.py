@@ -36,7 +36,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 PARAMS = """\
 benchmarks: [tiny]
-workers: 2
+workers: 1
 models: [cva, fc-siam-diff, unet]
 train:
   cva: {}
@@ -79,15 +79,17 @@ def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return FORKS.run(list(words), cwd, timeout=300)
 
 
-def make_project(folder: Path, recipe: str = RECIPE, mines: str = MINES) -> Path:
-    """A project with one benchmark, `tiny`, and nothing built."""
+def make_project(folder: Path, recipe: str = RECIPE, mines: str = MINES, workers: int = 1) -> Path:
+    """A project with one benchmark, `tiny`, and nothing built.
+
+    One worker, as several tests run at once; tests of processes for sites ask for two."""
     benchmark = folder / "catalogs" / "tiny"
     (benchmark / "mines").mkdir(parents=True)
     (benchmark / "annotations").mkdir()
     (benchmark / "annotations" / "README.md").write_text("none\n")
     (benchmark / "mines" / "mines.csv").write_text(mines)
     (benchmark / "recipe.yaml").write_text(recipe)
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(PARAMS.replace("workers: 1", f"workers: {workers}"))
     return folder
 
 
@@ -157,6 +159,13 @@ def project(built: Path, tmp_path: Path) -> Iterator[Path]:
     yield Path(shutil.copytree(built, tmp_path / "project", copy_function=_link_images))
     written = [path for path, when in images.items() if path.stat().st_mtime_ns != when]
     assert not written, f"written through a link into the project that all tests share: {written}"
+
+
+def with_processes(project: Path) -> Path:
+    """The project, with two workers for sites."""
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("workers: 1", "workers: 2"))
+    return project
 
 
 def _link_images(source: str, target: str) -> None:

@@ -54,7 +54,7 @@ def sh(command: str, cwd: Path, environment: dict[str, str] = ENVIRONMENT) -> st
 def repository(tmp_path: Path) -> Path:
     """A git repository with DVC and a small benchmark with one model, and nothing built."""
     recipe = RECIPE.replace("scenes_per_period: 4", "scenes_per_period: 3")
-    folder = make_project(tmp_path / "dvc", recipe.replace('start: "2021"', 'start: "2022"'))
+    folder = make_project(tmp_path / "dvc", recipe.replace('start: "2021"', 'start: "2022"'), workers=2)
     set_models(folder, "unet")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.layout import Benchmark
-from tests.conftest import MINEBENCH, complaints, contents, run
+from tests.conftest import MINEBENCH, complaints, contents, run, with_processes
 
 KILLS = 12
 OUTPUTS = {"fetch": ("scenes", "index/scenes.parquet"), "compose": ("cubes", "index/composites.parquet")}
+
+
+@pytest.fixture
+def project(project: Path) -> Path:
+    return with_processes(project)
 
 
 def wipe(project: Path, stage: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.errors import OutOfMemory
 from pipeline.core.faults import explained
-from tests.conftest import MINEBENCH, contents, run
+from tests.conftest import MINEBENCH, contents, run, with_processes
 
 SLOW = pytest.mark.slow
 WRITES = {"archive": "archive", "fetch": "scenes", "compose": "cubes", "annotate": "cubes", "tile": "index"}
@@ -23,6 +23,11 @@ NAMESPACE = ("unshare", "-rm", "sh", "-c")
 def _namespaces() -> None:
     if subprocess.run([*NAMESPACE, "mount -t tmpfs tmpfs /mnt"], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody make mount namespaces")
+
+
+@pytest.fixture
+def project(project: Path) -> Path:
+    return with_processes(project)
 
 
 def results(project: Path) -> dict[str, bytes]:

@@ -41,21 +41,22 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals, times: int
     assert "Traceback" not in said
 
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SLOW = pytest.mark.slow
+"""Of both signals; `test_dvc` has the other one for each of these."""
 
 
-@BOTH
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_processes_at_work_on_sites_are_not_waited_for(tmp_path: Path, number: signal.Signals) -> None:
     """The sites take many times as long as the command is given to end."""
     mines = "name,lon,lat\n" + "".join(f"m{i},{14 + i / 4},51\n" for i in range(SITES))
-    project = make_project(tmp_path / "many", mines=mines)
+    project = make_project(tmp_path / "many", mines=mines, workers=2)
     assert run("sites", cwd=project).returncode == 0
     interrupt(at_work(project, ("archive",)), number, times=2)
     made = list((project / "data/tiny/archive").glob("m*"))
     assert len(made) < SITES
 
 
-@BOTH
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=SLOW), signal.SIGTERM])
 def test_training_and_serving_end(project: Path, number: signal.Signals) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["train"]["unet"]["steps"] = 100_000
