@@ -57,12 +57,14 @@ def deferred() -> Iterator[None]:
     """Let a signal take effect after the block, if it comes during it: an exception that is raised in one of
     the hooks that Python calls around a fork would be printed and lost.
 
-    In other threads than the main one, which have no handlers, do nothing."""
-    if threading.current_thread() is not threading.main_thread():
+    Do nothing in other threads than the main one, which have no handlers, and beside handlers that are not
+    Python's."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    foreign = None in [signal.getsignal(number) for number in numbers]
+    if foreign or threading.current_thread() is not threading.main_thread():
         yield
         return
     pending: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = [signal.signal(number, lambda number, _frame: pending.append(number)) for number in numbers]
     try:
         yield
