@@ -162,9 +162,11 @@ def project(built: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def with_processes(project: Path) -> Path:
-    """The project, with two workers for sites."""
+    """Give a project two workers, so that its sites are worked on in processes; return it."""
     path = project / "params.yaml"
-    path.write_text(path.read_text().replace("workers: 1", "workers: 2"))
+    text = path.read_text()
+    assert "workers: 1\n" in text
+    path.write_text(text.replace("workers: 1\n", "workers: 2\n"))
     return project
 
 
@@ -192,7 +194,7 @@ def labelled(built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def executor() -> Iterator[Executor]:
-    """What a labelling session has its images made by, a thread here."""
+    """A thread that makes the images of a labelling session; the studio has a process."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
 

@@ -4,7 +4,8 @@
     python -m tests.timing times.jsonl
 
 Processor time is that of the worker and of every process below it, so that commands, servers and browsers
-count. A fixture counts in the test that first asks for it.
+count. What is forked from the process of `tests.forks` counts to the worker that started that process. A
+fixture counts in the test that first asks for it.
 """
 
 import json

@@ -41,11 +41,10 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals, times: int
     assert "Traceback" not in said
 
 
-SLOW = pytest.mark.slow
-"""Of both signals; `test_dvc` has the other one for each of these."""
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
+@BOTH
 def test_processes_at_work_on_sites_are_not_waited_for(tmp_path: Path, number: signal.Signals) -> None:
     """The sites take many times as long as the command is given to end."""
     mines = "name,lon,lat\n" + "".join(f"m{i},{14 + i / 4},51\n" for i in range(SITES))
@@ -56,12 +55,17 @@ def test_processes_at_work_on_sites_are_not_waited_for(tmp_path: Path, number: s
     assert len(made) < SITES
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=SLOW), signal.SIGTERM])
-def test_training_and_serving_end(project: Path, number: signal.Signals) -> None:
+# `test_dvc` interrupts a training by SIGINT.
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_training_ends(project: Path, number: signal.Signals) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["train"]["unet"]["steps"] = 100_000
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.rmtree(project / "data/tiny/runs", ignore_errors=True)
     interrupt(at_work(project, ("train", "--model", "unet")), number)
     assert not (project / "data/tiny/runs/unet/model.pt").exists()
+
+
+@BOTH
+def test_serving_ends(project: Path, number: signal.Signals) -> None:
     interrupt(at_work(project, ("browse", "--port", "0")), number)
