@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.forks import FORKS
 
@@ -200,15 +202,24 @@ def executor() -> Iterator[Executor]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers a file's tests stay together, for its fixtures' sake. The longest file, which does
-    without `built`, comes first: meanwhile another worker makes that. The tests of `tests/zoo` stay together
-    by network, as no fixture of theirs takes long, and come last, so that workers end at once."""
+    """Begin with the longest file, which does without `built`: meanwhile another worker makes that. End with
+    `tests/zoo`, whose units are short, so that workers end at once."""
     items.sort(key=lambda item: ("zoo" in item.path.parts, item.path.name != "test_dvc.py"))
-    for item in items:
-        group = item.nodeid.partition("::")[0]
-        if "zoo" in item.path.parts:
-            group += "".join(item.name.partition("[")[1:])
-        item.add_marker(pytest.mark.xdist_group(group.replace("@", "_")))
+
+
+class ByFile(LoadScopeScheduling):
+    """Give a worker all tests of a file, for its fixtures' sake; those of `tests/zoo`, where no fixture takes
+    long, by network.
+
+    In place of `--dist loadgroup`, which groups nothing with pytest 9.2 (pytest-xdist issue 1386)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return file + test[test.find("[") :] if file.startswith("tests/zoo/") and "[" in test else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    return ByFile(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from pipeline.core import limits
 from pipeline.core.errors import Lost, WorkError
 
 LOST = (FutureCancelledError, CommClosedError, TimeoutError, OSError)
+CONNECT_S = 10
+"""How long a scheduler is tried."""
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def connected(address: str) -> Iterator["Cluster"]:
     """The cluster of the scheduler at `address`, all of whose workers see this folder. WorkError where no
     scheduler answers, or a worker sees another folder."""
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkError(f"No Dask scheduler answers at {address}: {str(error).rstrip('.')}.") from None
     # Every worker must find this file under the same name: late ones look for it at their first task.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import MINEBENCH, contents, make_project, run
+from tests.conftest import MINEBENCH, Run, contents, make_project, run
 from tests.forks import FORKS
 from tests.standins.base import running
 
@@ -236,13 +236,13 @@ def test_a_worker_elsewhere_is_told(project: Path, cluster: Cluster) -> None:
 
 
 def test_params_and_environment_name_the_scheduler(
-    project: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    project: Path, cluster: Cluster, run_hurried: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = "tcp://127.0.0.1:1"
     shutil.rmtree(project / "data/tiny/cubes")
     params = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(f"{params}scheduler: {nowhere}\n")
-    assert f"No Dask scheduler answers at {nowhere}" in run("compose", cwd=project).stderr
+    assert f"No Dask scheduler answers at {nowhere}" in run_hurried("compose", cwd=project).stderr
     monkeypatch.setenv("MINEBENCH_SCHEDULER", cluster.address)
     done = run("compose", cwd=project)
     assert done.returncode == 0, done.stderr
