@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -101,19 +98,6 @@ def test_names_and_unknown_models() -> None:
         models.create("unet", in_channels=3, depth=9)
     with pytest.raises(InputError, match="fft is 'no'; choose one of code, paper, off"):
         models.create("minenetcd-swin-t", in_channels=3, fft="no")
-
-
-def test_models_need_no_geospatial_library() -> None:
-    """Whatever of the pipeline's core they import. Nor PyTorch's compiler, which takes a second to load."""
-    code = (
-        "import sys, models.training.train, models.evaluation.evaluate, models.evaluation.ranking;"
-        "import models.evaluation.sitewide, models.activity;"
-        "heavy = {'rasterio', 'geopandas', 'shapely', 'xarray', 'pystac', 'pydantic', 'typer', 'odc'};"
-        "heavy.add('torch._dynamo');"
-        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_every_model_has_a_recipe_that_is_valid() -> None:
