@@ -1,13 +1,16 @@
-"""Two processes score and predict as one does, to the last digit."""
+"""Two processes train one model, and score and predict as one does, to the last digit."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 
 from models.evaluation.evaluate import FILES
+from models.training.checkpoint import load
 from tests.conftest import contents, run
 
 
@@ -48,3 +51,18 @@ def test_the_same_numbers_on_two_processes(project: Path, model: str, command: s
                 (results / file).unlink()
     assert found[0]
     assert found[0] == found[1]
+
+
+def test_two_processes_train_one_model(project: Path) -> None:
+    params = (project / "params.yaml").read_text().replace("validation_items: 4,", "validation_items: 3,")
+    (project / "params.yaml").write_text(params)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+              "-m", "pipeline.cli", "train", "--model", "unet"]  # fmt: skip
+    done = subprocess.run(launch, cwd=project, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    network, _ = load(project / "data/tiny/runs/unet/model.pt")
+    assert all(
+        torch.isfinite(value).all() for value in network.state_dict().values() if value.is_floating_point()
+    )
+    steps = pd.read_csv(project / "data/tiny/runs/unet/live/plots/metrics/loss.tsv", sep="\t").step
+    assert steps.tolist() == [2, 4]

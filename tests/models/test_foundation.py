@@ -1,28 +1,21 @@
 """Models over any vision backbone: by name, from a folder, frozen, with adapters, with weights of a file."""
 
 import json
-import shutil
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 import torch
-import yaml
 from transformers import DINOv3ViTConfig
 
 import models
-from models.evaluation.evaluate import evaluate
 from models.training import lora, weights
 from models.training.optimiser import choose_parameters
-from models.training.settings import Settings
-from models.training.train import train
-from pipeline import recipe
-from pipeline.apply import explain
 from pipeline.core.errors import InputError, WorkError
-from pipeline.core.layout import Benchmark
-from tests.conftest import run
 
 NAMES = ("foundation-change", "foundation-footprint")
+
+
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 4, "intermediate_size": 64}
 
 
@@ -119,31 +112,6 @@ def test_a_folder_of_something_else_is_no_backbone(tmp_path: Path, kind: str) ->
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     with pytest.raises(InputError, match="no vision backbone"):
         models.create("foundation-change", in_channels=3, backbone=str(tmp_path))
-
-
-def test_it_trains_with_adapters_through_the_command_line(built: Path, tmp_path: Path, folder: Path) -> None:
-    project = Path(shutil.copytree(built, tmp_path / "project"))
-    params = yaml.safe_load((project / "params.yaml").read_text())
-    params["train"] = {
-        name: {
-            "steps": 2, "batch": 1, "crop": 32, "validation_items": 1, "weights": None, "mode": "lora",
-            "options": {"backbone": str(folder), "width": 16},
-        }
-        for name in NAMES
-    }  # fmt: skip
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
-    data = project / "data/tiny"
-    for stage in ("train", "evaluate", "explain"):
-        done = run(stage, "--model", NAMES[0], cwd=project)
-        assert done.returncode == 0, (stage, done.stderr)
-    # The other one by the functions behind the commands, in a process that has loaded its libraries.
-    train(data, NAMES[1], Settings.of(params["train"][NAMES[1]], NAMES[1]))
-    evaluate(data, NAMES[1])
-    benchmark = Benchmark("tiny", project)
-    explain.build(benchmark, recipe.load(benchmark.recipe), NAMES[1])
-    for name in NAMES:
-        told = json.loads((data / f"runs/{name}/run.json").read_text())
-        assert told["settings"]["mode"] == "lora"
 
 
 def test_a_card_says_where_weights_began_and_their_licence() -> None:

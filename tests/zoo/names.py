@@ -1,11 +1,15 @@
 """The registry's models by how much of a test they take."""
 
+import functools
+import re
+
 import pytest
 import torch
 
 import models
 from models import registry
 from models.base import Model
+from tests.conftest import ROOT
 
 CHANGE, SEGMENTATION = (
     [name for name in models.names(task) if not registry.class_of(name).of_embeddings]
@@ -52,3 +56,14 @@ def images_for(name: str, count: int, side: int, channels: int = 3) -> list[torc
     """Return random images (count, channels, side, side), two dates for a change model, else one."""
     dates = 2 if models.task_of(name) == "change" else 1
     return [torch.randn(count, channels, side, side) for _ in range(dates)]
+
+
+ROW = r"^\| `([\w-]+)` \| ([\d.]+) \| ([\d.]+) \|"
+"""Of the tables of models in docs/models.md: name, millions of parameters, billions of multiply-adds."""
+
+
+@functools.cache
+def shown() -> dict[str, tuple[float, float]]:
+    """What docs/models.md says of each model: millions of parameters, billions of multiply-adds."""
+    rows = re.findall(ROW, (ROOT / "docs/models.md").read_text(), re.MULTILINE)
+    return {name: (float(millions), float(gmacs)) for name, millions, gmacs in rows}

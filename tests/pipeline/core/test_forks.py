@@ -1,4 +1,5 @@
-"""Sites in processes: in order, nothing left behind by a kill, one sentence where one is ended."""
+"""Sites in processes: in order, one sentence where one is ended. `tests.e2e.test_signals` has what ends a
+command."""
 
 import logging
 import os
@@ -12,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pipeline.core import forks, pools, runner
@@ -21,6 +21,8 @@ from pipeline.core.runner import Spread, Step, Tasks
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(not forks.ARE_KNOWN, reason="Sites are worked on in processes on Linux only.")
+
+
 TASKS = list(range(7))
 
 
@@ -215,75 +217,9 @@ def test_only_what_is_to_be_made_goes_to_processes_forked_while_nothing_is_looke
     assert forked_at == [0], "where all is done no process is begun"
 
 
-def test_what_works_on_sites_does_not_load_pytorch() -> None:
-    """Its OpenMP does not bear a fork once the command has computed with it (`predict --mines` has)."""
-    steps = (
-        "archive.make", "scenes.selector", "cubes.compose", "cubes.annotate", "index.tile",
-        "index.statistics", "index.analysis_sets", "monitor.measure_sites", "catalog.collection",
-        "publish.viewer_data",
-    )  # fmt: skip
-    code = f"import sys, {', '.join(f'pipeline.{step}' for step in steps)}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def made_in(_task: int, _key: str) -> int:
     return os.getpid()
 
 
 def kept_in(_task: int) -> int:
     return os.getpid()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-LONG = """
-import os, sys, time
-from pathlib import Path
-from pipeline.core import interruption, locks, runner
-def work(task):
-    Path(sys.argv[1], f"{os.getpid()}").touch()
-    time.sleep(60)
-interruption.watch()
-locks.take(Path(sys.argv[1], ".lock"), "The test")
-try:
-    list(runner.each_site("try", [1, 2, 3, 4], work, runner.Spread(2)))
-except interruption.Interrupted as interrupted:
-    interruption.end(interrupted.number)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_processes_end_with_the_command(tmp_path: Path, number: int) -> None:
-    """Ctrl-C goes to all processes of a terminal, a kill to one: none may stay and write on, or hold the
-    lock."""
-    command = [sys.executable, "-c", LONG, str(tmp_path)]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 30
-    while len(found := [int(path.name) for path in tmp_path.glob("[0-9]*")]) < 2:
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.01)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
-    _, told = process.communicate(timeout=30)  # its sites would take another minute
-    again = subprocess.Popen([*command[:2], LONG, str(tmp_path)], stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 30
-    while any(map(is_alive, found)):
-        assert time.monotonic() < end, "a process of the killed command is still there"
-        time.sleep(0.01)
-    while len(list(tmp_path.glob("[0-9]*"))) < 4 and again.poll() is None:
-        time.sleep(0.01)
-    assert again.poll() is None, "the lock went with the command"
-    again.kill()
-    again.communicate()
-    if number != signal.SIGKILL:
-        assert told.count("Interrupted; run the same command again") == 1
-        assert process.returncode == 128 + number
-        assert "Traceback" not in told

@@ -1,6 +1,5 @@
-"""Every layout, written from the tiny benchmark and read back with its own loader's library."""
+"""Every layout, written from the tiny benchmark; those that `ingest` reads have files of their own."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,9 @@ from models import data
 from pipeline import recipe
 from pipeline.core import layout
 from pipeline.core.errors import InputError
-from pipeline.interchange import export, ingest, to_coco
+from pipeline.interchange import export, to_coco
 from tests.conftest import contents, run
-
-
-@pytest.fixture(scope="module")
-def tiny(built: Path) -> tuple[layout.Benchmark, recipe.Recipe]:
-    benchmark = layout.Benchmark("tiny", built)
-    return benchmark, recipe.load(benchmark.recipe)
-
-
-def exported(tiny, to: str, out: Path, image: str = "png", max_unknown: float = 1.0) -> export.Exported:
-    return export.export(*tiny, to, out, image, max_unknown)
+from tests.pipeline.interchange.exporting import exported, truth
 
 
 @pytest.fixture(scope="module")
@@ -32,67 +22,6 @@ def layouts(tiny, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[P
     """The tiny benchmark in every layout, for tests that read it."""
     folder = tmp_path_factory.mktemp("layouts")
     return {to: (folder / to, exported(tiny, to, folder / to)) for to in export.LAYOUTS}
-
-
-def truth(tiny, split: str) -> dict[str, np.ndarray]:
-    """Labels of a split's pairs in {0, 1, 255} by exported name."""
-    pairs = data.open(tiny[0].data, split=split)
-    labels = [pairs[i] for i in range(len(pairs))]
-    assert labels
-    return {f"{p['tile_id']}_{p['t1']}_{p['t2']}": p["label"].numpy() for p in labels}
-
-
-def test_minenetcd256_is_read_by_datasets_as_ucd_does(tiny, layouts, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    from datasets import load_dataset
-
-    out, done = layouts["minenetcd256"]
-    loaded = load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
-    assert set(loaded) == {"train", "val", "test"}
-    for split, labels in ((name, truth(tiny, name)) for name in loaded):
-        assert loaded[split].column_names == ["imageA", "imageB", "label"]
-        assert len(loaded[split]) == done.written[split] == len(labels)
-        for row, (name, label) in zip(loaded[split], labels.items(), strict=True):
-            assert np.array_equal(np.asarray(row["label"]) == 255, label == 1)
-            stored = Image.open(out / split / "A" / f"{name}.png")
-            assert np.array_equal(np.asarray(row["imageA"]), np.asarray(stored))
-            assert row["imageA"].size == row["label"].size
-    # UCD: ToTensor()(label).squeeze().long(), so that only 255 becomes 1.
-    assert set(np.unique(loaded["train"][0]["label"])) <= {0, 255}
-
-
-def test_what_minenetcd256_exports_comes_in_again(tiny, layouts, tmp_path: Path) -> None:
-    out, _ = layouts["minenetcd256"]
-    benchmark, loaded = ingest.prepare("again", "minenetcd256", out, tmp_path)
-    assert loaded.sensor.resolution == 10  # as the export says, and not the published 1.2
-    ingest.run(benchmark, loaded, 2)
-    before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
-    for split in ("train", "val", "test"):
-        assert after[after.split == split].changed.sum() == before[before.split == split].changed.sum()
-
-
-def test_oms2cd_comes_in_again_and_has_the_published_names(tiny, layouts, tmp_path: Path) -> None:
-    out, _ = layouts["oms2cd"]
-    with (out / "mapping.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["id", "imageA", "imageB", "mask"]
-    for row in rows:
-        stem = row["mask"].removesuffix(".tif")
-        with rasterio.open(out / "mask" / f"{stem}_{row['id']}.tif") as mask:
-            assert set(np.unique(mask.read())) <= {0, 255}
-        with rasterio.open(out / row["imageA"]) as image:
-            assert (image.count, image.dtypes[0]) == (3, "uint8")
-            assert image.crs.to_epsg() > 32600
-        assert (out / "area_mask" / row["mask"]).is_file()
-    benchmark, loaded = ingest.prepare("again", "oms2cd", out, tmp_path)
-    ingest.run(benchmark, loaded.model_copy(update={"tiling": tiny[1].tiling}), 2)
-    before, after = (pd.read_parquet(b.table("pairs")) for b in (tiny[0], benchmark))
-    assert after.changed.sum() == before.changed.sum()
-    splits = [
-        set(pd.read_parquet(b.table("tiles")).groupby("split").size().items()) for b in (tiny[0], benchmark)
-    ]
-    assert splits[0] == splits[1]
 
 
 @pytest.mark.parametrize("image", ["png", "tif"])
