@@ -97,7 +97,8 @@ def test_symmetric_where_the_paper_has_it(named: tuple[str, Model]) -> None:
         network.eval()
         a, b = images_for(name, 1, 32, BANDS)
         one, other = network(torch.cat([a, b]), torch.cat([b, a]))
-        assert torch.allclose(one, other, atol=1e-5) == (name in SYMMETRIC)
+        near = 1e-5 * max(1, float(one.abs().max()))  # untrained logits are up to a million
+        assert torch.allclose(one, other, rtol=0, atol=near) == (name in SYMMETRIC)
 
 
 def test_gradcam_has_the_images_size_and_changes_nothing(named: tuple[str, Model]) -> None:
