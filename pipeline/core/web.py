@@ -18,7 +18,7 @@ import tenacity
 
 from pipeline import __version__
 from pipeline.core import limits, traffic
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Unusable, WorkError
 from pipeline.core.redaction import redacted
 
 ATTEMPTS = 7
@@ -42,7 +42,7 @@ class Refused(WorkError):
         self.status = status
 
 
-class Gone(Refused):
+class Gone(Refused, Unusable):
     """404 or 410: it is not there (any more)."""
 
 

@@ -20,7 +20,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import gdal
 from pipeline.geo import grid as grids
 
@@ -116,7 +116,7 @@ def _opened(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
             yield file
     except (RasterioError, OSError) as error:
         if opener is None or opener.error is None:
-            raise WorkError(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
+            raise Unusable(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
     # GDAL may go on after a failed read; what it then gives is not to be used.
     if opener is not None and opener.error is not None:
         raise opener.error

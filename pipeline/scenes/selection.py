@@ -46,6 +46,11 @@ class Candidate:
         return self.fate is None
 
     @property
+    def is_undecided(self) -> bool:
+        """Whether its offset was believed, as nothing told for sure."""
+        return self.offset_from.startswith("undecided")
+
+    @property
     def selected(self) -> bool:
         return self.fate == CHOSEN
 
@@ -98,6 +103,21 @@ def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None
         for candidate in members:
             candidate.day_clear = clear[day]
             candidate.fate = CHOSEN if day in wanted else _why_not(day, clear, usable, rule)
+
+
+def reopen(candidates: list[Candidate], tried: list[Candidate]) -> bool:
+    """Open a period again where one of its scenes that were tried cannot be used; return whether it is."""
+    lost = {id(c) for c in tried if c.fate and c.fate.status in {Status.FLAWED, Status.UNDECIDED}}
+    if not any(id(candidate) in lost for candidate in candidates):
+        return False
+    for candidate in candidates:
+        if candidate.fate and candidate.fate.status in CHOICES:
+            candidate.fate = None
+    return True
+
+
+CHOICES = {Status.CHOSEN, Status.OTHER_CLEARER, Status.COMPOSITE_FULL, Status.NOT_CLEAR}
+"""What a scene becomes by comparison with others of its period."""
 
 
 def _why_not(day: date, clear: Mapping[date, float], usable: list[date], rule: Selection) -> Fate:

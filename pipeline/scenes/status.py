@@ -18,6 +18,7 @@ class Status(StrEnum):
     OTHER_CLEARER = "other_clearer"
     COMPOSITE_FULL = "composite_full"
     NOT_READ = "not_read"
+    UNDECIDED = "undecided"
 
 
 SENTENCES = {
@@ -31,12 +32,13 @@ SENTENCES = {
     Status.OTHER_CLEARER: "{day} is clearer, or as clear and earlier",
     Status.COMPOSITE_FULL: "the composite has {limit} clearer days",
     Status.NOT_READ: "not read: {why}",
+    Status.UNDECIDED: "whether it carries the offset of baseline 04.00 cannot be told: {why}",
 }
 """The column `reason` of `scenes`."""
 TITLES = {
     Status.CHOSEN: "chosen",
     Status.NONE_FOUND: "no scene found in a period",
-    Status.FLAWED: "unusable as listed",
+    Status.FLAWED: "unusable",
     Status.EXCLUDED: "excluded by the recipe",
     Status.CLOUDY: "cloud cover of the scene over the limit",
     Status.NO_DATA: "no data over the AOI",
@@ -44,6 +46,7 @@ TITLES = {
     Status.OTHER_CLEARER: "another day is clearer",
     Status.COMPOSITE_FULL: "composite full of clearer days",
     Status.NOT_READ: "could not be read",
+    Status.UNDECIDED: "offset undecided",
 }
 """For counts by status."""
 

@@ -42,9 +42,9 @@ class Asset:
 @dataclass(frozen=True)
 class Scene:
     """One granule of one date. `cloud_cover` is the provider's, per cent; `offset` is taken from
-    the digital numbers when they are read. `href` finds the scene again; it never holds a
-    credential. `flaw` says why a scene cannot be used as listed. `dated_by` says where `time` comes
-    from."""
+    the digital numbers when they are read, and `offset_from` says why; where that `is_doubtful`, they are
+    read as stored and pixels decide. `href` finds the scene again; it never holds a credential. `flaw` says
+    why a scene cannot be used as listed. `dated_by` says where `time` comes from."""
 
     id: str
     time: datetime
@@ -54,6 +54,8 @@ class Scene:
     cloud_cover: float | None = None
     baseline: str = ""
     offset: int = 0
+    offset_from: str = ""
+    is_doubtful: bool = False
     href: str = ""
     collection: str = ""
     flaw: str = ""
@@ -64,8 +66,13 @@ class Scene:
         return (self.time + timedelta(hours=longitude / 15)).date()
 
     def with_offset(self, offset: int) -> Scene:
-        """The scene with another offset to be taken from its numbers."""
-        return replace(self, offset=offset)
+        """Return the scene with an offset that is to be taken from its numbers, beyond doubt."""
+        return replace(self, offset=offset, is_doubtful=False)
+
+    @property
+    def as_stored(self) -> Scene:
+        """The scene with its numbers as the provider stored them."""
+        return self.with_offset(0)
 
 
 class Source(Protocol):

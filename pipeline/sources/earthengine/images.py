@@ -23,7 +23,8 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import window
-from pipeline.sensors import sentinel2
+from pipeline.sensors import boa_offset, sentinel2
+from pipeline.sensors.boa_offset import Words
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.earthengine import login, pixels, server
 from pipeline.sources.protocol import Asset, Scene, Source
@@ -147,7 +148,7 @@ class EarthEngineSource:
         cover = properties.get("CLOUDY_PIXEL_PERCENTAGE")
         baseline = str(properties.get("PROCESSING_BASELINE", ""))
         level = ("L2A" if "_SR" in collection else "L1C") if self.is_sentinel2 else ""
-        carries = self.is_sentinel2 and "HARMONIZED" not in collection
+        words = self._words(properties, collection)
         return Scene(
             id=_index(image),
             time=time,
@@ -156,11 +157,23 @@ class EarthEngineSource:
             level=level,
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
             baseline=baseline,
-            offset=sentinel2.BOA_OFFSET if carries and sentinel2.carries_offset(baseline) else 0,
+            offset=words.offset,
+            offset_from=words.evidence,
+            is_doubtful=not words.sure,
             href=f"{collection}/{_index(image)}",
             collection=collection,
             flaw=flaw,
         )
+
+    def _words(self, properties: Mapping[str, Any], collection: str) -> Words:
+        """What is said of the offset of a Sentinel-2 image."""
+        if not self.is_sentinel2:
+            return boa_offset.NO_OFFSET
+        if "HARMONIZED" in collection:
+            return boa_offset.HARMONIZED
+        named = {"s2:processing_baseline": properties.get("PROCESSING_BASELINE")}
+        products = [str(properties[key]) for key in ("PRODUCT_ID", "GRANULE_ID") if key in properties]
+        return boa_offset.by_provider(named, "Earth Engine", products)
 
     def _assets(self, image: Mapping[str, Any]) -> dict[str, Asset]:
         wanted = [*self.sensor.bands, *(["SCL"] if self.mask_band else [])]
@@ -207,7 +220,7 @@ class EarthEngineSource:
         """Numbers in the cube's type, offset removed, at least 1."""
         kind = np.dtype(self.sensor.dtype)
         values = np.clip(np.rint(found), 1, np.iinfo(kind).max).astype(kind)
-        return sentinel2.without_offset(values, scene.offset)
+        return boa_offset.without_offset(values, scene.offset)
 
     def _classes(self, scene: Scene, grid: GeoBox) -> NDArray[np.uint8]:
         """Scene classes on `grid`; a Cloud Score+ stands for clear or cloud."""

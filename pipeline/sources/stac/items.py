@@ -27,6 +27,8 @@ from pipeline.core import web
 from pipeline.core.errors import InputError, MinebenchError, NotMadeYet, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
+from pipeline.sensors import boa_offset
+from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
 from pipeline.sources.stac import signing
@@ -44,8 +46,8 @@ pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, 
 class StacSource:
     """See `pipeline.sources.protocol.Source`."""
 
-    def __init__(self, options: Options, label: str, profile: Profile) -> None:
-        self.options, self.label, self.profile = options, label, profile
+    def __init__(self, options: Options, label: str, profile: Profile, bands: Sequence[str]) -> None:
+        self.options, self.label, self.profile, self.bands = options, label, profile, bands
         self.mask_band: str | None = profile.mask.name if profile.mask else None
         self.keys = {**profile.assets, **options.assets}
         if self.mask_band:
@@ -124,6 +126,7 @@ class StacSource:
         if item.datetime is None:
             raise WorkError(f"Item {item.id} has no datetime.")
         cover = properties.get("eo:cloud_cover")
+        words = self._words(item, [asset for asset in found.values() if asset])
         return Scene(
             id=item.id,
             time=item.datetime,
@@ -131,12 +134,27 @@ class StacSource:
             source=self.label,
             level="L1C" if "l1c" in (item.collection_id or "") else self.profile.level,
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
-            baseline=str(properties.get("s2:processing_baseline", "")),
-            offset=self.profile.offset(properties),
+            baseline=words.baseline,
+            offset=words.offset,
+            offset_from=words.evidence,
+            is_doubtful=not words.sure,
             href=self._href(item),
             collection=item.collection_id or "",
             flaw=self._flaw(item, assets, area),
         )
+
+    def _words(self, item: pystac.Item, assets: list[pystac.Asset]) -> Words:
+        """What is said of the offset of a Sentinel-2 scene."""
+        if not self.profile.has_offset:
+            return NO_OFFSET
+        collection = item.collection_id or ""
+        if urlsplit(self.options.href).hostname == boa_offset.PLANETARY_COMPUTER:
+            return boa_offset.by_provider(item.properties, "Planetary Computer", [item.id])
+        if collection in boa_offset.GUARANTEED:
+            return boa_offset.by_provider(item.properties, f"collection {collection}", [item.id])
+        stated = (boa_offset.stated_offset(asset.extra_fields) for asset in assets)
+        first = next((offset for offset in stated if offset is not None), None)
+        return boa_offset.by_item(item.properties, first, [item.id])
 
     def _href(self, item: pystac.Item) -> str:
         """Where the item is: its address, or its path from the static catalog."""
@@ -149,6 +167,10 @@ class StacSource:
         """Why the scene must not be used: what it says of itself contradicts itself or leads away."""
         if item.geometry is None:
             return "the item has no geometry"
+        wanted = [*self.bands, *([self.mask_band] if self.mask_band else [])]
+        if missing := [band for band in wanted if band not in assets]:
+            keys = ", ".join(f"{band} ({self.keys.get(band, band)})" for band in missing)
+            return f"the item has no asset for {keys}; source.assets and source.mask name them"
         for band, asset in assets.items():
             if reason := self._leads_away(asset.href):
                 return f"the address of {band} {reason}"

@@ -33,6 +33,8 @@ RUSTAC = Path(sys.executable).parent / "rustac"
 Item = dict[str, Any]
 Form = Callable[[Item, str], Item]
 
+BANDS = ("B02", "B03", "B04", "B08", "B11")
+
 
 @pytest.fixture(scope="module")
 def files(built: Path) -> Iterator[Running]:
@@ -211,7 +213,7 @@ def test_items_that_contradict_themselves_are_left_out(tmp_path: Path, built: Pa
             asset["proj:transform"][5] -= 4_000_000
     outside = first | {"id": "../../../outside"}
     with api(tmp_path, [first, *spoilt, south, outside]) as url:
-        source = StacSource(Stac(name="stac", href=url), "stac", L2A)
+        source = StacSource(Stac(name="stac", href=url), "stac", L2A, BANDS)
         day = date.fromisoformat(first["properties"]["datetime"][:10])
         area = shapely.geometry.shape(first["geometry"])
         found = {s.id: s for s in source.search(area, day, date(day.year + 1, 1, 1))}
@@ -229,7 +231,7 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
     item = earth_search(archive.items(built / "data" / "tiny" / "archive")[0], "http://127.0.0.1:1")
     import pystac
 
-    source = StacSource(Stac(name="stac", href="http://127.0.0.1:1/"), "stac", L2A)
+    source = StacSource(Stac(name="stac", href="http://127.0.0.1:1/"), "stac", L2A, BANDS)
     loose = pystac.Item.from_dict({k: v for k, v in item.items() if k != "bbox"} | {"geometry": None})
     assert source._scene(loose).flaw == "the item has no geometry"
 
@@ -248,7 +250,8 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
 )
 def test_hostile_apis(fault: dict[str, Any], says: str, tmp_path: Path, built: Path, files: Running) -> None:
     """The file server plays the API: its landing page is the archive's catalog."""
-    source = StacSource(Stac(name="stac", href=f"{files.url}/open/catalog.json?sig=hidden"), "stac", L2A)
+    options = Stac(name="stac", href=f"{files.url}/open/catalog.json?sig=hidden")
+    source = StacSource(options, "stac", L2A, BANDS)
     files.set({**fault, "times": 99})
     with pytest.raises(WorkError, match=says) as caught:
         source.search(shapely.box(0, 0, 1, 1), date(2020, 1, 1), date(2021, 1, 1))
