@@ -238,15 +238,22 @@ def _rule(recipe: Recipe, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _choices_before(task: Task, label: str) -> set[str]:
-    """Return fingerprints of a period's choice as earlier versions made them: their tables stay frozen.
-    Version 0.1.0 had one for the whole site, and all had the excluded scenes in them."""
-    recipe, outline = task.recipe, task.site.geometry.wkt
+    """Return fingerprints of a period's choice as earlier versions made them: their tables stay frozen. They
+    had the excluded scenes in them."""
+    recipe = task.recipe
+    asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
+    period = next(period for period in recipe.periods.periods() if period.label == label)
+    rule = _rule(recipe, recipe.selection.exclude)
+    own = [*asked, label, period.start, period.end, rule, task.site.geometry.wkt]
+    return {receipts.fingerprint(own), _choice_before(task)}
+
+
+def _choice_before(task: Task) -> str:
+    """The fingerprint of a whole site's choice as version 0.1.0 made it."""
+    recipe = task.recipe
     asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
     rule = _rule(recipe, recipe.selection.exclude)
-    period = next(period for period in recipe.periods.periods() if period.label == label)
-    own = [*asked, label, period.start, period.end, rule, outline]
-    whole = [*asked, recipe.periods.model_dump(), rule, outline]
-    return {receipts.fingerprint(own), receipts.fingerprint(whole)}
+    return receipts.fingerprint([*asked, recipe.periods.model_dump(), rule, task.site.geometry.wkt])
 
 
 def _key(task: Task) -> str:
