@@ -46,7 +46,15 @@ class Gone(Refused, Unusable):
     """404 or 410: it is not there (any more)."""
 
 
-class _Passing(WorkError):
+class Failed(WorkError):
+    """No try got an answer that stands; `status` is the last try's, 0 where there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Passing(Failed):
     """A failure worth another try: a dropped or half answer, a timeout, a busy server."""
 
 
@@ -68,14 +76,15 @@ def request(
     limit: int = LARGEST_ANSWER,
     parallel: int = 20,
     signed: Callable[[str], str] = lambda url: url,
+    attempts: int = ATTEMPTS,
 ) -> Answer:
     """Send a request until an answer stands; at most `parallel` to one host at a time.
 
     `signed` adds a credential to the address just before each try. Refused for an answer over
-    `limit` bytes or a redirect to another host; WorkError when every try failed.
+    `limit` bytes or a redirect to another host; Failed when all `attempts` failed.
     """
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        stop=tenacity.stop_after_attempt(attempts),
         wait=tenacity.wait_exponential_jitter(FIRST_WAIT_S, LONGEST_WAIT_S, jitter=1),
         retry=tenacity.retry_if_exception_type(_Passing),
         before_sleep=lambda _: traffic.count(retries=1),
@@ -84,7 +93,7 @@ def request(
     try:
         return retrying(_try, url, method, dict(headers or {}), body, limit, parallel, signed)
     except _Passing as error:
-        raise WorkError(f"{host(url)} failed {ATTEMPTS} times: {error}") from None
+        raise Failed(f"{host(url)} failed {attempts} times: {error}", error.status) from None
 
 
 def get(url: str, **options: Any) -> Answer:
@@ -150,7 +159,7 @@ def _try(
             raise Refused(f"{host(url)} redirects to another host, {host(target)}, which is not followed.")
         url = target
     if answer.status in PASSING:
-        raise _Passing(f"HTTP {answer.status}.")
+        raise _Passing(f"HTTP {answer.status}.", answer.status)
     return answer
 
 

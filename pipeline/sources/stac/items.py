@@ -17,7 +17,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pystac_client import Client
+from pystac_client import Client, ItemSearch
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from rasterio.enums import Resampling
@@ -31,13 +31,11 @@ from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import signing
+from pipeline.sources.stac import paging, signing
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
 
-PAGE = 250
-"""Items asked for at a time."""
 # pystac looks for its extensions when it reads the first object, and threads that read others meanwhile
 # meet a half-filled list ("dictionary changed size during iteration"): here, where one thread comes first.
 pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, datetime.now(UTC), {}))
@@ -189,34 +187,33 @@ class StacSource:
         return "" if inside else "leads out of the catalog's folder"
 
     def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
+        href = self.options.href
+        wanted: dict[str, Any] = {
+            "collections": list(self.options.collections) or None,
+            "intersects": shapely.geometry.mapping(area),
+            "datetime": f"{start}T00:00:00Z/{end}T00:00:00Z",
+        }
+
+        def ask(size: int, tries: int) -> Iterator[paging.Page]:
+            url, wire = _client(href, self.parallel)._search_href(), _Wire(self.parallel, tries)
+            return ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
+
         try:
-            search = _client(self.options.href, self.parallel).search(
-                collections=list(self.options.collections) or None,
-                intersects=shapely.geometry.mapping(area),
-                datetime=f"{start}T00:00:00Z/{end}T00:00:00Z",
-                limit=PAGE,
-            )
-            seen: set[str] = set()
-            for page in search.pages_as_dicts():
-                found = {str(feature.get("id")) for feature in page["features"]}
-                if found & seen:
-                    raise WorkError(f"{self.options.href} sends the same page of items again.")
-                seen |= found
-                for feature in page["features"]:
-                    yield _item(feature, self.options.href)
+            for feature in paging.features(href, ask):
+                yield _item(feature, href)
         except MinebenchError:
             raise
         except (APIError, KeyError, TypeError, AttributeError, ValueError, pystac.STACError) as error:
             text = web.redacted(str(error))[:200].rstrip(".")
-            raise WorkError(f"{self.options.href} does not answer as a STAC API: {text}.") from None
+            raise WorkError(f"{href} does not answer as a STAC API: {text}.") from None
 
 
 class _Wire(StacApiIO):
     """pystac-client's requests, sent the pipeline's way."""
 
-    def __init__(self, parallel: int) -> None:
+    def __init__(self, parallel: int, attempts: int = web.ATTEMPTS) -> None:
         super().__init__(max_retries=None)
-        self.parallel = parallel
+        self.parallel, self.attempts = parallel, attempts
 
     def request(
         self,
@@ -232,7 +229,8 @@ class _Wire(StacApiIO):
         elif parameters:
             href = f"{href}{'&' if '?' in href else '?'}{urlencode(parameters)}"
         options: dict[str, Any] = {"method": method, "headers": headers, "body": body}
-        answer = web.get(href, limit=web.LARGEST_LISTING, parallel=self.parallel, **options)
+        options |= {"limit": web.LARGEST_LISTING, "parallel": self.parallel, "attempts": self.attempts}
+        answer = web.get(href, **options)
         web.decoded(answer, href)
         return answer.content.decode()
 
