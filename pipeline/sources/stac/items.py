@@ -52,7 +52,6 @@ class StacSource:
             self.keys[self.mask_band] = options.mask_asset(profile)
         self.is_remote = raster.is_remote(options.href)
         self.parallel = options.parallel if self.is_remote else 1
-        self.signers: dict[str, Signer] = {}
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         items = self._api(area, start, end) if self.is_remote else _static(self.options.href)
@@ -111,7 +110,7 @@ class StacSource:
             return raster.grid_of(file)
 
     def _signer(self, scene: Scene) -> Signer:
-        return self.signers.setdefault(scene.collection, signing.signer(self.options, scene.collection))
+        return signing.signer(self.options, scene.collection)
 
     def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
         properties = item.properties
