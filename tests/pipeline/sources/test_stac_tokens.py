@@ -124,7 +124,7 @@ def test_a_token_service_that_refuses(files: Running, status: int, says: str) ->
 
 def test_no_token_in_the_answer(files: Running) -> None:
     files.set({"kind": "status", "status": 200, "match": "/token", "body": '{"token": "x"}'})
-    with pytest.raises(WorkError, match="answers without token and msft:expiry; correct source.sign"):
+    with pytest.raises(WorkError, match=r"answers without token and msft:expiry; correct source.sign"):
         read(files, signer(files))
 
 
