@@ -17,8 +17,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pystac_client import Client, ItemSearch
-from pystac_client.exceptions import APIError
+from pystac_client import ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
@@ -31,7 +30,7 @@ from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import paging, signing
+from pipeline.sources.stac import paging, signing, web_catalog
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -68,7 +67,9 @@ class StacSource:
     def find(self, href: str) -> Scene:
         if self.is_remote:
             content = web.get_json(href, parallel=self.parallel)
-            return self._scene(_item(content, href))
+            item = _item(content, href)
+            item.set_self_href(href)
+            return self._scene(item)
         path = Path(self.options.href).parent / href
         try:
             return self._scene(pystac.Item.from_file(str(path)))
@@ -187,6 +188,21 @@ class StacSource:
 
     def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
         href = self.options.href
+        try:
+            entrance = web_catalog.entrance(href, self.parallel)
+            if entrance.is_static:
+                yield from web_catalog.items(href, self.parallel)
+                return
+            for feature in paging.features(href, self._search(entrance.search, area, start, end)):
+                yield _item(feature, href)
+        except (MinebenchError, MemoryError):
+            raise
+        except Exception as error:
+            text = web.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
+            raise WorkError(f"{href} does not answer as a STAC API: {text}.") from None
+
+    def _search(self, url: str, area: BaseGeometry, start: date, end: date) -> paging.Ask:
+        """How to ask for the items of an area and time."""
         wanted: dict[str, Any] = {
             "collections": list(self.options.collections) or None,
             "intersects": shapely.geometry.mapping(area),
@@ -194,17 +210,15 @@ class StacSource:
         }
 
         def ask(size: int, tries: int) -> Iterator[paging.Page]:
-            url, wire = _client(href, self.parallel)._search_href(), _Wire(self.parallel, tries)
-            return ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
+            wire = _Wire(self.parallel, tries)
+            try:
+                yield from ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
+            except web.Refused as error:
+                if error.status != 405:
+                    raise
+                yield from ItemSearch(url, method="GET", stac_io=wire, limit=size, **wanted).pages_as_dicts()
 
-        try:
-            for feature in paging.features(href, ask):
-                yield _item(feature, href)
-        except MinebenchError:
-            raise
-        except (APIError, KeyError, TypeError, AttributeError, ValueError, pystac.STACError) as error:
-            text = web.redacted(str(error))[:200].rstrip(".")
-            raise WorkError(f"{href} does not answer as a STAC API: {text}.") from None
+        return ask
 
 
 class _Wire(StacApiIO):
@@ -232,11 +246,6 @@ class _Wire(StacApiIO):
         answer = web.get(href, **options)
         web.decoded(answer, href)
         return answer.content.decode()
-
-
-@lru_cache(maxsize=4)
-def _client(href: str, parallel: int) -> Client:
-    return Client.open(href, stac_io=_Wire(parallel))
 
 
 def _item(content: Any, href: str) -> pystac.Item:
