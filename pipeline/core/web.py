@@ -182,6 +182,7 @@ def _try(order: _Order) -> Answer:
     url = order.url
     for _ in range(REDIRECTS):
         with limits.gate(host(url), order.parallel):
+            limits.keep_rate(host(url))
             address = order.signed(url)
             answer = _send(address, order)
         if answer.status not in (301, 302, 303, 307, 308):
