@@ -29,8 +29,8 @@ RATES = {
     "sh.dataspace.copernicus.eu": Rate(300 / 60, f"{_QUOTAS}: 300 requests/min of Sentinel Hub"),
 }
 """Hosts and domains with a documented rate. A host keeps the rate of the longest name here that it is or
-lies under, together with all other hosts of that name; others are asked as fast as they answer, and slower when
-they say so. No documented rate was found for Earth Search, Planetary Computer or Landsat Look."""
+lies under, together with all other hosts of that name. Others are asked as fast as they answer, and slower
+when they say so; no documented rate was found for Earth Search, Planetary Computer or Landsat Look."""
 
 _joined: dict[str, Any] = {}
 """The Dask worker that this process is, under `worker`."""

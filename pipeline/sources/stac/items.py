@@ -194,12 +194,12 @@ class StacSource:
                 yield from web_catalog.items(href, self.parallel)
                 return
             for feature in paging.features(href, self._search(entrance.search, area, start, end)):
-                yield _item(feature, href)
+                yield _item(feature, web.redacted(href))
         except (MinebenchError, MemoryError):
             raise
         except Exception as error:
             text = web.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
-            raise WorkError(f"{href} does not answer as a STAC API: {text}.") from None
+            raise WorkError(f"{web.redacted(href)} does not answer as a STAC API: {text}.") from None
 
     def _search(self, url: str, area: BaseGeometry, start: date, end: date) -> paging.Ask:
         """How to ask for the items of an area and time."""

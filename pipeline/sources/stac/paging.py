@@ -56,7 +56,7 @@ def _different(service: str, pages: Iterator[Page]) -> Iterator[Page]:
     for page in pages:
         found = _named(page).keys()
         if found & seen:
-            raise WorkError(f"{service} sends the same page of items again.")
+            raise WorkError(f"{web.redacted(service)} sends the same page of items again.")
         seen |= found
         yield page
 
