@@ -23,6 +23,7 @@ from pipeline.scenes.scene_table import Keys, Row, empty_row
 from pipeline.scenes.selection import Candidate
 from pipeline.scenes.status import CHOSEN, Status, fate
 from pipeline.scenes.store import SceneStore
+from pipeline.sensors.boa_offset import NOTHING_SAYS
 from pipeline.sites.site import Site
 from pipeline.sources.protocol import Scene, Source
 
@@ -154,7 +155,8 @@ class SceneSelector:
         others = [c for c in (*settled, *chosen) if c.scene.id not in doubtful and not c.is_undecided]
         known = [date for c in others if (date := self._date(c, bands)) is not None]
         scenes = {name: date for name, c in doubtful.items() if (date := self._date(c, bands)) is not None}
-        verdicts = radiometry.decide_all(scenes, known, bands)
+        said = {name: c.scene.offset for name, c in doubtful.items() if c.scene.offset_from != NOTHING_SAYS}
+        verdicts = radiometry.decide_all(scenes, known, bands, said)
         for name, candidate in doubtful.items():
             verdict = verdicts.get(name, radiometry.NOT_COMPARABLE)
             offset, candidate.offset_from = radiometry.weighed(candidate.scene, verdict)

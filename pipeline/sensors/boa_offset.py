@@ -33,6 +33,8 @@ PRODUCTS = (
 FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied", "s2:boa_offset_applied")
 GUARANTEED = ("sentinel-2-c1-l2a",)
 """Collections whose numbers are ESA's, as they were delivered."""
+NOTHING_SAYS = "nothing says"
+"""The evidence of items without a word on it."""
 PLANETARY_COMPUTER = "planetarycomputer.microsoft.com"
 
 
@@ -128,7 +130,7 @@ def _without_baseline(flags: list[bool], stated: float | None) -> Words:
     if stated is not None:
         offset = BOA_OFFSET if stated > BOA_OFFSET / 2 else 0
         return Words(offset, f"raster:offset {-stated / 10_000:g}, no baseline", False)
-    return Words(0, "nothing says", False)
+    return Words(0, NOTHING_SAYS, False)
 
 
 def stated_offset(fields: Mapping[str, Any]) -> float | None:
