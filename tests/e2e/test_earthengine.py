@@ -344,15 +344,13 @@ def test_naip_through_a_band_mapping(tmp_path: Path, built: Path, service: Runni
 
 def test_composite_on_the_server_is_near_ours(tmp_path: Path, built: Path, service: Running) -> None:
     service.set()
-    project = make_project(tmp_path / "ee", ee_recipe(service.url, more=", composite: server"), ONE_MINE)
-    path = project / "catalogs/tiny/recipe.yaml"
     # The service's medians have no margin around clouds: a recipe that asks for one is refused.
-    refused = run("sites", cwd=project)
+    asks = make_project(tmp_path / "asks", ee_recipe(service.url, more=", composite: server"), ONE_MINE)
+    refused = run("sites", cwd=asks)
     assert refused.returncode == 2
     assert "selection.cloud_margin" in refused.stderr
-    path.write_text(path.read_text().replace("min_clear: 0.2", "min_clear: 0.2\n  cloud_margin: 0"))
-    key_file(project, service.url)
-    for stage in ("sites", "fetch", "compose"):
+    project = server_medians(tmp_path / "ee", service.url)
+    for stage in ("fetch", "compose"):
         done = run(stage, cwd=project)
         assert done.returncode == 0, done.stderr
     ((site, cube),) = cubes(project).items()
@@ -361,6 +359,41 @@ def test_composite_on_the_server_is_near_ours(tmp_path: Path, built: Path, servi
     assert both.any(axis=(1, 2, 3)).tolist() == [True] * 3
     difference = np.abs(cube.reflectance.values.astype(int) - ours.values)
     assert np.median(difference[np.broadcast_to(both, ours.shape)]) < 150
+
+
+def server_medians(folder: Path, url: str) -> Path:
+    """A project of one mine whose medians Earth Engine makes."""
+    recipe = ee_recipe(url, more=", composite: server")
+    recipe = recipe.replace("min_clear: 0.2", "min_clear: 0.2\n  cloud_margin: 0")
+    return with_sites(make_project(folder, recipe, ONE_MINE), url)
+
+
+def test_a_period_without_images_has_no_composite(tmp_path: Path, built: Path) -> None:
+    """Earth Engine refuses to compute the median of nothing."""
+    with running("earthengine", str(built / "data" / "tiny" / "archive"), "empty=2022") as standin:
+        project = server_medians(tmp_path / "ee", standin.url)
+        for stage in ("fetch", "compose"):
+            done = run(stage, cwd=project)
+            assert done.returncode == 0, done.stderr
+        listings = [entry for entry in standin.asked() if "listAssets" in entry[1]]
+    status = scenes(project).set_index("period").status
+    assert status.to_dict() == {"2021": "chosen", "2022": "none_found", "2023": "chosen"}
+    # To know whether there is any, one image is enough.
+    assert len(listings) == 3
+    assert all("pageSize=1&" in f"{entry[1]}&" for entry in listings)
+
+
+def test_other_refusals_are_no_empty_period(tmp_path: Path, service: Running) -> None:
+    project = server_medians(tmp_path / "ee", service.url)
+    for message in (
+        "User memory limit exceeded.",
+        "Image.select: Band pattern 'B2' did not match any bands.",
+    ):
+        service.set({"kind": "refusal", "status": 400, "message": message, "match": "computePixels"})
+        failed = run("fetch", cwd=project)
+        assert failed.returncode == 1
+        assert message.rstrip(".") in failed.stderr
+        assert set(scenes(project).status) == {"not_read"}
 
 
 def test_plan_before_anything_is_fetched(small_project: Path, service: Running) -> None:

@@ -54,7 +54,8 @@ class EarthEngineSource:
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         if self.options.composite == "server":
-            return server.search(self.options, area, start, end)
+            has_images = any(self._listed(self.options.collection, area, start, end, page=1))
+            return server.search(self.options, area, start, end) if has_images else []
         collections = [self.options.level_1c if self.options.level1c == "always" else self.options.collection]
         if self.options.level1c == "where_no_l2a":
             collections.append(self.options.level_1c)
@@ -110,14 +111,14 @@ class EarthEngineSource:
         return sorted(scenes, key=lambda scene: (scene.time, scene.id))
 
     def _listed(
-        self, collection: str, area: BaseGeometry, start: date, end: date
+        self, collection: str, area: BaseGeometry, start: date, end: date, page: int = PAGE
     ) -> Iterator[dict[str, Any]]:
         """All images that the service lists for the area's box; it pages by token."""
         # The box, not the outline: the filter travels in the address, whose length is limited.
         region = json.loads(shapely.to_geojson(shapely.envelope(area)))
         params: dict[str, Any] = {"parent": collection, "startTime": f"{start}T00:00:00Z",
                                   "endTime": f"{end}T00:00:00Z", "region": region,
-                                  "pageSize": PAGE}  # fmt: skip
+                                  "pageSize": page}  # fmt: skip
         seen: set[str] = set()
         while True:
             answer = login.calling(lambda: ee.data.listImages(dict(params)), collection)
