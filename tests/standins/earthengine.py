@@ -1,9 +1,9 @@
 """Earth Engine's REST interface over the synthetic archive, as far as the real `ee` client uses it here.
 
 Collections: S2_SR_HARMONIZED, S2_HARMONIZED (as Level-1C, without scene classes), Cloud Score+ (from the
-true mask: 0 in thick cloud, and 0 where it is masked), NAIP (red, green, blue, near infrared of the same scenes in 8 bits), and the Satellite Embedding
-(`tests.standins.embeddings`). The discovery document
-and the list of algorithms are those that the client's wheel carries.
+true mask: 0 in thick cloud, and 0 where it is masked), NAIP (red, green, blue, near infrared of the same
+scenes in 8 bits), and the Satellite Embedding (`tests.standins.embeddings`). The discovery document and the
+list of algorithms are those that the client's wheel carries.
 """
 
 import io

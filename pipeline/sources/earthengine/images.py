@@ -23,7 +23,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import window
-from pipeline.sensors import boa_offset, sentinel2
+from pipeline.sensors import boa_offset, classes, sentinel2
 from pipeline.sensors.boa_offset import Words
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.earthengine import login, pixels, server
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pipeline.sources.earthengine import Options
 
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
+WITH_DATA = {"L2A": "SCL", "L1C": "B2"}
+"""The band of a Sentinel-2 image that is 0 just where the image has no data. At the top of the atmosphere
+nothing is black in blue light."""
 PAGE = 500
 """Images asked for at a time."""
 
@@ -42,7 +45,8 @@ class EarthEngineSource:
 
     Notes on masking. Earth Engine gives masked pixels as 0, which can also be a valid number. In
     Sentinel-2 L2A a pixel has data where its scene class is not 0; elsewhere where any band of the
-    image is not 0. A valid 0 becomes 1.
+    image is not 0. A valid 0 becomes 1. A Cloud Score+ is 0 in thick cloud as well as where it is
+    masked: there the image itself is asked (`WITH_DATA`).
     """
 
     def __init__(self, options: Options, sensor: Sensor, clear: tuple[int, ...]) -> None:
@@ -95,7 +99,8 @@ class EarthEngineSource:
         return np.stack([found[band] for band in bands])
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
-        return pixels.requests(grid, 2 * len(bands) + 1)
+        masks = 2 if list(bands) == [self.mask_band] and self.options.cloud == "cloud_score_plus" else 1
+        return masks * pixels.requests(grid, 2 * len(bands) + 1)
 
     def _in(self, collection: str, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         images = [
@@ -233,9 +238,9 @@ class EarthEngineSource:
                 return np.zeros(grid.shape, np.uint8)
             found = pixels.get(scene.href, asset.crs_code, area, [self._own_name("SCL")], 1)
             return window.placed(found.astype(np.uint8), area, grid, Resampling.nearest)[0]
-        return self._scored(asset, grid)
+        return self._scored(scene, asset, grid)
 
-    def _scored(self, asset: Asset, grid: GeoBox) -> NDArray[np.uint8]:
+    def _scored(self, scene: Scene, asset: Asset, grid: GeoBox) -> NDArray[np.uint8]:
         """Classes from the cloud score, at 10 m; a coarser pixel is as cloudy as its worst part."""
         assert asset.grid is not None
         factor = round(grid.resolution.x / asset.grid.resolution.x)
@@ -244,10 +249,12 @@ class EarthEngineSource:
         if area is None:
             return np.zeros(grid.shape, np.uint8)
         score = pixels.get(asset.href, asset.crs_code, area, ["cs_cdf"], 4)
-        classes = np.where(
-            score >= self.options.cloud_score, sentinel2.SCORE_CLEAR, sentinel2.SCORE_CLOUD
-        ).astype(np.uint8)
-        placed = window.placed(classes, area, fine, Resampling.nearest)[0]
+        clear = score >= self.options.cloud_score
+        found = np.where(clear, sentinel2.SCORE_CLEAR, sentinel2.SCORE_CLOUD).astype(np.uint8)
+        if (score == 0).any():
+            seen = pixels.get(scene.href, asset.crs_code, area, [WITH_DATA[scene.level]], 2)
+            found[(score == 0) & (seen == 0)] = classes.NODATA
+        placed = window.placed(found, area, fine, Resampling.nearest)[0]
         if factor > 1:
             blocks = placed.reshape(grid.height, factor, grid.width, factor)
             return blocks.max(axis=(1, 3))

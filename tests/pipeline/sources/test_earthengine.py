@@ -1,0 +1,78 @@
+"""The Earth Engine source against its stand-in, in this process: what it finds, and what a pixel is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from pipeline.sensors import classes
+from pipeline.sensors.profile import Sensor
+from pipeline.sources.earthengine import Options
+from pipeline.sources.earthengine.images import EarthEngineSource
+from pipeline.sources.protocol import Scene
+from tests.e2e.test_earthengine import key_file
+from tests.standins import archive
+from tests.standins.base import Running, running
+
+SENSOR = Sensor(bands=("B02", "B03", "B04", "B08", "B11"), rgb=("B04", "B03", "B02"), resolution=10, snap=20)
+CLEAR = (4, 5, 6, 7)
+MISSED = 21
+Item = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def items(built: Path) -> dict[str, Item]:
+    return {item["id"]: item for item in archive.items(built / "data" / "tiny" / "archive")}
+
+
+@contextmanager
+def served(built: Path, *words: str) -> Iterator[Running]:
+    with running("earthengine", str(built / "data" / "tiny" / "archive"), *words) as standin:
+        yield standin
+
+
+@pytest.fixture(scope="module")
+def narrow(built: Path) -> Iterator[Running]:
+    with served(built, f"missed={MISSED}") as standin:
+        yield standin
+
+
+def opened(folder: Path, url: str, **more: Any) -> EarthEngineSource:
+    options = Options(name="earthengine", url=url, service_account_key=key_file(folder, url), **more)
+    return EarthEngineSource(options, SENSOR, CLEAR)
+
+
+def found(source: EarthEngineSource, item: Item) -> Scene:
+    """The scene of an item, as a search of its place finds it."""
+    area = shapely.geometry.shape(item["geometry"]).centroid.buffer(0.001)
+    year = int(item["properties"]["datetime"][:4])
+    scenes = source.search(area, date(year, 1, 1), date(year + 1, 1, 1))
+    return next(scene for scene in scenes if scene.id == item["id"])
+
+
+@pytest.mark.parametrize("level", ["never", "always"])
+def test_ground_beyond_the_swath_is_no_data_and_thick_cloud_is_cloud(
+    level: str, narrow: Running, items: dict[str, Item], tmp_path: Path
+) -> None:
+    """Where the image is masked the score is 0, as it is in thick cloud."""
+    source = opened(tmp_path, narrow.url, cloud="cloud_score_plus", level1c=level)
+    cloudiest = max(items.values(), key=lambda item: (pixels(item, "true_mask") == 1).mean())
+    t, shape = cloudiest["assets"]["scl"]["proj:transform"], cloudiest["assets"]["scl"]["proj:shape"]
+    grid = GeoBox(tuple(shape), Affine(*t[:6]), cloudiest["properties"]["proj:code"])
+    mask = source.read(found(source, cloudiest), ["SCL"], grid)[0]
+    truth = pixels(cloudiest, "true_mask")
+    assert (mask[:, :MISSED] == classes.NODATA).all()
+    assert (truth == 1).any()
+    assert (mask[:, MISSED:] == np.where(truth == 0, 4, classes.CLOUD)[:, MISSED:]).all()
+    assert source.requests(["SCL"], grid) == 2
+
+
+def pixels(item: Item, key: str) -> np.ndarray:
+    return archive.pixels(item["assets"][key]["path"])[0]
