@@ -90,7 +90,18 @@ def measure(candidate: Candidate, seen: NDArray[np.uint8], aoi: BoolImage, rule:
 
 
 def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
-    """Decide the open scenes of one period; granules of one day stand or fall together."""
+    """Decide the open scenes of one period; granules of one day stand or fall together. A fallback is
+    chosen only where nothing else is: levels are not mixed in one image."""
+    first, fallback = ([c for c in candidates if c.scene.is_fallback == wanted] for wanted in (False, True))
+    _choose(first, aoi, rule)
+    if not any(candidate.selected for candidate in first):
+        return _choose(fallback, aoi, rule)
+    for candidate in fallback:
+        candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
+    return None
+
+
+def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
         if candidate.is_open:
@@ -116,7 +127,9 @@ def reopen(candidates: list[Candidate], tried: list[Candidate]) -> bool:
     return True
 
 
-CHOICES = {Status.CHOSEN, Status.OTHER_CLEARER, Status.COMPOSITE_FULL, Status.NOT_CLEAR}
+CHOICES = {
+    Status.CHOSEN, Status.OTHER_CLEARER, Status.COMPOSITE_FULL, Status.OTHER_LEVEL, Status.NOT_CLEAR,
+}  # fmt: skip
 """What a scene becomes by comparison with others of its period."""
 
 

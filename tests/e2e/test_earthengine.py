@@ -304,8 +304,8 @@ def test_cloud_score_plus_and_level_1c(tmp_path: Path, built: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert run("compose", cwd=project).returncode == 0
     table = scenes(project)
-    # The south's season of 2021 begins in 2020, which has Level-2A: levels never mix in a period.
-    levels = table.groupby(["site_id", "period"])["level"].unique().map(list)
+    # The south's season of 2021 begins in 2020, which has Level-2A: levels never mix in an image.
+    levels = table[table.selected].groupby(["site_id", "period"])["level"].unique().map(list)
     assert levels.map(len).eq(1).all()
     assert levels.xs("2021", level="period").tolist().count(["L1C"]) == 2
     assert levels.xs("2022", level="period").tolist() == [["L2A"]] * 3
@@ -318,6 +318,27 @@ def test_cloud_score_plus_and_level_1c(tmp_path: Path, built: Path) -> None:
             truth = archive.window(path, box.transform, *box.shape)
             clouded = ~np.isin(truth, [TRUTH["clear"], TRUTH["nodata"]])
             assert row.cloud == pytest.approx(clouded.mean(), abs=0.01)
+
+
+def test_a_cloudy_level_2a_image_does_not_keep_level_1c_out(tmp_path: Path, built: Path) -> None:
+    more = ", cloud: cloud_score_plus, level1c: where_no_l2a"
+    with running("earthengine", str(built / "data" / "tiny" / "archive"), "cloudyL2A") as standin:
+        recipe = ee_recipe(standin.url, more=more).replace("min_clear: 0.2", "min_clear: 0.97")
+        project = with_sites(make_project(tmp_path / "ee", recipe), standin.url)
+        done = run("fetch", cwd=project)
+        assert done.returncode == 0, done.stderr
+    table = scenes(project)
+    assert not table.duplicated(["site_id", "period", "scene_id"]).any()
+    mixed = 0
+    for _, period in table.groupby(["site_id", "period"]):
+        higher, lower = period[period.level == "L2A"], period[period.level == "L1C"]
+        mixed += len(higher) > 0 and lower.selected.any()
+        # Level-1C is taken where no Level-2A is, and only there.
+        assert not (higher.selected.any() and lower.selected.any())
+        assert (lower.status == "other_level").any() <= higher.selected.any()
+        if not higher.selected.any():
+            assert (lower.selected == (lower.day_clear >= 0.97)).all()
+    assert mixed
 
 
 def test_naip_through_a_band_mapping(tmp_path: Path, built: Path, service: Running) -> None:

@@ -33,14 +33,22 @@ SR, TOA, SCORE, NAIP = (
 PUBLIC = "projects/earthengine-public/assets/"
 LETTERS = {"R": "B04", "G": "B03", "B": "B02", "N": "B08"}
 LARGEST = 48 * 2**20
+UNBOUNDED = {
+    "type": "Polygon",
+    "coordinates": [
+        [[f"{x}Infinity", f"{y}Infinity"] for x, y in (("-", "-"), ("", "-"), ("", ""), ("-", ""))]
+    ],
+}
+"""The footprint of an image that has none, as Earth Engine writes it."""
 THICK = [TRUTH["cloud"], TRUTH["nodata"]]
 
 
 def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
     """What all threads share. Words: `noL2A` leaves the surface collection without 2021, `cloudyL2A` leaves
     it just that year's cloudiest image of each place, `empty=year` leaves Sentinel-2 without a year,
-    `missed=n` lets the swath of every image miss its westernmost n columns of 20 m, `page=n` gives up to n
-    images a page, `masked=n` masks the first n rows of embeddings."""
+    `missed=n` lets the swath of every image miss its westernmost n columns of 20 m, `unbounded` gives
+    footprints without bounds, `page=n` gives up to n images a page, `masked=n` masks the first n rows of
+    embeddings."""
     tests = Path(ee.__file__).parent / "tests"
     discovery = (tests / "cloud_api_discovery_document.json").read_text().replace("v1alpha", "v1")
     document = json.loads(discovery)
@@ -59,6 +67,7 @@ def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
         "items": items,
         "embeddings": embeddings.images(items, _number(words, "masked=", 0)),
         "no_surface": _no_surface(items, words),
+        "unbounded": "unbounded" in words,
         "missed": _number(words, "missed=", 0),
         "page": _number(words, "page=", 3),
         "tokens": 0,
@@ -133,7 +142,7 @@ class Answering(Handler):
             if (name, body) not in known:
                 known[name, body] = get(collection, data["items"][index], json.loads(body), data["missed"])
             return known[name, body]
-        return _json(described(collection, data["items"][index]))
+        return _json(described(collection, data["items"][index], data))
 
     def spoilt(
         self, fault: dict[str, Any], status: int, headers: dict[str, str], content: bytes
@@ -165,12 +174,16 @@ def listed(collection: str, query: dict[str, list[str]], data: dict[str, Any]) -
     found = []
     for item in data["items"].values():
         time = item["properties"]["datetime"]
-        if (after and time < after[1]) or (before and time >= before[1]):
+        if after and time < after[1]:
+            continue
+        image = described(collection, item, data)
+        if before and "endTime" in image and image["endTime"] >= before[1]:
             continue
         if collection == SR and item["id"] in data["no_surface"]:
             continue
-        if area is None or shapely.geometry.shape(item["geometry"]).intersects(area):
-            found.append(described(collection, item))
+        everywhere = area is None or data["unbounded"]
+        if everywhere or shapely.geometry.shape(item["geometry"]).intersects(area):
+            found.append(image)
     return _page(found, query, data)
 
 
@@ -193,17 +206,19 @@ def _page(found: list[dict[str, Any]], query: dict[str, list[str]], data: dict[s
     return _json(answer)
 
 
-def described(collection: str, item: dict[str, Any]) -> dict[str, Any]:
-    """An item as an Earth Engine image asset."""
+def described(collection: str, item: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """An item as an Earth Engine image asset: some have rings for polygons, some no end, some no id."""
     properties = item["properties"]
     name = f"{collection}/{item['id']}"
-    return {
+    place = sorted(data["items"]).index(item["id"])
+    left_out = {key for key, every in (("endTime", 2), ("id", 3)) if place % every == 0}
+    asset = {
         "type": "IMAGE",
         "name": PUBLIC + name,
         "id": name,
         "startTime": properties["datetime"],
         "endTime": properties["datetime"],
-        "geometry": item["geometry"],
+        "geometry": UNBOUNDED if data["unbounded"] else _outline(item, is_ring=place % 4 == 1),
         "properties": {
             "system:index": item["id"],
             "CLOUDY_PIXEL_PERCENTAGE": properties["eo:cloud_cover"],
@@ -211,6 +226,13 @@ def described(collection: str, item: dict[str, Any]) -> dict[str, Any]:
         },
         "bands": [band(name, item, key, kind) for name, key, kind in bands(collection)],
     }
+    return {key: value for key, value in asset.items() if key not in left_out}
+
+
+def _outline(item: dict[str, Any], is_ring: bool) -> dict[str, Any]:
+    assert item["geometry"]["type"] == "Polygon"
+    outer, *_ = item["geometry"]["coordinates"]
+    return {"type": "LinearRing", "coordinates": outer} if is_ring else item["geometry"]
 
 
 def bands(collection: str) -> list[tuple[str, str, dict[str, Any]]]:

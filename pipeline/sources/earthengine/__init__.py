@@ -50,7 +50,8 @@ class Options(Remote):
     cloud_score: Fraction = 0.6
     """Cloud Score+ (cs_cdf) from which a pixel is clear."""
     level1c: Literal["never", "where_no_l2a", "always"] = "never"
-    """Whether a period without any Level-2A scene takes Level-1C ones (top of atmosphere)."""
+    """Whether a period without any Level-2A scene that is clear enough takes Level-1C ones (top of
+    atmosphere)."""
     composite: Literal["here", "server"] = "here"
     """`server` asks for finished medians (fewer bytes, near but not equal numbers)."""
     project: str | None = None

@@ -7,7 +7,7 @@ any computing on the server, so that choice, filter, resampling and compositing 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from pipeline.geo import window
 from pipeline.sensors import boa_offset, classes, sentinel2
 from pipeline.sensors.boa_offset import Words
 from pipeline.sensors.profile import Sensor
-from pipeline.sources.earthengine import login, pixels, server
+from pipeline.sources.earthengine import footprint, login, pixels, server
 from pipeline.sources.protocol import Asset, Scene, Source
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
 WITH_DATA = {"L2A": "SCL", "L1C": "B2"}
 """The band of a Sentinel-2 image that is 0 just where the image has no data. At the top of the atmosphere
 nothing is black in blue light."""
+PUBLIC = "projects/earthengine-public/assets/"
 PAGE = 500
 """Images asked for at a time."""
 
@@ -60,14 +61,15 @@ class EarthEngineSource:
         if self.options.composite == "server":
             has_images = any(self._listed(self.options.collection, area, start, end, page=1))
             return server.search(self.options, area, start, end) if has_images else []
-        collections = [self.options.level_1c if self.options.level1c == "always" else self.options.collection]
-        if self.options.level1c == "where_no_l2a":
-            collections.append(self.options.level_1c)
-        for collection in collections:
-            # All of a period or nothing: levels are not mixed in one image.
-            if scenes := self._in(collection, area, start, end):
-                return scenes
-        return []
+        if self.options.level1c == "always":
+            return self._in(self.options.level_1c, area, start, end)
+        scenes = self._in(self.options.collection, area, start, end)
+        if self.options.level1c == "never":
+            return scenes
+        # An image that is there at both levels is equally cloudy in both.
+        known = {scene.id for scene in scenes}
+        others = self._in(self.options.level_1c, area, start, end, known)
+        return _in_order([*scenes, *(replace(scene, is_fallback=True) for scene in others)])
 
     def find(self, href: str) -> Scene:
         if href.startswith(server.PREFIX):
@@ -102,18 +104,19 @@ class EarthEngineSource:
         masks = 2 if list(bands) == [self.mask_band] and self.options.cloud == "cloud_score_plus" else 1
         return masks * pixels.requests(grid, 2 * len(bands) + 1)
 
-    def _in(self, collection: str, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+    def _in(
+        self, collection: str, area: BaseGeometry, start: date, end: date, known: Collection[str] = ()
+    ) -> list[Scene]:
+        """The collection's scenes that touch the area, without those whose id is known."""
         images = [
             image
             for image in self._listed(collection, area, start, end)
-            if image.get("geometry") is None
-            or shapely.geometry.shape(image["geometry"]).buffer(0).intersects(area)
+            if _index(image) not in known and footprint.touches(image.get("geometry"), area)
         ]
         scores = {}
         if images and self.options.cloud == "cloud_score_plus":
             scores = {_index(image): image for image in self._listed(CLOUD_SCORE_PLUS, area, start, end)}
-        scenes = [self._scene(image, collection, scores) for image in images]
-        return sorted(scenes, key=lambda scene: (scene.time, scene.id))
+        return _in_order([self._scene(image, collection, scores) for image in images])
 
     def _listed(
         self, collection: str, area: BaseGeometry, start: date, end: date, page: int = PAGE
@@ -127,11 +130,12 @@ class EarthEngineSource:
         seen: set[str] = set()
         while True:
             answer = login.calling(lambda: ee.data.listImages(dict(params)), collection)
-            names = {image["name"] for image in answer["images"]}
+            names = {_name(image) for image in answer["images"]}
             if names & seen:
                 raise WorkError(f"{collection}: Earth Engine lists the same images twice; run again.")
             seen |= names
-            yield from answer["images"]
+            # What has no end may be listed whatever end is asked for.
+            yield from (image for image in answer["images"] if image.get("startTime", "")[:10] < str(end))
             if not (token := answer.get("nextPageToken")):
                 return
             params["pageToken"] = token
@@ -261,15 +265,24 @@ class EarthEngineSource:
         return placed
 
 
+def _in_order(scenes: Iterable[Scene]) -> list[Scene]:
+    return sorted(scenes, key=lambda scene: (scene.time, scene.id))
+
+
+def _name(image: Mapping[str, Any]) -> str:
+    """An image's name as requests have it: that of a public one begins with its collection."""
+    return str(image.get("id") or image["name"]).removeprefix(PUBLIC)
+
+
 def _index(image: Mapping[str, Any]) -> str:
     """An image's index in its collection, the same in Sentinel-2's and in Cloud Score+."""
-    return str(image["name"]).rpartition("/")[2]
+    return _name(image).rpartition("/")[2]
 
 
 def _described(image: Mapping[str, Any], *names: str) -> dict[str, Asset]:
     """The image's bands of these names, each with its own grid and type."""
     found = {}
-    asset = str(image.get("id") or str(image["name"]).partition("/assets/")[2])
+    asset = _name(image)
     for band in image["bands"]:
         if band["id"] not in names:
             continue

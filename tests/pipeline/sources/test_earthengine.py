@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.sensors import classes
 from pipeline.sensors.profile import Sensor
-from pipeline.sources.earthengine import Options
+from pipeline.sources.earthengine import Options, footprint
 from pipeline.sources.earthengine.images import EarthEngineSource
 from pipeline.sources.protocol import Scene
 from tests.e2e.test_earthengine import key_file
@@ -72,6 +72,52 @@ def test_ground_beyond_the_swath_is_no_data_and_thick_cloud_is_cloud(
     assert (truth == 1).any()
     assert (mask[:, MISSED:] == np.where(truth == 0, 4, classes.CLOUD)[:, MISSED:]).all()
     assert source.requests(["SCL"], grid) == 2
+
+
+def test_footprints_without_bounds_are_found_and_read_as_no_data_elsewhere(
+    built: Path, items: dict[str, Item], tmp_path: Path
+) -> None:
+    with served(built, "unbounded", "page=100") as standin:
+        source = opened(tmp_path, standin.url)
+        here, *_ = items.values()
+        year = int(here["properties"]["datetime"][:4])
+        area = shapely.geometry.shape(here["geometry"]).centroid.buffer(0.001)
+        scenes = source.search(area, date(year, 1, 1), date(year + 1, 1, 1))
+        assert {scene.id for scene in scenes} == {name for name in items if str(year) in when(items[name])}
+        t, shape = here["assets"]["scl"]["proj:transform"], here["assets"]["scl"]["proj:shape"]
+        grid = GeoBox(tuple(shape), Affine(*t[:6]), here["properties"]["proj:code"])
+        with_data = {scene.id for scene in scenes if source.read(scene, ["SCL"], grid).any()}
+    codes = {items[name]["properties"]["proj:code"] for name in with_data}
+    assert codes == {here["properties"]["proj:code"]}
+    assert not any(scene.flaw for scene in scenes)
+
+
+def when(item: Item) -> str:
+    return item["properties"]["datetime"]
+
+
+AREA = shapely.box(14, 51, 14.1, 51.1)
+RING = [[13.0, 50.0], [15.0, 50.0], [15.0, 52.0], [13.0, 52.0], [13.0, 50.0]]
+INFINITE = [["-Infinity", "-Infinity"], ["Infinity", "-Infinity"], ["Infinity", "Infinity"]]
+FOOTPRINTS = {
+    "polygon": ({"type": "Polygon", "coordinates": [RING], "geodesic": False}, True),
+    "ring around it": ({"type": "LinearRing", "coordinates": RING}, True),
+    "ring elsewhere": ({"type": "LinearRing", "coordinates": [[x + 9, y] for x, y in RING]}, False),
+    "polygon elsewhere": ({"type": "Polygon", "coordinates": [[[x, y - 9] for x, y in RING]]}, False),
+    "two polygons": ({"type": "MultiPolygon", "coordinates": [[[[0, 0], [1, 0], [0, 1]]], [RING]]}, True),
+    "crosses itself": ({"type": "Polygon", "coordinates": [[RING[i] for i in (0, 2, 1, 3, 0)]]}, True),
+    "unbounded, in words": ({"type": "Polygon", "coordinates": [INFINITE]}, True),
+    "unbounded, in numbers": ({"type": "LinearRing", "coordinates": [[-np.inf, -90], [np.inf, -90]]}, True),
+    "unreadable": ({"type": "Sphere", "coordinates": []}, True),
+    "too short": ({"type": "LinearRing", "coordinates": [[1, 2]]}, True),
+    "none": (None, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOOTPRINTS)
+def test_footprints_of_all_forms(name: str) -> None:
+    geometry, touches = FOOTPRINTS[name]
+    assert footprint.touches(geometry, AREA) == touches
 
 
 def pixels(item: Item, key: str) -> np.ndarray:
