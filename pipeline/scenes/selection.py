@@ -24,10 +24,10 @@ VERSION = 1
 """Of the clear pixels (`clear_pixels`): raise it when they come out otherwise."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
     """A scene in a period with what was measured over the AOI (fractions of its pixels). `fate` is None
-    as long as nothing is decided."""
+    as long as nothing is decided. A scene of two periods that overlap is a candidate in each."""
 
     scene: Scene
     day: date
