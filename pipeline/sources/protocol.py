@@ -174,6 +174,10 @@ class Options(Part):
         """The most requests that the service takes."""
         return MOST_A_SECOND
 
+    def allowance(self, requests: int) -> str:
+        """What so many requests take of what the service grants, in words; empty where it counts nothing."""
+        return ""
+
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         """Whose images these are; `years` are those of the scenes that were used."""
         raise NotImplementedError

@@ -424,6 +424,11 @@ def test_plan_before_anything_is_fetched(small_project: Path, service: Running) 
     done = run("sites", "--plan", cwd=small_project)
     assert done.returncode == 0, done.stderr
     assert not any("getPixels" in entry[1] for entry in service.asked())
+    # What Earth Engine grants a month, and what is assumed to be taken of it.
+    said = ("EECU-hours if a request needs 1 EECU-second (assumed", "150 (Community, the default)",
+            "1,000 (Contributor)", "100,000 (Partner)", "fewer requests are answered at once")  # fmt: skip
+    for words in said:
+        assert words in done.stdout
     numbers = [
         int(word.replace(",", ""))
         for word in re.findall(r"[\d,]+(?= (?:scenes|to be|in full|req))", done.stdout)

@@ -120,5 +120,14 @@ def test_footprints_of_all_forms(name: str) -> None:
     assert footprint.touches(geometry, AREA) == touches
 
 
+def test_what_requests_take_of_a_month() -> None:
+    told = Options(name="earthengine").allowance(7200)
+    assert told.startswith("about 2.0 EECU-hours if a request needs 1 EECU-second (assumed")
+    assert Options(name="earthengine").allowance(3).startswith("less than 0.1 EECU-hours")
+    medians = Options(name="earthengine", composite="server").allowance(7200)
+    assert "cannot be told" in medians
+    assert "150 (Community, the default)" in medians
+
+
 def pixels(item: Item, key: str) -> np.ndarray:
     return archive.pixels(item["assets"][key]["path"])[0]
