@@ -68,10 +68,12 @@ def request(
     limit: int = LARGEST_ANSWER,
     parallel: int = 20,
     signed: Callable[[str], str] = lambda url: url,
+    silence: float = SILENCE_S,
 ) -> Answer:
     """Send a request until an answer stands; at most `parallel` to one host at a time.
 
-    `signed` adds a credential to the address just before each try. Refused for an answer over
+    `signed` adds a credential to the address just before each try. An answer may begin after `silence`
+    seconds. Refused for an answer over
     `limit` bytes or a redirect to another host; WorkError when every try failed.
     """
     retrying = tenacity.Retrying(
@@ -82,7 +84,7 @@ def request(
         reraise=True,
     )
     try:
-        return retrying(_try, url, method, dict(headers or {}), body, limit, parallel, signed)
+        return retrying(_try, url, method, dict(headers or {}), body, limit, parallel, signed, silence)
     except _Passing as error:
         raise WorkError(f"{host(url)} failed {ATTEMPTS} times: {error}") from None
 
@@ -138,11 +140,12 @@ def _try(
     limit: int,
     parallel: int,
     signed: Callable[[str], str],
+    silence: float,
 ) -> Answer:
     """One try, following redirects on the same host."""
     for _ in range(REDIRECTS):
         with limits.gate(host(url), parallel):
-            answer = _send(signed(url), method, headers, body, limit)
+            answer = _send(signed(url), method, headers, body, limit, silence)
         if answer.status not in (301, 302, 303, 307, 308):
             break
         target = urljoin(url, answer.headers.get("location", ""))
@@ -154,7 +157,7 @@ def _try(
     return answer
 
 
-def _send(url: str, method: str, headers: dict[str, str], body: Any, limit: int) -> Answer:
+def _send(url: str, method: str, headers: dict[str, str], body: Any, limit: int, silence: float) -> Answer:
     traffic.count(requests=1)
     try:
         with _session().request(
@@ -163,7 +166,7 @@ def _send(url: str, method: str, headers: dict[str, str], body: Any, limit: int)
             data=body,
             headers=headers,
             stream=True,
-            timeout=(CONNECT_S, SILENCE_S),
+            timeout=(CONNECT_S, silence),
             allow_redirects=False,
         ) as response:
             content = _body(response, limit)
