@@ -12,9 +12,11 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from pipeline.core import web
+from pipeline.core.errors import WorkError
 from pipeline.sensors import classes
 from pipeline.sensors.profile import Sensor
-from pipeline.sources.earthengine import Options, footprint
+from pipeline.sources.earthengine import Options, footprint, login
 from pipeline.sources.earthengine.images import EarthEngineSource
 from pipeline.sources.protocol import Scene
 from tests.e2e.test_earthengine import key_file
@@ -127,6 +129,50 @@ def test_what_requests_take_of_a_month() -> None:
     medians = Options(name="earthengine", composite="server").allowance(7200)
     assert "cannot be told" in medians
     assert "150 (Community, the default)" in medians
+
+
+QUOTA = (
+    "Quota exceeded for quota metric 'Number of read requests' and limit 'Number of read requests per minute "
+    "per user' of service 'earthengine.googleapis.com' for consumer 'project_number:1'"
+)
+
+
+def test_which_quota_is_used_up_is_told() -> None:
+    class Failed(WorkError):
+        status = 429
+
+    def call() -> None:
+        raise Failed(f"earthengine.googleapis.com failed 7 times: HTTP 429: {QUOTA}.")
+
+    with pytest.raises(WorkError, match=r"lower source\.parallel") as caught:
+        login.calling(call, "COPERNICUS/S2_SR_HARMONIZED/x")
+    assert QUOTA in str(caught.value)
+    assert str(caught.value).startswith("COPERNICUS/S2_SR_HARMONIZED/x: a quota")
+
+
+def test_other_failures_are_told_as_they_are() -> None:
+    error = WorkError("earthengine.googleapis.com failed 7 times: HTTP 503.")
+
+    def call() -> None:
+        raise error
+
+    with pytest.raises(WorkError) as caught:
+        login.calling(call, "x")
+    assert caught.value is error
+
+
+def test_only_computed_answers_may_take_minutes_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    silences: list[float] = []
+
+    def request(*_: Any, silence: float, **__: Any) -> web.Answer:
+        silences.append(silence)
+        return web.Answer(200, {}, b"")
+
+    monkeypatch.setattr(web, "request", request)
+    for path in ("image:computePixels?alt=json", "assets/COPERNICUS/x:getPixels", "assets:listAssets"):
+        login.Transport(1).request(f"https://earthengine.googleapis.com/v1/projects/p/{path}")
+    assert silences == [login.COMPUTED_S, web.SILENCE_S, web.SILENCE_S]
+    assert login.COMPUTED_S > 5 * 60
 
 
 def pixels(item: Item, key: str) -> np.ndarray:
