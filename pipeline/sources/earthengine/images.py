@@ -37,8 +37,8 @@ WITH_DATA = {"L2A": "SCL", "L1C": "B2"}
 """The band of a Sentinel-2 image that is 0 just where the image has no data. At the top of the atmosphere
 nothing is black in blue light."""
 PUBLIC = "projects/earthengine-public/assets/"
-PAGE = 500
-"""Images asked for at a time."""
+PAGE, FEW = 500, 20
+"""Images asked for at a time; where it is only asked whether there are any."""
 
 
 class EarthEngineSource:
@@ -59,7 +59,7 @@ class EarthEngineSource:
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         if self.options.composite == "server":
-            has_images = any(self._listed(self.options.collection, area, start, end, page=1))
+            has_images = any(self._listed(self.options.collection, area, start, end, FEW))
             return server.search(self.options, area, start, end) if has_images else []
         if self.options.level1c == "always":
             return self._in(self.options.level_1c, area, start, end)
