@@ -14,7 +14,11 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.core import web
 from pipeline.core.errors import WorkError
-from pipeline.sensors import classes
+from pipeline.recipe import Selection
+from pipeline.scenes import selection
+from pipeline.scenes.selection import Candidate
+from pipeline.scenes.status import Status, fate
+from pipeline.sensors import classes, sentinel2
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.earthengine import Options, footprint, login
 from pipeline.sources.earthengine.images import EarthEngineSource
@@ -74,6 +78,12 @@ def test_ground_beyond_the_swath_is_no_data_and_thick_cloud_is_cloud(
     assert (truth == 1).any()
     assert (mask[:, MISSED:] == np.where(truth == 0, 4, classes.CLOUD)[:, MISSED:]).all()
     assert source.requests(["SCL"], grid) == 2
+    # An AOI that the swath missed: no data, and no cloud.
+    west = Candidate(found(source, cloudiest), date(2021, 7, 1))
+    seen = sentinel2.CLOUD_SCORE.decode(source.read(west.scene, ["SCL"], grid[:, : MISSED - 1])[0])
+    selection.measure(west, seen, np.ones_like(seen, bool), Selection())
+    assert west.fate == fate(Status.NO_DATA)
+    assert west.cloud == 0
 
 
 def test_footprints_without_bounds_are_found_and_read_as_no_data_elsewhere(
