@@ -94,14 +94,15 @@ def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None
     chosen only where nothing else is: levels are not mixed in one image."""
     first, fallback = ([c for c in candidates if c.scene.is_fallback == wanted] for wanted in (False, True))
     _choose(first, aoi, rule)
-    if not any(candidate.selected for candidate in first):
-        return _choose(fallback, aoi, rule)
-    for candidate in fallback:
-        candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
-    return None
+    if any(candidate.selected for candidate in first):
+        for candidate in fallback:
+            candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
+    else:
+        _choose(fallback, aoi, rule)
 
 
 def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
+    """Decide the open ones among candidates of equal rank."""
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
         if candidate.is_open:
