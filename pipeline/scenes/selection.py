@@ -24,10 +24,10 @@ VERSION = 1
 """Of the clear pixels (`clear_pixels`): raise it when they come out otherwise."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
     """A scene in a period with what was measured over the AOI (fractions of its pixels). `fate` is None
-    as long as nothing is decided."""
+    as long as nothing is decided. A scene of two periods that overlap is a candidate in each."""
 
     scene: Scene
     day: date
@@ -92,7 +92,19 @@ def measure(candidate: Candidate, seen: NDArray[np.uint8], aoi: BoolImage, rule:
 
 
 def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
-    """Decide the open scenes of one period; granules of one day stand or fall together."""
+    """Decide the open scenes of one period; granules of one day stand or fall together. A fallback is
+    chosen only where nothing else is: levels are not mixed in one image."""
+    first, fallback = ([c for c in candidates if c.scene.is_fallback == wanted] for wanted in (False, True))
+    _choose(first, aoi, rule)
+    if any(candidate.selected for candidate in first):
+        for candidate in fallback:
+            candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
+    else:
+        _choose(fallback, aoi, rule)
+
+
+def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
+    """Decide the open ones among candidates of equal rank."""
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
         if candidate.is_open:
@@ -118,7 +130,9 @@ def reopen(candidates: list[Candidate], tried: list[Candidate]) -> bool:
     return True
 
 
-CHOICES = {Status.CHOSEN, Status.OTHER_CLEARER, Status.COMPOSITE_FULL, Status.NOT_CLEAR}
+CHOICES = {
+    Status.CHOSEN, Status.OTHER_CLEARER, Status.COMPOSITE_FULL, Status.OTHER_LEVEL, Status.NOT_CLEAR,
+}  # fmt: skip
 """What a scene becomes by comparison with others of its period."""
 
 

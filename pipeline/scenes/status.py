@@ -17,6 +17,7 @@ class Status(StrEnum):
     NOT_CLEAR = "not_clear"
     OTHER_CLEARER = "other_clearer"
     COMPOSITE_FULL = "composite_full"
+    OTHER_LEVEL = "other_level"
     NOT_READ = "not_read"
     UNDECIDED = "undecided"
 
@@ -31,6 +32,7 @@ SENTENCES = {
     Status.NOT_CLEAR: "only {clear:.0%} of the AOI is clear, less than {limit:.0%}",
     Status.OTHER_CLEARER: "{day} is clearer, or as clear and earlier",
     Status.COMPOSITE_FULL: "the composite has {limit} clearer days",
+    Status.OTHER_LEVEL: "scenes of a higher level are clear enough",
     Status.NOT_READ: "not read: {why}",
     Status.UNDECIDED: "whether it carries the offset of baseline 04.00 cannot be told: {why}",
 }
@@ -45,6 +47,7 @@ TITLES = {
     Status.NOT_CLEAR: "too little of the AOI clear",
     Status.OTHER_CLEARER: "another day is clearer",
     Status.COMPOSITE_FULL: "composite full of clearer days",
+    Status.OTHER_LEVEL: "scenes of a higher level are clear enough",
     Status.NOT_READ: "could not be read",
     Status.UNDECIDED: "offset undecided",
 }

@@ -45,6 +45,8 @@ def scored_classes(stored: NDArray[Any]) -> NDArray[np.uint8]:
 SCL = Mask("SCL", 20, "uint8", scene_classes, "scl")
 CLOUD_SCORE = Mask("SCL", 20, "uint8", scored_classes)
 """Kept under the same name and at the same pixel size as SCL."""
+SCORE_VERSION = 2
+"""Of the classes of Cloud Score+, as `VERSION`: 2 tells ground that was not seen from cloud."""
 L2A = Profile(
     "sentinel-2-l2a", "Sentinel-2 Level-2A, surface reflectance", PIXEL_M, SCL, without_offset,
     has_offset=True, is_reflectance=True, assets=ASSETS, common=COMMON, level="L2A", revisit_days=5,
@@ -61,4 +63,5 @@ USUALLY_CLEAR = classes.numbers(classes.USUALLY_CLEAR)
 
 def of_cloud_rule(mask: Mask | None) -> Profile:
     """Level-2A whose clear pixels are told by another mask."""
-    return L2A if mask is SCL else replace(L2A, mask=mask)
+    version = SCORE_VERSION if mask is CLOUD_SCORE else VERSION
+    return L2A if mask is SCL else replace(L2A, mask=mask, version=version)

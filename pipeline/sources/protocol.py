@@ -44,7 +44,8 @@ class Scene:
     """One granule of one date. `cloud_cover` is the provider's, per cent; `offset` is taken from
     the digital numbers when they are read, and `offset_from` says why; where that `is_doubtful`, they are
     read as stored and pixels decide. `href` finds the scene again; it never holds a credential. `flaw` says
-    why a scene cannot be used as listed. `dated_by` says where `time` comes from."""
+    why a scene cannot be used as listed. `dated_by` says where `time` comes from. One that `is_fallback` is
+    taken only for a period in which no other scene is clear enough."""
 
     id: str
     time: datetime
@@ -60,6 +61,7 @@ class Scene:
     collection: str = ""
     flaw: str = ""
     dated_by: str = "acquisition"
+    is_fallback: bool = False
 
     def solar_day(self, longitude: float) -> date:
         """The date where the sun stands: granules of one pass never fall on two days."""
@@ -171,6 +173,10 @@ class Options(Part):
     def requests_a_second(self) -> float:
         """The most requests that the service takes."""
         return MOST_A_SECOND
+
+    def allowance(self, requests: int) -> str:
+        """What so many requests take of what the service grants, in words; empty where it counts nothing."""
+        return ""
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         """Whose images these are; `years` are those of the scenes that were used."""
