@@ -14,7 +14,6 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 import pystac
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pystac_client import Client
@@ -31,7 +30,7 @@ from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import signing
+from pipeline.sources.stac import item_bands, signing
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -49,9 +48,8 @@ class StacSource:
     def __init__(self, options: Options, label: str, profile: Profile, bands: Sequence[str]) -> None:
         self.options, self.label, self.profile, self.bands = options, label, profile, bands
         self.mask_band: str | None = profile.mask.name if profile.mask else None
-        self.keys = {**profile.assets, **options.assets}
-        if self.mask_band:
-            self.keys[self.mask_band] = options.mask_asset(profile)
+        self.wanted = [*bands, *([self.mask_band] if self.mask_band else [])]
+        self.named, self.usual = options.named(profile), item_bands.usual_keys(profile)
         self.is_remote = raster.is_remote(options.href)
         self.parallel = options.parallel if self.is_remote else 1
         self.signers: dict[str, Signer] = {}
@@ -117,20 +115,19 @@ class StacSource:
 
     def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
         properties = item.properties
-        # Planetary Computer names assets by band, Earth Search by colour.
-        found = {band: item.assets.get(key) or item.assets.get(band) for band, key in self.keys.items()}
+        found = item_bands.find(item, self.wanted, self.named, self.profile)
         try:
-            assets = {band: _described(item, asset) for band, asset in found.items() if asset}
+            bands = {band: item_bands.described(item, one) for band, one in found.items()}
         except (TypeError, ValueError, KeyError, IndexError):
             raise WorkError(f"Item {item.id} describes its grid wrongly (proj:transform).") from None
         if item.datetime is None:
             raise WorkError(f"Item {item.id} has no datetime.")
         cover = properties.get("eo:cloud_cover")
-        words = self._words(item, [asset for asset in found.values() if asset])
+        words = self._words(item, [one.asset for one in found.values()])
         return Scene(
             id=item.id,
             time=item.datetime,
-            assets=assets,
+            assets=bands,
             source=self.label,
             level="L1C" if "l1c" in (item.collection_id or "") else self.profile.level,
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
@@ -140,10 +137,10 @@ class StacSource:
             is_doubtful=not words.sure,
             href=self._href(item),
             collection=item.collection_id or "",
-            flaw=self._flaw(item, assets, area),
+            flaw=item_bands.unclear(found) or self._flaw(item, bands, area),
         )
 
-    def _words(self, item: pystac.Item, assets: list[pystac.Asset]) -> Words:
+    def _words(self, item: pystac.Item, used: list[pystac.Asset]) -> Words:
         """What is said of the offset of a Sentinel-2 scene."""
         if not self.profile.has_offset:
             return NO_OFFSET
@@ -152,7 +149,7 @@ class StacSource:
             return boa_offset.by_provider(item.properties, "Planetary Computer", [item.id])
         if collection in boa_offset.GUARANTEED:
             return boa_offset.by_provider(item.properties, f"collection {collection}", [item.id])
-        stated = (boa_offset.stated_offset(asset.extra_fields) for asset in assets)
+        stated = (boa_offset.stated_offset(asset.extra_fields) for asset in used)
         first = next((offset for offset in stated if offset is not None), None)
         return boa_offset.by_item(item.properties, first, [item.id])
 
@@ -163,18 +160,19 @@ class StacSource:
             return urlsplit(href)._replace(query="", fragment="").geturl()
         return Path(os.path.relpath(href, Path(self.options.href).parent)).as_posix()
 
-    def _flaw(self, item: pystac.Item, assets: dict[str, Asset], area: BaseGeometry | None) -> str:
+    def _flaw(self, item: pystac.Item, bands: dict[str, Asset], area: BaseGeometry | None) -> str:
         """Why the scene must not be used: what it says of itself contradicts itself or leads away."""
         if item.geometry is None:
             return "the item has no geometry"
-        wanted = [*self.bands, *([self.mask_band] if self.mask_band else [])]
-        if missing := [band for band in wanted if band not in assets]:
-            keys = ", ".join(f"{band} ({self.keys.get(band, band)})" for band in missing)
+        if missing := [band for band in self.wanted if band not in bands]:
+            keys = ", ".join(
+                f"{band} ({self.named.get(band) or self.usual.get(band, band)})" for band in missing
+            )
             return f"the item has no asset for {keys}; source.assets and source.mask name them"
-        for band, asset in assets.items():
+        for band, asset in bands.items():
             if reason := self._leads_away(asset.href):
                 return f"the address of {band} {reason}"
-        grids = {asset.grid for asset in assets.values() if asset.grid is not None}
+        grids = {asset.grid for asset in bands.values() if asset.grid is not None}
         if area is not None and not all(_touches(grid, area) for grid in grids):
             return "its geometry touches the site and its pixels' grid does not"
         return ""
@@ -260,17 +258,6 @@ def _static(href: str) -> tuple[pystac.Item, ...]:
         return tuple(catalog.get_items(recursive=True))
     except Exception as error:
         raise WorkError(f"{href} cannot be read as a STAC catalog: {str(error)[:200].rstrip('.')}.") from None
-
-
-def _described(item: pystac.Item, asset: pystac.Asset) -> Asset:
-    """An asset with its grid by the projection extension, its own fields before the item's."""
-    fields = {**item.properties, **asset.extra_fields}
-    code = fields.get("proj:code") or (f"EPSG:{fields['proj:epsg']}" if fields.get("proj:epsg") else None)
-    shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
-    grid = GeoBox(tuple(shape), Affine(*transform[:6]), code) if code and shape and transform else None
-    # As written where it climbs: making it absolute would hide the climbing.
-    climbs = ".." in PurePosixPath(urlsplit(asset.href).path).parts
-    return Asset(asset.href if climbs else asset.get_absolute_href() or asset.href, grid)
 
 
 @lru_cache(maxsize=1024)
