@@ -1,4 +1,4 @@
-"""Scenes of a STAC API, or of a static catalog such as the synthetic archive."""
+"""Scenes of a STAC API, of a static catalog such as the synthetic archive, or of a saved search."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import item_bands, signing
+from pipeline.sources.stac import item_bands, saved, signing
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -51,11 +51,12 @@ class StacSource:
         self.wanted = [*bands, *([self.mask_band] if self.mask_band else [])]
         self.named, self.usual = options.named(profile), item_bands.usual_keys(profile)
         self.is_remote = raster.is_remote(options.href)
+        self.reads_web = self.is_remote
         self.parallel = options.parallel if self.is_remote else 1
         self.signers: dict[str, Signer] = {}
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        items = self._api(area, start, end) if self.is_remote else _static(self.options.href)
+        items = self._api(area, start, end) if self.is_remote else _local(self.options.href)
         scenes = [
             self._scene(item, area)
             for item in items
@@ -70,6 +71,8 @@ class StacSource:
         if self.is_remote:
             content = web.get_json(href, parallel=self.parallel)
             return self._scene(_item(content, href))
+        if saved.items(self.options.href) is not None:
+            return self._scene(saved.find(href, self.options.href))
         path = Path(self.options.href).parent / href
         try:
             return self._scene(pystac.Item.from_file(str(path)))
@@ -88,7 +91,7 @@ class StacSource:
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         # A request for a file's head, and about one for each 16 MiB or row of blocks beyond it.
         blocks = -(-grid.height // 1024)
-        return len(bands) * (1 + blocks) if self.is_remote else 0
+        return len(bands) * (1 + blocks) if self.reads_web else 0
 
     def _read(self, scene: Scene, band: str, grid: GeoBox) -> NDArray[Any]:
         is_mask = band == self.mask_band
@@ -122,6 +125,8 @@ class StacSource:
             raise WorkError(f"Item {item.id} describes its grid wrongly (proj:transform).") from None
         if item.datetime is None:
             raise WorkError(f"Item {item.id} has no datetime.")
+        if any(raster.is_remote(asset.href) for asset in bands.values()):
+            self.reads_web, self.parallel = True, self.options.parallel
         cover = properties.get("eo:cloud_cover")
         words = self._words(item, [one.asset for one in found.values()])
         return Scene(
@@ -154,10 +159,12 @@ class StacSource:
         return boa_offset.by_item(item.properties, first, [item.id])
 
     def _href(self, item: pystac.Item) -> str:
-        """Where the item is: its address, or its path from the static catalog."""
+        """Where the item is: its address, its path from the catalog, or its place in a saved search."""
         href = item.get_self_href() or ""
         if self.is_remote:
             return urlsplit(href)._replace(query="", fragment="").geturl()
+        if saved.items(self.options.href) is not None:
+            return saved.name_of(item, self.options.href)
         return Path(os.path.relpath(href, Path(self.options.href).parent)).as_posix()
 
     def _flaw(self, item: pystac.Item, bands: dict[str, Asset], area: BaseGeometry | None) -> str:
@@ -181,9 +188,13 @@ class StacSource:
         """Why an asset's address is not followed; empty where it is."""
         if ".." in PurePosixPath(urlsplit(href).path).parts:
             return "has '..' in its path"
+        if raster.is_remote(href):
+            return ""
         if self.is_remote:
-            return "" if raster.is_remote(href) else f"is not a web address ({href.split('://')[0][:20]})"
-        inside = Path(href).resolve().is_relative_to(Path(self.options.href).resolve().parent)
+            return f"is not a web address ({href.split('://')[0][:20]})"
+        inside = "://" not in href and Path(href).resolve().is_relative_to(
+            Path(self.options.href).resolve().parent
+        )
         return "" if inside else "leads out of the catalog's folder"
 
     def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
@@ -246,6 +257,12 @@ def _item(content: Any, href: str) -> pystac.Item:
     except Exception as error:
         name = content.get("id") if isinstance(content, dict) else None
         raise WorkError(f"{href}: item {name} is not a STAC item ({type(error).__name__}).") from None
+
+
+def _local(href: str) -> tuple[pystac.Item, ...]:
+    """All items of a file on the disk: a saved search, or a static catalog."""
+    found = saved.items(href)
+    return _static(href) if found is None else found
 
 
 @lru_cache(maxsize=4)
