@@ -16,7 +16,9 @@ COPERNICUS = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_D
 class Options(Remote):
     """Address, collections, and what of the items is which band."""
 
-    personal: ClassVar[frozenset[str]] = frozenset({"parallel", "sign"})
+    personal: ClassVar[frozenset[str]] = frozenset(
+        {"parallel", "sign", "s3_endpoint", "s3_region", "requester_pays", "no_sign_request"}
+    )
     name: Literal["stac"]
     href: str
     collections: tuple[str, ...] = ()
@@ -26,6 +28,15 @@ class Options(Remote):
     """Asset with the sensor's mask; the default stands for the sensor's own, such as qa_pixel."""
     sign: str | None = None
     """Token service that signs the assets' addresses; Planetary Computer's own is known."""
+    s3_endpoint: str | None = None
+    """Address of the service that has the buckets of s3:// addresses. Default: AWS_ENDPOINT_URL_S3,
+    AWS_ENDPOINT_URL or AWS_S3_ENDPOINT, else what is known of the bucket, else AWS."""
+    s3_region: str | None = None
+    """Region of the buckets. Default: as the items say or as is known, else AWS_REGION."""
+    requester_pays: bool = False
+    """Whether you pay AWS for what is read where readers pay; AWS_REQUEST_PAYER=requester says so too."""
+    no_sign_request: bool = False
+    """Whether s3:// addresses are read without keys, as public buckets can be."""
 
     def profile(self, sensor: Sensor) -> Profile:
         if any("landsat" in name for name in self.collections):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 import pystac
 from affine import Affine
@@ -16,6 +14,7 @@ from odc.geo.geobox import GeoBox
 from pipeline.sensors.airborne import LETTERS
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset
+from pipeline.sources.stac.addresses import Place
 
 LISTS = ("eo:bands", "bands", "raster:bands")
 """Fields that list an asset's bands in their order: the eo extension, STAC 1.1, the raster extension."""
@@ -88,17 +87,13 @@ def unclear(found: Mapping[str, Found]) -> str:
     )
 
 
-def described(item: pystac.Item, found: Found) -> Asset:
+def described(item: pystac.Item, found: Found, place: Place) -> Asset:
     """Return an asset with its grid by the projection extension, its own fields before the item's."""
-    asset = found.asset
-    fields = {**item.properties, **asset.extra_fields}
+    fields = {**item.properties, **found.asset.extra_fields}
     code = fields.get("proj:code") or (f"EPSG:{fields['proj:epsg']}" if fields.get("proj:epsg") else None)
     shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
     grid = GeoBox(tuple(shape), Affine(*transform[:6]), code) if code and shape and transform else None
-    # As written where it climbs: making it absolute would hide the climbing.
-    climbs = ".." in PurePosixPath(urlsplit(asset.href).path).parts
-    href = asset.href if climbs else asset.get_absolute_href() or asset.href
-    return Asset(href, grid, max(1, found.index))
+    return Asset(place.href, grid, max(1, found.index), region=place.region)
 
 
 def _of_key(item: pystac.Item, key: str, spellings: frozenset[str]) -> Found | None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -31,6 +31,8 @@ from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
 from pipeline.sources.stac import item_bands, saved, signing
+from pipeline.sources.stac.addresses import Addresses, Place
+from pipeline.sources.stac.buckets import SCHEME
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -50,7 +52,8 @@ class StacSource:
         self.mask_band: str | None = profile.mask.name if profile.mask else None
         self.wanted = [*bands, *([self.mask_band] if self.mask_band else [])]
         self.named, self.usual = options.named(profile), item_bands.usual_keys(profile)
-        self.is_remote = raster.is_remote(options.href)
+        self.addresses = Addresses(options)
+        self.is_remote = self.addresses.is_remote
         self.reads_web = self.is_remote
         self.parallel = options.parallel if self.is_remote else 1
         self.signers: dict[str, Signer] = {}
@@ -97,8 +100,9 @@ class StacSource:
         is_mask = band == self.mask_band
         asset = self._asset(scene, band)
         resampling = Resampling.nearest if is_mask else Resampling.bilinear
-        signer = self._signer(scene)
-        pixels = raster.read(asset.href, asset.index, grid, resampling, 0, signer, self.parallel)
+        with self.addresses.buckets.explained(asset.href, asset.region):
+            href, signer = self._signed(scene, asset)
+            pixels = raster.read(href, asset.index, grid, resampling, 0, signer, self.parallel)
         return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
     def _asset(self, scene: Scene, band: str) -> Asset:
@@ -110,8 +114,17 @@ class StacSource:
 
     def _grid_of(self, scene: Scene, asset: Asset) -> GeoBox:
         """The grid of a file that its item does not describe."""
-        with raster.opened(asset.href, self._signer(scene), self.parallel) as file:
-            return raster.grid_of(file)
+        with self.addresses.buckets.explained(asset.href, asset.region):
+            href, signer = self._signed(scene, asset)
+            with raster.opened(href, signer, self.parallel) as file:
+                return raster.grid_of(file)
+
+    def _signed(self, scene: Scene, asset: Asset) -> tuple[str, Signer]:
+        """Where an asset is on the web or on the disk, and what signs requests for it."""
+        if not asset.href.startswith(SCHEME):
+            return asset.href, self._signer(scene)
+        buckets = self.addresses.buckets
+        return buckets.address(asset.href, asset.region), buckets.signer(asset.href, asset.region)
 
     def _signer(self, scene: Scene) -> Signer:
         return self.signers.setdefault(scene.collection, signing.signer(self.options, scene.collection))
@@ -119,13 +132,14 @@ class StacSource:
     def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
         properties = item.properties
         found = item_bands.find(item, self.wanted, self.named, self.profile)
+        places = {band: self.addresses.choose(item, one.asset) for band, one in found.items()}
         try:
-            bands = {band: item_bands.described(item, one) for band, one in found.items()}
+            bands = {band: item_bands.described(item, one, places[band]) for band, one in found.items()}
         except (TypeError, ValueError, KeyError, IndexError):
             raise WorkError(f"Item {item.id} describes its grid wrongly (proj:transform).") from None
         if item.datetime is None:
             raise WorkError(f"Item {item.id} has no datetime.")
-        if any(raster.is_remote(asset.href) for asset in bands.values()):
+        if any(raster.is_remote(place.href) or place.href.startswith(SCHEME) for place in places.values()):
             self.reads_web, self.parallel = True, self.options.parallel
         cover = properties.get("eo:cloud_cover")
         words = self._words(item, [one.asset for one in found.values()])
@@ -142,7 +156,7 @@ class StacSource:
             is_doubtful=not words.sure,
             href=self._href(item),
             collection=item.collection_id or "",
-            flaw=item_bands.unclear(found) or self._flaw(item, bands, area),
+            flaw=item_bands.unclear(found) or self._flaw(item, bands, places, area),
         )
 
     def _words(self, item: pystac.Item, used: list[pystac.Asset]) -> Words:
@@ -167,7 +181,13 @@ class StacSource:
             return saved.name_of(item, self.options.href)
         return Path(os.path.relpath(href, Path(self.options.href).parent)).as_posix()
 
-    def _flaw(self, item: pystac.Item, bands: dict[str, Asset], area: BaseGeometry | None) -> str:
+    def _flaw(
+        self,
+        item: pystac.Item,
+        bands: dict[str, Asset],
+        places: dict[str, Place],
+        area: BaseGeometry | None,
+    ) -> str:
         """Why the scene must not be used: what it says of itself contradicts itself or leads away."""
         if item.geometry is None:
             return "the item has no geometry"
@@ -176,26 +196,13 @@ class StacSource:
                 f"{band} ({self.named.get(band) or self.usual.get(band, band)})" for band in missing
             )
             return f"the item has no asset for {keys}; source.assets and source.mask name them"
-        for band, asset in bands.items():
-            if reason := self._leads_away(asset.href):
-                return f"the address of {band} {reason}"
+        for band, place in places.items():
+            if place.flaw:
+                return f"the address of {band} {place.flaw}"
         grids = {asset.grid for asset in bands.values() if asset.grid is not None}
         if area is not None and not all(_touches(grid, area) for grid in grids):
             return "its geometry touches the site and its pixels' grid does not"
         return ""
-
-    def _leads_away(self, href: str) -> str:
-        """Why an asset's address is not followed; empty where it is."""
-        if ".." in PurePosixPath(urlsplit(href).path).parts:
-            return "has '..' in its path"
-        if raster.is_remote(href):
-            return ""
-        if self.is_remote:
-            return f"is not a web address ({href.split('://')[0][:20]})"
-        inside = "://" not in href and Path(href).resolve().is_relative_to(
-            Path(self.options.href).resolve().parent
-        )
-        return "" if inside else "leads out of the catalog's folder"
 
     def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
         try:
