@@ -87,22 +87,31 @@ class StacSource:
         return asset.grid or self._grid_of(scene, asset)
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
-        if len(bands) == 1:
-            return self._read(scene, bands[0], grid)[np.newaxis]
-        return np.stack([self._read(scene, band, grid) for band in bands])
+        files: dict[tuple[str, bool], list[str]] = {}
+        for band in bands:
+            files.setdefault((self._asset(scene, band).href, band == self.mask_band), []).append(band)
+        if len(files) == 1:
+            return self._read(scene, bands, grid)
+        read = {
+            band: pixels
+            for together in files.values()
+            for band, pixels in zip(together, self._read(scene, together, grid), strict=True)
+        }
+        return np.stack([read[band] for band in bands])
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         # A request for a file's head, and about one for each 16 MiB or row of blocks beyond it.
         blocks = -(-grid.height // 1024)
         return len(bands) * (1 + blocks) if self.reads_web else 0
 
-    def _read(self, scene: Scene, band: str, grid: GeoBox) -> NDArray[Any]:
-        is_mask = band == self.mask_band
-        asset = self._asset(scene, band)
+    def _read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        """Bands of one file."""
+        is_mask = self.mask_band in bands
+        asset, indexes = self._asset(scene, bands[0]), [self._asset(scene, band).index for band in bands]
         resampling = Resampling.nearest if is_mask else Resampling.bilinear
         with self.addresses.buckets.explained(asset.href, asset.region):
             href, signer = self._signed(scene, asset)
-            pixels = raster.read(href, asset.index, grid, resampling, 0, signer, self.parallel)
+            pixels = raster.read_bands(href, indexes, grid, resampling, 0, signer, self.parallel)
         return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
     def _asset(self, scene: Scene, band: str) -> Asset:

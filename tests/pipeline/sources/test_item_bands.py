@@ -21,6 +21,7 @@ from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac import item_bands
 from pipeline.sources.stac.items import StacSource
 from tests.conftest import SHARED
+from tests.standins.base import running
 
 AREA = shapely.box(-68.81, -24.31, -68.79, -24.29)
 LEFT, TOP, SIDE = 519_800, 7_313_000, 64
@@ -91,6 +92,18 @@ def test_bands_of_one_asset_are_told_by_their_names(form: str, is_named: bool, t
     assert scene.flaw == ""
     pixels = source.read(scene, LETTERS, source.native(scene, "R"))
     assert [np.unique(band).tolist() for band in pixels] == [[70], [60], [50]]
+
+
+def test_a_file_of_several_bands_is_fetched_once(tmp_path: Path) -> None:
+    picture(tmp_path / "image.tif", [70, 60, 50, 40])
+    with running("cogs", str(tmp_path)) as server:
+        catalog = item(tmp_path, {"image": {**LISTED["eo"], "href": f"{server.url}/open/image.tif"}})
+        source, scene = opened(catalog, airborne.NAIP, LETTERS)
+        grid = source.native(scene, "R")
+        server.set()
+        pixels = source.read(scene, LETTERS, grid)
+        assert len(server.asked()) == 1
+    assert pixels[:, 0, 0].tolist() == [70, 60, 50]
 
 
 def test_a_band_of_an_asset_is_named_in_the_recipe(tmp_path: Path) -> None:
