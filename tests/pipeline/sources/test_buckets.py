@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ def opened(folder: Path, bucket: str, suffix: str = "jp2", **more: Any) -> tuple
         key: {
             "href": f"s3://{bucket}/{folder_of(bucket)}/{key}.{suffix}",
             "auth:refs": ["s3"],
+            "storage:refs": ["cdse-s3", "creodias-s3"],
             "proj:code": "EPSG:32633",
         }
         for key in ("B02_10m", "SCL_20m")
@@ -98,7 +99,9 @@ def opened(folder: Path, bucket: str, suffix: str = "jp2", **more: Any) -> tuple
         "type": "Feature", "stac_version": "1.1.0", "id": "one", "collection": "sentinel-2-l2a", "links": [],
         "geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": [w, s, e, n], "assets": assets,
         "properties": {"datetime": "2024-07-15T10:00:31Z", "processing:version": "05.11",
-                       "auth:schemes": {"s3": {"type": "s3"}}},
+                       "auth:schemes": {"s3": {"type": "s3"}}, "storage:schemes": {
+                           "cdse-s3": {"type": "custom-s3", "requester_pays": False},
+                           "creodias-s3": {"type": "custom-s3", "requester_pays": True}}},
     }  # fmt: skip
     path = folder / "search.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [item]}))
@@ -233,6 +236,40 @@ def test_an_items_region_leads_to_no_other_host() -> None:
     buckets = Addresses(Stac(name="stac", href="https://a.example/")).buckets
     assert buckets.address("s3://own/x", "evil.example/#") == "https://own.s3.us-east-1.amazonaws.com/x"
     assert buckets.flaw("s3://evil.example:80@x/y", {}) == "names no file in a bucket (s3)"
+
+
+V1 = {"storage:platform": "AWS", "storage:region": "us-west-2", "storage:requester_pays": True}
+V2 = {"type": "aws-s3", "region": "us-west-2", "requester_pays": True}
+EXTENSION = "https://stac-extensions.github.io/storage/v1.0.0/schema.json"
+
+
+@pytest.mark.parametrize(
+    ("fields", "properties", "extensions"),
+    [
+        (V1, {}, []),
+        (V1, {}, [EXTENSION]),
+        ({}, V1, []),
+        ({"storage:refs": ["aws"]}, {"storage:schemes": {"aws": V2}}, []),
+    ],
+)
+def test_items_say_who_pays_and_where(
+    fields: dict[str, Any], properties: dict[str, Any], extensions: list[str]
+) -> None:
+    """By both versions of the storage extension, in Earth Search's way too."""
+    item = pystac.Item.from_dict({
+        "type": "Feature", "stac_version": "1.0.0", "id": "one", "geometry": None, "links": [],
+        "properties": {"datetime": "2020-01-01T00:00:00Z", **properties}, "stac_extensions": extensions,
+        "assets": {"red": {"href": "s3://some-bucket/x.tif", **fields}},
+    })  # fmt: skip
+    found = Addresses(Stac(name="stac", href="https://a.example/")).choose(item, item.assets["red"])
+    assert found.region == "us-west-2"
+    assert found.flaw.startswith("is in bucket some-bucket, whose readers pay AWS")
+
+
+def test_digital_earth_africa_needs_no_keys() -> None:
+    asset = pystac.Asset("s3://deafrica-sentinel-2/sentinel-s2-l2a-cogs/a/B02.tif")
+    item = pystac.Item("one", None, None, datetime(2020, 1, 1, tzinfo=UTC), {}, assets={"B02": asset})
+    assert Addresses(Stac(name="stac", href="https://a.example/")).choose(item, asset).flaw == ""
 
 
 def place(name: str, key: str, **more: Any) -> Any:

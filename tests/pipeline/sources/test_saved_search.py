@@ -17,7 +17,7 @@ from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.protocol import Scene
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac.items import StacSource
-from tests.pipeline.sources.test_stac_api import BANDS, Item, earth_search, made
+from tests.pipeline.sources.test_stac_api import BANDS, Item, earth_search, made, planetary_computer
 from tests.standins.base import Running, running
 
 
@@ -107,3 +107,14 @@ def test_a_spoilt_saved_search_is_one_sentence(tmp_path: Path) -> None:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [{"id": "x", "type": "Feature"}]}))
     with pytest.raises(WorkError, match="item x is not a STAC item"):
         opened(path, shapely.box(0, 0, 1, 1))
+
+
+def test_signatures_of_the_day_of_saving_are_made_anew(tmp_path: Path, built: Path, files: Running) -> None:
+    items = made(built, planetary_computer, files.url)
+    for item in items:
+        for asset in item["assets"].values():
+            asset["href"] += "?st=2020-01-01&sig=old"
+    area = shapely.geometry.shape(items[0]["geometry"])
+    source, scenes = opened(saved(tmp_path, items), area, sign=f"{files.url}/token")
+    assert "sig=" not in scenes[0].assets["B02"].href
+    assert source.read(scenes[0], ["B02"], source.native(scenes[0], "B02")).any()
