@@ -237,16 +237,26 @@ def _rule(recipe: Recipe, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     return {**given, "exclude": exclude, "clear_classes": rule.clear.numbers}
 
 
-def _choices_before(task: Task, label: str) -> set[str]:
-    """Return fingerprints of a period's choice as earlier versions made them: their tables stay frozen.
-    Version 0.1.0 had one for the whole site, and all had the excluded scenes in them."""
-    recipe, outline = task.recipe, task.site.geometry.wkt
+def _choices_before(task: Task) -> dict[str, set[str]]:
+    """Return fingerprints of each period's choice as earlier versions made them: their tables stay frozen.
+    They had the excluded scenes in them."""
+    recipe, whole = task.recipe, _choice_before(task)
+    asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
+    rule, outline = _rule(recipe, recipe.selection.exclude), task.site.geometry.wkt
+    return {
+        period.label: {
+            receipts.fingerprint([*asked, period.label, period.start, period.end, rule, outline]), whole
+        }
+        for period in recipe.periods.periods()
+    }  # fmt: skip
+
+
+def _choice_before(task: Task) -> str:
+    """The fingerprint of a whole site's choice as version 0.1.0 made it."""
+    recipe = task.recipe
     asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
     rule = _rule(recipe, recipe.selection.exclude)
-    period = next(period for period in recipe.periods.periods() if period.label == label)
-    own = [*asked, label, period.start, period.end, rule, outline]
-    whole = [*asked, recipe.periods.model_dump(), rule, outline]
-    return {receipts.fingerprint(own), receipts.fingerprint(whole)}
+    return receipts.fingerprint([*asked, recipe.periods.model_dump(), rule, task.site.geometry.wkt])
 
 
 def _key(task: Task) -> str:
@@ -306,9 +316,9 @@ def frozen_rows(task: Task, keys: Keys) -> Frozen:
     if task.refresh:
         return Frozen(is_own=False)
     own, listed = (_by_period(table) for table in (task.store.rows(), task.listed.of(task.site.site_id)))
-    found, exclude = Frozen(), set(task.recipe.selection.exclude)
+    found, before, exclude = Frozen(), _choices_before(task), set(task.recipe.selection.exclude)
     for label, choice in keys.choices.items():
-        choices = {choice} | _choices_before(task, label)
+        choices = {choice} | before[label]
         mine, theirs = (_closed(rows.get(label, []), choices, exclude) for rows in (own, listed))
         is_own = bool(mine) and (not theirs or _same(mine, theirs))
         found.is_own &= is_own

@@ -95,6 +95,11 @@ class Reader:
         do."""
         return self.store.first_of(self.bands(scene, shift), self.grid.shape, bands)
 
+    def is_on_grid(self, scene: Scene) -> bool:
+        """Whether one of a scene's bands lies on the site's grid, or on that of its mask."""
+        natives = [self.source.native(scene, band) for band in self.recipe.sensor.bands]
+        return any(grid.aligned(own, native) for own in (self.grid, self.mask_grid) for native in natives)
+
     def on_target(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask of the mask grid on the target grid."""
         factor = self.grid.height // self.mask_grid.height

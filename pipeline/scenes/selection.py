@@ -36,6 +36,8 @@ class Candidate:
     day_clear: float = float("nan")
     fate: Fate | None = None
     offset_from: str = ""
+    on_grid: bool = True
+    """Whether its pixels lie on the site's own grid, or no other granule of its day does."""
     shift: Offset | None = None
     """Off the reference as the provider has it; `left` is what is left once corrected."""
     left: Offset | None = None

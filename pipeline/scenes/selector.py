@@ -63,6 +63,7 @@ class SceneSelector:
             # Where a chosen scene turned out not to be usable, the next best takes its place.
             unsettled = [group for group in unsettled if selection.reopen(group, unread)]
         chosen = [c for group in found for c in group if c.selected]
+        self._look_at_grids([group for group in found if len(group) > 1])
         aligner = Aligner(self.reader, settled)
         aligner.align(
             [c for c in chosen if c.selected], lambda read, items: self._each(self._trying(read), items)
@@ -75,6 +76,15 @@ class SceneSelector:
             for period, group in zip(periods, found, strict=True)
             for row in ([self._row(period.label, c) for c in group] or [self._empty_row(period.label)])
         ]
+
+    def _look_at_grids(self, groups: list[list[Candidate]]) -> None:
+        """Note which chosen granules of a day were resampled from another grid than the site's."""
+        for group in groups:
+            chosen = [c for c in group if c.selected]
+            days = [c.day for c in chosen]
+            for candidate in chosen:
+                if days.count(candidate.day) > 1:
+                    candidate.on_grid = self.reader.is_on_grid(candidate.scene)
 
     def replay(self, frozen: list[Row]) -> list[Row]:
         """Read the chosen scenes of earlier rows once more; the rows, checked."""
@@ -250,6 +260,7 @@ class SceneSelector:
             "offset": scene.offset,
             "offset_from": candidate.offset_from,
             "dated_by": scene.dated_by,
+            "on_grid": candidate.on_grid,
             "dx": dx,
             "dy": dy,
             "confidence": candidate.shift.confidence if candidate.shift else np.nan,

@@ -166,8 +166,12 @@ class KeySigner:
         S3SigV4QueryAuth(keys, "s3", self.region, expires=EXPIRES_S).add_auth(request)
         return str(request.url)
 
-    def renew(self) -> None:
-        """Every signature is new."""
+    def renew(self) -> bool:
+        # Every signature is new, and of the same keys.
+        return False
+
+    def accept(self) -> None:
+        pass
 
 
 def _parts(href: str) -> tuple[str, str]:

@@ -16,8 +16,7 @@ import pystac
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pystac_client import Client
-from pystac_client.exceptions import APIError
+from pystac_client import ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
@@ -30,15 +29,13 @@ from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import item_bands, saved, signing
+from pipeline.sources.stac import item_bands, paging, saved, signing, web_catalog
 from pipeline.sources.stac.addresses import Addresses, Place
 from pipeline.sources.stac.buckets import SCHEME
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
 
-PAGE = 250
-"""Items asked for at a time."""
 # pystac looks for its extensions when it reads the first object, and threads that read others meanwhile
 # meet a half-filled list ("dictionary changed size during iteration"): here, where one thread comes first.
 pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, datetime.now(UTC), {}))
@@ -56,7 +53,6 @@ class StacSource:
         self.is_remote = self.addresses.is_remote
         self.reads_web = self.is_remote
         self.parallel = options.parallel if self.is_remote else 1
-        self.signers: dict[str, Signer] = {}
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         items = self._api(area, start, end) if self.is_remote else _local(self.options.href)
@@ -73,7 +69,9 @@ class StacSource:
     def find(self, href: str) -> Scene:
         if self.is_remote:
             content = web.get_json(href, parallel=self.parallel)
-            return self._scene(_item(content, href))
+            item = _item(content, href)
+            item.set_self_href(href)
+            return self._scene(item)
         if saved.items(self.options.href) is not None:
             return self._scene(saved.find(href, self.options.href))
         path = Path(self.options.href).parent / href
@@ -136,7 +134,7 @@ class StacSource:
         return buckets.address(asset.href, asset.region), buckets.signer(asset.href, asset.region)
 
     def _signer(self, scene: Scene) -> Signer:
-        return self.signers.setdefault(scene.collection, signing.signer(self.options, scene.collection))
+        return signing.signer(self.options, scene.collection)
 
     def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
         properties = item.properties
@@ -214,34 +212,46 @@ class StacSource:
         return ""
 
     def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
+        href = self.options.href
         try:
-            search = _client(self.options.href, self.parallel).search(
-                collections=list(self.options.collections) or None,
-                intersects=shapely.geometry.mapping(area),
-                datetime=f"{start}T00:00:00Z/{end}T00:00:00Z",
-                limit=PAGE,
-            )
-            seen: set[str] = set()
-            for page in search.pages_as_dicts():
-                found = {str(feature.get("id")) for feature in page["features"]}
-                if found & seen:
-                    raise WorkError(f"{self.options.href} sends the same page of items again.")
-                seen |= found
-                for feature in page["features"]:
-                    yield _item(feature, self.options.href)
-        except MinebenchError:
+            entrance = web_catalog.entrance(href, self.parallel)
+            if entrance.is_static:
+                yield from web_catalog.items(href, self.parallel)
+                return
+            for feature in paging.features(href, self._search(entrance.search, area, start, end)):
+                yield _item(feature, web.redacted(href))
+        except (MinebenchError, MemoryError):
             raise
-        except (APIError, KeyError, TypeError, AttributeError, ValueError, pystac.STACError) as error:
-            text = web.redacted(str(error))[:200].rstrip(".")
-            raise WorkError(f"{self.options.href} does not answer as a STAC API: {text}.") from None
+        except Exception as error:
+            text = web.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
+            raise WorkError(f"{web.redacted(href)} does not answer as a STAC API: {text}.") from None
+
+    def _search(self, url: str, area: BaseGeometry, start: date, end: date) -> paging.Ask:
+        """How to ask for the items of an area and time."""
+        wanted: dict[str, Any] = {
+            "collections": list(self.options.collections) or None,
+            "intersects": shapely.geometry.mapping(area),
+            "datetime": f"{start}T00:00:00Z/{end}T00:00:00Z",
+        }
+
+        def ask(size: int, tries: int) -> Iterator[paging.Page]:
+            wire = _Wire(self.parallel, tries)
+            try:
+                yield from ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
+            except web.Refused as error:
+                if error.status != 405:
+                    raise
+                yield from ItemSearch(url, method="GET", stac_io=wire, limit=size, **wanted).pages_as_dicts()
+
+        return ask
 
 
 class _Wire(StacApiIO):
     """pystac-client's requests, sent the pipeline's way."""
 
-    def __init__(self, parallel: int) -> None:
+    def __init__(self, parallel: int, attempts: int = web.ATTEMPTS) -> None:
         super().__init__(max_retries=None)
-        self.parallel = parallel
+        self.parallel, self.attempts = parallel, attempts
 
     def request(
         self,
@@ -257,14 +267,10 @@ class _Wire(StacApiIO):
         elif parameters:
             href = f"{href}{'&' if '?' in href else '?'}{urlencode(parameters)}"
         options: dict[str, Any] = {"method": method, "headers": headers, "body": body}
-        answer = web.get(href, limit=web.LARGEST_LISTING, parallel=self.parallel, **options)
+        options |= {"limit": web.LARGEST_LISTING, "parallel": self.parallel, "attempts": self.attempts}
+        answer = web.get(href, **options)
         web.decoded(answer, href)
         return answer.content.decode()
-
-
-@lru_cache(maxsize=4)
-def _client(href: str, parallel: int) -> Client:
-    return Client.open(href, stac_io=_Wire(parallel))
 
 
 def _item(content: Any, href: str) -> pystac.Item:

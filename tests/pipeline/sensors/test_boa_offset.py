@@ -9,36 +9,34 @@ import pytest
 
 from pipeline.sensors import boa_offset
 
-C1 = "sentinel-2-c1-l2a"
+BASELINE, APPLIED, PRODUCT = "s2:processing_baseline", "earthsearch:boa_offset_applied", "s2:product_uri"
 WORDS = [
     # Properties, what raster:offset states, the offset, whether it is sure, the baseline.
-    ({"s2:processing_baseline": "02.14"}, None, 0, True, "02.14"),
-    ({"s2:processing_baseline": "04.00"}, None, 1000, True, "04.00"),
-    ({"s2:processing_baseline": "05.11"}, 1000, 1000, True, "05.11"),
-    ({"s2:processing_baseline": 5.11}, None, 1000, True, "05.11"),
+    ({BASELINE: "02.14"}, None, 0, True, "02.14"),
+    ({BASELINE: "04.00"}, None, 1000, True, "04.00"),
+    ({BASELINE: "05.11"}, 1000, 1000, True, "05.11"),
+    ({BASELINE: 5.11}, None, 1000, True, "05.11"),
     ({"processing:version": "05.11"}, 1000, 1000, True, "05.11"),
     ({"sentinel:processing_baseline": "04.00"}, None, 1000, True, "04.00"),
-    ({"s2:product_uri": "S2B_MSIL2A_20250427T000609_N0511_R016_T01WCR.SAFE"}, None, 1000, True, "05.11"),
-    ({"sentinel:product_id": "S2A_MSIL2A_20200714T115221_N0214_R123_T28QCH_20200714T191310"}, None, 0, True,
-     "02.14"),
-    ({"s2:granule_id": "S2B_OPER_MSI_L2A_TL_ESRI_20201006T080533_A012081_T06VVN_N02.12"}, None, 0, True, "02.12"),
+    ({PRODUCT: "S2B_MSIL2A_20250427T000609_N0511_R016_T01WCR.SAFE"}, None, 1000, True, "05.11"),
+    ({"sentinel:product_id": "S2A_MSIL2A_20200714T115221_N0214_R123"}, None, 0, True, "02.14"),
+    ({"s2:granule_id": "S2B_OPER_MSI_L2A_TL_ESRI_20201006T080533_T06VVN_N02.12"}, None, 0, True, "02.12"),
     # Flags are asked of pixels, but for products that never had an offset.
-    ({"s2:processing_baseline": "02.12", "earthsearch:boa_offset_applied": False}, 1000, 0, True, "02.12"),
-    ({"s2:processing_baseline": "05.00", "earthsearch:boa_offset_applied": True}, 1000, 0, False, "05.00"),
-    ({"s2:processing_baseline": "05.00", "earthsearch:boa_offset_applied": False}, 1000, 1000, False, "05.00"),
-    ({"sentinel:processing_baseline": "04.00", "sentinel:boa_offset_applied": "True"}, None, 0, False, "04.00"),
+    ({BASELINE: "02.12", APPLIED: False}, 1000, 0, True, "02.12"),
+    ({BASELINE: "05.00", APPLIED: True}, 1000, 0, False, "05.00"),
+    ({BASELINE: "05.00", APPLIED: False}, 1000, 1000, False, "05.00"),
+    ({BASELINE: "04.00", "sentinel:boa_offset_applied": "True"}, None, 0, False, "04.00"),
     # Words that contradict one another.
-    ({"s2:processing_baseline": "05.11"}, 0, 0, False, "05.11"),
-    ({"s2:processing_baseline": "02.14", "s2:product_uri": "S2B_MSIL2A_20220101T000000_N0510_R016_T01WCR.SAFE"},
-     None, 0, False, "02.14"),
+    ({BASELINE: "05.11"}, 0, 0, False, "05.11"),
+    ({BASELINE: "02.14", PRODUCT: "S2B_MSIL2A_20220101T000000_N0510_R016.SAFE"}, None, 0, False, "02.14"),
     # No baseline.
     ({}, None, 0, False, ""),
-    ({"s2:processing_baseline": "n/a"}, None, 0, False, ""),
+    ({BASELINE: "n/a"}, None, 0, False, ""),
     ({"processing:version": "2.10.1"}, None, 0, False, ""),
-    ({"s2:product_uri": "S2B_MSIL2A_20250427T000609_N9999_R016_T01WCR_20250427T002229.SAFE"}, None, 0, False, ""),
+    ({PRODUCT: "S2B_MSIL2A_20250427T000609_N9999_R016_T01WCR.SAFE"}, None, 0, False, ""),
     ({"processing:version": "sen2cor"}, 1000, 1000, False, ""),
-    ({"earthsearch:boa_offset_applied": True}, 1000, 0, False, ""),
-]  # fmt: skip
+    ({APPLIED: True}, 1000, 0, False, ""),
+]
 
 
 @pytest.mark.parametrize(("properties", "stated", "offset", "sure", "baseline"), WORDS)
@@ -51,11 +49,11 @@ def test_an_item_has_its_say(
 
 
 def test_a_provider_that_delivers_esas_numbers_is_believed() -> None:
-    flagged = {"s2:processing_baseline": "05.11", "earthsearch:boa_offset_applied": True}
+    flagged = {BASELINE: "05.11", APPLIED: True}
     words = boa_offset.by_provider(flagged, "Planetary Computer")
     assert (words.offset, words.sure) == (1000, True)
     assert words.evidence == "Planetary Computer, baseline 05.11"
-    assert boa_offset.by_provider({"s2:processing_baseline": "02.12"}, "Planetary Computer").offset == 0
+    assert boa_offset.by_provider({BASELINE: "02.12"}, "Planetary Computer").offset == 0
     assert not boa_offset.by_provider({}, "Planetary Computer").sure
 
 

@@ -16,7 +16,6 @@ from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import grid, raster
 from pipeline.scenes import reader, selection
-from pipeline.sensors import sentinel2
 from pipeline.sources.local import LocalSource
 from pipeline.sources.local import Options as Local
 from pipeline.sources.protocol import Scene
