@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Asset:
     """One band of a scene: where it is, its own grid if known, its band number in the file; for
-    Earth Engine also its type and its grid's CRS in the service's words."""
+    Earth Engine also its type and its grid's CRS in the service's words, and for S3 its bucket's region."""
 
     href: str
     grid: GeoBox | None = None
@@ -37,6 +37,7 @@ class Asset:
     nodata: float | None = None
     dtype: str = "uint16"
     crs_code: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)

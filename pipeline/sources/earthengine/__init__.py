@@ -19,10 +19,6 @@ from pipeline.sources.protocol import Remote, Setting, Source, Upstream
 SENTINEL_2 = "COPERNICUS/S2"
 EMBEDDINGS = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 DATASETS = "https://developers.google.com/earth-engine/datasets/catalog"
-NAIP = Upstream(
-    "NAIP", "images", "public domain", "USDA Farm Service Agency, National Agriculture Imagery Program.",
-    "https://naip-usdaonline.hub.arcgis.com",
-)  # fmt: skip
 CLOUD_SCORE = Upstream(
     "Cloud Score+", "which pixels are clear", "CC-BY-4.0",
     "Pasquarella et al. (2023): Comprehensive quality assessment of optical satellite imagery using weakly "
@@ -148,7 +144,7 @@ class Options(Remote):
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         if "NAIP" in self.collection:
-            return [NAIP]
+            return [stac.NAIP]
         if self.is_embedding:
             return [ALPHA_EARTH]
         if not self.is_sentinel2:
