@@ -64,13 +64,15 @@ class Done:
             text += f"; {self.requests:,} requests, {self.retries:,} of them retries, "
             text += f"{self.received / 1e6:,.1f} MB received"
         if self.unusable:
-            text += f"; {self.unusable:,} scenes are unusable (status flawed in index/scenes.parquet)"
+            text += f"; unusable scenes: {self.unusable:,} (status flawed in index/scenes.parquet)"
         untold = "nothing tells for sure whether they carry the offset of baseline 04.00"
         if self.undecided:
-            text += f"; the metadata of {self.undecided:,} scenes are believed, as {untold} "
-            text += "(selection.offset: trust; column offset_from)"
+            text += f"; undecided scenes: {self.undecided:,} ({untold}; their metadata are believed, "
+            text += "selection.offset: trust)"
         if self.skipped:
-            text += f"; {self.skipped:,} scenes are not used, as {untold} (selection.offset: skip)"
+            text += (
+                f"; undecided scenes: {self.skipped:,} ({untold}; they are not used, selection.offset: skip)"
+            )
         return text
 
 

@@ -39,11 +39,11 @@ LEAST = 8
 IMPOSSIBLE, IMPOSSIBLE_SHARE = 850, 0.02
 """A scene with the offset has no such share of cells with so small a number in some band: that would be a
 reflectance of -0.015, which dark water is at times in single pixels."""
-WITH, WITHOUT = 9.0, 5.5
+WITH, WITHOUT = 12.0, 6.0
 """Difference of log-likelihoods that decides for a reading, with and without the offset: thin cloud and haze
 that no mask shows look a little like the offset, and nothing looks like its absence. Found with the drawn
 worlds of tests/pipeline/scenes/test_radiometry.py, for three dates to compare and four bands."""
-AGREED = 0.7
+AGREED = 0.5
 """How much of it is enough where the scene's metadata say the same."""
 FEWER = {1: 3.0, 2: 1.4}
 """How much more it must be with fewer dates."""

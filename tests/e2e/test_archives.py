@@ -164,12 +164,12 @@ def test_a_scene_of_which_nothing_tells_is_used_or_not_as_the_recipe_says(
     if used:
         assert row.offset == 1000
         assert row.offset_from.startswith("undecided: s2:processing_baseline 05.11, boa_offset_applied false")
-        assert "the metadata of 1 scenes are believed" in said
+        assert "undecided scenes: 1 (nothing tells for sure" in said
         assert scene_medians(project)["S2B_2023"] == about()
     else:
         assert row.status == "undecided"
         assert "cannot be told" in row.reason
-        assert "1 scenes are not used" in said
+        assert "they are not used, selection.offset: skip" in said
         assert not scene_medians(project)
     again = done(project, "fetch")
     assert "up to date" in again[0]
@@ -202,7 +202,7 @@ def test_where_the_best_scene_is_not_usable_the_next_one_is_taken(tmp_path: Path
     assert "cannot be read" in table.reason["C_gone"]
     assert "turned over" in table.reason["D_turned_over"]
     assert "band B02 has the same number everywhere" in table.reason["E_constant"]
-    assert "4 scenes are unusable" in said
+    assert "unusable scenes: 4" in said
     assert "up to date" in done(project, "fetch")[0]
     assert [int(np.median(image[0])) for image in cube(project)] == about((LEVELS[0],) * 2)
 
