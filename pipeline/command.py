@@ -96,7 +96,7 @@ def log_to(log: Path) -> None:
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], force=True, level=logging.INFO)
     # These log every address they ask, at no use to a reader.
-    for name in ("googleapiclient", "google", "urllib3", "pystac_client"):
+    for name in ("botocore", "googleapiclient", "google", "urllib3", "pystac_client"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     warnings.simplefilter("default")

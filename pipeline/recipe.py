@@ -112,6 +112,9 @@ class Selection(Part):
     just clear always is. For Sentinel-2 the numbers of its scene classes (SCL) may stand instead."""
     cloud_margin: int = Field(default=2, ge=0, le=50)
     """Pixels of the mask grown around every unclear one."""
+    offset: Literal["trust", "skip"] = "trust"
+    """Whether to believe the metadata of a Sentinel-2 scene, or not to use it, where neither they nor its
+    pixels tell for sure whether it carries the offset of baseline 04.00."""
     exclude: tuple[str, ...] = ()
     """Ids of scenes left out by hand."""
     coregister: bool = False

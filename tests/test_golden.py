@@ -24,8 +24,8 @@ from pipeline.cubes import annotate, change_counts, compose, composite, imported
 from pipeline.geo import grid
 from pipeline.index import analysis_sets, split, statistics, tile
 from pipeline.recipe import Split
-from pipeline.scenes import coregister, radiometry, selection
-from pipeline.sensors import landsat, sentinel2
+from pipeline.scenes import coregister, selection
+from pipeline.sensors import boa_offset, landsat, sentinel2
 from pipeline.sensors.classes import ClearRule
 from pipeline.sites.site import Site
 from pipeline.sources.import_ import tile_stacks
@@ -117,11 +117,9 @@ def of_imported(_: Path) -> str:
 def of_calibration(_: Path) -> str:
     numbers = rng().integers(0, 12_000, (40, 40)).astype(np.uint16)
     quality = rng().integers(0, 2**16, (40, 40)).astype(np.uint16)
-    floor = radiometry.Floor("04.00", 1000, 20.0, 0.01)
-    decided = radiometry.decide(floor, [radiometry.Floor("02.00", 0, 900.0, 0.0)] * 3)
     return digest(
-        sentinel2.without_offset(numbers.copy(), 1000), landsat.reflectance(numbers, 0),
-        landsat.quality(quality), sentinel2.scored_classes(quality.astype(np.uint8)), decided,
+        boa_offset.without_offset(numbers.copy(), 1000), landsat.reflectance(numbers, 0),
+        landsat.quality(quality), sentinel2.scored_classes(quality.astype(np.uint8)),
     )  # fmt: skip
 
 

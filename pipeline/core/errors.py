@@ -19,6 +19,10 @@ class Damaged(WorkError):
     """A file is there and is not what was written: its checksum, its form or its cube differs."""
 
 
+class Unusable(WorkError):
+    """Something of a source cannot be used, now or later: gone for good, damaged, or not as it should be."""
+
+
 class LeakingSplit(WorkError):
     """Sites of two splits lie too near to one another."""
 

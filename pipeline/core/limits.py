@@ -7,8 +7,30 @@ its scheduler then hands out the leases.
 import threading
 import time
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Requests a second that a provider's documentation allows, and where it says so."""
+
+    per_second: float
+    source: str
+
+
+_EARTH_ENGINE = Rate(100, "developers.google.com/earth-engine/guides/usage: 100 requests/s a project")
+_QUOTAS = "documentation.dataspace.copernicus.eu/Quotas.html, general users"
+RATES = {
+    "earthengine.googleapis.com": _EARTH_ENGINE,
+    "earthengine-highvolume.googleapis.com": _EARTH_ENGINE,
+    "dataspace.copernicus.eu": Rate(2000 / 60, f"{_QUOTAS}: 2000 requests/min of S3, OData and STAC"),
+    "sh.dataspace.copernicus.eu": Rate(300 / 60, f"{_QUOTAS}: 300 requests/min of Sentinel Hub"),
+}
+"""Hosts and domains with a documented rate. A host keeps the rate of the longest name here that it is or
+lies under, together with all other hosts of that name. Others are asked as fast as they answer, and slower
+when they say so; no documented rate was found for Earth Search, Planetary Computer or Landsat Look."""
 
 _joined: dict[str, Any] = {}
 """The Dask worker that this process is, under `worker`."""
@@ -33,6 +55,14 @@ def threads_for(parallel: int) -> int:
 def gate(host: str, parallel: int) -> AbstractContextManager[Any]:
     """To be held while a request to a host is under way; `parallel` may hold it at a time."""
     return _leases(f"{host} at once", parallel) if _joined else threading.BoundedSemaphore(parallel)
+
+
+def keep_rate(host: str) -> None:
+    """Until a request to a host may start, where its provider's documentation states a rate."""
+    parts = host.partition(":")[0].split(".")
+    names = (".".join(parts[first:]) for first in range(len(parts)))
+    if (name := next((name for name in names if name in RATES), None)) is not None:
+        wait_for_turn(name, RATES[name].per_second)
 
 
 def wait_for_turn(host: str, per_second: float) -> None:

@@ -37,13 +37,15 @@ def silence() -> None:
 
 
 @contextmanager
-def progress(label: str, total: int, unit: str) -> Iterator[Advance]:
+def progress(label: str, total: int, unit: str, inside: bool = False) -> Iterator[Advance]:
     """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
-    as it is told, and shows a `note` beside the rate. Several threads may call it."""
+    as it is told, and shows a `note` beside the rate. Several threads may call it. Work `inside` other work
+    that has a bar is told of in lines."""
     # Of several processes the first one speaks.
     is_first = os.environ.get("RANK", "0") == "0" and not _silent.is_set()
-    lines = _Lines(label, total, unit, spoken=is_first and not sys.stderr.isatty())
-    bar = _bar(label, total, unit) if is_first and sys.stderr.isatty() else None
+    has_bar = sys.stderr.isatty() and not inside
+    lines = _Lines(label, total, unit, spoken=is_first and not has_bar)
+    bar = _bar(label, total, unit) if is_first and has_bar else None
 
     def advance(count: int = 1, note: str = "") -> None:
         lines.advance(count, note)

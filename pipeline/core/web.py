@@ -5,28 +5,32 @@ never followed are decided in one place.
 """
 
 import json
+import random
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import requests
 import tenacity
 
 from pipeline import __version__
-from pipeline.core import limits, traffic
-from pipeline.core.errors import WorkError
+from pipeline.core import limits, throttling, traffic
+from pipeline.core.errors import Unusable, WorkError
 from pipeline.core.redaction import redacted
 
 ATTEMPTS = 7
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 30.0
 """Waits double from the first and carry up to a second of jitter, so that many threads which were
 refused together do not come back together."""
+LONGEST_ASKED_S = 120.0
+"""Longest wait that a service may ask for with Retry-After; one that asks for more is not waited for."""
 CONNECT_S, SILENCE_S, WHOLE_S = 10, 60, 300
-"""Longest time to connect, between two parts of an answer, and for the whole of it."""
+"""Longest time to connect; before an answer begins (`silence` of a request) and between two parts of it; and
+from its beginning to its end. A try takes their sum at most."""
 LARGEST_ANSWER = 64 * 2**20
 LARGEST_LISTING = 16 * 2**20
 REDIRECTS = 5
@@ -42,12 +46,25 @@ class Refused(WorkError):
         self.status = status
 
 
-class Gone(Refused):
+class Gone(Refused, Unusable):
     """404 or 410: it is not there (any more)."""
 
 
-class _Passing(WorkError):
-    """A failure worth another try: a dropped or half answer, a timeout, a busy server."""
+class Failed(WorkError):
+    """No try got an answer that stands; `status` is the last try's, 0 where there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Passing(Failed):
+    """A failure worth another try: a dropped or half answer, a timeout, a busy server. `wait` is the
+    seconds that the service asks for."""
+
+    def __init__(self, message: str, status: int = 0, wait: float = 0.0) -> None:
+        super().__init__(message, status)
+        self.wait = wait
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,20 @@ class Answer:
     content: bytes
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What to ask, and how patiently."""
+
+    url: str
+    method: str
+    headers: dict[str, str]
+    body: Any
+    limit: int
+    parallel: int
+    signed: Callable[[str], str]
+    silence: float
+
+
 def request(
     url: str,
     *,
@@ -68,23 +99,35 @@ def request(
     limit: int = LARGEST_ANSWER,
     parallel: int = 20,
     signed: Callable[[str], str] = lambda url: url,
+    attempts: int = ATTEMPTS,
+    silence: float = SILENCE_S,
 ) -> Answer:
     """Send a request until an answer stands; at most `parallel` to one host at a time.
 
-    `signed` adds a credential to the address just before each try. Refused for an answer over
-    `limit` bytes or a redirect to another host; WorkError when every try failed.
+    `signed` adds a credential to the address just before each try. An answer may begin after `silence`
+    seconds. Refused for an answer over `limit` bytes or a redirect to another host; Failed when all
+    `attempts` failed or the service asks for a longer wait than LONGEST_ASKED_S.
     """
+    order = _Order(url, method, dict(headers or {}), body, limit, parallel, signed, silence)
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_exponential_jitter(FIRST_WAIT_S, LONGEST_WAIT_S, jitter=1),
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=_waiting,
         retry=tenacity.retry_if_exception_type(_Passing),
         before_sleep=lambda _: traffic.count(retries=1),
         reraise=True,
     )
     try:
-        return retrying(_try, url, method, dict(headers or {}), body, limit, parallel, signed)
+        return retrying(_try, order)
     except _Passing as error:
-        raise WorkError(f"{host(url)} failed {ATTEMPTS} times: {error}") from None
+        raise Failed(f"{host(url)} failed {attempts} times: {error}", error.status) from None
+
+
+def _waiting(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next try: what the service asks for, and no less than without it."""
+    own = FIRST_WAIT_S * 2 ** (state.attempt_number - 1) + random.uniform(0, 1)
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.wait if isinstance(error, _Passing) else 0.0
+    return max(min(own, LONGEST_WAIT_S), asked and asked + min(random.uniform(0, 1), LONGEST_WAIT_S))
 
 
 def get(url: str, **options: Any) -> Answer:
@@ -130,49 +173,88 @@ def host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _try(
-    url: str,
-    method: str,
-    headers: dict[str, str],
-    body: Any,
-    limit: int,
-    parallel: int,
-    signed: Callable[[str], str],
-) -> Answer:
+_answered: set[str] = set()
+"""Hosts that have answered well in this process."""
+
+
+def _try(order: _Order) -> Answer:
     """One try, following redirects on the same host."""
+    url = order.url
     for _ in range(REDIRECTS):
-        with limits.gate(host(url), parallel):
-            answer = _send(signed(url), method, headers, body, limit)
+        with limits.gate(host(url), order.parallel):
+            limits.keep_rate(host(url))
+            address = order.signed(url)
+            answer = _send(address, order)
         if answer.status not in (301, 302, 303, 307, 308):
             break
         target = urljoin(url, answer.headers.get("location", ""))
         if urlsplit(target)[:2] != urlsplit(url)[:2]:
             raise Refused(f"{host(url)} redirects to another host, {host(target)}, which is not followed.")
         url = target
-    if answer.status in PASSING:
-        raise _Passing(f"HTTP {answer.status}.")
+    if 200 <= answer.status < 300:
+        _answered.add(host(url))
+    elif answer.status in PASSING or throttling.is_slow_down(
+        answer.status, answer.headers, answer.content,
+        signed=address != url, well_before=host(url) in _answered,
+    ):  # fmt: skip
+        raise _passing(answer, address, order.headers)
     return answer
 
 
-def _send(url: str, method: str, headers: dict[str, str], body: Any, limit: int) -> Answer:
+def _passing(answer: Answer, address: str, headers: Mapping[str, str]) -> Failed:
+    """Why an answer that does not stand was given, and whether to wait for another."""
+    said = throttling.sentence(answer.content, _secrets(address, headers))
+    text = f"HTTP {answer.status}{f': {said}' if said else ''}."
+    wait = throttling.asked_wait(answer.headers) or 0.0
+    if wait > LONGEST_ASKED_S:
+        return Failed(
+            f"{host(address)} asks to wait {wait:.0f} s, and no more than {LONGEST_ASKED_S:.0f} s are waited "
+            f"({text.rstrip('.')}): run this again later.",
+            answer.status,
+        )
+    return _Passing(text, answer.status, wait)
+
+
+_SECRET = re.compile(r"auth|key|token|cookie|secret|sig|password|credential", re.IGNORECASE)
+_LONG = 16
+"""Parts of a path from this length on may be keys."""
+
+
+def _secrets(address: str, headers: Mapping[str, str]) -> list[str]:
+    """What a service must not be quoted with: keys stand in headers, in queries and in paths."""
+    parts = urlsplit(address)
+    named = [*headers.items(), *parse_qsl(parts.query)]
+    values = [value for name, value in named if _SECRET.search(name)]
+    return values + [part for part in parts.path.split("/") if len(part) >= _LONG]
+
+
+def _send(url: str, order: _Order) -> Answer:
     traffic.count(requests=1)
     try:
         with _session().request(
-            method,
+            order.method,
             url,
-            data=body,
-            headers=headers,
+            data=order.body,
+            headers=order.headers,
             stream=True,
-            timeout=(CONNECT_S, SILENCE_S),
+            timeout=(CONNECT_S, order.silence),
             allow_redirects=False,
         ) as response:
-            content = _body(response, limit)
+            _expect_the_rest(response)
+            content = _body(response, order.limit)
             lower = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, lower, content)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _Passing(f"{_plainly(error)}.") from None
     except requests.RequestException as error:
         raise Refused(f"{redacted(url)} cannot be asked: {redacted(str(error)).rstrip('.')}.") from None
+
+
+def _expect_the_rest(response: requests.Response) -> None:
+    """Wait no longer than SILENCE_S between the parts of an answer that has begun."""
+    connection = getattr(response.raw, "connection", None)
+    if (sock := getattr(connection, "sock", None)) is not None:
+        sock.settimeout(SILENCE_S)
 
 
 def _body(response: requests.Response, limit: int) -> bytes:

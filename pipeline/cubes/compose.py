@@ -24,6 +24,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.periods import Period
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.cubes import cube, imported_cubes
+from pipeline.cubes.days import days_of
 from pipeline.recipe import Recipe
 from pipeline.scenes import selection
 from pipeline.scenes.scene_table import Listed
@@ -132,7 +133,18 @@ def image_key(task: Task, period: Period) -> str:
         recipe.sensor.asked(), recipe.profile.name, recipe.profile.version,
         rule.policy, rule.composite, rule.clear.numbers,
         rule.clear.margin, rule.min_period_clear, task.site.layout(), task.site.geometry.wkt,
+        *_order(task, period),
     ])  # fmt: skip
+
+
+def _order(task: Task, period: Period) -> list[Any]:
+    """The order of a day's granules, where it is not that of time: keys of earlier versions have no order."""
+    days = task.pixels.get(period.label, {}).get("day", [])
+    if len(set(days)) == len(days):
+        return []
+    rows = task.of(period)
+    order = [scene for day in days_of(rows) for scene in day.scenes]
+    return [] if order == rows.sort_values(["day", "datetime", "scene_id"]).scene_id.tolist() else [order]
 
 
 def _key(task: Task) -> str:
@@ -184,7 +196,7 @@ def _compose_period(
 ) -> tuple[dict[str, Any], "Image | None"]:
     """A period's row of `composites`, and its image where enough of the AOI is clear."""
     from pipeline.cubes import cube_store
-    from pipeline.cubes.period_image import compose, days_of
+    from pipeline.cubes.period_image import compose
 
     days, rule = days_of(task.of(period)), task.recipe.selection
     used = [scene for day in days for scene in day.scenes]

@@ -1,34 +1,19 @@
 """One period's image from its scenes: mosaicked by day, then median, medoid or the scene as seen."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from pipeline.core.errors import NotMadeYet
 from pipeline.cubes import composite
+from pipeline.cubes.days import Day
 from pipeline.recipe import Recipe
 from pipeline.scenes import selection
 from pipeline.sensors.classes import NODATA, ClearRule
-
-
-@dataclass(frozen=True)
-class Day:
-    """One solar day's granules in order of time, by scene id."""
-
-    day: str
-    scenes: tuple[str, ...]
-
-
-def days_of(rows: pd.DataFrame) -> list[Day]:
-    """A period's chosen scenes by solar day, in order of time."""
-    ordered = rows.sort_values(["day", "datetime", "scene_id"])
-    return [Day(str(day), tuple(group.scene_id)) for day, group in ordered.groupby("day", sort=True)]
 
 
 def compose(

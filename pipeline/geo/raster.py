@@ -20,7 +20,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import gdal
 from pipeline.geo import grid as grids
 
@@ -42,16 +42,32 @@ def outline(mask: NDArray[Any], transform: Affine) -> BaseGeometry:
 
 
 def read_bands(
-    href: str, indexes: Sequence[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+    href: str,
+    indexes: Sequence[int],
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    signed: "Signer | None" = None,
+    parallel: int = 20,
 ) -> NDArray[Any]:
-    """Bands of a file (band, y, x), each as `read` would have it; the file is opened once, so that blocks
-    which hold all bands are decoded once."""
-    with _opened(href, None) as file:
+    """Bands of a file (band, y, x) in the file's dtype, nodata 0. A valid 0 becomes 1, so that 0 says one
+    thing only. The file is opened once, so that blocks which hold all bands are fetched and decoded once.
+
+    `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
+    where the file cannot be read, whole and as it is.
+    """
+    opener = _opener(href, signed, parallel)
+    with _opened(href, opener) as file:
         if (most := max(indexes)) > file.count:
             raise WorkError(f"{href} has {file.count} bands, and band {most} was asked for.")
         missing = file.nodata if nodata is None else nodata
         with gdal.working():
-            return _onto(file, list(indexes), grid, resampling, missing)
+            whole = grid_of(file)
+            blocks = {block for i in indexes for block in _blocks(file, i, whole, grid)} if opener else ()
+        if opener:
+            opener.fetch_ahead(sorted(blocks))
+        with gdal.working():
+            return np.asarray(_onto(file, list(indexes), grid, resampling, missing))
 
 
 def _onto(
@@ -72,23 +88,8 @@ def read(
     signed: "Signer | None" = None,
     parallel: int = 20,
 ) -> NDArray[Any]:
-    """(y, x) in the file's dtype, nodata 0. A valid 0 becomes 1, so that 0 says one thing only.
-
-    `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
-    where the file cannot be read, whole and as it is.
-    """
-    opener = _opener(href, signed, parallel)
-    with _opened(href, opener) as file:
-        if index > file.count:
-            raise WorkError(f"{href} has {file.count} bands, and band {index} was asked for.")
-        missing = file.nodata if nodata is None else nodata
-        with gdal.working():
-            whole = grid_of(file)
-            blocks = _blocks(file, index, whole, grid) if opener else []
-        if opener:
-            opener.fetch_ahead(blocks)
-        with gdal.working():
-            return np.asarray(_onto(file, [index], grid, resampling, missing)[0])
+    """One band (y, x), see `read_bands`."""
+    return np.asarray(read_bands(href, [index], grid, resampling, nodata, signed, parallel)[0])
 
 
 def opened(
@@ -116,7 +117,7 @@ def _opened(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
             yield file
     except (RasterioError, OSError) as error:
         if opener is None or opener.error is None:
-            raise WorkError(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
+            raise Unusable(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
     # GDAL may go on after a failed read; what it then gives is not to be used.
     if opener is not None and opener.error is not None:
         raise opener.error

@@ -28,8 +28,13 @@ class Signer(Protocol):
 
     def __call__(self, url: str) -> str: ...
 
-    def renew(self) -> None:
-        """Forget the credential: a server has refused it."""
+    def renew(self) -> bool:
+        """Forget the credential, which a server has refused; whether there is another one to try. WorkError
+        where too many were refused."""
+        ...
+
+    def accept(self) -> None:
+        """Note that a server has taken the credential."""
         ...
 
 
@@ -39,7 +44,10 @@ class Unsigned:
     def __call__(self, url: str) -> str:
         return url
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
+        return False
+
+    def accept(self) -> None:
         pass
 
 
@@ -153,16 +161,19 @@ class Opener(MultiByteRangeResourceContainer):
     def fetch(self, url: str, start: int, size: int) -> tuple[bytes, int]:
         options: dict[str, Any] = {"signed": self.signed, "parallel": self.parallel}
         try:
-            try:
-                return web.get_range(url, start, size, **options)
-            except web.Refused as error:
-                if error.status not in (401, 403):
-                    raise
-                # A signature may run out sooner than it says.
-                self.signed.renew()
-                return web.get_range(url, start, size, **options)
+            for last in (False, False, True):
+                try:
+                    found = web.get_range(url, start, size, **options)
+                except web.Refused as error:
+                    # A signature may run out sooner than it says.
+                    if error.status not in (401, 403) or not self.signed.renew() or last:
+                        raise
+                else:
+                    self.signed.accept()
+                    return found
         except WorkError as error:
             self.fail(error)
+        raise AssertionError("the last try neither answered nor failed")
 
     def fail(self, error: WorkError) -> NoReturn:
         with self.lock:

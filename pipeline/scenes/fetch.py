@@ -53,6 +53,9 @@ class Done:
     requests: int = 0
     retries: int = 0
     received: int = 0
+    unusable: int = 0
+    undecided: int = 0
+    skipped: int = 0
 
     def __str__(self) -> str:
         count = "1 site" if self.sites == 1 else f"{self.sites} sites"
@@ -60,6 +63,16 @@ class Done:
         if self.requests:
             text += f"; {self.requests:,} requests, {self.retries:,} of them retries, "
             text += f"{self.received / 1e6:,.1f} MB received"
+        if self.unusable:
+            text += f"; unusable scenes: {self.unusable:,} (status flawed in index/scenes.parquet)"
+        untold = "nothing tells for sure whether they carry the offset of baseline 04.00"
+        if self.undecided:
+            text += f"; undecided scenes: {self.undecided:,} ({untold}; their metadata are believed, "
+            text += "selection.offset: trust)"
+        if self.skipped:
+            text += (
+                f"; undecided scenes: {self.skipped:,} ({untold}; they are not used, selection.offset: skip)"
+            )
         return text
 
 
@@ -91,6 +104,14 @@ class Task:
         """Whether the site's last run wrote just the rows that are listed."""
         digest = receipts.read(_receipt(self)).get(ROWS)
         return digest is not None and digest == self.listed.digests.get(self.site.site_id)
+
+    @cached_property
+    def is_reopened(self) -> bool:
+        """Whether the recipe excludes a scene that was chosen, or no longer excludes one."""
+        columns = self.listed.values(self.site.site_id, ["scene_id", "selected", "status"])
+        exclude = set(self.recipe.selection.exclude)
+        rows = zip(*columns, strict=True)
+        return any(_is_reopened(scene, chosen, status, exclude) for scene, chosen, status in rows)
 
 
 @dataclass(frozen=True)
@@ -141,8 +162,10 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
     scenes = _joined(rows, listed)
     if scenes is not None:
         tables.write(scenes, benchmark.table("scenes"))
-        _check_read(scenes)
-    return Done(fetched, *map(int, sums))
+    scenes = listed.table if scenes is None else scenes
+    _check_read(scenes)
+    _check_used(scenes, recipe)
+    return replace(Done(fetched, *map(int, sums)), **_counts(scenes))
 
 
 def _joined(rows: dict[str, pa.Table | None], listed: Listed) -> pd.DataFrame | None:
@@ -164,8 +187,30 @@ def _check_read(scenes: pd.DataFrame) -> None:
         raise WorkError(
             f"{missing.scene_id.nunique()} scenes could not be read: {names} "
             f"({missing.reason.iloc[0].removeprefix('not read: ').rstrip('.')}). "
-            "Run the command again to fetch just those; --refresh makes a new choice."
+            "Run the command again to fetch just those. If that does not help, list them in "
+            "selection.exclude, which chooses anew for their periods; --refresh chooses anew for all."
         )
+
+
+def _check_used(scenes: pd.DataFrame, recipe: Recipe) -> None:
+    """WorkError where not one scene of a source can be used."""
+    named = scenes[scenes.scene_id != ""]
+    if len(named) and (named.status == Status.FLAWED).all():
+        reason = named.reason.mode().iloc[0].removeprefix("not used: ")
+        raise WorkError(
+            f"None of the {named.scene_id.nunique():,} scenes of source {recipe.source.name} can be used: "
+            f"{reason}. docs/sources.md says what each catalogue needs, index/scenes.parquet has all reasons."
+        )
+
+
+def _counts(scenes: pd.DataFrame) -> dict[str, int]:
+    """Return how many scenes are unusable, used with an offset that nothing confirms, and left out for it."""
+    kinds = {
+        "unusable": scenes.status == Status.FLAWED,
+        "undecided": scenes.selected & scenes.offset_from.str.startswith("undecided"),
+        "skipped": scenes.status == Status.UNDECIDED,
+    }
+    return {kind: int(scenes.scene_id[rows].nunique()) for kind, rows in kinds.items()}
 
 
 def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
@@ -184,20 +229,36 @@ def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
     return Keys(request, choices)
 
 
-def _rule(recipe: Recipe) -> dict[str, Any]:
+def _rule(recipe: Recipe, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     """The rule of selection, with classes by number: a name and its number are one choice. What tables of
-    earlier versions do not know of is left out as long as it says what they did."""
+    earlier versions do not know of is left out as long as it says what they did. Scenes to exclude open the
+    periods that they are in, see `_closed`."""
     rule = recipe.selection
-    given = rule.model_dump(exclude={"measure_shifts"} if rule.measure_shifts else set())
-    return {**given, "clear_classes": rule.clear.numbers}
+    as_before = {"measure_shifts": rule.measure_shifts, "offset": rule.offset == "trust"}
+    given = rule.model_dump(exclude={name for name, same in as_before.items() if same})
+    return {**given, "exclude": exclude, "clear_classes": rule.clear.numbers}
+
+
+def _choices_before(task: Task) -> dict[str, set[str]]:
+    """Return fingerprints of each period's choice as earlier versions made them: their tables stay frozen.
+    They had the excluded scenes in them."""
+    recipe, whole = task.recipe, _choice_before(task)
+    asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
+    rule, outline = _rule(recipe, recipe.selection.exclude), task.site.geometry.wkt
+    return {
+        period.label: {
+            receipts.fingerprint([*asked, period.label, period.start, period.end, rule, outline]), whole
+        }
+        for period in recipe.periods.periods()
+    }  # fmt: skip
 
 
 def _choice_before(task: Task) -> str:
-    """The fingerprint of a whole site's choice as version 0.1.0 made it: its tables stay frozen."""
+    """The fingerprint of a whole site's choice as version 0.1.0 made it."""
     recipe = task.recipe
     asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
-    periods = recipe.periods.model_dump()
-    return receipts.fingerprint([*asked, periods, _rule(recipe), task.site.geometry.wkt])
+    rule = _rule(recipe, recipe.selection.exclude)
+    return receipts.fingerprint([*asked, recipe.periods.model_dump(), rule, task.site.geometry.wkt])
 
 
 def _key(task: Task) -> str:
@@ -206,7 +267,7 @@ def _key(task: Task) -> str:
 
 def _is_sound(task: Task) -> bool:
     """Whether the site's own rows are those that are listed, and all its files are whole."""
-    if task.refresh or not (task.is_as_listed or frozen_rows(task, task.keys).is_own):
+    if task.refresh or task.is_reopened or not (task.is_as_listed or frozen_rows(task, task.keys).is_own):
         return False
     return task.store.is_whole()
 
@@ -257,9 +318,10 @@ def frozen_rows(task: Task, keys: Keys) -> Frozen:
     if task.refresh:
         return Frozen(is_own=False)
     own, listed = (_by_period(table) for table in (task.store.rows(), task.listed.of(task.site.site_id)))
-    before, found = _choice_before(task), Frozen()
+    found, before, exclude = Frozen(), _choices_before(task), set(task.recipe.selection.exclude)
     for label, choice in keys.choices.items():
-        mine, theirs = (_closed(rows.get(label, []), {choice, before}) for rows in (own, listed))
+        choices = {choice} | before[label]
+        mine, theirs = (_closed(rows.get(label, []), choices, exclude) for rows in (own, listed))
         is_own = bool(mine) and (not theirs or _same(mine, theirs))
         found.is_own &= is_own
         if rows := mine if is_own else theirs:
@@ -274,12 +336,21 @@ def _by_period(table: pd.DataFrame | None) -> dict[str, list[Row]]:
     return found
 
 
-def _closed(rows: list[Row], choices: set[str]) -> list[Row]:
+def _closed(rows: list[Row], choices: set[str], exclude: set[str]) -> list[Row]:
     """The rows of a period where they are a whole choice made from these inputs, else none. A chosen
     scene that could not be read again is still chosen; one that could not be read for the choice leaves
     it open."""
-    is_open = any(row["status"] == Status.NOT_READ and not row["selected"] for row in rows)
+    is_open = any(
+        (row["status"] == Status.NOT_READ and not row["selected"])
+        or _is_reopened(row["scene_id"], row["selected"], row["status"], exclude)
+        for row in rows
+    )
     return [] if is_open or any(row["choice"] not in choices for row in rows) else rows
+
+
+def _is_reopened(scene_id: str, selected: bool, status: str, exclude: set[str]) -> bool:
+    """Whether a scene that was chosen is to be excluded, or one that was excluded no longer is."""
+    return selected if scene_id in exclude else status == Status.EXCLUDED
 
 
 def _same(own: list[Row], listed: list[Row]) -> bool:

@@ -20,7 +20,7 @@ def table(layout: Layout, recipe: Recipe, sites: gpd.GeoDataFrame) -> pd.DataFra
         "source": recipe.source.name, "level": "", "cloud": np.nan, "clear": np.nan, "selected": True,
         "status": Status.CHOSEN.value, "reason": "", "day_clear": np.nan, "cloud_cover": np.nan,
         "baseline": "", "offset": 0,
-        "offset_from": "",
+        "offset_from": "", "on_grid": True,
         "dx": np.nan, "dy": np.nan, "confidence": np.nan, "dx_left": np.nan, "dy_left": np.nan,
         "corrected": False, "request": "", "choice": "", "checksum": "",
     }  # fmt: skip

@@ -55,16 +55,19 @@ class Plan:
     seconds: float
     empty: int
     """Site-periods for which nothing was found."""
+    allowance: str = ""
+    """What the requests take of what the service grants."""
 
     def __str__(self) -> str:
         hours, minutes = divmod(round(self.seconds / 60), 60)
         time = f"{hours} h {minutes:02d} min" if hours else f"{max(1, minutes)} min"
+        allowance = f"; {self.allowance}" if self.allowance else ""
         masks = f"the mask of {self.masks:,} to be read and " if self.masks else ""
         return (
             f"{self.sites} sites in {self.periods} periods: {self.scenes:,} scenes found, {masks}"
             f"at most {self.chosen:,} in full; {self.requests:,} requests, "
             f"{self.pixel_bytes / 1e9:,.2f} GB of pixels, about {time}; "
-            f"{self.empty} of {self.sites * self.periods} site-periods have no scene"
+            f"{self.empty} of {self.sites * self.periods} site-periods have no scene{allowance}"
         )
 
 
@@ -191,6 +194,7 @@ def make(benchmark: Benchmark, recipe: Recipe, sites: Sequence[Site]) -> Plan | 
     return Plan(
         len(sites), len(recipe.periods.periods()), scenes, masks, chosen, requests, size,
         max(requests / rate, requests * REQUEST_S / source.parallel), int((sums[:, 0] == 0).sum()),
+        recipe.source.allowance(requests),
     )  # fmt: skip
 
 

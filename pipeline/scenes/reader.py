@@ -7,10 +7,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.core.errors import WorkError
+from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import grid
 from pipeline.recipe import Recipe
-from pipeline.scenes.store import SceneStore, Shift, name_of
+from pipeline.scenes.store import AS_STORED, SceneStore, Shift, name_of
 from pipeline.sensors import classes
 from pipeline.sites.site import Site
 from pipeline.sources.protocol import Scene, Source
@@ -54,17 +54,30 @@ class Reader:
         return np.where(has_data, np.uint8(classes.CLEAR), np.uint8(classes.NODATA))
 
     def bands(self, scene: Scene, shift: Shift = STILL) -> list[str]:
-        """A scene's bands, one file for each pixel size; the files' names."""
+        """Keep a scene's bands, one file for each pixel size, and return the files' names. Those of a
+        doubtful scene are kept as stored, until `settle` is told the offset."""
         names = []
         groups = [(self.grid, list(self.recipe.sensor.bands))] if any(shift) else self._by_grid(scene)
         for area, bands in groups:
-            name = name_of(scene.id, f"{area.resolution.x:g}m", shift)
+            name = name_of(scene.id, _part(area, scene.is_doubtful), shift)
             if not self.store.has(name):
-                pixels = self._read(scene, bands, area, shift)
+                pixels = self._read(scene.as_stored if scene.is_doubtful else scene, bands, area, shift)
                 self._check_against_mask(scene, pixels, shift)
                 self.store.write(name, pixels.astype(self.recipe.sensor.held, copy=False), area, bands)
             names.append(name)
         return names
+
+    def settle(self, scene: Scene, offset: int) -> Scene:
+        """Take the offset out of bands that were kept as stored; return the scene that has it. A scene that
+        was interrupted here is settled again from what is still kept as stored."""
+        settled = scene.with_offset(offset)
+        for area, bands in self._by_grid(scene):
+            name, stored = (name_of(scene.id, _part(area, doubtful)) for doubtful in (False, True))
+            pixels = self.recipe.profile.calibrate(self.store.read(stored), offset)
+            self.store.write(name, pixels, area, bands)
+            self.store.has(name)
+            self.store.drop([stored])
+        return settled
 
     def _check_against_mask(self, scene: Scene, pixels: NDArray[Any], shift: Shift) -> None:
         """WorkError where bands are empty and the scene's mask is not."""
@@ -75,12 +88,17 @@ class Reader:
             return
         share = float((self.mask.decode(self.store.read(name)) != classes.NODATA).mean())
         if share > HARDLY_ANY and float(pixels.any(axis=0).mean()) < share / 2:
-            raise WorkError(f"{scene.id} has no pixels where its mask says that it has some.")
+            raise Unusable(f"{scene.id} has no pixels where its mask says that it has some")
 
     def fine(self, scene: Scene, shift: Shift, bands: int) -> NDArray[Any] | None:
         """The first so many of the kept bands (band, y, x) that lie on the target grid; None where fewer
         do."""
         return self.store.first_of(self.bands(scene, shift), self.grid.shape, bands)
+
+    def is_on_grid(self, scene: Scene) -> bool:
+        """Whether one of a scene's bands lies on the site's grid, or on that of its mask."""
+        natives = [self.source.native(scene, band) for band in self.recipe.sensor.bands]
+        return any(grid.aligned(own, native) for own in (self.grid, self.mask_grid) for native in natives)
 
     def on_target(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask of the mask grid on the target grid."""
@@ -95,6 +113,11 @@ class Reader:
         if pixels.shape != (len(bands), *area.shape):
             raise WorkError(f"{scene.id}: read {pixels.shape} where {(len(bands), *area.shape)} was asked.")
         return pixels
+
+
+def _part(area: GeoBox, doubtful: bool) -> str:
+    """The part of a file's name that says which bands it has."""
+    return f"{area.resolution.x:g}m{AS_STORED if doubtful else ''}"
 
 
 def moved(area: GeoBox, shift: Shift) -> GeoBox:

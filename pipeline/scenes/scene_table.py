@@ -18,7 +18,7 @@ ROW = {
     "site_id": "str", "period": "str", "scene_id": "str", "datetime": "datetime64[ms, UTC]",
     "source": "str", "level": "str", "cloud": "float64", "clear": "float64", "selected": "bool",
     "status": "str", "reason": "str", "day": "str", "day_clear": "float64", "cloud_cover": "float64",
-    "baseline": "str", "offset": "int64", "offset_from": "str", "dated_by": "str",
+    "baseline": "str", "offset": "int64", "offset_from": "str", "dated_by": "str", "on_grid": "bool",
     "dx": "float64", "dy": "float64", "confidence": "float64",
     "dx_left": "float64", "dy_left": "float64", "corrected": "bool",
     "href": "str", "request": "str", "choice": "str", "checksum": "str",
@@ -26,7 +26,8 @@ ROW = {
 """Columns of `scenes`. `cloud`, `clear` and `day_clear` are fractions of the AOI, NaN where the
 scene was ruled out unread; `status` is one of `Status`, and `reason` the same in words; `day` is the
 solar day; `cloud_cover` is the provider's, per cent; `offset` was taken from the digital numbers,
-because of `offset_from`. `dx`, `dy` are metres east and north of the site's reference, `confidence`
+because of `offset_from`; `on_grid` is false for one of several granules of a day that was resampled from
+another grid than the site's. `dx`, `dy` are metres east and north of the site's reference, `confidence`
 from 0 to 1, all three NaN where no shift was measured; `corrected` says that the scene was read again
 on a grid so shifted, `dx_left`, `dy_left` what was then left. `href` finds the scene again;
 `checksum` (SHA-256) is of its pixels for the bands and grid of `request`, chosen for its period by the
@@ -50,7 +51,8 @@ def empty_row(site_id: str, period: str, request: str, choice: str) -> Row:
     empty |= {name: np.nan for name, kind in ROW.items() if kind == "float64"}
     return empty | {
         "site_id": site_id, "period": period, "datetime": pd.NaT, "selected": False, "corrected": False,
-        "offset": 0, "status": none.status.value, "reason": none.reason, "request": request, "choice": choice,
+        "offset": 0, "on_grid": True, "status": none.status.value, "reason": none.reason,
+        "request": request, "choice": choice,
     }  # fmt: skip
 
 
@@ -81,11 +83,13 @@ BEFORE_STATUS = (
 
 
 def with_status(table: pd.DataFrame) -> pd.DataFrame | None:
-    """A table with the column `status`, also where it was written before there was one. None where other
-    columns are missing."""
+    """A table with the columns `status` and `on_grid`, also where it was written before there were any. None
+    where other columns are missing."""
     if "status" not in table and "reason" in table:
         found = [_status(reason) for reason in table.reason]
         table = table.assign(status=[status.value for status in found])
+    if "on_grid" not in table:
+        table = table.assign(on_grid=True)
     return table[list(ROW)] if set(ROW) <= set(table.columns) else None
 
 

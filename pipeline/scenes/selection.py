@@ -24,10 +24,10 @@ VERSION = 1
 """Of the clear pixels (`clear_pixels`): raise it when they come out otherwise."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
     """A scene in a period with what was measured over the AOI (fractions of its pixels). `fate` is None
-    as long as nothing is decided."""
+    as long as nothing is decided. A scene of two periods that overlap is a candidate in each."""
 
     scene: Scene
     day: date
@@ -36,6 +36,8 @@ class Candidate:
     day_clear: float = float("nan")
     fate: Fate | None = None
     offset_from: str = ""
+    on_grid: bool = True
+    """Whether its pixels lie on the site's own grid, or no other granule of its day does."""
     shift: Offset | None = None
     """Off the reference as the provider has it; `left` is what is left once corrected."""
     left: Offset | None = None
@@ -44,6 +46,11 @@ class Candidate:
     @property
     def is_open(self) -> bool:
         return self.fate is None
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether its offset was believed, as nothing told for sure."""
+        return self.offset_from.startswith("undecided")
 
     @property
     def selected(self) -> bool:
@@ -85,7 +92,19 @@ def measure(candidate: Candidate, seen: NDArray[np.uint8], aoi: BoolImage, rule:
 
 
 def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
-    """Decide the open scenes of one period; granules of one day stand or fall together."""
+    """Decide the open scenes of one period; granules of one day stand or fall together. A fallback is
+    chosen only where nothing else is: levels are not mixed in one image."""
+    first, fallback = ([c for c in candidates if c.scene.is_fallback == wanted] for wanted in (False, True))
+    _choose(first, aoi, rule)
+    if any(candidate.selected for candidate in first):
+        for candidate in fallback:
+            candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
+    else:
+        _choose(fallback, aoi, rule)
+
+
+def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
+    """Decide the open ones among candidates of equal rank."""
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
         if candidate.is_open:
@@ -98,6 +117,23 @@ def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None
         for candidate in members:
             candidate.day_clear = clear[day]
             candidate.fate = CHOSEN if day in wanted else _why_not(day, clear, usable, rule)
+
+
+def reopen(candidates: list[Candidate], tried: list[Candidate]) -> bool:
+    """Open a period again where one of its scenes that were tried cannot be used; return whether it is."""
+    lost = {id(c) for c in tried if c.fate and c.fate.status in {Status.FLAWED, Status.UNDECIDED}}
+    if not any(id(candidate) in lost for candidate in candidates):
+        return False
+    for candidate in candidates:
+        if candidate.fate and candidate.fate.status in CHOICES:
+            candidate.fate = None
+    return True
+
+
+CHOICES = {
+    Status.CHOSEN, Status.OTHER_CLEARER, Status.COMPOSITE_FULL, Status.OTHER_LEVEL, Status.NOT_CLEAR,
+}  # fmt: skip
+"""What a scene becomes by comparison with others of its period."""
 
 
 def _why_not(day: date, clear: Mapping[date, float], usable: list[date], rule: Selection) -> Fate:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core import limits
-from pipeline.core.errors import InputError, WorkError
+from pipeline.core.errors import InputError, Unusable, WorkError
 from pipeline.core.periods import Period
 from pipeline.core.pools import pool
 from pipeline.core.redaction import redacted
@@ -17,11 +17,13 @@ from pipeline.core.traffic import Traffic, counting
 from pipeline.recipe import Recipe
 from pipeline.scenes import alignment, radiometry, selection
 from pipeline.scenes.alignment import Aligner
+from pipeline.scenes.radiometry import WAVELENGTHS
 from pipeline.scenes.reader import STILL, Reader
 from pipeline.scenes.scene_table import Keys, Row, empty_row
 from pipeline.scenes.selection import Candidate
 from pipeline.scenes.status import CHOSEN, Status, fate
 from pipeline.scenes.store import SceneStore
+from pipeline.sensors.boa_offset import NOTHING_SAYS
 from pipeline.sites.site import Site
 from pipeline.sources.protocol import Scene, Source
 
@@ -51,16 +53,23 @@ class SceneSelector:
         rule = self.recipe.selection
         open_ = [c for group in found for c in group if not selection.reject_by_metadata(c, rule)]
         self._each(self._trying(lambda c: self.reader.keep_mask(c.scene)), open_)
-        for group in found:
-            self._choose(group)
-        chosen = [c for group in found for c in group if c.selected]
-        self._each(self._trying(lambda c: self.reader.bands(c.scene)), chosen)
         settled = [self._settled(row) for row in frozen if row["selected"] and row["status"] == CHOSEN.status]
-        self._verify_offsets([c for c in chosen if c.selected], settled)
+        unsettled = found
+        while unsettled:
+            for group in unsettled:
+                self._choose(group)
+            unread = [c for group in unsettled for c in group if c.selected]
+            self._each(self._trying(self._read_bands), unread)
+            self._decide_offsets([c for group in found for c in group if c.selected], settled)
+            # Where a chosen scene turned out not to be usable, the next best takes its place.
+            unsettled = [group for group in unsettled if selection.reopen(group, unread)]
+        chosen = [c for group in found for c in group if c.selected]
+        self._look_at_grids([group for group in found if len(group) > 1])
         aligner = Aligner(self.reader, settled)
         aligner.align(
             [c for c in chosen if c.selected], lambda read, items: self._each(self._trying(read), items)
         )
+        chosen = [c for c in chosen if c.selected or (c.fate and c.fate.status == Status.NOT_READ)]
         kept = {c.scene.id for c in (*chosen, *settled)}
         self._release([c for group in found for c in group if c not in chosen], kept)
         return [
@@ -68,6 +77,15 @@ class SceneSelector:
             for period, group in zip(periods, found, strict=True)
             for row in ([self._row(period.label, c) for c in group] or [self._empty_row(period.label)])
         ]
+
+    def _look_at_grids(self, groups: list[list[Candidate]]) -> None:
+        """Note which chosen granules of a day were resampled from another grid than the site's."""
+        for group in groups:
+            chosen = [c for c in group if c.selected]
+            days = [c.day for c in chosen]
+            for candidate in chosen:
+                if days.count(candidate.day) > 1:
+                    candidate.on_grid = self.reader.is_on_grid(candidate.scene)
 
     def replay(self, frozen: list[Row]) -> list[Row]:
         """Read the chosen scenes of earlier rows once more; the rows, checked."""
@@ -78,7 +96,13 @@ class SceneSelector:
         """All scenes of a period, in order of time."""
         first, last = self.site.search_window(period, self.recipe)
         scenes = self.source.search(self.site.geometry, first, last)
-        return [Candidate(scene, scene.solar_day(self.site.place[0])) for scene in scenes]
+        return [self._candidate(scene) for scene in scenes]
+
+    def _candidate(self, scene: Scene) -> Candidate:
+        said = f"metadata, not compared ({scene.offset_from})" if scene.offset_from else ""
+        if scene.is_doubtful and self.recipe.sensor.dtype != "uint16":
+            scene = scene.with_offset(scene.offset)
+        return Candidate(scene, scene.solar_day(self.site.place[0]), offset_from=said)
 
     def _choose(self, candidates: list[Candidate]) -> None:
         rule = self.recipe.selection
@@ -104,7 +128,8 @@ class SceneSelector:
             row["scene_id"], row["datetime"].to_pydatetime(), {}, row["source"], row["level"],
             baseline=row["baseline"], offset=int(row["offset"]), href=row["href"],
         )  # fmt: skip
-        settled = Candidate(scene, date.fromisoformat(row["day"]), clear=row["clear"], fate=CHOSEN)
+        day, said = date.fromisoformat(row["day"]), row["offset_from"]
+        settled = Candidate(scene, day, clear=row["clear"], fate=CHOSEN, offset_from=said)
         if not np.isnan(row["dx"]):
             settled.shift = alignment.pixels(row["dx"], row["dy"], row["confidence"], self.recipe)
         shift = (row["dx"], row["dy"]) if row["corrected"] else STILL
@@ -112,29 +137,50 @@ class SceneSelector:
         settled.clear_pixels = selection.clear_pixels(seen, self.recipe.selection.clear)
         return settled
 
-    def _verify_offsets(self, chosen: list[Candidate], settled: list[Candidate]) -> None:
-        """Check each scene's offset on its pixels, and read again where the metadata was wrong."""
-        if not self.recipe.profile.has_offset or self.recipe.sensor.dtype != "uint16":
-            return
-        floors = {id(c): self._floor(c) for c in (*settled, *chosen)}
-        for candidate in chosen:
-            floor = floors[id(candidate)]
-            if floor is None:
-                continue
-            others = [f for key, f in floors.items() if f is not None and key != id(candidate)]
-            offset, candidate.offset_from = radiometry.decide(floor, others)
-            if offset != candidate.scene.offset:
-                self.store.drop(self.store.bands(candidate.scene.id))
-                candidate.scene = candidate.scene.with_offset(offset)
-                self._trying(lambda c: self.reader.bands(c.scene))(candidate)
+    def _read_bands(self, candidate: Candidate) -> None:
+        """Keep a chosen scene's bands. Unusable where its numbers are none of reflectance."""
+        names = self.reader.bands(candidate.scene)
+        if self.recipe.profile.is_reflectance and candidate.clear_pixels is not None:
+            clear = self.reader.on_target(candidate.clear_pixels)
+            bands, pixels = self.store.described_on(names, self.reader.grid.shape)
+            if bands and (reason := radiometry.impossible(bands, pixels, clear, candidate.scene.offset)):
+                raise Unusable(reason)
 
-    def _floor(self, candidate: Candidate) -> radiometry.Floor | None:
-        scene = candidate.scene
-        pixels = self.store.fine(scene.id, self.reader.grid.shape)
-        if pixels is None or candidate.clear_pixels is None or scene.level != self.recipe.profile.level:
+    def _decide_offsets(self, chosen: list[Candidate], settled: list[Candidate]) -> None:
+        """Ask the pixels of doubtful scenes for their offset, and take it out."""
+        doubtful = {c.scene.id: c for c in chosen if c.scene.is_doubtful}
+        if not doubtful:
+            return
+        bands = [band for band in self._fine_bands(next(iter(doubtful.values()))) if band in WAVELENGTHS]
+        others = [c for c in (*settled, *chosen) if c.scene.id not in doubtful and not c.is_undecided]
+        known = [date for c in others if (date := self._date(c, bands)) is not None]
+        scenes = {name: date for name, c in doubtful.items() if (date := self._date(c, bands)) is not None}
+        said = {name: c.scene.offset for name, c in doubtful.items() if c.scene.offset_from != NOTHING_SAYS}
+        verdicts = radiometry.decide_all(scenes, known, bands, said)
+        for name, candidate in doubtful.items():
+            verdict = verdicts.get(name, radiometry.NOT_COMPARABLE)
+            offset, candidate.offset_from = radiometry.weighed(candidate.scene, verdict)
+            if candidate.is_undecided and self.recipe.selection.offset == "skip":
+                candidate.fate = fate(Status.UNDECIDED, why=candidate.offset_from.removeprefix("undecided: "))
+                self.store.drop(self.store.bands(name))
+            else:
+                candidate.scene = self.reader.settle(candidate.scene, offset)
+
+    def _fine_bands(self, candidate: Candidate) -> list[str]:
+        """The bands of a scene that are kept on the target grid."""
+        names = self.store.bands(candidate.scene.id)
+        return self.store.described_on(names, self.reader.grid.shape)[0]
+
+    def _date(self, candidate: Candidate, bands: Sequence[str]) -> radiometry.Date | None:
+        """What of a scene is compared; None where its level is another, or it lacks one of the bands."""
+        if candidate.clear_pixels is None or candidate.scene.level != self.recipe.profile.level:
+            return None
+        names = self.store.bands(candidate.scene.id)
+        own, pixels = self.store.described_on(names, self.reader.grid.shape)
+        if not bands or not set(bands) <= set(own):
             return None
         clear = self.reader.on_target(candidate.clear_pixels)
-        return radiometry.floor(pixels, clear, scene.baseline, scene.offset)
+        return radiometry.Date.thinned(pixels[[own.index(band) for band in bands]], clear)
 
     def _read_again(self, row: Row) -> None:
         """One chosen scene of an earlier table; what is wrong with it goes into its row."""
@@ -185,6 +231,9 @@ class SceneSelector:
                 work(candidate)
             except InputError:
                 raise
+            except Unusable as error:
+                candidate.fate = fate(Status.FLAWED, why=redacted(str(error)).rstrip("."))
+                log.warning("%s: %s", candidate.scene.id, candidate.fate.reason)
             except WorkError as error:
                 candidate.fate = fate(Status.NOT_READ, why=redacted(str(error)).rstrip("."))
                 log.error("%s: %s", candidate.scene.id, candidate.fate.reason)
@@ -213,6 +262,7 @@ class SceneSelector:
             "offset": scene.offset,
             "offset_from": candidate.offset_from,
             "dated_by": scene.dated_by,
+            "on_grid": candidate.on_grid,
             "dx": dx,
             "dy": dy,
             "confidence": candidate.shift.confidence if candidate.shift else np.nan,

@@ -17,7 +17,9 @@ class Status(StrEnum):
     NOT_CLEAR = "not_clear"
     OTHER_CLEARER = "other_clearer"
     COMPOSITE_FULL = "composite_full"
+    OTHER_LEVEL = "other_level"
     NOT_READ = "not_read"
+    UNDECIDED = "undecided"
 
 
 SENTENCES = {
@@ -30,20 +32,24 @@ SENTENCES = {
     Status.NOT_CLEAR: "only {clear:.0%} of the AOI is clear, less than {limit:.0%}",
     Status.OTHER_CLEARER: "{day} is clearer, or as clear and earlier",
     Status.COMPOSITE_FULL: "the composite has {limit} clearer days",
+    Status.OTHER_LEVEL: "scenes of a higher level are clear enough",
     Status.NOT_READ: "not read: {why}",
+    Status.UNDECIDED: "whether it carries the offset of baseline 04.00 cannot be told: {why}",
 }
 """The column `reason` of `scenes`."""
 TITLES = {
     Status.CHOSEN: "chosen",
     Status.NONE_FOUND: "no scene found in a period",
-    Status.FLAWED: "unusable as listed",
+    Status.FLAWED: "unusable",
     Status.EXCLUDED: "excluded by the recipe",
     Status.CLOUDY: "cloud cover of the scene over the limit",
     Status.NO_DATA: "no data over the AOI",
     Status.NOT_CLEAR: "too little of the AOI clear",
     Status.OTHER_CLEARER: "another day is clearer",
     Status.COMPOSITE_FULL: "composite full of clearer days",
+    Status.OTHER_LEVEL: "scenes of a higher level are clear enough",
     Status.NOT_READ: "could not be read",
+    Status.UNDECIDED: "offset undecided",
 }
 """For counts by status."""
 

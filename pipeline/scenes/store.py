@@ -27,6 +27,8 @@ ROWS = "rows"
 """In the receipt: the digest of the site's table."""
 OWN = {SUMS, receipts.RECEIPT, "scenes.parquet"}
 """Files of the folder that are no pixels."""
+AS_STORED = "-as-stored"
+"""Ends the part of a file with bands whose offset is not decided yet."""
 Shift = tuple[float, float]
 """Metres east and north by which a scene was read elsewhere, because its content lies there."""
 
@@ -117,7 +119,7 @@ class SceneStore:
 
     def bands(self, scene_id: str) -> list[str]:
         """The files with a scene's bands."""
-        return self.names(scene_id, r"[\d.]+m")
+        return self.names(scene_id, rf"[\d.]+m({AS_STORED})?")
 
     def mask(self, scene_id: str) -> str | None:
         """The file with a scene's mask; None for sensors without."""
@@ -160,6 +162,16 @@ class SceneStore:
         with gdal.opened(self.folder / name) as file, gdal.working():
             return list(file.descriptions), file.read()
 
+    def described_on(
+        self, names: Iterable[str], shape: tuple[int, int] | Shape2d
+    ) -> tuple[list[str], NDArray[Any]]:
+        """Band names and (band, y, x) pixels of the first file of that shape; none where there is none."""
+        for name in names:
+            with gdal.opened(self.folder / name) as file, gdal.working():
+                if file.shape == shape:
+                    return list(file.descriptions), file.read()
+        return [], np.empty((0, *shape))
+
     def write(self, name: str, pixels: NDArray[Any], area: GeoBox, bands: Sequence[str]) -> None:
         """Keep (band, y, x) pixels as a GeoTIFF, in strips: it is only ever read whole, and tiles would
         reach beyond its edges. To undo a predictor takes half of the reading (docs/benchmarks.md); of 8-bit
@@ -196,7 +208,8 @@ class SceneStore:
 
     def forget_others(self) -> None:
         """Remove files of an earlier choice, and write the sums in order of name."""
-        self.sums = {name: self.sums[name] for name in sorted(self.used)}
+        # What could not be read was asked for and is not there.
+        self.sums = {name: self.sums[name] for name in sorted(self.used & set(self.sums))}
         for path in self.folder.iterdir():
             if path.name not in {*self.sums, *OWN}:
                 path.unlink()

@@ -46,7 +46,7 @@ def quality(stored: NDArray[Any]) -> NDArray[np.uint8]:
 QA_PIXEL = Mask("QA", 30, "uint16", quality, "qa_pixel")
 C2_L2 = Profile(
     "landsat-c2-l2", "Landsat Collection 2 Level 2, surface reflectance", dict.fromkeys(BANDS, 30.0),
-    QA_PIXEL, reflectance, corner_m=15.0, assets={band: band for band in BANDS},
+    QA_PIXEL, reflectance, is_reflectance=True, corner_m=15.0, assets={band: band for band in BANDS},
     common={band: band for band in BANDS}, level="L2SP", revisit_days=16, version=VERSION,
 )  # fmt: skip
 PROFILES = (C2_L2,)

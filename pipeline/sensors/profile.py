@@ -29,19 +29,15 @@ def _as_stored(pixels: Pixels, _offset: int) -> Pixels:
     return pixels
 
 
-def _no_offset(_properties: Mapping[str, Any]) -> int:
-    return 0
-
-
 @dataclass(frozen=True)
 class Profile:
     """What the pipeline knows of a sensor.
 
     `pixel_m` is the side of each band's own pixel, metres. `calibrate` turns digital numbers into the
-    cube's (uint16, scale 1e-4, nodata 0), less a scene's `offset`, which `offset` finds in an item's
-    properties. Pixel corners lie on multiples of the pixel, moved by `corner_m`. `assets` and `common`
-    are the bands' keys in STAC items and their common names. `stretch` are the percentiles of each
-    shown band that become black and white; none for pixels that are ready to be shown.
+    cube's (uint16, scale 1e-4, nodata 0), less a scene's `offset`. Pixel corners lie on multiples of the
+    pixel, moved by `corner_m`. `assets` and `common` are the bands' keys in STAC items and their common
+    names. `stretch` are the percentiles of each shown band that become black and white; none for pixels
+    that are ready to be shown.
     """
 
     name: str
@@ -49,9 +45,10 @@ class Profile:
     pixel_m: Mapping[str, float] = field(default_factory=dict)
     mask: Mask | None = None
     calibrate: Callable[[Pixels, int], Pixels] = _as_stored
-    offset: Callable[[Mapping[str, Any]], int] = _no_offset
     has_offset: bool = False
-    """Whether scenes may carry an offset that their metadata states wrongly, so that pixels are asked."""
+    """Whether scenes may carry the offset of `pipeline.sensors.boa_offset`."""
+    is_reflectance: bool = False
+    """Whether numbers are reflectance x 10000, so that some are impossible."""
     corner_m: float = 0.0
     assets: Mapping[str, str] = field(default_factory=dict)
     common: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,5 @@
 """Sentinel-2 of any provider: asset names, native pixel sizes, scene classes, the offset rule."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.sensors import classes
+from pipeline.sensors.boa_offset import without_offset
 from pipeline.sensors.profile import Mask, Profile
 
 ASSETS = {
@@ -26,39 +26,6 @@ PIXEL_M = {band: 10 if band in {"B02", "B03", "B04", "B08"} else 60 if band in {
 
 VERSION = 1
 """Of calibration and classes: raise it when the same numbers come out otherwise."""
-BOA_OFFSET = 1000
-"""What processing baseline 04.00 added to the digital numbers."""
-
-
-def offset(properties: Mapping[str, Any]) -> int:
-    """How much to take from the digital numbers, by an item's own metadata.
-
-    From baseline 04.00 on the numbers carry 1000 more, unless the provider says that it has
-    already taken them out. The sensing date is no guide: early scenes have been reprocessed.
-    """
-    carries = carries_offset(str(properties.get("s2:processing_baseline", "0")))
-    return BOA_OFFSET if carries and not properties.get("earthsearch:boa_offset_applied") else 0
-
-
-def carries_offset(baseline: str) -> bool:
-    """Whether ESA put the offset into products of this processing baseline."""
-    try:
-        return float(baseline) >= 4
-    except ValueError:
-        return False
-
-
-def without_offset(pixels: NDArray[Any], offset: int) -> NDArray[Any]:
-    """Digital numbers less `offset`, in place; nodata stays 0.
-
-    Below the offset reflectance is negative: that becomes 1, the smallest valid number.
-    """
-    if offset:
-        valid = pixels > 0
-        np.maximum(pixels, pixels.dtype.type(offset + 1), out=pixels)
-        pixels -= pixels.dtype.type(offset)
-        pixels *= valid
-    return pixels
 
 
 def scene_classes(stored: NDArray[Any]) -> NDArray[np.uint8]:
@@ -78,14 +45,17 @@ def scored_classes(stored: NDArray[Any]) -> NDArray[np.uint8]:
 SCL = Mask("SCL", 20, "uint8", scene_classes, "scl")
 CLOUD_SCORE = Mask("SCL", 20, "uint8", scored_classes)
 """Kept under the same name and at the same pixel size as SCL."""
+SCORE_VERSION = 2
+"""Of the classes of Cloud Score+, as `VERSION`: 2 tells ground that was not seen from cloud."""
 L2A = Profile(
-    "sentinel-2-l2a", "Sentinel-2 Level-2A, surface reflectance", PIXEL_M, SCL, without_offset, offset,
-    has_offset=True, assets=ASSETS, common=COMMON, level="L2A", revisit_days=5,
+    "sentinel-2-l2a", "Sentinel-2 Level-2A, surface reflectance", PIXEL_M, SCL, without_offset,
+    has_offset=True, is_reflectance=True, assets=ASSETS, common=COMMON, level="L2A", revisit_days=5,
     version=VERSION,
 )  # fmt: skip
 L1C = Profile(
-    "sentinel-2-l1c", "Sentinel-2 Level-1C, top of atmosphere", PIXEL_M, None, without_offset, offset,
-    assets=ASSETS, common=COMMON, level="L1C", revisit_days=5, version=VERSION,
+    "sentinel-2-l1c", "Sentinel-2 Level-1C, top of atmosphere", PIXEL_M, None, without_offset,
+    has_offset=True, is_reflectance=True, assets=ASSETS, common=COMMON, level="L1C", revisit_days=5,
+    version=VERSION,
 )  # fmt: skip
 PROFILES = (L2A, L1C)
 USUALLY_CLEAR = classes.numbers(classes.USUALLY_CLEAR)
@@ -93,4 +63,5 @@ USUALLY_CLEAR = classes.numbers(classes.USUALLY_CLEAR)
 
 def of_cloud_rule(mask: Mask | None) -> Profile:
     """Level-2A whose clear pixels are told by another mask."""
-    return L2A if mask is SCL else replace(L2A, mask=mask)
+    version = SCORE_VERSION if mask is CLOUD_SCORE else VERSION
+    return L2A if mask is SCL else replace(L2A, mask=mask, version=version)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Asset:
     """One band of a scene: where it is, its own grid if known, its band number in the file; for
-    Earth Engine also its type and its grid's CRS in the service's words."""
+    Earth Engine also its type and its grid's CRS in the service's words, and for S3 its bucket's region."""
 
     href: str
     grid: GeoBox | None = None
@@ -37,14 +37,16 @@ class Asset:
     nodata: float | None = None
     dtype: str = "uint16"
     crs_code: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)
 class Scene:
     """One granule of one date. `cloud_cover` is the provider's, per cent; `offset` is taken from
-    the digital numbers when they are read. `href` finds the scene again; it never holds a
-    credential. `flaw` says why a scene cannot be used as listed. `dated_by` says where `time` comes
-    from."""
+    the digital numbers when they are read, and `offset_from` says why; where that `is_doubtful`, they are
+    read as stored and pixels decide. `href` finds the scene again; it never holds a credential. `flaw` says
+    why a scene cannot be used as listed. `dated_by` says where `time` comes from. One that `is_fallback` is
+    taken only for a period in which no other scene is clear enough."""
 
     id: str
     time: datetime
@@ -54,18 +56,26 @@ class Scene:
     cloud_cover: float | None = None
     baseline: str = ""
     offset: int = 0
+    offset_from: str = ""
+    is_doubtful: bool = False
     href: str = ""
     collection: str = ""
     flaw: str = ""
     dated_by: str = "acquisition"
+    is_fallback: bool = False
 
     def solar_day(self, longitude: float) -> date:
         """The date where the sun stands: granules of one pass never fall on two days."""
         return (self.time + timedelta(hours=longitude / 15)).date()
 
     def with_offset(self, offset: int) -> Scene:
-        """The scene with another offset to be taken from its numbers."""
-        return replace(self, offset=offset)
+        """Return the scene with an offset that is to be taken from its numbers, beyond doubt."""
+        return replace(self, offset=offset, is_doubtful=False)
+
+    @property
+    def as_stored(self) -> Scene:
+        """The scene with its numbers as the provider stored them."""
+        return self.with_offset(0)
 
 
 class Source(Protocol):
@@ -164,6 +174,10 @@ class Options(Part):
     def requests_a_second(self) -> float:
         """The most requests that the service takes."""
         return MOST_A_SECOND
+
+    def allowance(self, requests: int) -> str:
+        """What so many requests take of what the service grants, in words; empty where it counts nothing."""
+        return ""
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         """Whose images these are; `years` are those of the scenes that were used."""

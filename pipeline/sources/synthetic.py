@@ -43,7 +43,7 @@ class Options(protocol.Options):
             return local.LocalSource(listed, Path())
         from pipeline.sources.stac.items import StacSource
 
-        return StacSource(_catalog(archive), "synthetic", setting.profile)
+        return StacSource(_catalog(archive), "synthetic", setting.profile, setting.sensor.bands)
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
         collection = setting.data / FOLDER / site_id / "collection.json"

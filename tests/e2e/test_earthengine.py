@@ -15,6 +15,7 @@ import xarray as xr
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from pipeline.archive.overpass import TRUTH
 from pipeline.geo import grid
 from tests.conftest import MINES, RECIPE, Run, contents, make_project, run
 from tests.standins import archive
@@ -303,8 +304,8 @@ def test_cloud_score_plus_and_level_1c(tmp_path: Path, built: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert run("compose", cwd=project).returncode == 0
     table = scenes(project)
-    # The south's season of 2021 begins in 2020, which has Level-2A: levels never mix in a period.
-    levels = table.groupby(["site_id", "period"])["level"].unique().map(list)
+    # The south's season of 2021 begins in 2020, which has Level-2A: levels never mix in an image.
+    levels = table[table.selected].groupby(["site_id", "period"])["level"].unique().map(list)
     assert levels.map(len).eq(1).all()
     assert levels.xs("2021", level="period").tolist().count(["L1C"]) == 2
     assert levels.xs("2022", level="period").tolist() == [["L2A"]] * 3
@@ -315,7 +316,29 @@ def test_cloud_score_plus_and_level_1c(tmp_path: Path, built: Path) -> None:
         for row in table[(table.site_id == site.site_id) & table.cloud.notna()].itertuples():
             path = items[row.scene_id]["assets"]["true_mask"]["path"]
             truth = archive.window(path, box.transform, *box.shape)
-            assert row.cloud == pytest.approx((truth != 0).mean(), abs=0.01)
+            clouded = ~np.isin(truth, [TRUTH["clear"], TRUTH["nodata"]])
+            assert row.cloud == pytest.approx(clouded.mean(), abs=0.01)
+
+
+def test_a_cloudy_level_2a_image_does_not_keep_level_1c_out(tmp_path: Path, built: Path) -> None:
+    more = ", cloud: cloud_score_plus, level1c: where_no_l2a"
+    with running("earthengine", str(built / "data" / "tiny" / "archive"), "cloudyL2A") as standin:
+        recipe = ee_recipe(standin.url, more=more).replace("min_clear: 0.2", "min_clear: 0.97")
+        project = with_sites(make_project(tmp_path / "ee", recipe), standin.url)
+        done = run("fetch", cwd=project)
+        assert done.returncode == 0, done.stderr
+    table = scenes(project)
+    assert not table.duplicated(["site_id", "period", "scene_id"]).any()
+    mixed = 0
+    for _, period in table.groupby(["site_id", "period"]):
+        higher, lower = period[period.level == "L2A"], period[period.level == "L1C"]
+        mixed += len(higher) > 0 and lower.selected.any()
+        # Level-1C is taken where no Level-2A is, and only there.
+        assert not (higher.selected.any() and lower.selected.any())
+        assert (lower.status == "other_level").any() <= higher.selected.any()
+        if not higher.selected.any():
+            assert (lower.selected == (lower.day_clear >= 0.97)).all()
+    assert mixed
 
 
 def test_naip_through_a_band_mapping(tmp_path: Path, built: Path, service: Running) -> None:
@@ -344,15 +367,13 @@ def test_naip_through_a_band_mapping(tmp_path: Path, built: Path, service: Runni
 
 def test_composite_on_the_server_is_near_ours(tmp_path: Path, built: Path, service: Running) -> None:
     service.set()
-    project = make_project(tmp_path / "ee", ee_recipe(service.url, more=", composite: server"), ONE_MINE)
-    path = project / "catalogs/tiny/recipe.yaml"
     # The service's medians have no margin around clouds: a recipe that asks for one is refused.
-    refused = run("sites", cwd=project)
+    asks = make_project(tmp_path / "asks", ee_recipe(service.url, more=", composite: server"), ONE_MINE)
+    refused = run("sites", cwd=asks)
     assert refused.returncode == 2
     assert "selection.cloud_margin" in refused.stderr
-    path.write_text(path.read_text().replace("min_clear: 0.2", "min_clear: 0.2\n  cloud_margin: 0"))
-    key_file(project, service.url)
-    for stage in ("sites", "fetch", "compose"):
+    project = server_medians(tmp_path / "ee", service.url)
+    for stage in ("fetch", "compose"):
         done = run(stage, cwd=project)
         assert done.returncode == 0, done.stderr
     ((site, cube),) = cubes(project).items()
@@ -363,11 +384,53 @@ def test_composite_on_the_server_is_near_ours(tmp_path: Path, built: Path, servi
     assert np.median(difference[np.broadcast_to(both, ours.shape)]) < 150
 
 
+def server_medians(folder: Path, url: str) -> Path:
+    """A project of one mine whose medians Earth Engine makes."""
+    recipe = ee_recipe(url, more=", composite: server")
+    recipe = recipe.replace("min_clear: 0.2", "min_clear: 0.2\n  cloud_margin: 0")
+    return with_sites(make_project(folder, recipe, ONE_MINE), url)
+
+
+def test_a_period_without_images_has_no_composite(tmp_path: Path, built: Path) -> None:
+    """Earth Engine refuses to compute the median of nothing."""
+    with running(
+        "earthengine", str(built / "data" / "tiny" / "archive"), "empty=2022", "page=100"
+    ) as standin:
+        project = server_medians(tmp_path / "ee", standin.url)
+        for stage in ("fetch", "compose"):
+            done = run(stage, cwd=project)
+            assert done.returncode == 0, done.stderr
+        listings = [entry for entry in standin.asked() if "listAssets" in entry[1]]
+    status = scenes(project).set_index("period").status
+    assert status.to_dict() == {"2021": "chosen", "2022": "none_found", "2023": "chosen"}
+    # To know whether there is any, a few images are enough.
+    assert len(listings) == 3
+    assert all("pageSize=20&" in f"{entry[1]}&" for entry in listings)
+
+
+def test_other_refusals_are_no_empty_period(tmp_path: Path, service: Running) -> None:
+    project = server_medians(tmp_path / "ee", service.url)
+    for message in (
+        "User memory limit exceeded.",
+        "Image.select: Band pattern 'B2' did not match any bands.",
+    ):
+        service.set({"kind": "refusal", "status": 400, "message": message, "match": "computePixels"})
+        failed = run("fetch", cwd=project)
+        assert failed.returncode == 1
+        assert message.rstrip(".") in failed.stderr
+        assert set(scenes(project).status) == {"not_read"}
+
+
 def test_plan_before_anything_is_fetched(small_project: Path, service: Running) -> None:
     service.set()
     done = run("sites", "--plan", cwd=small_project)
     assert done.returncode == 0, done.stderr
     assert not any("getPixels" in entry[1] for entry in service.asked())
+    # What Earth Engine grants a month, and what is assumed to be taken of it.
+    said = ("EECU-hours if a request needs 1 EECU-second (assumed", "150 (Community, the default)",
+            "1,000 (Contributor)", "100,000 (Partner)", "fewer requests are answered at once")  # fmt: skip
+    for words in said:
+        assert words in done.stdout
     numbers = [
         int(word.replace(",", ""))
         for word in re.findall(r"[\d,]+(?= (?:scenes|to be|in full|req))", done.stdout)

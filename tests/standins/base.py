@@ -3,7 +3,7 @@ a count of what it was asked. GDAL's and our own threads must not wait for a ser
 
 Control: POST /control {"faults": [...], "latency": s} sets faults and clears the log; GET /control gives
 the log. A fault is {"kind": ..., "match": part of the path, "times": n, "each": n}: `each`
-is how many requests of every path it hits.
+is how many requests of every path it hits. Of kind "status" it has a status, and may have headers and a body.
 """
 
 import importlib
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         elif kind == "status":
             with self.lock:
                 Handler.log.append(["fault", self.path, fault["status"], 0, ""])
-            self._send(fault["status"], fault.get("headers", {}), b"")
+            self._send(fault["status"], fault.get("headers", {}), fault.get("body", "").encode())
         elif kind == "html":
             self._send(200, {"Content-Type": "text/html"}, b"<html>Please log in</html>")
         elif kind == "bomb":

@@ -1,7 +1,8 @@
 """A file server with byte ranges over the synthetic archive, and a token service beside it.
 
 /open/<path> is served to all, /signed/<path> only with a current signature in the query.
-/token/<collection> hands signatures out; each is good for `uses` requests.
+/token/<collection> hands signatures out; each is good for `uses` requests. /keys gives [path, key] of every
+request that carried a subscription key; as Azure's gateway does, "wrong" is refused with 401.
 """
 
 import json
@@ -16,13 +17,23 @@ from tests.standins.base import Handler
 
 
 def prepare(url: str, folder: str, uses: str = "1000000") -> dict[str, Any]:
-    return {"root": Path(folder), "uses": int(uses), "left": {}, "lock": threading.Lock()}
+    return {"root": Path(folder), "uses": int(uses), "left": {}, "keys": [], "lock": threading.Lock()}
 
 
 class Answering(Handler):
     def respond(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         data, parts = self.setup_data, urlsplit(path)
         kind, _, rest = parts.path.lstrip("/").partition("/")
+        if kind == "keys":
+            return 200, {}, json.dumps(data["keys"]).encode()
+        if key := self.headers.get("Ocp-Apim-Subscription-Key"):
+            data["keys"].append([parts.path, key])
+        if kind == "token" and key == "wrong":
+            return (
+                401,
+                {},
+                b'{"statusCode": 401, "message": "Access denied due to invalid subscription key."}',
+            )
         if kind == "token":
             return self._token()
         if kind == "signed" and not self._is_signed(parse_qs(parts.query)):

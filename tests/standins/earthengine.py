@@ -1,15 +1,16 @@
 """Earth Engine's REST interface over the synthetic archive, as far as the real `ee` client uses it here.
 
 Collections: S2_SR_HARMONIZED, S2_HARMONIZED (as Level-1C, without scene classes), Cloud Score+ (from the
-true mask), NAIP (red, green, blue, near infrared of the same scenes in 8 bits), and the Satellite Embedding
-(`tests.standins.embeddings`). The discovery document
-and the list of algorithms are those that the client's wheel carries.
+true mask: 0 in thick cloud, and 0 where it is masked), NAIP (red, green, blue, near infrared of the same
+scenes in 8 bits), and the Satellite Embedding (`tests.standins.embeddings`). The discovery document and the
+list of algorithms are those that the client's wheel carries.
 """
 
 import io
 import json
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +20,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
+from pipeline.archive.overpass import TRUTH
 from tests.standins import archive, embeddings
 from tests.standins.base import Handler
 
@@ -31,11 +33,22 @@ SR, TOA, SCORE, NAIP = (
 PUBLIC = "projects/earthengine-public/assets/"
 LETTERS = {"R": "B04", "G": "B03", "B": "B02", "N": "B08"}
 LARGEST = 48 * 2**20
+UNBOUNDED = {
+    "type": "Polygon",
+    "coordinates": [
+        [[f"{x}Infinity", f"{y}Infinity"] for x, y in (("-", "-"), ("", "-"), ("", ""), ("-", ""))]
+    ],
+}
+"""The footprint of an image that has none, as Earth Engine writes it."""
+THICK = [TRUTH["cloud"], TRUTH["nodata"]]
 
 
 def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
-    """What all threads share. Words: `noL2A` leaves the surface collection without 2021,
-    `page=n` gives up to n images a page, `masked=n` masks the first n rows of embeddings."""
+    """What all threads share. Words: `noL2A` leaves the surface collection without 2021, `cloudyL2A` leaves
+    it just that year's cloudiest image of each place, `empty=year` leaves Sentinel-2 without a year,
+    `missed=n` lets the swath of every image miss its westernmost n columns of 20 m, `unbounded` gives
+    footprints without bounds, `page=n` gives up to n images a page, `masked=n` masks the first n rows of
+    embeddings."""
     tests = Path(ee.__file__).parent / "tests"
     discovery = (tests / "cloud_api_discovery_document.json").read_text().replace("v1alpha", "v1")
     document = json.loads(discovery)
@@ -45,24 +58,59 @@ def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
     for name in ("filter", "view"):
         parameters[name] = {"type": "string", "location": "query"}
     document["rootUrl"] = document["baseUrl"] = f"{url}/"
-    items = {item["id"]: item for item in archive.items(Path(folder))}
+    empty = _number(words, "empty=", 0)
+    items = {item["id"]: item for item in archive.items(Path(folder)) if _year(item) != str(empty)}
     return {
         "url": url,
         "discovery": json.dumps(document).encode(),
         "algorithms": (tests / "algorithms.json").read_bytes(),
         "items": items,
-        "embeddings": embeddings.images(
-            items, next((int(word[7:]) for word in words if word.startswith("masked=")), 0)
-        ),
-        "without": {"2021"} if "noL2A" in words else set(),
-        "page": next((int(word[5:]) for word in words if word.startswith("page=")), 3),
+        "embeddings": embeddings.images(items, _number(words, "masked=", 0)),
+        "no_surface": _no_surface(items, words),
+        "unbounded": "unbounded" in words,
+        "missed": _number(words, "missed=", 0),
+        "page": _number(words, "page=", 3),
         "tokens": 0,
         "answers": {},
         "lock": threading.Lock(),
     }
 
 
+def _number(words: Sequence[str], name: str, default: int) -> int:
+    return next((int(word.removeprefix(name)) for word in words if word.startswith(name)), default)
+
+
+def _year(item: dict[str, Any]) -> str:
+    return item["properties"]["datetime"][:4]
+
+
+def _no_surface(items: dict[str, dict[str, Any]], words: Sequence[str]) -> set[str]:
+    """Images of which there is no Level-2A."""
+    if "noL2A" not in words and "cloudyL2A" not in words:
+        return set()
+    places: dict[str, list[dict[str, Any]]] = {}
+    for item in items.values():
+        if _year(item) == "2021":
+            places.setdefault(json.dumps(item["geometry"]), []).append(item)
+    kept = [max(members, key=_cloud) for members in places.values()] if "cloudyL2A" in words else []
+    return {item["id"] for members in places.values() for item in members if item not in kept}
+
+
+def _cloud(item: dict[str, Any]) -> float:
+    return float((archive.pixels(item["assets"]["true_mask"]["path"])[0] != 0).mean())
+
+
 class Answering(Handler):
+    """Further faults: `refusal` answers with a status and Google's `message`."""
+
+    def _fail(self, fault: dict[str, Any]) -> bool:
+        if fault["kind"] != "refusal":
+            return super()._fail(fault)
+        with self.lock:
+            Handler.log.append(["fault", self.path, fault["status"], 0, ""])
+        self._send(*_error(fault["status"], fault["message"]))
+        return True
+
     def respond(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         data, parts = self.setup_data, urlsplit(path)
         if parts.path == "/token":
@@ -86,14 +134,15 @@ class Answering(Handler):
         collection, _, index = name.rpartition("/")
         if collection == embeddings.COLLECTION and index in data["embeddings"] and not verb:
             return _json(embeddings.described(index, data["embeddings"][index], PUBLIC))
-        if index not in data["items"] or collection not in (SR, TOA, SCORE, NAIP):
+        lacks = collection == SR and index in data["no_surface"]
+        if index not in data["items"] or collection not in (SR, TOA, SCORE, NAIP) or lacks:
             return _error(404, f"Image.load: Image asset '{name}' not found (does not exist).")
         if verb == "getPixels":
             known = data["answers"]
             if (name, body) not in known:
-                known[name, body] = get(collection, data["items"][index], json.loads(body))
+                known[name, body] = get(collection, data["items"][index], json.loads(body), data["missed"])
             return known[name, body]
-        return _json(described(collection, data["items"][index]))
+        return _json(described(collection, data["items"][index], data))
 
     def spoilt(
         self, fault: dict[str, Any], status: int, headers: dict[str, str], content: bytes
@@ -125,12 +174,16 @@ def listed(collection: str, query: dict[str, list[str]], data: dict[str, Any]) -
     found = []
     for item in data["items"].values():
         time = item["properties"]["datetime"]
-        if (after and time < after[1]) or (before and time >= before[1]):
+        if after and time < after[1]:
             continue
-        if collection == SR and time[:4] in data["without"]:
+        image = described(collection, item, data)
+        if before and "endTime" in image and image["endTime"] >= before[1]:
             continue
-        if area is None or shapely.geometry.shape(item["geometry"]).intersects(area):
-            found.append(described(collection, item))
+        if collection == SR and item["id"] in data["no_surface"]:
+            continue
+        everywhere = area is None or data["unbounded"]
+        if everywhere or shapely.geometry.shape(item["geometry"]).intersects(area):
+            found.append(image)
     return _page(found, query, data)
 
 
@@ -153,17 +206,19 @@ def _page(found: list[dict[str, Any]], query: dict[str, list[str]], data: dict[s
     return _json(answer)
 
 
-def described(collection: str, item: dict[str, Any]) -> dict[str, Any]:
-    """An item as an Earth Engine image asset."""
+def described(collection: str, item: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """An item as an Earth Engine image asset: some have rings for polygons, some no end, some no id."""
     properties = item["properties"]
     name = f"{collection}/{item['id']}"
-    return {
+    place = sorted(data["items"]).index(item["id"])
+    left_out = {key for key, every in (("endTime", 2), ("id", 3)) if place % every == 0}
+    asset = {
         "type": "IMAGE",
         "name": PUBLIC + name,
         "id": name,
         "startTime": properties["datetime"],
         "endTime": properties["datetime"],
-        "geometry": item["geometry"],
+        "geometry": UNBOUNDED if data["unbounded"] else _outline(item, is_ring=place % 4 == 1),
         "properties": {
             "system:index": item["id"],
             "CLOUDY_PIXEL_PERCENTAGE": properties["eo:cloud_cover"],
@@ -171,6 +226,13 @@ def described(collection: str, item: dict[str, Any]) -> dict[str, Any]:
         },
         "bands": [band(name, item, key, kind) for name, key, kind in bands(collection)],
     }
+    return {key: value for key, value in asset.items() if key not in left_out}
+
+
+def _outline(item: dict[str, Any], is_ring: bool) -> dict[str, Any]:
+    assert item["geometry"]["type"] == "Polygon"
+    outer, *_ = item["geometry"]["coordinates"]
+    return {"type": "LinearRing", "coordinates": outer} if is_ring else item["geometry"]
 
 
 def bands(collection: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -200,8 +262,8 @@ def band(name: str, item: dict[str, Any], key: str, kind: dict[str, Any]) -> dic
     }
 
 
-def get(collection: str, item: dict[str, Any], request: dict[str, Any]) -> Any:
-    """getPixels: NPY, nearest neighbour, masked pixels 0."""
+def get(collection: str, item: dict[str, Any], request: dict[str, Any], missed: int) -> Any:
+    """getPixels: NPY, nearest neighbour, masked pixels 0; the swath misses the first columns of 20 m."""
     grid = request["grid"]
     if grid["crsCode"] != item["properties"]["proj:code"] or request["fileFormat"] != "NPY":
         return _error(400, "This stand-in reads images in their own CRS as NPY.")
@@ -215,12 +277,18 @@ def get(collection: str, item: dict[str, Any], request: dict[str, Any]) -> Any:
              for name in request["bandIds"]}  # fmt: skip
     table = np.zeros(shape, [(name, array.dtype) for name, array in found.items()])
     for name, array in found.items():
-        table[name] = array
+        table[name] = array * _inside(item, transform, shape[1], missed)
     if table.nbytes > LARGEST:
         return _error(
             400, f"Total request size ({table.nbytes} bytes) must be less than or equal to {LARGEST}."
         )
     return 200, {"Content-Type": "application/octet-stream"}, _npy(table)
+
+
+def _inside(item: dict[str, Any], transform: Affine, width: int, missed: int) -> np.ndarray:
+    """Which columns lie east of what the swath misses."""
+    t = item["assets"]["scl"]["proj:transform"]
+    return (np.arange(width) + 0.5) * transform.a + transform.c > t[2] + missed * t[0]
 
 
 def values(
@@ -229,7 +297,8 @@ def values(
     """A band's numbers: the offset is taken out, and what falls below 0 is 0."""
     if collection == SCORE:
         truth = archive.window(item["assets"]["true_mask"]["path"], transform, *shape)
-        return np.where(truth == 0, 0.9, 0.1).astype(np.float32)
+        # In thick cloud the score is 0 as well, and where the swath has not been the image is masked.
+        return np.select([truth == 0, np.isin(truth, THICK)], [0.9, 0], 0.1).astype(np.float32)
     numbers = archive.window(item["assets"][key]["path"], transform, *shape)
     if name == "SCL":
         return numbers
@@ -259,15 +328,18 @@ def compute(request: dict[str, Any], data: dict[str, Any]) -> Any:
     shape = (size["height"], size["width"])
     known = {name: key for name, key, _ in bands(SR)}
     names = [name for name in request["bandIds"] if name in known]
+    here = [item for item in data["items"].values() if item["properties"]["proj:code"] == grid["crsCode"]]
+    images = [item for item in here if _counts(item, days, data)]
+    if not images:
+        # A collection without images reduces to an image without bands.
+        pattern = names[0] if names else "B2"
+        return _error(400, f"Image.select: Band pattern '{pattern}' was applied to an Image with no bands.")
     stacks: dict[str, list[np.ndarray]] = {name: [] for name in names or ["B2"]}
-    for item in data["items"].values():
-        if days[0] <= item["properties"]["datetime"][:10] < days[-1] and (
-            item["properties"]["proj:code"] == grid["crsCode"]
-        ):
-            clear = np.isin(archive.window(item["assets"]["scl"]["path"], transform, *shape), (4, 5, 6, 7))
-            for name, stack in stacks.items():
-                band_values = values(SR, item, name, known[name], transform, shape)
-                stack.append(np.where(clear, band_values.astype(float), np.nan))
+    for item in images:
+        clear = np.isin(archive.window(item["assets"]["scl"]["path"], transform, *shape), (4, 5, 6, 7))
+        for name, stack in stacks.items():
+            band_values = values(SR, item, name, known[name], transform, shape)
+            stack.append(np.where(clear, band_values.astype(float), np.nan))
     count = np.isfinite(np.stack(next(iter(stacks.values())))).sum(axis=0)
     table = np.zeros(shape, [(name, "u2") for name in request["bandIds"]])
     for name in names:
@@ -275,6 +347,12 @@ def compute(request: dict[str, Any], data: dict[str, Any]) -> Any:
             table[name] = np.nan_to_num(np.rint(np.nanmedian(np.stack(stacks[name]), axis=0)))
     table["clear_count"] = count
     return 200, {"Content-Type": "application/octet-stream"}, _npy(table)
+
+
+def _counts(item: dict[str, Any], days: list[str], data: dict[str, Any]) -> bool:
+    """Whether a median of these days has the image in it."""
+    inside = days[0] <= item["properties"]["datetime"][:10] < days[-1]
+    return inside and item["id"] not in data["no_surface"]
 
 
 def _embedding(request: dict[str, Any], data: dict[str, Any]) -> Any:
@@ -308,6 +386,12 @@ def _json(content: Any) -> tuple[int, dict[str, str], bytes]:
     return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
+STATUSES = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+}  # fmt: skip
+
+
 def _error(status: int, message: str) -> tuple[int, dict[str, str], bytes]:
-    error = {"error": {"code": status, "message": message, "status": "FAILED"}}
+    error = {"error": {"code": status, "message": message, "status": STATUSES[status]}}
     return status, {"Content-Type": "application/json"}, json.dumps(error).encode()

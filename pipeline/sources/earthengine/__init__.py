@@ -13,15 +13,12 @@ from pipeline.sensors import known as sensors
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Mask, Profile, Sensor
 from pipeline.sources import stac
+from pipeline.sources.earthengine import quota
 from pipeline.sources.protocol import Remote, Setting, Source, Upstream
 
 SENTINEL_2 = "COPERNICUS/S2"
 EMBEDDINGS = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 DATASETS = "https://developers.google.com/earth-engine/datasets/catalog"
-NAIP = Upstream(
-    "NAIP", "images", "public domain", "USDA Farm Service Agency, National Agriculture Imagery Program.",
-    "https://naip-usdaonline.hub.arcgis.com",
-)  # fmt: skip
 CLOUD_SCORE = Upstream(
     "Cloud Score+", "which pixels are clear", "CC-BY-4.0",
     "Pasquarella et al. (2023): Comprehensive quality assessment of optical satellite imagery using weakly "
@@ -50,7 +47,8 @@ class Options(Remote):
     cloud_score: Fraction = 0.6
     """Cloud Score+ (cs_cdf) from which a pixel is clear."""
     level1c: Literal["never", "where_no_l2a", "always"] = "never"
-    """Whether a period without any Level-2A scene takes Level-1C ones (top of atmosphere)."""
+    """Whether a period without any Level-2A scene that is clear enough takes Level-1C ones (top of
+    atmosphere)."""
     composite: Literal["here", "server"] = "here"
     """`server` asks for finished medians (fewer bytes, near but not equal numbers)."""
     project: str | None = None
@@ -139,9 +137,14 @@ class Options(Remote):
     def expected(self, first: date, last: date, profile: Profile) -> int:
         return 1 if self.bands else max(1, int((last - first).days // (profile.revisit_days or 5)))
 
+    def allowance(self, requests: int) -> str:
+        if self.composite == "server":
+            return f"EECU-hours for medians cannot be told beforehand; they are {quota.of_a_month()}"
+        return quota.in_words(requests)
+
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         if "NAIP" in self.collection:
-            return [NAIP]
+            return [stac.NAIP]
         if self.is_embedding:
             return [ALPHA_EARTH]
         if not self.is_sentinel2:

@@ -7,7 +7,7 @@ any computing on the server, so that choice, filter, resampling and compositing 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -23,17 +23,22 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import window
-from pipeline.sensors import sentinel2
+from pipeline.sensors import boa_offset, classes, sentinel2
+from pipeline.sensors.boa_offset import Words
 from pipeline.sensors.profile import Sensor
-from pipeline.sources.earthengine import login, pixels, server
+from pipeline.sources.earthengine import footprint, login, pixels, server
 from pipeline.sources.protocol import Asset, Scene, Source
 
 if TYPE_CHECKING:
     from pipeline.sources.earthengine import Options
 
 CLOUD_SCORE_PLUS = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
-PAGE = 500
-"""Images asked for at a time."""
+WITH_DATA = {"L2A": "SCL", "L1C": "B2"}
+"""The band of a Sentinel-2 image that is 0 just where the image has no data. At the top of the atmosphere
+nothing is black in blue light."""
+PUBLIC = "projects/earthengine-public/assets/"
+PAGE, FEW = 500, 20
+"""Images asked for at a time; where it is only asked whether there are any."""
 
 
 class EarthEngineSource:
@@ -41,7 +46,8 @@ class EarthEngineSource:
 
     Notes on masking. Earth Engine gives masked pixels as 0, which can also be a valid number. In
     Sentinel-2 L2A a pixel has data where its scene class is not 0; elsewhere where any band of the
-    image is not 0. A valid 0 becomes 1.
+    image is not 0. A valid 0 becomes 1. A Cloud Score+ is 0 in thick cloud as well as where it is
+    masked: there the image itself is asked (`WITH_DATA`).
     """
 
     def __init__(self, options: Options, sensor: Sensor, clear: tuple[int, ...]) -> None:
@@ -53,15 +59,17 @@ class EarthEngineSource:
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         if self.options.composite == "server":
-            return server.search(self.options, area, start, end)
-        collections = [self.options.level_1c if self.options.level1c == "always" else self.options.collection]
-        if self.options.level1c == "where_no_l2a":
-            collections.append(self.options.level_1c)
-        for collection in collections:
-            # All of a period or nothing: levels are not mixed in one image.
-            if scenes := self._in(collection, area, start, end):
-                return scenes
-        return []
+            has_images = any(self._listed(self.options.collection, area, start, end, FEW))
+            return server.search(self.options, area, start, end) if has_images else []
+        if self.options.level1c == "always":
+            return self._in(self.options.level_1c, area, start, end)
+        scenes = self._in(self.options.collection, area, start, end)
+        if self.options.level1c == "never":
+            return scenes
+        # An image that is there at both levels is equally cloudy in both.
+        known = {scene.id for scene in scenes}
+        others = self._in(self.options.level_1c, area, start, end, known)
+        return _in_order([*scenes, *(replace(scene, is_fallback=True) for scene in others)])
 
     def find(self, href: str) -> Scene:
         if href.startswith(server.PREFIX):
@@ -93,38 +101,41 @@ class EarthEngineSource:
         return np.stack([found[band] for band in bands])
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
-        return pixels.requests(grid, 2 * len(bands) + 1)
+        masks = 2 if list(bands) == [self.mask_band] and self.options.cloud == "cloud_score_plus" else 1
+        return masks * pixels.requests(grid, 2 * len(bands) + 1)
 
-    def _in(self, collection: str, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+    def _in(
+        self, collection: str, area: BaseGeometry, start: date, end: date, known: Collection[str] = ()
+    ) -> list[Scene]:
+        """The collection's scenes that touch the area, without those whose id is known."""
         images = [
             image
             for image in self._listed(collection, area, start, end)
-            if image.get("geometry") is None
-            or shapely.geometry.shape(image["geometry"]).buffer(0).intersects(area)
+            if _index(image) not in known and footprint.touches(image.get("geometry"), area)
         ]
         scores = {}
         if images and self.options.cloud == "cloud_score_plus":
             scores = {_index(image): image for image in self._listed(CLOUD_SCORE_PLUS, area, start, end)}
-        scenes = [self._scene(image, collection, scores) for image in images]
-        return sorted(scenes, key=lambda scene: (scene.time, scene.id))
+        return _in_order([self._scene(image, collection, scores) for image in images])
 
     def _listed(
-        self, collection: str, area: BaseGeometry, start: date, end: date
+        self, collection: str, area: BaseGeometry, start: date, end: date, page: int = PAGE
     ) -> Iterator[dict[str, Any]]:
         """All images that the service lists for the area's box; it pages by token."""
         # The box, not the outline: the filter travels in the address, whose length is limited.
         region = json.loads(shapely.to_geojson(shapely.envelope(area)))
         params: dict[str, Any] = {"parent": collection, "startTime": f"{start}T00:00:00Z",
                                   "endTime": f"{end}T00:00:00Z", "region": region,
-                                  "pageSize": PAGE}  # fmt: skip
+                                  "pageSize": page}  # fmt: skip
         seen: set[str] = set()
         while True:
             answer = login.calling(lambda: ee.data.listImages(dict(params)), collection)
-            names = {image["name"] for image in answer["images"]}
+            names = {_name(image) for image in answer["images"]}
             if names & seen:
                 raise WorkError(f"{collection}: Earth Engine lists the same images twice; run again.")
             seen |= names
-            yield from answer["images"]
+            # What has no end may be listed whatever end is asked for.
+            yield from (image for image in answer["images"] if image.get("startTime", "")[:10] < str(end))
             if not (token := answer.get("nextPageToken")):
                 return
             params["pageToken"] = token
@@ -147,7 +158,7 @@ class EarthEngineSource:
         cover = properties.get("CLOUDY_PIXEL_PERCENTAGE")
         baseline = str(properties.get("PROCESSING_BASELINE", ""))
         level = ("L2A" if "_SR" in collection else "L1C") if self.is_sentinel2 else ""
-        carries = self.is_sentinel2 and "HARMONIZED" not in collection
+        words = self._words(properties, collection)
         return Scene(
             id=_index(image),
             time=time,
@@ -156,11 +167,23 @@ class EarthEngineSource:
             level=level,
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
             baseline=baseline,
-            offset=sentinel2.BOA_OFFSET if carries and sentinel2.carries_offset(baseline) else 0,
+            offset=words.offset,
+            offset_from=words.evidence,
+            is_doubtful=not words.sure,
             href=f"{collection}/{_index(image)}",
             collection=collection,
             flaw=flaw,
         )
+
+    def _words(self, properties: Mapping[str, Any], collection: str) -> Words:
+        """What is said of the offset of a Sentinel-2 image."""
+        if not self.is_sentinel2:
+            return boa_offset.NO_OFFSET
+        if "HARMONIZED" in collection:
+            return boa_offset.HARMONIZED
+        named = {"s2:processing_baseline": properties.get("PROCESSING_BASELINE")}
+        products = [str(properties[key]) for key in ("PRODUCT_ID", "GRANULE_ID") if key in properties]
+        return boa_offset.by_provider(named, "Earth Engine", products)
 
     def _assets(self, image: Mapping[str, Any]) -> dict[str, Asset]:
         wanted = [*self.sensor.bands, *(["SCL"] if self.mask_band else [])]
@@ -207,7 +230,7 @@ class EarthEngineSource:
         """Numbers in the cube's type, offset removed, at least 1."""
         kind = np.dtype(self.sensor.dtype)
         values = np.clip(np.rint(found), 1, np.iinfo(kind).max).astype(kind)
-        return sentinel2.without_offset(values, scene.offset)
+        return boa_offset.without_offset(values, scene.offset)
 
     def _classes(self, scene: Scene, grid: GeoBox) -> NDArray[np.uint8]:
         """Scene classes on `grid`; a Cloud Score+ stands for clear or cloud."""
@@ -219,9 +242,9 @@ class EarthEngineSource:
                 return np.zeros(grid.shape, np.uint8)
             found = pixels.get(scene.href, asset.crs_code, area, [self._own_name("SCL")], 1)
             return window.placed(found.astype(np.uint8), area, grid, Resampling.nearest)[0]
-        return self._scored(asset, grid)
+        return self._scored(scene, asset, grid)
 
-    def _scored(self, asset: Asset, grid: GeoBox) -> NDArray[np.uint8]:
+    def _scored(self, scene: Scene, asset: Asset, grid: GeoBox) -> NDArray[np.uint8]:
         """Classes from the cloud score, at 10 m; a coarser pixel is as cloudy as its worst part."""
         assert asset.grid is not None
         factor = round(grid.resolution.x / asset.grid.resolution.x)
@@ -230,25 +253,36 @@ class EarthEngineSource:
         if area is None:
             return np.zeros(grid.shape, np.uint8)
         score = pixels.get(asset.href, asset.crs_code, area, ["cs_cdf"], 4)
-        classes = np.where(
-            score >= self.options.cloud_score, sentinel2.SCORE_CLEAR, sentinel2.SCORE_CLOUD
-        ).astype(np.uint8)
-        placed = window.placed(classes, area, fine, Resampling.nearest)[0]
+        clear = score >= self.options.cloud_score
+        found = np.where(clear, sentinel2.SCORE_CLEAR, sentinel2.SCORE_CLOUD).astype(np.uint8)
+        if (score == 0).any():
+            seen = pixels.get(scene.href, asset.crs_code, area, [WITH_DATA[scene.level]], 2)
+            found[(score == 0) & (seen == 0)] = classes.NODATA
+        placed = window.placed(found, area, fine, Resampling.nearest)[0]
         if factor > 1:
             blocks = placed.reshape(grid.height, factor, grid.width, factor)
             return blocks.max(axis=(1, 3))
         return placed
 
 
+def _in_order(scenes: Iterable[Scene]) -> list[Scene]:
+    return sorted(scenes, key=lambda scene: (scene.time, scene.id))
+
+
+def _name(image: Mapping[str, Any]) -> str:
+    """An image's name as requests have it: that of a public one begins with its collection."""
+    return str(image.get("id") or image["name"]).removeprefix(PUBLIC)
+
+
 def _index(image: Mapping[str, Any]) -> str:
     """An image's index in its collection, the same in Sentinel-2's and in Cloud Score+."""
-    return str(image["name"]).rpartition("/")[2]
+    return _name(image).rpartition("/")[2]
 
 
 def _described(image: Mapping[str, Any], *names: str) -> dict[str, Asset]:
     """The image's bands of these names, each with its own grid and type."""
     found = {}
-    asset = str(image.get("id") or str(image["name"]).partition("/assets/")[2])
+    asset = _name(image)
     for band in image["bands"]:
         if band["id"] not in names:
             continue

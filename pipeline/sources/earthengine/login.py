@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PROJECT_VARIABLES = ("EARTHENGINE_PROJECT", "GOOGLE_CLOUD_PROJECT")
 REGISTER = "https://console.cloud.google.com/earth-engine"
+COMPUTED_S = 330
+"""Longest time before the first byte of a computed answer: Earth Engine computes for up to five minutes."""
+TOO_MANY = 429
 _lock = threading.Lock()
 _signed_in: tuple[Any, ...] | None = None
 
@@ -38,7 +41,10 @@ class Transport:
         self, uri: str, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None,
         redirections: int | None = None, connection_type: Any = None,
     ) -> tuple[httplib2.Response, bytes]:  # fmt: skip
-        answer = web.request(uri, method=method, headers=headers, body=body, parallel=self.parallel)
+        silence = COMPUTED_S if urlsplit(uri).path.endswith(":computePixels") else web.SILENCE_S
+        answer = web.request(
+            uri, method=method, headers=headers, body=body, parallel=self.parallel, silence=silence
+        )
         return httplib2.Response({**answer.headers, "status": str(answer.status)}), answer.content
 
     def close(self) -> None:
@@ -67,6 +73,8 @@ def calling(call: Callable[[], Any], what: str) -> Any:
     """The call's result; every failure is one sentence about `what`."""
     try:
         return call()
+    except WorkError as error:
+        raise _of_a_quota(error, what) from None
     except googleapiclient.errors.Error as error:
         raise web.Refused(f"{what}: Earth Engine refuses ({_first_line(error)}).") from None
     except GoogleAuthError as error:
@@ -80,6 +88,16 @@ def calling(call: Callable[[], Any], what: str) -> Any:
         raise web.Refused(
             f"{what}: Earth Engine's answer cannot be read ({type(error).__name__}: {_first_line(error)})."
         ) from None
+
+
+def _of_a_quota(error: WorkError, what: str) -> WorkError:
+    """The error, with what to do about it where a quota is used up: its text says which."""
+    if getattr(error, "status", 0) != TOO_MANY:
+        return error
+    return WorkError(
+        f"{what}: a quota of the Cloud project is used up ({_line(str(error), 400)}); lower "
+        "source.parallel, or see in the Cloud console, at IAM & Admin, Quotas, when it is there again."
+    )
 
 
 def _explained(text: str, what: str) -> Exception:
@@ -146,8 +164,9 @@ def _check_url(url: str) -> None:
         raise InputError("source.url must begin with https://, because credentials are sent to it.")
 
 
-def _line(text: str) -> str:
-    return web.redacted(text.strip().splitlines()[0] if text.strip() else "no reason given")[:200].rstrip(".")
+def _line(text: str, longest: int = 200) -> str:
+    first = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    return web.redacted(first)[:longest].rstrip(".")
 
 
 def _first_line(error: Exception) -> str:

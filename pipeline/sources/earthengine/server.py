@@ -32,7 +32,7 @@ COUNT = "clear_count"
 
 
 def search(options: Options, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-    """The period's composite as one scene, if the collection has anything."""
+    """The period's composite as one scene; only of a period that has images (see `median`)."""
     box = shapely.envelope(area).bounds
     href = f"{PREFIX}{options.collection}:{start}:{end}:" + ",".join(f"{value:.6f}" for value in box)
     return [find(options, href)]
@@ -75,7 +75,8 @@ def read(
 
 
 def median(options: Options, clear: tuple[int, ...], href: str, bands: Sequence[str]) -> Any:
-    """The graph: clear pixels of the period's images, their median a band, and their count."""
+    """The graph: clear pixels of the period's images, their median a band, and their count. Without any
+    image it has no bands, and Earth Engine refuses to compute it."""
     _, name, start, end, box = _parts(href)
     region = ee.Geometry.Rectangle([float(value) for value in box.split(",")])
     images = ee.ImageCollection(name).filterDate(start, end).filterBounds(region)

@@ -1,4 +1,4 @@
-"""Scenes of a STAC API, or of a static catalog such as the synthetic archive."""
+"""Scenes of a STAC API, of a static catalog such as the synthetic archive, or of a saved search."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pystac
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pystac_client import Client
-from pystac_client.exceptions import APIError
+from pystac_client import ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
@@ -27,15 +25,17 @@ from pipeline.core import web
 from pipeline.core.errors import InputError, MinebenchError, NotMadeYet, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
+from pipeline.sensors import boa_offset
+from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import signing
+from pipeline.sources.stac import item_bands, paging, saved, signing, web_catalog
+from pipeline.sources.stac.addresses import Addresses, Place
+from pipeline.sources.stac.buckets import SCHEME
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
 
-PAGE = 250
-"""Items asked for at a time."""
 # pystac looks for its extensions when it reads the first object, and threads that read others meanwhile
 # meet a half-filled list ("dictionary changed size during iteration"): here, where one thread comes first.
 pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, datetime.now(UTC), {}))
@@ -44,18 +44,18 @@ pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, 
 class StacSource:
     """See `pipeline.sources.protocol.Source`."""
 
-    def __init__(self, options: Options, label: str, profile: Profile) -> None:
-        self.options, self.label, self.profile = options, label, profile
+    def __init__(self, options: Options, label: str, profile: Profile, bands: Sequence[str]) -> None:
+        self.options, self.label, self.profile, self.bands = options, label, profile, bands
         self.mask_band: str | None = profile.mask.name if profile.mask else None
-        self.keys = {**profile.assets, **options.assets}
-        if self.mask_band:
-            self.keys[self.mask_band] = options.mask_asset(profile)
-        self.is_remote = raster.is_remote(options.href)
+        self.wanted = [*bands, *([self.mask_band] if self.mask_band else [])]
+        self.named, self.usual = options.named(profile), item_bands.usual_keys(profile)
+        self.addresses = Addresses(options)
+        self.is_remote = self.addresses.is_remote
+        self.reads_web = self.is_remote
         self.parallel = options.parallel if self.is_remote else 1
-        self.signers: dict[str, Signer] = {}
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        items = self._api(area, start, end) if self.is_remote else _static(self.options.href)
+        items = self._api(area, start, end) if self.is_remote else _local(self.options.href)
         scenes = [
             self._scene(item, area)
             for item in items
@@ -69,7 +69,11 @@ class StacSource:
     def find(self, href: str) -> Scene:
         if self.is_remote:
             content = web.get_json(href, parallel=self.parallel)
-            return self._scene(_item(content, href))
+            item = _item(content, href)
+            item.set_self_href(href)
+            return self._scene(item)
+        if saved.items(self.options.href) is not None:
+            return self._scene(saved.find(href, self.options.href))
         path = Path(self.options.href).parent / href
         try:
             return self._scene(pystac.Item.from_file(str(path)))
@@ -81,21 +85,31 @@ class StacSource:
         return asset.grid or self._grid_of(scene, asset)
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
-        if len(bands) == 1:
-            return self._read(scene, bands[0], grid)[np.newaxis]
-        return np.stack([self._read(scene, band, grid) for band in bands])
+        files: dict[tuple[str, bool], list[str]] = {}
+        for band in bands:
+            files.setdefault((self._asset(scene, band).href, band == self.mask_band), []).append(band)
+        if len(files) == 1:
+            return self._read(scene, bands, grid)
+        read = {
+            band: pixels
+            for together in files.values()
+            for band, pixels in zip(together, self._read(scene, together, grid), strict=True)
+        }
+        return np.stack([read[band] for band in bands])
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         # A request for a file's head, and about one for each 16 MiB or row of blocks beyond it.
         blocks = -(-grid.height // 1024)
-        return len(bands) * (1 + blocks) if self.is_remote else 0
+        return len(bands) * (1 + blocks) if self.reads_web else 0
 
-    def _read(self, scene: Scene, band: str, grid: GeoBox) -> NDArray[Any]:
-        is_mask = band == self.mask_band
-        asset = self._asset(scene, band)
+    def _read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        """Bands of one file."""
+        is_mask = self.mask_band in bands
+        asset, indexes = self._asset(scene, bands[0]), [self._asset(scene, band).index for band in bands]
         resampling = Resampling.nearest if is_mask else Resampling.bilinear
-        signer = self._signer(scene)
-        pixels = raster.read(asset.href, asset.index, grid, resampling, 0, signer, self.parallel)
+        with self.addresses.buckets.explained(asset.href, asset.region):
+            href, signer = self._signed(scene, asset)
+            pixels = raster.read_bands(href, indexes, grid, resampling, 0, signer, self.parallel)
         return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
     def _asset(self, scene: Scene, band: str) -> Asset:
@@ -107,94 +121,137 @@ class StacSource:
 
     def _grid_of(self, scene: Scene, asset: Asset) -> GeoBox:
         """The grid of a file that its item does not describe."""
-        with raster.opened(asset.href, self._signer(scene), self.parallel) as file:
-            return raster.grid_of(file)
+        with self.addresses.buckets.explained(asset.href, asset.region):
+            href, signer = self._signed(scene, asset)
+            with raster.opened(href, signer, self.parallel) as file:
+                return raster.grid_of(file)
+
+    def _signed(self, scene: Scene, asset: Asset) -> tuple[str, Signer]:
+        """Where an asset is on the web or on the disk, and what signs requests for it."""
+        if not asset.href.startswith(SCHEME):
+            return asset.href, self._signer(scene)
+        buckets = self.addresses.buckets
+        return buckets.address(asset.href, asset.region), buckets.signer(asset.href, asset.region)
 
     def _signer(self, scene: Scene) -> Signer:
-        return self.signers.setdefault(scene.collection, signing.signer(self.options, scene.collection))
+        return signing.signer(self.options, scene.collection)
 
     def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
         properties = item.properties
-        # Planetary Computer names assets by band, Earth Search by colour.
-        found = {band: item.assets.get(key) or item.assets.get(band) for band, key in self.keys.items()}
+        found = item_bands.find(item, self.wanted, self.named, self.profile)
+        places = {band: self.addresses.choose(item, one.asset) for band, one in found.items()}
         try:
-            assets = {band: _described(item, asset) for band, asset in found.items() if asset}
+            bands = {band: item_bands.described(item, one, places[band]) for band, one in found.items()}
         except (TypeError, ValueError, KeyError, IndexError):
             raise WorkError(f"Item {item.id} describes its grid wrongly (proj:transform).") from None
         if item.datetime is None:
             raise WorkError(f"Item {item.id} has no datetime.")
+        if any(raster.is_remote(place.href) or place.href.startswith(SCHEME) for place in places.values()):
+            self.reads_web, self.parallel = True, self.options.parallel
         cover = properties.get("eo:cloud_cover")
+        words = self._words(item, [one.asset for one in found.values()])
         return Scene(
             id=item.id,
             time=item.datetime,
-            assets=assets,
+            assets=bands,
             source=self.label,
             level="L1C" if "l1c" in (item.collection_id or "") else self.profile.level,
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
-            baseline=str(properties.get("s2:processing_baseline", "")),
-            offset=self.profile.offset(properties),
+            baseline=words.baseline,
+            offset=words.offset,
+            offset_from=words.evidence,
+            is_doubtful=not words.sure,
             href=self._href(item),
             collection=item.collection_id or "",
-            flaw=self._flaw(item, assets, area),
+            flaw=item_bands.unclear(found) or self._flaw(item, bands, places, area),
         )
 
+    def _words(self, item: pystac.Item, used: list[pystac.Asset]) -> Words:
+        """What is said of the offset of a Sentinel-2 scene."""
+        if not self.profile.has_offset:
+            return NO_OFFSET
+        collection = item.collection_id or ""
+        if urlsplit(self.options.href).hostname == boa_offset.PLANETARY_COMPUTER:
+            return boa_offset.by_provider(item.properties, "Planetary Computer", [item.id])
+        if collection in boa_offset.GUARANTEED:
+            return boa_offset.by_provider(item.properties, f"collection {collection}", [item.id])
+        stated = (boa_offset.stated_offset(asset.extra_fields) for asset in used)
+        first = next((offset for offset in stated if offset is not None), None)
+        return boa_offset.by_item(item.properties, first, [item.id])
+
     def _href(self, item: pystac.Item) -> str:
-        """Where the item is: its address, or its path from the static catalog."""
+        """Where the item is: its address, its path from the catalog, or its place in a saved search."""
         href = item.get_self_href() or ""
         if self.is_remote:
             return urlsplit(href)._replace(query="", fragment="").geturl()
+        if saved.items(self.options.href) is not None:
+            return saved.name_of(item, self.options.href)
         return Path(os.path.relpath(href, Path(self.options.href).parent)).as_posix()
 
-    def _flaw(self, item: pystac.Item, assets: dict[str, Asset], area: BaseGeometry | None) -> str:
+    def _flaw(
+        self,
+        item: pystac.Item,
+        bands: dict[str, Asset],
+        places: dict[str, Place],
+        area: BaseGeometry | None,
+    ) -> str:
         """Why the scene must not be used: what it says of itself contradicts itself or leads away."""
         if item.geometry is None:
             return "the item has no geometry"
-        for band, asset in assets.items():
-            if reason := self._leads_away(asset.href):
-                return f"the address of {band} {reason}"
-        grids = {asset.grid for asset in assets.values() if asset.grid is not None}
+        if missing := [band for band in self.wanted if band not in bands]:
+            keys = ", ".join(
+                f"{band} ({self.named.get(band) or self.usual.get(band, band)})" for band in missing
+            )
+            return f"the item has no asset for {keys}; source.assets and source.mask name them"
+        for band, place in places.items():
+            if place.flaw:
+                return f"the address of {band} {place.flaw}"
+        grids = {asset.grid for asset in bands.values() if asset.grid is not None}
         if area is not None and not all(_touches(grid, area) for grid in grids):
             return "its geometry touches the site and its pixels' grid does not"
         return ""
 
-    def _leads_away(self, href: str) -> str:
-        """Why an asset's address is not followed; empty where it is."""
-        if ".." in PurePosixPath(urlsplit(href).path).parts:
-            return "has '..' in its path"
-        if self.is_remote:
-            return "" if raster.is_remote(href) else f"is not a web address ({href.split('://')[0][:20]})"
-        inside = Path(href).resolve().is_relative_to(Path(self.options.href).resolve().parent)
-        return "" if inside else "leads out of the catalog's folder"
-
     def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
+        href = self.options.href
         try:
-            search = _client(self.options.href, self.parallel).search(
-                collections=list(self.options.collections) or None,
-                intersects=shapely.geometry.mapping(area),
-                datetime=f"{start}T00:00:00Z/{end}T00:00:00Z",
-                limit=PAGE,
-            )
-            seen: set[str] = set()
-            for page in search.pages_as_dicts():
-                found = {str(feature.get("id")) for feature in page["features"]}
-                if found & seen:
-                    raise WorkError(f"{self.options.href} sends the same page of items again.")
-                seen |= found
-                for feature in page["features"]:
-                    yield _item(feature, self.options.href)
-        except MinebenchError:
+            entrance = web_catalog.entrance(href, self.parallel)
+            if entrance.is_static:
+                yield from web_catalog.items(href, self.parallel)
+                return
+            for feature in paging.features(href, self._search(entrance.search, area, start, end)):
+                yield _item(feature, web.redacted(href))
+        except (MinebenchError, MemoryError):
             raise
-        except (APIError, KeyError, TypeError, AttributeError, ValueError, pystac.STACError) as error:
-            text = web.redacted(str(error))[:200].rstrip(".")
-            raise WorkError(f"{self.options.href} does not answer as a STAC API: {text}.") from None
+        except Exception as error:
+            text = web.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
+            raise WorkError(f"{web.redacted(href)} does not answer as a STAC API: {text}.") from None
+
+    def _search(self, url: str, area: BaseGeometry, start: date, end: date) -> paging.Ask:
+        """How to ask for the items of an area and time."""
+        wanted: dict[str, Any] = {
+            "collections": list(self.options.collections) or None,
+            "intersects": shapely.geometry.mapping(area),
+            "datetime": f"{start}T00:00:00Z/{end}T00:00:00Z",
+        }
+
+        def ask(size: int, tries: int) -> Iterator[paging.Page]:
+            wire = _Wire(self.parallel, tries)
+            try:
+                yield from ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
+            except web.Refused as error:
+                if error.status != 405:
+                    raise
+                yield from ItemSearch(url, method="GET", stac_io=wire, limit=size, **wanted).pages_as_dicts()
+
+        return ask
 
 
 class _Wire(StacApiIO):
     """pystac-client's requests, sent the pipeline's way."""
 
-    def __init__(self, parallel: int) -> None:
+    def __init__(self, parallel: int, attempts: int = web.ATTEMPTS) -> None:
         super().__init__(max_retries=None)
-        self.parallel = parallel
+        self.parallel, self.attempts = parallel, attempts
 
     def request(
         self,
@@ -210,14 +267,10 @@ class _Wire(StacApiIO):
         elif parameters:
             href = f"{href}{'&' if '?' in href else '?'}{urlencode(parameters)}"
         options: dict[str, Any] = {"method": method, "headers": headers, "body": body}
-        answer = web.get(href, limit=web.LARGEST_LISTING, parallel=self.parallel, **options)
+        options |= {"limit": web.LARGEST_LISTING, "parallel": self.parallel, "attempts": self.attempts}
+        answer = web.get(href, **options)
         web.decoded(answer, href)
         return answer.content.decode()
-
-
-@lru_cache(maxsize=4)
-def _client(href: str, parallel: int) -> Client:
-    return Client.open(href, stac_io=_Wire(parallel))
 
 
 def _item(content: Any, href: str) -> pystac.Item:
@@ -226,6 +279,12 @@ def _item(content: Any, href: str) -> pystac.Item:
     except Exception as error:
         name = content.get("id") if isinstance(content, dict) else None
         raise WorkError(f"{href}: item {name} is not a STAC item ({type(error).__name__}).") from None
+
+
+def _local(href: str) -> tuple[pystac.Item, ...]:
+    """All items of a file on the disk: a saved search, or a static catalog."""
+    found = saved.items(href)
+    return _static(href) if found is None else found
 
 
 @lru_cache(maxsize=4)
@@ -238,17 +297,6 @@ def _static(href: str) -> tuple[pystac.Item, ...]:
         return tuple(catalog.get_items(recursive=True))
     except Exception as error:
         raise WorkError(f"{href} cannot be read as a STAC catalog: {str(error)[:200].rstrip('.')}.") from None
-
-
-def _described(item: pystac.Item, asset: pystac.Asset) -> Asset:
-    """An asset with its grid by the projection extension, its own fields before the item's."""
-    fields = {**item.properties, **asset.extra_fields}
-    code = fields.get("proj:code") or (f"EPSG:{fields['proj:epsg']}" if fields.get("proj:epsg") else None)
-    shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
-    grid = GeoBox(tuple(shape), Affine(*transform[:6]), code) if code and shape and transform else None
-    # As written where it climbs: making it absolute would hide the climbing.
-    climbs = ".." in PurePosixPath(urlsplit(asset.href).path).parts
-    return Asset(asset.href if climbs else asset.get_absolute_href() or asset.href, grid)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.core import limits
+from pipeline.core import limits, web
 
 
 @pytest.fixture
@@ -71,3 +71,25 @@ def test_another_worker_takes_nothing_over(alone: None, monkeypatch: pytest.Monk
         found += [limits.gate("x", 3), limits._turn("x")]
     assert found == [("first", "x at once", 3), ("first", "x turn", 1),
                      ("second", "x at once", 3), ("second", "x turn", 1)]  # fmt: skip
+
+
+RATES = {
+    "earthengine-highvolume.googleapis.com": ("earthengine-highvolume.googleapis.com", 100.0),
+    "stac.dataspace.copernicus.eu": ("dataspace.copernicus.eu", 2000 / 60),
+    "sh.dataspace.copernicus.eu:443": ("sh.dataspace.copernicus.eu", 5.0),
+    "notdataspace.copernicus.eu": None,
+    "earth-search.aws.element84.com": None,
+    "127.0.0.1:8000": None,
+}
+
+
+@pytest.mark.parametrize("host", RATES)
+def test_documented_rates_are_kept(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every try: those that are refused count too."""
+    turns: list[tuple[str, float]] = []
+    monkeypatch.setattr(limits, "wait_for_turn", lambda *turn: turns.append(turn))
+    monkeypatch.setattr(web, "LONGEST_WAIT_S", 0.0)
+    statuses = iter([503, 200])
+    monkeypatch.setattr(web, "_send", lambda *_: web.Answer(next(statuses), {}, b""))
+    web.request(f"https://{host}/v1/search")
+    assert turns == ([RATES[host]] * 2 if RATES[host] else [])

@@ -16,7 +16,6 @@ from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import grid, raster
 from pipeline.scenes import reader, selection
-from pipeline.sensors import sentinel2
 from pipeline.sources.local import LocalSource
 from pipeline.sources.local import Options as Local
 from pipeline.sources.protocol import Scene
@@ -72,21 +71,6 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"II*\0 not a tiff")
     with pytest.raises(WorkError, match=r"a\.tif cannot be read"):
         raster.read(str(path), 1, grid.geobox(32633, 0, 0, 2, 2, 10), Resampling.nearest, None)
-
-
-@pytest.mark.parametrize(
-    ("properties", "offset"),
-    [
-        ({"s2:processing_baseline": "02.14"}, 0),
-        ({"s2:processing_baseline": "04.00"}, 1000),
-        ({"s2:processing_baseline": "05.00", "earthsearch:boa_offset_applied": True}, 0),
-        ({"s2:processing_baseline": "05.00", "earthsearch:boa_offset_applied": False}, 1000),
-        ({}, 0),
-        ({"s2:processing_baseline": "n/a"}, 0),
-    ],
-)
-def test_offset_goes_by_the_items_own_metadata(properties: dict, offset: int) -> None:
-    assert sentinel2.offset(properties) == offset
 
 
 def test_solar_day_follows_the_sun() -> None:

@@ -33,6 +33,8 @@ RUSTAC = Path(sys.executable).parent / "rustac"
 Item = dict[str, Any]
 Form = Callable[[Item, str], Item]
 
+BANDS = ("B02", "B03", "B04", "B08", "B11")
+
 
 @pytest.fixture(scope="module")
 def files(built: Path) -> Iterator[Running]:
@@ -190,7 +192,10 @@ def test_a_text_that_names_other_files_is_no_image(tmp_path: Path) -> None:
         pass
 
 
-def test_items_that_contradict_themselves_are_left_out(tmp_path: Path, built: Path, files: Running) -> None:
+def test_items_that_contradict_themselves_are_left_out(
+    tmp_path: Path, built: Path, files: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     files.set()
     items = made(built, earth_search, files.url)
     first = items[0]
@@ -211,14 +216,14 @@ def test_items_that_contradict_themselves_are_left_out(tmp_path: Path, built: Pa
             asset["proj:transform"][5] -= 4_000_000
     outside = first | {"id": "../../../outside"}
     with api(tmp_path, [first, *spoilt, south, outside]) as url:
-        source = StacSource(Stac(name="stac", href=url), "stac", L2A)
+        source = StacSource(Stac(name="stac", href=url), "stac", L2A, BANDS)
         day = date.fromisoformat(first["properties"]["datetime"][:10])
         area = shapely.geometry.shape(first["geometry"])
         found = {s.id: s for s in source.search(area, day, date(day.year + 1, 1, 1))}
     assert found[first["id"]].flaw == ""
     assert "has '..' in its path" in found["climbing"].flaw
     assert "is not a web address" in found["elsewhere"].flaw
-    assert "is not a web address" in found["bucket"].flaw
+    assert "is in bucket bucket: set AWS_ACCESS_KEY_ID" in found["bucket"].flaw
     assert "its pixels' grid does not" in found["south"].flaw
     from pipeline.scenes.store import name_of
 
@@ -229,7 +234,7 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
     item = earth_search(archive.items(built / "data" / "tiny" / "archive")[0], "http://127.0.0.1:1")
     import pystac
 
-    source = StacSource(Stac(name="stac", href="http://127.0.0.1:1/"), "stac", L2A)
+    source = StacSource(Stac(name="stac", href="http://127.0.0.1:1/"), "stac", L2A, BANDS)
     loose = pystac.Item.from_dict({k: v for k, v in item.items() if k != "bbox"} | {"geometry": None})
     assert source._scene(loose).flaw == "the item has no geometry"
 
@@ -248,7 +253,8 @@ def test_an_item_without_geometry_is_left_out(built: Path) -> None:
 )
 def test_hostile_apis(fault: dict[str, Any], says: str, tmp_path: Path, built: Path, files: Running) -> None:
     """The file server plays the API: its landing page is the archive's catalog."""
-    source = StacSource(Stac(name="stac", href=f"{files.url}/open/catalog.json?sig=hidden"), "stac", L2A)
+    options = Stac(name="stac", href=f"{files.url}/open/catalog.json?sig=hidden")
+    source = StacSource(options, "stac", L2A, BANDS)
     files.set({**fault, "times": 99})
     with pytest.raises(WorkError, match=says) as caught:
         source.search(shapely.box(0, 0, 1, 1), date(2020, 1, 1), date(2021, 1, 1))

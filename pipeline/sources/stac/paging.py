@@ -1,0 +1,72 @@
+"""A STAC API's answers page by page, in pages as large as the service can send.
+
+Services behind a gateway fail by the size of an answer: a Lambda's may have 6 MB, and 250 items of Sentinel-2
+have 5.4 to 5.75 (Element84/earth-search #17, #55, #60).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipeline.core import web
+from pipeline.core.errors import WorkError
+
+PAGE, SMALLEST = 100, 12
+"""Items asked for at a time: at first, and where nothing larger is answered."""
+TRIES = 2
+"""Of a page that may be too large; the smallest is tried as often as any other request."""
+TOO_LARGE = frozenset({413, 500, 502, 504})
+"""Statuses that a smaller page may mend."""
+
+Page = dict[str, Any]
+Name = tuple[str, str]
+"""An item's collection and id: ids are unique within a collection."""
+Ask = Callable[[int, int], Iterator[Page]]
+"""All pages of a search, from the size of a page and the tries that each request has."""
+
+_sizes: dict[str, int] = {}
+_lock = threading.Lock()
+
+
+def features(service: str, ask: Ask) -> Iterator[Page]:
+    """All features that a search finds, each once. A smaller page starts the search anew: where a next
+    page begins may depend on the pages' size."""
+    seen: set[Name] = set()
+    size = _sizes.get(service, PAGE)
+    while True:
+        tries = TRIES if size > SMALLEST else web.ATTEMPTS
+        try:
+            for page in _different(service, ask(size, tries)):
+                _learn(service, size)
+                new = {name: found for name, found in _named(page).items() if name not in seen}
+                seen |= new.keys()
+                yield from new.values()
+            return
+        except (web.Failed, web.Refused) as error:
+            if error.status not in TOO_LARGE or size <= SMALLEST:
+                raise
+        size = max(SMALLEST, size // 2)
+
+
+def _different(service: str, pages: Iterator[Page]) -> Iterator[Page]:
+    """Pages while they differ: a service that sends one again would never come to an end."""
+    seen: set[Name] = set()
+    for page in pages:
+        found = _named(page).keys()
+        if found & seen:
+            raise WorkError(f"{web.redacted(service)} sends the same page of items again.")
+        seen |= found
+        yield page
+
+
+def _named(page: Page) -> dict[Name, Page]:
+    return {(str(one.get("collection")), str(one.get("id"))): one for one in page["features"]}
+
+
+def _learn(service: str, size: int) -> None:
+    """Keep the largest page that is sent, for this process: what failed at every size teaches nothing."""
+    if size < PAGE:
+        with _lock:
+            _sizes[service] = min(size, _sizes.get(service, PAGE))

@@ -1,0 +1,53 @@
+"""What becomes of the candidates of a period."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from pipeline.recipe import Selection
+from pipeline.scenes import selection
+from pipeline.scenes.selection import Candidate
+from pipeline.scenes.status import Status, fate
+from pipeline.sources.protocol import Scene
+
+AOI = np.ones((4, 5), bool)
+RULE = Selection(policy="composite", min_clear=0.5)
+
+
+def candidate(name: str, clear: float, is_fallback: bool = False, day: int = 1) -> Candidate:
+    scene = Scene(name, datetime(2017, 7, day, tzinfo=UTC), {}, "made up", is_fallback=is_fallback)
+    pixels = (np.arange(20) < 20 * clear).reshape(4, 5)
+    return Candidate(scene, date(2017, 7, day), clear=clear, clear_pixels=pixels)
+
+
+def statuses(candidates: list[Candidate]) -> list[str]:
+    return [str(c.fate.status) if c.fate else "open" for c in candidates]
+
+
+def test_a_fallback_is_taken_where_nothing_else_is_clear_enough() -> None:
+    found = [candidate("cloudy", 0.4), candidate("lower", 0.9, True, 2), candidate("dull", 0.1, True, 3)]
+    selection.choose(found, AOI, RULE)
+    assert statuses(found) == ["not_clear", "chosen", "not_clear"]
+
+
+def test_levels_do_not_mix_in_an_image_nor_in_a_day() -> None:
+    found = [candidate("clear enough", 0.5), candidate("clearer", 1, True), candidate("other", 1, True, 2)]
+    selection.choose(found, AOI, RULE)
+    assert statuses(found) == ["chosen", "other_level", "other_level"]
+    # Each level has its own days: the clear granule of the other one did not help.
+    assert found[0].day_clear == 0.5
+
+
+def test_a_chosen_scene_that_turns_out_flawed_gives_way_to_the_fallbacks() -> None:
+    found = [candidate("flawed", 0.8), candidate("lower", 0.9, True, 2)]
+    selection.choose(found, AOI, RULE)
+    found[0].fate = fate(Status.FLAWED, why="it is empty")
+    assert selection.reopen(found, [found[0]])
+    selection.choose(found, AOI, RULE)
+    assert statuses(found) == ["flawed", "chosen"]
+
+
+def test_the_same_scene_in_two_periods_is_two_candidates() -> None:
+    one, other = candidate("same", 0.9), candidate("same", 0.9)
+    assert one not in [other]
+    assert one in [other, one]
