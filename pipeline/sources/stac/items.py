@@ -142,8 +142,9 @@ class StacSource:
         places = {band: self.addresses.choose(item, one.asset) for band, one in found.items()}
         try:
             bands = {band: item_bands.described(item, one, places[band]) for band, one in found.items()}
+            wrong = ""
         except (TypeError, ValueError, KeyError, IndexError):
-            raise WorkError(f"Item {item.id} describes its grid wrongly (proj:transform).") from None
+            bands, wrong = {}, "the item describes its grid wrongly (proj:shape, proj:transform)"
         if item.datetime is None:
             raise WorkError(f"Item {item.id} has no datetime.")
         if any(raster.is_remote(place.href) or place.href.startswith(SCHEME) for place in places.values()):
@@ -152,10 +153,11 @@ class StacSource:
         words = self._words(item, [one.asset for one in found.values()])
         return Scene(
             id=item.id,
-            time=item.datetime,
+            # Old items give a date alone, without a zone.
+            time=item.datetime if item.datetime.tzinfo else item.datetime.replace(tzinfo=UTC),
             assets=bands,
             source=self.label,
-            level="L1C" if "l1c" in (item.collection_id or "") else self.profile.level,
+            level=self._level(item),
             cloud_cover=float(cover) if isinstance(cover, int | float) else None,
             baseline=words.baseline,
             offset=words.offset,
@@ -163,8 +165,14 @@ class StacSource:
             is_doubtful=not words.sure,
             href=self._href(item),
             collection=item.collection_id or "",
-            flaw=item_bands.unclear(found) or self._flaw(item, bands, places, area),
+            flaw=wrong or item_bands.unclear(found) or self._flaw(item, bands, places, area),
         )
+
+    def _level(self, item: pystac.Item) -> str:
+        """The product's level: L1C or L2A, Landsat's L2SP or L2SR."""
+        if "l1c" in (item.collection_id or ""):
+            return "L1C"
+        return str(item.properties.get("landsat:correction") or self.profile.level)
 
     def _words(self, item: pystac.Item, used: list[pystac.Asset]) -> Words:
         """What is said of the offset of a Sentinel-2 scene."""
@@ -198,6 +206,8 @@ class StacSource:
         """Why the scene must not be used: what it says of itself contradicts itself or leads away."""
         if item.geometry is None:
             return "the item has no geometry"
+        if item.properties.get("landsat:collection_category") == "T2":
+            return "it is of Landsat's Tier 2, whose geometry may be off by more than 12 m"
         if missing := [band for band in self.wanted if band not in bands]:
             keys = ", ".join(
                 f"{band} ({self.named.get(band) or self.usual.get(band, band)})" for band in missing
