@@ -65,36 +65,36 @@ def sentence(content: bytes, secrets: Iterable[str] = ()) -> str:
     """What an answer says, on one line and without `secrets`; empty where it says nothing to a reader."""
     text = content[:LOOKED_AT].decode(errors="replace").strip()
     try:
-        text = _told(json.loads(content)) if text[:1] in ("{", "[") else text
+        text = _said(json.loads(content)) if text[:1] in ("{", "[") else text
     except (ValueError, RecursionError):
         return ""
     if text.startswith("<"):
-        found = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
-        text = found[1] if found else ""
+        message = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+        text = message[1] if message else ""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     return redacted(text)[:LONGEST_SENTENCE].rstrip(". ")
 
 
-def _told(found: Any) -> str:
-    """The sentence in a JSON answer."""
-    if isinstance(found, list):
-        return _told(found[0]) if found else ""
-    if not isinstance(found, dict):
-        return found if isinstance(found, str) else ""
-    if isinstance(found.get("error"), dict) and (text := _told(found["error"])):
+def _said(answer: Any) -> str:
+    """Return the sentence in a JSON answer."""
+    if isinstance(answer, list):
+        return _said(answer[0]) if answer else ""
+    if not isinstance(answer, dict):
+        return answer if isinstance(answer, str) else ""
+    if isinstance(answer.get("error"), dict) and (text := _said(answer["error"])):
         return text
     for field in FIELDS:
-        if text := _told(found.get(field)):
+        if text := _said(answer.get(field)):
             return text
-    error = found.get("error")
+    error = answer.get("error")
     return error if isinstance(error, str) else ""
 
 
 def _date(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
+        when = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

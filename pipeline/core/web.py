@@ -124,10 +124,10 @@ def request(
 
 def _waiting(state: tenacity.RetryCallState) -> float:
     """Seconds before the next try: what the service asks for, and no less than without it."""
-    own = FIRST_WAIT_S * 2 ** (state.attempt_number - 1) + random.uniform(0, 1)
+    usual = FIRST_WAIT_S * 2 ** (state.attempt_number - 1) + random.uniform(0, 1)
     error = state.outcome.exception() if state.outcome else None
     asked = error.wait if isinstance(error, _Passing) else 0.0
-    return max(min(own, LONGEST_WAIT_S), asked and asked + min(random.uniform(0, 1), LONGEST_WAIT_S))
+    return max(min(usual, LONGEST_WAIT_S), asked and asked + min(random.uniform(0, 1), LONGEST_WAIT_S))
 
 
 def get(url: str, **options: Any) -> Answer:

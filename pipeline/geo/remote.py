@@ -163,14 +163,14 @@ class Opener(MultiByteRangeResourceContainer):
         try:
             for last in (False, False, True):
                 try:
-                    found = web.get_range(url, start, size, **options)
+                    part = web.get_range(url, start, size, **options)
                 except web.Refused as error:
                     # A signature may run out sooner than it says.
                     if error.status not in (401, 403) or not self.signed.renew() or last:
                         raise
                 else:
                     self.signed.accept()
-                    return found
+                    return part
         except WorkError as error:
             self.fail(error)
         raise AssertionError("the last try neither answered nor failed")

@@ -203,8 +203,8 @@ def _cells(date: Date) -> _Cells:
 
 
 def _is_white(pixels: Floats) -> NDArray[np.bool_]:
-    """Whether pixels (cell, band, pixel) are as snow and cloud are: bright, and no brighter in the red and
-    near infrared than in the first band. An offset changes nothing of it."""
+    """Return whether pixels (cell, band, pixel) are as snow and cloud are: bright, and no brighter in the red
+    and near infrared than in the first band. An offset changes nothing of it."""
     return (pixels[:, 0] > 3000) & (pixels[:, 0] >= 0.88 * pixels[:, :7].max(axis=1))
 
 
@@ -243,8 +243,8 @@ def _quantile(pixels: Floats, clear: NDArray[np.bool_], share: float) -> Floats:
     """Return a quantile (cell, band) of the clear pixels of each cell, 0 where none is."""
     ordered = np.sort(np.where(clear[:, None], pixels, np.inf), axis=2)
     place = np.rint((clear.sum(axis=1) - 1).clip(0) * share).astype(int)
-    found = np.take_along_axis(ordered, place[:, None, None], axis=2)[..., 0]
-    return np.where(np.isfinite(found), found, 0.0)
+    quantiles = np.take_along_axis(ordered, place[:, None, None], axis=2)[..., 0]
+    return np.where(np.isfinite(quantiles), quantiles, 0.0)
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def _spread(others: Floats, speaks: NDArray[np.bool_]) -> float:
     """Return by how much the dates' gains differ, as the scale of a prior."""
     if len(others) < 3:
         return GAIN_SCALE
-    spoken = np.where(speaks[..., None] & (others > 0), others, np.nan)
+    spoken = np.where(speaks[..., None], others, np.nan)
     usual = np.nanmedian(spoken, axis=0)
     gains = [float(np.nanmedian(np.log(date / usual))) for date in spoken]
     return float(np.clip(0.5 * (max(gains) - min(gains)), STEADY, UNSTEADY))

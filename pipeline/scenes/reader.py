@@ -96,7 +96,7 @@ class Reader:
         return self.store.first_of(self.bands(scene, shift), self.grid.shape, bands)
 
     def is_on_grid(self, scene: Scene) -> bool:
-        """Whether one of a scene's bands lies on the site's grid, or on that of its mask."""
+        """Return whether one of a scene's bands lies on the site's grid, or on that of its mask."""
         natives = [self.source.native(scene, band) for band in self.recipe.sensor.bands]
         return any(grid.aligned(own, native) for own in (self.grid, self.mask_grid) for native in natives)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.recipe import Selection
 from pipeline.scenes.status import CHOSEN, Fate, Status, fate
-from pipeline.sensors import classes
+from pipeline.sensors import boa_offset, classes
 from pipeline.sensors.classes import ClearRule
 from pipeline.sources.protocol import Scene
 
@@ -46,6 +46,13 @@ class Candidate:
     @property
     def is_open(self) -> bool:
         return self.fate is None
+
+    @property
+    def offset_is_known(self) -> bool:
+        """Whether other scenes may be compared with it. Tables of earlier versions do not name the evidence,
+        and their check of pixels missed wrong flags: of theirs only scenes that never had an offset count."""
+        has_evidence = " (" in self.offset_from and not self.is_undecided
+        return has_evidence or boa_offset.never_carried(self.scene.baseline)
 
     @property
     def is_undecided(self) -> bool:

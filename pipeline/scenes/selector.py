@@ -42,6 +42,9 @@ class SceneSelector:
         self.keys, self.traffic = keys, traffic
         self.reader = Reader(source, recipe, site, store)
         self.aoi = site.aoi(self.reader.mask_grid)
+        self.offsets: dict[str, tuple[int, str]] = {}
+        """By scene the offset that is taken from its numbers, and what says so: where periods overlap, a
+        scene of two of them has one file."""
 
     def select(self, periods: list[Period], frozen: list[Row]) -> list[Row]:
         """Search these periods, choose, and keep the chosen scenes' bands. Returns their rows.
@@ -54,6 +57,7 @@ class SceneSelector:
         open_ = [c for group in found for c in group if not selection.reject_by_metadata(c, rule)]
         self._each(self._trying(lambda c: self.reader.keep_mask(c.scene)), open_)
         settled = [self._settled(row) for row in frozen if row["selected"] and row["status"] == CHOSEN.status]
+        self.offsets |= {c.scene.id: (c.scene.offset, c.offset_from) for c in settled}
         unsettled = found
         while unsettled:
             for group in unsettled:
@@ -139,6 +143,9 @@ class SceneSelector:
 
     def _read_bands(self, candidate: Candidate) -> None:
         """Keep a chosen scene's bands. Unusable where its numbers are none of reflectance."""
+        if candidate.scene.is_doubtful and candidate.scene.id in self.offsets:
+            offset, candidate.offset_from = self.offsets[candidate.scene.id]
+            candidate.scene = candidate.scene.with_offset(offset)
         names = self.reader.bands(candidate.scene)
         if self.recipe.profile.is_reflectance and candidate.clear_pixels is not None:
             clear = self.reader.on_target(candidate.clear_pixels)
@@ -151,20 +158,31 @@ class SceneSelector:
         doubtful = {c.scene.id: c for c in chosen if c.scene.is_doubtful}
         if not doubtful:
             return
+        # A scene of two periods that overlap is a candidate in each.
+        candidates = {name: [c for c in chosen if c.scene.id == name] for name in doubtful}
         bands = [band for band in self._fine_bands(next(iter(doubtful.values()))) if band in WAVELENGTHS]
-        others = [c for c in (*settled, *chosen) if c.scene.id not in doubtful and not c.is_undecided]
+        others = [c for c in (*settled, *chosen) if c.scene.id not in doubtful and c.offset_is_known]
         known = [date for c in others if (date := self._date(c, bands)) is not None]
         scenes = {name: date for name, c in doubtful.items() if (date := self._date(c, bands)) is not None}
         said = {name: c.scene.offset for name, c in doubtful.items() if c.scene.offset_from != NOTHING_SAYS}
         verdicts = radiometry.decide_all(scenes, known, bands, said)
-        for name, candidate in doubtful.items():
-            verdict = verdicts.get(name, radiometry.NOT_COMPARABLE)
-            offset, candidate.offset_from = radiometry.weighed(candidate.scene, verdict)
-            if candidate.is_undecided and self.recipe.selection.offset == "skip":
-                candidate.fate = fate(Status.UNDECIDED, why=candidate.offset_from.removeprefix("undecided: "))
-                self.store.drop(self.store.bands(name))
-            else:
-                candidate.scene = self.reader.settle(candidate.scene, offset)
+        for name, scene in [(name, c.scene) for name, c in doubtful.items()]:
+            offset, said_by = radiometry.weighed(scene, verdicts.get(name, radiometry.NOT_COMPARABLE))
+            for candidate in candidates[name]:
+                candidate.offset_from = said_by
+            if doubtful[name].is_undecided and self.recipe.selection.offset == "skip":
+                self._skip(candidates[name])
+                continue
+            self.offsets[name] = offset, said_by
+            settled_scene = self.reader.settle(scene, offset)
+            for candidate in candidates[name]:
+                candidate.scene = settled_scene
+
+    def _skip(self, candidates: list[Candidate]) -> None:
+        """Leave out a scene whose offset nothing tells, in all its periods."""
+        for candidate in candidates:
+            candidate.fate = fate(Status.UNDECIDED, why=candidate.offset_from.removeprefix("undecided: "))
+            self.store.drop(self.store.bands(candidate.scene.id))
 
     def _fine_bands(self, candidate: Candidate) -> list[str]:
         """The bands of a scene that are kept on the target grid."""

@@ -74,6 +74,12 @@ def carries(baseline: str) -> bool:
     return bool(baseline) and float(baseline) >= 4
 
 
+def never_carried(baseline: str) -> bool:
+    """Return whether a baseline, in whatever words, is known to be one from before the offset."""
+    version = _version(baseline)
+    return bool(version) and not carries(version)
+
+
 def baselines(properties: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, str]:
     """Return the baseline by each property that has one; `names` are further names of the product."""
     found = {key: _version(properties.get(key)) for key in BASELINES}

@@ -84,6 +84,34 @@ def test_wrong_flags_over_bright_ground_are_found(pond: float, dark: int, tmp_pa
     assert contents(project / "data/mini/scenes") == files
 
 
+@pytest.mark.parametrize(("rule", "used"), [("trust", True), ("skip", False)])
+@pytest.mark.parametrize("known", [True, False], ids=["dates to compare", "none"])
+def test_a_scene_of_two_periods_that_overlap_has_one_offset(
+    rule: str, used: bool, known: bool, tmp_path: Path
+) -> None:
+    archive = Archive(tmp_path)
+    for year in (2019, 2020, 2021) if known else ():
+        archive.add(f"S2B_{year}", f"{year}-07-15T14:49:00Z", ground(year), OLD)
+    archive.add("S2B_2023", "2023-07-15T14:49:00Z", ground(1), NEWEST | NOT_APPLIED)
+    project = archive.project([2019, 2023], offset=rule)
+    recipe = project / "catalogs/mini/recipe.yaml"
+    content = yaml.safe_load(recipe.read_text())
+    content["periods"] = {"spans": {
+        "before": ["2019-01-01", "2021-12-31"], "summer": ["2023-06-01", "2023-08-31"],
+        "year": ["2023-01-01", "2023-12-31"],
+    }}  # fmt: skip
+    recipe.write_text(yaml.safe_dump(content, sort_keys=False))
+    done(project, "sites", "fetch")
+    table = scenes(project).loc[["S2B_2023"]]
+    assert set(table.period) == {"summer", "year"}
+    assert len(set(table.offset_from)) == 1
+    assert table.selected.tolist() == [known or used] * 2
+    assert table.offset.tolist() == [0 if known else 1000] * 2
+    assert not list(project.glob("data/mini/scenes/*/*as-stored*"))
+    if known:
+        assert scene_medians(project)["S2B_2023"] == about()
+
+
 def test_a_scene_that_is_clear_over_the_bright_part_only_keeps_its_numbers(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     forest, rock = ground(1, dark=300, pond=1.0), ground(1)

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import numpy as np
+import pytest
 
 from pipeline.recipe import Selection
 from pipeline.scenes import selection
@@ -51,3 +52,22 @@ def test_the_same_scene_in_two_periods_is_two_candidates() -> None:
     one, other = candidate("same", 0.9), candidate("same", 0.9)
     assert one not in [other]
     assert one in [other, one]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "offset_from", "is_known"),
+    [
+        ("05.11", "metadata, pixels agree (s2:processing_baseline 05.11; 60 of 64 cells on 3 dates)", True),
+        ("05.11", "undecided: s2:processing_baseline 05.11; pixels: (nothing)", False),
+        # Of tables of earlier versions.
+        ("05.11", "metadata, pixels agree", False),
+        ("n/a", "metadata, pixels agree", False),
+        ("", "", False),
+        ("02.14", "metadata, pixels agree", True),
+    ],
+)
+def test_what_earlier_versions_decided_is_no_measure_for_other_scenes(
+    baseline: str, offset_from: str, is_known: bool
+) -> None:
+    scene = Scene("s", datetime(2023, 7, 1, tzinfo=UTC), {}, "made up", baseline=baseline)
+    assert Candidate(scene, date(2023, 7, 1), offset_from=offset_from).offset_is_known == is_known
