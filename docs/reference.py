@@ -124,7 +124,8 @@ def _plain(annotation: ast.expr) -> str:
     text = re.sub(r"Annotated\[(.+?), (?:Field|BeforeValidator).*\]", r"\1", ast.unparse(annotation))
     text = re.sub(r"Literal\[([^\]]*)\]", lambda found: found[1].replace("'", "").replace(", ", " or "), text)
     text = re.sub(r"tuple\[(\w[^\]]*), \.\.\.\]", r"list of \1", text)
-    return text.replace("SerializeAsAny[Options]", "a source").replace(" | None", "").replace(" | ", " or ")
+    text = text.replace("SerializeAsAny[Options]", "a source or a list of them")
+    return text.replace(" | None", "").replace(" | ", " or ")
 
 
 def _call(node: ast.AnnAssign) -> dict[str, ast.expr]:

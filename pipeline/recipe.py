@@ -278,9 +278,32 @@ class Publish(Part):
 
 
 def _source(given: Any) -> Any:
-    """The options of the source that is named. Only its module is imported."""
+    """The options of the source that is named, or of each in a list."""
     if isinstance(given, Options):
         return given
+    if not isinstance(given, list):
+        return _one_source(given)
+    if not given:
+        raise ValueError(f"the list is empty; name one of {', '.join(sources.names())}")
+    members = []
+    for place, one in enumerate(given, 1):
+        try:
+            members.append(_one_source(one))
+        except ValueError as error:
+            raise ValueError(f"source {place} of the list: {error}") from None
+    if len(members) == 1:
+        return members[0]
+    from pipeline.sources import in_order
+
+    names = dict.fromkeys(member.name for member in members)
+    try:
+        return in_order.Options(name=", ".join(names), sources=tuple(members))
+    except ValidationError as error:
+        raise ValueError(_first(error).rstrip(".")) from None
+
+
+def _one_source(given: Any) -> Options:
+    """The options of one source. Only its module is imported."""
     if not isinstance(given, dict) or "name" not in given:
         raise ValueError(f"name is missing; choose one of {', '.join(sources.names())}")
     if given["name"] not in sources.names():

@@ -61,7 +61,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
             recipe=recipe,
             version=__version__,
             curves=_inlined(folder / "curves.png"),
-            synthetic=recipe.source.name == "synthetic",
+            synthetic=recipe.source.is_synthetic,
             parts=() if network.classical else network.explained,
         )
         (folder / "index.html").write_text(page, encoding="utf-8")

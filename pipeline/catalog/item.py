@@ -114,4 +114,5 @@ def _lineage(recipe: Recipe, scenes: pd.DataFrame) -> str:
     offsets = sorted(set(scenes.offset))
     removed = f"; offset removed from the numbers: {', '.join(map(str, offsets))}" if any(offsets) else ""
     moved = f"; {int(scenes.corrected.sum())} scene(s) co-registered" if scenes.corrected.any() else ""
-    return f"{how} of {scenes.day.nunique()} day(s) from source {recipe.source.name}{removed}{moved}"
+    sources = ", ".join(sorted(set(scenes.source)))
+    return f"{how} of {scenes.day.nunique()} day(s) from source {sources}{removed}{moved}"

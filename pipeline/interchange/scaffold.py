@@ -184,9 +184,9 @@ def _adapt(model: Path, target: Path, wanted: Wanted, layer: str | None) -> None
     content = yaml.load(model.read_text(encoding="utf-8"))
     content.ca.comment = None
     content.yaml_set_start_comment(f"{wanted.name}: by `minebench new` from the recipe of {wanted.like}.")
-    if wanted.source and wanted.source != content["source"]["name"]:
+    if wanted.source and wanted.source != _name_of(content["source"]):
         _take_source(content, wanted, layer)
-    synthetic = content["source"]["name"] == "synthetic"
+    synthetic = _name_of(content["source"]) == "synthetic"
     content["title"] = f"{wanted.name} (synthetic)" if synthetic else wanted.name
     own = {key: value for key, value in content["sites"].items() if key not in OF_THE_LIST}
     content["sites"] = CommentedMap({**own, "mines": Path(wanted.mines).name})
@@ -201,6 +201,11 @@ def _adapt(model: Path, target: Path, wanted: Wanted, layer: str | None) -> None
         content["citation"] = _citation(recipe.load(target))
 
 
+def _name_of(source: Any) -> str:
+    """The name of a recipe's source; of a list none."""
+    return "" if isinstance(source, list) else str(source["name"])
+
+
 def _take_source(content: Any, wanted: Wanted, layer: str | None) -> None:
     """Put in the source, and the labels that go with it, of the source's own recipe."""
     own = YAML().load(_rendered(wanted, layer)(""))
@@ -211,12 +216,13 @@ def _take_source(content: Any, wanted: Wanted, layer: str | None) -> None:
 
 def _to_do(loaded: recipe.Recipe, root: Path) -> list[str]:
     """What must be there before the first run."""
-    options, tasks = loaded.source, []
+    tasks = []
     if loaded.labels.source == "annotations":
         tasks = ["put your labels into annotations/ (README.md there), or set labels.source to none"]
-    path = getattr(options, "path", None)
-    if path is not None and not (root / path).exists():
-        tasks.append(f"put your images into {path}, or name their folder in source.path")
-    if options.name == "xyz" and "example.org" in getattr(options, "template", ""):
-        tasks.append("fill in the web tiles' address, releases, attribution and terms under source")
+    for options in loaded.source.members.values():
+        path = getattr(options, "path", None)
+        if path is not None and not (root / path).exists():
+            tasks.append(f"put your images into {path}, or name their folder in source.path")
+        if options.name == "xyz" and "example.org" in getattr(options, "template", ""):
+            tasks.append("fill in the web tiles' address, releases, attribution and terms under source")
     return tasks

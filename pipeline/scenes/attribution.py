@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.recipe import Recipe
 from pipeline.sites import published
-from pipeline.sources.protocol import Upstream
+from pipeline.sources.protocol import Options, Upstream
 
 NATURAL_EARTH = Upstream(
     "Natural Earth", "countries of mines whose list names none; the report's map", "public domain",
@@ -24,7 +24,11 @@ BUILT_ON = {"jasansky-2024": ("maus-v2", "tang-2023")}
 
 def used(recipe: Recipe, scenes: pd.DataFrame) -> list[Upstream]:
     """Everything a benchmark was made from, by its recipe and its table of scenes."""
-    found = recipe.source.attribution(recipe.profile, _years(scenes))
+    found = list(dict.fromkeys(
+        upstream
+        for source in _sources(recipe, scenes)
+        for upstream in source.attribution(recipe.profile, _years(scenes))
+    ))  # fmt: skip
     if recipe.source.is_published:
         return [replace(upstream, citation=upstream.citation or recipe.citation) for upstream in found]
     lists = [recipe.sites.mines, *([recipe.sites.join.file] if recipe.sites.join else [])]
@@ -44,6 +48,13 @@ def shared_under(upstreams: list[Upstream]) -> str:
     if names - {"CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0"}:
         return "other"
     return next((name for name in ("CC-BY-SA-4.0", "CC-BY-4.0") if name in names), "CC0-1.0")
+
+
+def _sources(recipe: Recipe, scenes: pd.DataFrame) -> list[Options]:
+    """The sources that gave the scenes that were used; all of the recipe where none were yet."""
+    members = recipe.source.members
+    given = set(scenes[scenes.selected].source)
+    return [source for label, source in members.items() if label in given] or list(members.values())
 
 
 def _years(scenes: pd.DataFrame) -> str:

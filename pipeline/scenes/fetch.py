@@ -28,13 +28,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline import sources
 from pipeline.core import receipts, tables
 from pipeline.core.errors import WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.core.traffic import Traffic, counting
 from pipeline.recipe import Recipe
-from pipeline.scenes import imported_scenes, scene_table
+from pipeline.scenes import gaps, imported_scenes, scene_table
 from pipeline.scenes.scene_table import Keys, Listed, Row, rows_of
 from pipeline.scenes.status import Status
 from pipeline.scenes.store import ROWS, SceneStore
@@ -56,6 +57,7 @@ class Done:
     unusable: int = 0
     undecided: int = 0
     skipped: int = 0
+    by_source: str = ""
 
     def __str__(self) -> str:
         count = "1 site" if self.sites == 1 else f"{self.sites} sites"
@@ -63,6 +65,8 @@ class Done:
         if self.requests:
             text += f"; {self.requests:,} requests, {self.retries:,} of them retries, "
             text += f"{self.received / 1e6:,.1f} MB received"
+        if self.by_source:
+            text += f"; chosen scenes: {self.by_source}"
         if self.unusable:
             text += f"; unusable scenes: {self.unusable:,} (status flawed in index/scenes.parquet)"
         untold = "nothing tells for sure whether they carry the offset of baseline 04.00"
@@ -108,10 +112,20 @@ class Task:
     @cached_property
     def is_reopened(self) -> bool:
         """Whether the recipe excludes a scene that was chosen, or no longer excludes one."""
-        columns = self.listed.values(self.site.site_id, ["scene_id", "selected", "status"])
         exclude = set(self.recipe.selection.exclude)
-        rows = zip(*columns, strict=True)
-        return any(_is_reopened(scene, chosen, status, exclude) for scene, chosen, status in rows)
+        return any(_is_reopened(scene, chosen, status, exclude) for scene, chosen, status in self._fates)
+
+    @cached_property
+    def is_all_flawed(self) -> bool:
+        """Whether there were scenes and not one could be used. Nothing was chosen then that could be kept:
+        keys that were missing, or a band's name, may be there by now."""
+        return {status for scene, _, status in self._fates if scene} == {Status.FLAWED}
+
+    @cached_property
+    def _fates(self) -> list[tuple[str, bool, str]]:
+        """Id, whether it is chosen, and status of each scene that is listed."""
+        columns = self.listed.values(self.site.site_id, ["scene_id", "selected", "status"])
+        return list(zip(*columns, strict=True))
 
 
 @dataclass(frozen=True)
@@ -165,7 +179,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
     scenes = listed.table if scenes is None else scenes
     _check_read(scenes)
     _check_used(scenes, recipe)
-    return replace(Done(fetched, *map(int, sums)), **_counts(scenes))
+    requests, retries, received = map(int, sums)
+    by_source = _by_source(scenes, recipe) if len(recipe.source.members) > 1 else ""
+    return Done(fetched, requests, retries, received, by_source=by_source, **_counts(scenes))
 
 
 def _joined(rows: dict[str, pa.Table | None], listed: Listed) -> pd.DataFrame | None:
@@ -213,20 +229,37 @@ def _counts(scenes: pd.DataFrame) -> dict[str, int]:
     return {kind: int(scenes.scene_id[rows].nunique()) for kind, rows in kinds.items()}
 
 
+def _by_source(scenes: pd.DataFrame, recipe: Recipe) -> str:
+    """Return in words how many of the chosen scenes each source gave."""
+    counts = scenes[scenes.selected].source.value_counts()
+    return ", ".join(f"{counts.get(label, 0):,} from {label}" for label in recipe.source.members)
+
+
 def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
     """Fingerprints of what is read of a scene (source, bands, grid), and for each period of what decides
     which scenes are chosen. Neither depends on the software's version or on who asks."""
-    asked = recipe.source.asked(site.site_id, recipe.setting(benchmark))
+    setting = recipe.setting(benchmark)
+    asked = {label: each.asked(site.site_id, setting) for label, each in recipe.source.members.items()}
     # The first version is left out: requests of minebench 0.1.0, which had none, stay what they are.
     calibration = [recipe.profile.version] if recipe.profile.version > 1 else []
     place = " ".join(map(str, site.layout()))
-    request = receipts.fingerprint([*asked, recipe.sensor.asked(), place, *calibration])
-    rule, outline = _rule(recipe), site.geometry.wkt
-    choices = {
-        period.label: receipts.fingerprint([*asked, period.label, period.start, period.end, rule, outline])
+    requests = {
+        label: receipts.fingerprint([*one, recipe.sensor.asked(), place, *calibration])
+        for label, one in asked.items()
+    }
+    return Keys(requests, _choices(list(asked.values()), recipe, site, _rule(recipe)))
+
+
+def _choices(asked: list[list[Any]], recipe: Recipe, site: Site, rule: dict[str, Any]) -> dict[str, str]:
+    """For each period the fingerprint of what decides which scenes are chosen, with what is asked of each
+    source. That of one source is what it was before there were lists of them."""
+    sources = asked[0] if len(asked) == 1 else asked
+    return {
+        period.label: receipts.fingerprint(
+            [*sources, period.label, period.start, period.end, rule, site.geometry.wkt]
+        )
         for period in recipe.periods.periods()
     }
-    return Keys(request, choices)
 
 
 def _rule(recipe: Recipe, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -239,26 +272,27 @@ def _rule(recipe: Recipe, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     return {**given, "exclude": exclude, "clear_classes": rule.clear.numbers}
 
 
-def _choices_before(task: Task) -> dict[str, set[str]]:
-    """Return fingerprints of each period's choice as earlier versions made them: their tables stay frozen.
-    They had the excluded scenes in them."""
-    recipe, whole = task.recipe, _choice_before(task)
-    asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
-    rule, outline = _rule(recipe, recipe.selection.exclude), task.site.geometry.wkt
-    return {
-        period.label: {
-            receipts.fingerprint([*asked, period.label, period.start, period.end, rule, outline]), whole
-        }
-        for period in recipe.periods.periods()
-    }  # fmt: skip
+def _accepted(task: Task, count: int) -> dict[str, set[str]]:
+    """Fingerprints of each period's choice from the first `count` sources, as this version and earlier ones
+    make them: their tables stay frozen. They had the excluded scenes in them."""
+    recipe, site, asked = task.recipe, task.site, _asked(task)[:count]
+    rules = _rule(recipe), _rule(recipe, recipe.selection.exclude)
+    by_rule = [_choices(asked, recipe, site, rule) for rule in rules]
+    whole = [_choice_before(task)] if count == 1 else []
+    return {label: {*(choices[label] for choices in by_rule), *whole} for label in by_rule[0]}
 
 
 def _choice_before(task: Task) -> str:
-    """The fingerprint of a whole site's choice as version 0.1.0 made it."""
+    """The fingerprint of a whole site's choice as version 0.1.0 made it, from the first source."""
     recipe = task.recipe
-    asked = recipe.source.asked(task.site.site_id, recipe.setting(task.benchmark))
     rule = _rule(recipe, recipe.selection.exclude)
-    return receipts.fingerprint([*asked, recipe.periods.model_dump(), rule, task.site.geometry.wkt])
+    return receipts.fingerprint([*_asked(task)[0], recipe.periods.model_dump(), rule, task.site.geometry.wkt])
+
+
+def _asked(task: Task) -> list[list[Any]]:
+    """What of each source decides which pixels are read."""
+    setting = task.recipe.setting(task.benchmark)
+    return [each.asked(task.site.site_id, setting) for each in task.recipe.source.members.values()]
 
 
 def _key(task: Task) -> str:
@@ -267,7 +301,9 @@ def _key(task: Task) -> str:
 
 def _is_sound(task: Task) -> bool:
     """Whether the site's own rows are those that are listed, and all its files are whole."""
-    if task.refresh or task.is_reopened or not (task.is_as_listed or frozen_rows(task, task.keys).is_own):
+    if task.refresh or task.is_reopened or task.is_all_flawed:
+        return False
+    if not (task.is_as_listed or frozen_rows(task, task.keys).is_own):
         return False
     return task.store.is_whole()
 
@@ -292,7 +328,7 @@ def _make(task: Task, key: str) -> Outcome:
     periods = task.recipe.periods.periods()
     traffic = Traffic()
     with counting(traffic):
-        source = task.recipe.source.open(task.recipe.setting(task.benchmark))
+        source = sources.open(task.benchmark, task.recipe)
         selector = SceneSelector(source, task.recipe, task.site, store, keys, traffic)
         settled = selector.replay(frozen.rows)
         new = [period for period in periods if period.label not in frozen.by_period]
@@ -315,13 +351,20 @@ STEP = Step("fetch", _key, _receipt, _make, _kept, _is_sound)
 def frozen_rows(task: Task, keys: Keys) -> Frozen:
     """What of an earlier choice still holds, period by period: rows that were chosen from the same
     inputs. The site's own rows go before equal ones of the table of scenes, which else decides."""
-    if task.refresh:
+    if task.refresh or task.is_all_flawed:
         return Frozen(is_own=False)
     own, listed = (_by_period(table) for table in (task.store.rows(), task.listed.of(task.site.site_id)))
-    found, before, exclude = Frozen(), _choices_before(task), set(task.recipe.selection.exclude)
+    count, exclude = len(task.recipe.source.members), set(task.recipe.selection.exclude)
+    accepted, fewer = _accepted(task, count), [_accepted(task, some) for some in range(1, count)]
+    found = Frozen()
     for label, choice in keys.choices.items():
-        choices = {choice} | before[label]
-        mine, theirs = (_closed(rows.get(label, []), choices, exclude) for rows in (own, listed))
+        of_fewer = {choice for some in fewer for choice in some[label]}
+
+        both = [rows.get(label, []) for rows in (own, listed)]
+        # A period that lacks nothing stays as it is where sources are added to the list.
+        complete = [bool(of_fewer) and not gaps.in_rows(rows, task.recipe) for rows in both]
+        choices = [accepted[label] | (of_fewer if is_complete else set()) for is_complete in complete]
+        mine, theirs = (_closed(rows, allowed, exclude) for rows, allowed in zip(both, choices, strict=True))
         is_own = bool(mine) and (not theirs or _same(mine, theirs))
         found.is_own &= is_own
         if rows := mine if is_own else theirs:

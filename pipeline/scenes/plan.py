@@ -27,7 +27,7 @@ from pipeline.recipe import Recipe
 from pipeline.scenes import reader, selection
 from pipeline.scenes.selection import Candidate
 from pipeline.sites.site import Site
-from pipeline.sources.protocol import Source
+from pipeline.sources.opened import Opened
 
 CORES = os.cpu_count() or 1
 SHIFT_S, COMPOSE_S = 3.3e-6, 6e-8
@@ -198,7 +198,7 @@ def make(benchmark: Benchmark, recipe: Recipe, sites: Sequence[Site]) -> Plan | 
     )  # fmt: skip
 
 
-def _of_period(source: Source, recipe: Recipe, site: Site, period: Period) -> np.ndarray:
+def _of_period(source: Opened, recipe: Recipe, site: Site, period: Period) -> np.ndarray:
     """Scenes, masks, chosen, requests and bytes of one site and period."""
     rule = recipe.selection
     first, last = site.search_window(period, recipe)

@@ -13,7 +13,8 @@ from pipeline.recipe import Recipe
 from pipeline.scenes.store import AS_STORED, SceneStore, Shift, name_of
 from pipeline.sensors import classes
 from pipeline.sites.site import Site
-from pipeline.sources.protocol import Scene, Source
+from pipeline.sources.opened import Opened
+from pipeline.sources.protocol import Scene
 
 STILL: Shift = (0.0, 0.0)
 HARDLY_ANY = 0.02
@@ -25,7 +26,7 @@ class Reader:
     lie so many metres further east and north, where the scene's content is: one interpolation
     brings it back."""
 
-    def __init__(self, source: Source, recipe: Recipe, site: Site, store: SceneStore) -> None:
+    def __init__(self, source: Opened, recipe: Recipe, site: Site, store: SceneStore) -> None:
         self.source, self.recipe, self.store = source, recipe, store
         self.mask = recipe.profile.mask if source.mask_band else None
         self.grid = site.grid
@@ -125,7 +126,7 @@ def moved(area: GeoBox, shift: Shift) -> GeoBox:
     return GeoBox(area.shape, Affine.translation(*shift) @ area.transform, area.crs) if any(shift) else area
 
 
-def by_grid(source: Source, scene: Scene, recipe: Recipe, target: GeoBox) -> list[tuple[GeoBox, list[str]]]:
+def by_grid(source: Opened, scene: Scene, recipe: Recipe, target: GeoBox) -> list[tuple[GeoBox, list[str]]]:
     """Bands grouped by the grid they are read onto: their own where it fits the site's and is as
     fine or just twice as coarse (then with a halo of one pixel), else the target."""
     coarse = mask_grid(target, recipe, source)
@@ -136,7 +137,7 @@ def by_grid(source: Source, scene: Scene, recipe: Recipe, target: GeoBox) -> lis
     return list(found.items())
 
 
-def mask_grid(target: GeoBox, recipe: Recipe, source: Source) -> GeoBox:
+def mask_grid(target: GeoBox, recipe: Recipe, source: Opened) -> GeoBox:
     """Grid of the mask: twice the target's pixel where the sensor's mask has that pixel and the site is
     snapped to it (as Sentinel-2's 20 m for 10 m), else the target's."""
     double = recipe.sensor.snap == 2 * recipe.sensor.resolution

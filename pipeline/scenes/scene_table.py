@@ -37,11 +37,20 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Keys:
-    """Fingerprints of what is read of a site's scenes (source, bands, grid), and for each period of what
-    decides which of them are chosen."""
+    """Fingerprints of what is read of a site's scenes (source, bands, grid), by the source's label, and for
+    each period of what decides which of them are chosen."""
 
-    request: str
+    requests: dict[str, str]
     choices: dict[str, str]
+
+    @property
+    def request(self) -> str:
+        """What is read of all sources, in the order in which they are asked."""
+        return " ".join(self.requests.values())
+
+    def request_of(self, label: str) -> str:
+        """What is read of one source; of one that has no such label, of the first."""
+        return self.requests.get(label) or next(iter(self.requests.values()))
 
 
 def empty_row(site_id: str, period: str, request: str, choice: str) -> Row:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.scenes.coregister import Offset
 
 BoolImage = NDArray[np.bool_]
+LOST = frozenset({Status.FLAWED, Status.UNDECIDED})
+"""Scenes that a source lists and that cannot be used."""
 VERSION = 1
 """Of the clear pixels (`clear_pixels`): raise it when they come out otherwise."""
 
@@ -58,6 +60,11 @@ class Candidate:
     def is_undecided(self) -> bool:
         """Whether its offset was believed, as nothing told for sure."""
         return self.offset_from.startswith("undecided")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is such a scene and its source has no pixels of it that could be used."""
+        return self.fate is not None and self.fate.status in LOST
 
     @property
     def selected(self) -> bool:
@@ -99,15 +106,17 @@ def measure(candidate: Candidate, seen: NDArray[np.uint8], aoi: BoolImage, rule:
 
 
 def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
-    """Decide the open scenes of one period; granules of one day stand or fall together. A fallback is
-    chosen only where nothing else is: levels are not mixed in one image."""
-    first, fallback = ([c for c in candidates if c.scene.is_fallback == wanted] for wanted in (False, True))
-    _choose(first, aoi, rule)
-    if any(candidate.selected for candidate in first):
-        for candidate in fallback:
-            candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
-    else:
-        _choose(fallback, aoi, rule)
+    """Decide the open scenes of one period; granules of one day stand or fall together. Levels are not mixed
+    in one image: scenes of a lower one are chosen only where none of a higher one is."""
+    is_chosen = False
+    for tier in sorted({candidate.scene.tier for candidate in candidates}, reverse=True):
+        members = [candidate for candidate in candidates if candidate.scene.tier == tier]
+        if is_chosen:
+            for candidate in members:
+                candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
+            continue
+        _choose(members, aoi, rule)
+        is_chosen = any(candidate.selected for candidate in members)
 
 
 def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
@@ -128,13 +137,18 @@ def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> Non
 
 def reopen(candidates: list[Candidate], tried: list[Candidate]) -> bool:
     """Open a period again where one of its scenes that were tried cannot be used; return whether it is."""
-    lost = {id(c) for c in tried if c.fate and c.fate.status in {Status.FLAWED, Status.UNDECIDED}}
+    lost = {id(c) for c in tried if c.is_lost}
     if not any(id(candidate) in lost for candidate in candidates):
         return False
+    open_again(candidates)
+    return True
+
+
+def open_again(candidates: list[Candidate]) -> None:
+    """Undo what candidates became by comparison with others."""
     for candidate in candidates:
         if candidate.fate and candidate.fate.status in CHOICES:
             candidate.fate = None
-    return True
 
 
 CHOICES = {

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from pipeline.core.pools import pool
 from pipeline.core.redaction import redacted
 from pipeline.core.traffic import Traffic, counting
 from pipeline.recipe import Recipe
-from pipeline.scenes import alignment, radiometry, selection
+from pipeline.scenes import alignment, gaps, radiometry, selection
 from pipeline.scenes.alignment import Aligner
 from pipeline.scenes.radiometry import WAVELENGTHS
 from pipeline.scenes.reader import STILL, Reader
@@ -25,18 +26,34 @@ from pipeline.scenes.status import CHOSEN, Status, fate
 from pipeline.scenes.store import SceneStore
 from pipeline.sensors.boa_offset import NOTHING_SAYS
 from pipeline.sites.site import Site
-from pipeline.sources.protocol import Scene, Source
+from pipeline.sources.opened import Opened
+from pipeline.sources.protocol import Scene
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+@dataclass(eq=False)
+class Choice:
+    """A period with the scenes that it is chosen from. `further` has what the sources after the first list,
+    by their place, as far as they were asked."""
+
+    period: Period
+    candidates: list[Candidate]
+    further: dict[int, list[Candidate]] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> list[Candidate]:
+        """The scenes that make its image."""
+        return [candidate for candidate in self.candidates if candidate.selected]
+
+
 class SceneSelector:
     """One site's search, choice and reading."""
 
     def __init__(
-        self, source: Source, recipe: Recipe, site: Site, store: SceneStore, keys: Keys, traffic: Traffic
+        self, source: Opened, recipe: Recipe, site: Site, store: SceneStore, keys: Keys, traffic: Traffic
     ) -> None:
         self.source, self.recipe, self.site, self.store = source, recipe, site, store
         self.keys, self.traffic = keys, traffic
@@ -52,55 +69,59 @@ class SceneSelector:
         `frozen` are the rows of the site's other periods, already read: their scenes stay as they are
         and give the measure for offsets and shifts.
         """
-        found = self._each(self.candidates, periods)
-        rule = self.recipe.selection
-        open_ = [c for group in found for c in group if not selection.reject_by_metadata(c, rule)]
-        self._each(self._trying(lambda c: self.reader.keep_mask(c.scene)), open_)
+        choices = self._each(self._first_choice, periods)
+        self._look([candidate for choice in choices for candidate in choice.candidates])
         settled = [self._settled(row) for row in frozen if row["selected"] and row["status"] == CHOSEN.status]
         self.offsets |= {c.scene.id: (c.scene.offset, c.offset_from) for c in settled}
-        unsettled = found
+        unsettled = choices
         while unsettled:
-            for group in unsettled:
-                self._choose(group)
-            unread = [c for group in unsettled for c in group if c.selected]
+            for choice in unsettled:
+                self._choose(choice)
+            unread = [c for choice in unsettled for c in choice.chosen]
             self._each(self._trying(self._read_bands), unread)
-            self._decide_offsets([c for group in found for c in group if c.selected], settled)
+            self._decide_offsets([c for choice in choices for c in choice.chosen], settled)
             # Where a chosen scene turned out not to be usable, the next best takes its place.
-            unsettled = [group for group in unsettled if selection.reopen(group, unread)]
-        chosen = [c for group in found for c in group if c.selected]
-        self._look_at_grids([group for group in found if len(group) > 1])
+            unsettled = [choice for choice in unsettled if selection.reopen(choice.candidates, unread)]
+        chosen = [c for choice in choices for c in choice.chosen]
+        for choice in choices:
+            self._look_at_grids(choice.chosen)
         aligner = Aligner(self.reader, settled)
         aligner.align(
             [c for c in chosen if c.selected], lambda read, items: self._each(self._trying(read), items)
         )
         chosen = [c for c in chosen if c.selected or (c.fate and c.fate.status == Status.NOT_READ)]
         kept = {c.scene.id for c in (*chosen, *settled)}
-        self._release([c for group in found for c in group if c not in chosen], kept)
-        return [
-            row
-            for period, group in zip(periods, found, strict=True)
-            for row in ([self._row(period.label, c) for c in group] or [self._empty_row(period.label)])
-        ]
+        self._release([c for choice in choices for c in choice.candidates if c not in chosen], kept)
+        return [row for choice in choices for row in self._rows(choice)]
 
-    def _look_at_grids(self, groups: list[list[Candidate]]) -> None:
-        """Note which chosen granules of a day were resampled from another grid than the site's."""
-        for group in groups:
-            chosen = [c for c in group if c.selected]
-            days = [c.day for c in chosen]
-            for candidate in chosen:
-                if days.count(candidate.day) > 1:
-                    candidate.on_grid = self.reader.is_on_grid(candidate.scene)
+    def _look_at_grids(self, chosen: list[Candidate]) -> None:
+        """Note which of a period's chosen granules of one day were resampled from another grid than the
+        site's."""
+        days = [candidate.day for candidate in chosen]
+        for candidate in chosen:
+            if days.count(candidate.day) > 1:
+                candidate.on_grid = self.reader.is_on_grid(candidate.scene)
 
     def replay(self, frozen: list[Row]) -> list[Row]:
         """Read the chosen scenes of earlier rows once more; the rows, checked."""
         self._each(self._read_again, [row for row in frozen if row["selected"]])
         return frozen
 
-    def candidates(self, period: Period) -> list[Candidate]:
-        """All scenes of a period, in order of time."""
+    def _first_choice(self, period: Period) -> Choice:
+        """A period with all scenes of the first source."""
+        return Choice(period, self._listed(period, 0))
+
+    def _listed(self, period: Period, place: int) -> list[Candidate]:
+        """A period's scenes of the source at a place of the list, in order of time."""
         first, last = self.site.search_window(period, self.recipe)
-        scenes = self.source.search(self.site.geometry, first, last)
+        scenes = self.source.listed(self.source.labels[place], self.site.geometry, first, last)
         return [self._candidate(scene) for scene in scenes]
+
+    def _look(self, candidates: list[Candidate]) -> None:
+        """Rule out what metadata rule out, and keep the masks of all others."""
+        rule = self.recipe.selection
+        open_ = [c for c in candidates if not selection.reject_by_metadata(c, rule)]
+        self._each(self._trying(lambda c: self.reader.keep_mask(c.scene)), open_)
 
     def _candidate(self, scene: Scene) -> Candidate:
         said = f"metadata, not compared ({scene.offset_from})" if scene.offset_from else ""
@@ -108,16 +129,44 @@ class SceneSelector:
             scene = scene.with_offset(scene.offset)
         return Candidate(scene, scene.solar_day(self.site.place[0]), offset_from=said)
 
-    def _choose(self, candidates: list[Candidate]) -> None:
+    def _choose(self, choice: Choice) -> None:
+        """Choose a period's scenes. As long as the period lacks something, ask the next source and choose
+        again."""
+        self._compare(choice.candidates)
+        for place in range(1, len(self.source.labels)):
+            gap = gaps.of_candidates(choice.candidates, self.aoi, self.recipe)
+            if not gap:
+                break
+            if place not in choice.further:
+                choice.further[place] = self._listed(choice.period, place)
+            self._add([c for c in choice.further[place] if gap.takes(c.day)], choice)
+        for candidate in choice.candidates:
+            if not candidate.selected:
+                candidate.clear_pixels = None
+
+    def _add(self, candidates: list[Candidate], choice: Choice) -> None:
+        """Choose a period's scenes from those of a further source as well. A scene that has the id of one
+        that cannot be used takes its place."""
+        lost = {c.scene.id for c in choice.candidates if c.is_lost}
+        usable = {c.scene.id for c in choice.candidates} - lost
+        more = [c for c in candidates if c not in choice.candidates and c.scene.id not in usable]
+        if not more:
+            return
+        for scene_id in lost & {candidate.scene.id for candidate in more}:
+            self.store.drop(self.store.files_of(scene_id))
+        self._look(more)
+        choice.candidates += more
+        selection.open_again(choice.candidates)
+        self._compare(choice.candidates)
+
+    def _compare(self, candidates: list[Candidate]) -> None:
+        """Measure a period's open scenes and choose from them."""
         rule = self.recipe.selection
         self._each(
             lambda c: selection.measure(c, self.reader.classes(c.scene), self.aoi, rule),
             [c for c in candidates if c.is_open],
         )
         selection.choose(candidates, self.aoi, rule)
-        for candidate in candidates:
-            if not candidate.selected:
-                candidate.clear_pixels = None
 
     def _release(self, rejected: list[Candidate], chosen: set[str]) -> None:
         """Let go of what was only read to choose: a rebuild from the table of scenes does without,
@@ -204,15 +253,15 @@ class SceneSelector:
         """One chosen scene of an earlier table; what is wrong with it goes into its row."""
         row |= {"status": CHOSEN.status.value, "reason": CHOSEN.reason}
         try:
-            scene = self.source.find(row["href"]).with_offset(int(row["offset"]))
+            scene = self.source.find(row["source"], row["href"]).with_offset(int(row["offset"]))
             if scene.id != row["scene_id"]:
                 raise WorkError(f"{row['href']} is now scene {scene.id}.")
             shift = (row["dx"], row["dy"]) if row["corrected"] else STILL
             self.reader.keep_mask(scene, shift)
             self.reader.bands(scene, shift)
             checksum = self.store.checksum(scene.id)
-            if row["request"] != self.keys.request:
-                row |= {"request": self.keys.request, "checksum": checksum}
+            if row["request"] != (request := self.keys.request_of(scene.source)):
+                row |= {"request": request, "checksum": checksum}
             elif row["checksum"] != checksum:
                 self.store.drop(self.store.files_of(scene.id))
                 raise WorkError("its pixels have changed since it was chosen")
@@ -258,6 +307,12 @@ class SceneSelector:
 
         return tried
 
+    def _rows(self, choice: Choice) -> list[Row]:
+        """A period's rows of the table of scenes, in order of time."""
+        ordered = sorted(choice.candidates, key=lambda c: (c.scene.time, c.scene.id))
+        label = choice.period.label
+        return [self._row(label, candidate) for candidate in ordered] or [self._empty_row(label)]
+
     def _row(self, period: str, candidate: Candidate) -> Row:
         scene, decided = candidate.scene, candidate.fate or CHOSEN
         dx, dy = alignment.metres(candidate.shift, self.recipe) if candidate.shift else (np.nan, np.nan)
@@ -288,8 +343,10 @@ class SceneSelector:
             "dy_left": left[1],
             "corrected": candidate.left is not None,
             "href": scene.href,
+            "request": self.keys.request_of(scene.source),
             "checksum": self.store.checksum(scene.id) if candidate.selected else "",
         }
 
     def _empty_row(self, period: str) -> Row:
-        return empty_row(self.site.site_id, period, self.keys.request, self.keys.choices[period])
+        request = self.keys.request_of(self.source.labels[0])
+        return empty_row(self.site.site_id, period, request, self.keys.choices[period])

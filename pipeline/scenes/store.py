@@ -61,10 +61,13 @@ class SceneStore:
 
     @classmethod
     def prepared(cls, folder: Path, request: str) -> "SceneStore":
-        """The folder for what is asked for; files of another source, grid or set of bands go."""
-        if receipts.read(folder / receipts.RECEIPT).get("request") != request:
+        """The folder for what is asked for; files of another source, grid or set of bands go. Where there are
+        further sources than before, what there is stays."""
+        before = receipts.read(folder / receipts.RECEIPT).get("request")
+        if before != request:
             # The list of scenes stays: it says which to fetch again.
-            stale = folder.is_dir() and not _was_asked(folder, request)
+            grows = isinstance(before, str) and request.startswith(f"{before} ")
+            stale = folder.is_dir() and not grows and not _was_asked(folder, request)
             for path in folder.iterdir() if stale else ():
                 if path.name != "scenes.parquet":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,4 +1,4 @@
-"""Where images come from: a module a source, found by its name in the recipe."""
+"""Where images come from: one module per source, found by its name in the recipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pipeline.core.layout import Benchmark
-    from pipeline.sources.protocol import Options, Setting, Source
+    from pipeline.sources.opened import Opened
+    from pipeline.sources.protocol import Options, Setting
 
 
 class HasSource(Protocol):
@@ -20,11 +21,14 @@ class HasSource(Protocol):
     def setting(self, benchmark: Benchmark) -> Setting: ...
 
 
+NO_SOURCES = {"protocol", "in_order", "opened"}
+"""Modules of this package that are no source."""
+
+
 def names() -> list[str]:
     """All sources. A module's trailing underscore (Python has a word `import`) is not of the name."""
-    return sorted(
-        module.name.rstrip("_") for module in pkgutil.iter_modules(__path__) if module.name != "protocol"
-    )
+    modules = {module.name for module in pkgutil.iter_modules(__path__)}
+    return sorted(name.rstrip("_") for name in modules - NO_SOURCES)
 
 
 def options_of(name: str) -> type[Options]:
@@ -34,6 +38,9 @@ def options_of(name: str) -> type[Options]:
     return kind
 
 
-def open(benchmark: Benchmark, recipe: HasSource) -> Source:
-    """The recipe's source, ready to be searched."""
-    return recipe.source.open(recipe.setting(benchmark))
+def open(benchmark: Benchmark, recipe: HasSource) -> Opened:
+    """The recipe's source, or each of its list, ready to be searched."""
+    from pipeline.sources.opened import Opened
+
+    setting = recipe.setting(benchmark)
+    return Opened({label: options.open(setting) for label, options in recipe.source.members.items()})

@@ -45,8 +45,8 @@ class Scene:
     """One granule of one date. `cloud_cover` is the provider's, per cent; `offset` is taken from
     the digital numbers when they are read, and `offset_from` says why; where that `is_doubtful`, they are
     read as stored and pixels decide. `href` finds the scene again; it never holds a credential. `flaw` says
-    why a scene cannot be used as listed. `dated_by` says where `time` comes from. One that `is_fallback` is
-    taken only for a period in which no other scene is clear enough."""
+    why a scene cannot be used as listed. `dated_by` says where `time` comes from. Scenes of a lower `level`
+    are taken only for a period in which none of a higher one is clear enough."""
 
     id: str
     time: datetime
@@ -62,7 +62,11 @@ class Scene:
     collection: str = ""
     flaw: str = ""
     dated_by: str = "acquisition"
-    is_fallback: bool = False
+
+    @property
+    def tier(self) -> str:
+        """The level without its product: Landsat's L2SP and L2SR are both L2, Sentinel-2's L1C is L1."""
+        return self.level[:2]
 
     def solar_day(self, longitude: float) -> date:
         """The date where the sun stands: granules of one pass never fall on two days."""
@@ -148,6 +152,11 @@ class Options(Part):
     is_synthetic: ClassVar[bool] = False
     is_published: ClassVar[bool] = False
     """Whether the pixels are files that somebody published, taken as they are."""
+
+    @property
+    def members(self) -> dict[str, Options]:
+        """The sources that are asked one after another, by their labels in the table of scenes."""
+        return {self.name: self}
 
     def profile(self, sensor: Sensor) -> Profile:
         """The sensor whose images the source has, where the recipe names none."""

@@ -1,5 +1,6 @@
 """What public archives do, from the catalogue to the numbers in a cube; the catalogs are made."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -246,6 +247,13 @@ def test_a_source_without_a_usable_scene_is_an_error_of_fetch(tmp_path: Path) ->
         assert failed.returncode == 1
         assert "None of the 2 scenes of source stac can be used: " in failed.stderr
         assert "the item has no asset for B03 (green)" in failed.stderr
+    # It was no choice: what was missing is looked for again.
+    for path in (tmp_path / "stac").glob("*/*.json"):
+        item = json.loads(path.read_text())
+        item["assets"]["green"] = {**item["assets"]["red"], "href": "./B03.tif"}
+        path.write_text(json.dumps(item))
+    done(project, "fetch")
+    assert scenes(project).status.tolist() == ["chosen", "chosen"]
 
 
 def test_excluding_a_scene_opens_its_own_period_only(tmp_path: Path) -> None:

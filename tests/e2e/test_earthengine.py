@@ -122,6 +122,39 @@ def test_cube_equals_the_one_through_stac(ee_project: Path, built: Path, service
     assert service.asked() == []
 
 
+def test_earth_engine_fills_what_a_catalog_lacks(tmp_path: Path, built: Path, service: Running) -> None:
+    """A catalog without 2022 and with a scene of 2023 whose red band is gone: the cube is that of the whole
+    archive, scene by scene from where it is."""
+    (beta,) = (built / "data/tiny/archive").glob("beta-*")
+    catalog = tmp_path / "archive"
+    shutil.copytree(beta, catalog / beta.name)
+    shutil.copy(beta.parent / "catalog.json", catalog)
+    listed = scenes(built)
+    chosen = listed[(listed.site_id == beta.name) & listed.selected].set_index("scene_id")
+    gone = chosen.index[chosen.period == "2023"][0]
+    for path in (catalog / "catalog.json", catalog / beta.name / "collection.json"):
+        content = json.loads(path.read_text())
+        absent = {"child": lambda href: beta.name not in href, "item": lambda href: "2022" in href}
+        links = [a for a in content["links"] if a["rel"] not in absent or not absent[a["rel"]](a["href"])]
+        path.write_text(json.dumps({**content, "links": links}))
+    (red,) = (catalog / beta.name).glob(f"*{gone}*/*B04*.tif")
+    red.unlink()
+    stac = f"{{name: stac, href: '{catalog}/catalog.json'}}"
+    engine = f"{{name: earthengine, url: '{service.url}', service_account_key: key.json}}"
+    recipe = re.sub("source: .*name: earthengine.*", f"source: [{stac}, {engine}]", ee_recipe(service.url))
+    project = with_sites(make_project(tmp_path / "both", recipe, ONE_MINE), service.url)
+    for stage in ("fetch", "compose"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, done.stderr
+    assert_same_cubes(project, built, [beta.name])
+    table = scenes(project)
+    sources = table[table.selected].set_index("scene_id").source
+    assert (sources[chosen.period == "2022"] == "earthengine").all()
+    assert sources[gone] == "earthengine"
+    assert set(sources) == {"stac", "earthengine"}
+    assert (sources[(chosen.period != "2022") & (chosen.index != gone)] == "stac").all()
+
+
 @pytest.fixture(scope="module")
 def one_site(tmp_path_factory: pytest.TempPathFactory, service: Running) -> Path:
     """One site, one year, nothing fetched; treat it as read-only."""

@@ -69,7 +69,7 @@ class EarthEngineSource:
         # An image that is there at both levels is equally cloudy in both.
         known = {scene.id for scene in scenes}
         others = self._in(self.options.level_1c, area, start, end, known)
-        return _in_order([*scenes, *(replace(scene, is_fallback=True) for scene in others)])
+        return _in_order([*scenes, *others])
 
     def find(self, href: str) -> Scene:
         if href.startswith(server.PREFIX):

@@ -15,8 +15,8 @@ AOI = np.ones((4, 5), bool)
 RULE = Selection(policy="composite", min_clear=0.5)
 
 
-def candidate(name: str, clear: float, is_fallback: bool = False, day: int = 1) -> Candidate:
-    scene = Scene(name, datetime(2017, 7, day, tzinfo=UTC), {}, "made up", is_fallback=is_fallback)
+def candidate(name: str, clear: float, level: str = "L2A", day: int = 1) -> Candidate:
+    scene = Scene(name, datetime(2017, 7, day, tzinfo=UTC), {}, "made up", level)
     pixels = (np.arange(20) < 20 * clear).reshape(4, 5)
     return Candidate(scene, date(2017, 7, day), clear=clear, clear_pixels=pixels)
 
@@ -25,22 +25,29 @@ def statuses(candidates: list[Candidate]) -> list[str]:
     return [str(c.fate.status) if c.fate else "open" for c in candidates]
 
 
-def test_a_fallback_is_taken_where_nothing_else_is_clear_enough() -> None:
-    found = [candidate("cloudy", 0.4), candidate("lower", 0.9, True, 2), candidate("dull", 0.1, True, 3)]
+def test_a_lower_level_is_taken_where_nothing_else_is_clear_enough() -> None:
+    found = [candidate("cloudy", 0.4), candidate("lower", 0.9, "L1C", 2), candidate("dull", 0.1, "L1C", 3)]
     selection.choose(found, AOI, RULE)
     assert statuses(found) == ["not_clear", "chosen", "not_clear"]
 
 
 def test_levels_do_not_mix_in_an_image_nor_in_a_day() -> None:
-    found = [candidate("clear enough", 0.5), candidate("clearer", 1, True), candidate("other", 1, True, 2)]
+    found = [candidate("clear enough", 0.5), candidate("clearer", 1, "L1C"), candidate("other", 1, "L1C", 2)]
     selection.choose(found, AOI, RULE)
     assert statuses(found) == ["chosen", "other_level", "other_level"]
     # Each level has its own days: the clear granule of the other one did not help.
     assert found[0].day_clear == 0.5
 
 
-def test_a_chosen_scene_that_turns_out_flawed_gives_way_to_the_fallbacks() -> None:
-    found = [candidate("flawed", 0.8), candidate("lower", 0.9, True, 2)]
+def test_products_of_one_level_mix() -> None:
+    """Landsat's L2SR has the same reflectance as L2SP, and no surface temperature."""
+    scenes = [candidate("with temperature", 0.9, "L2SP"), candidate("without", 0.8, "L2SR", 2)]
+    selection.choose(scenes, AOI, RULE)
+    assert statuses(scenes) == ["chosen", "chosen"]
+
+
+def test_a_chosen_scene_that_turns_out_flawed_gives_way_to_a_lower_level() -> None:
+    found = [candidate("flawed", 0.8), candidate("lower", 0.9, "L1C", 2)]
     selection.choose(found, AOI, RULE)
     found[0].fate = fate(Status.FLAWED, why="it is empty")
     assert selection.reopen(found, [found[0]])
