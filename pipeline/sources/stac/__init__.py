@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline.core.redaction import redacted
 from pipeline.sensors import airborne, landsat, sentinel2
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor
@@ -68,7 +69,12 @@ class Options(Remote):
         return max(1, int((last - first).days // (profile.revisit_days or 5)))
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
-        return [notice(profile, years)]
+        if profile.name in PUBLIC_DOMAIN or profile.name.startswith("sentinel-2"):
+            return [notice(profile, years)]
+        # Whose images a collection of any other sensor has, only its catalogue says.
+        named = ", ".join(self.collections) or "Images of a STAC catalogue"
+        page = self.href if self.href.startswith("http") else ""
+        return [Upstream(named, "images", "see the collection's page", named, redacted(page))]
 
 
 LANDSAT = Upstream(

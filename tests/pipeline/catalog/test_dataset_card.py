@@ -18,7 +18,7 @@ from tests.conftest import ROOT, contents
 
 
 def scenes(*days: str) -> pd.DataFrame:
-    return pd.DataFrame({"day": pd.Series(days, dtype=str), "selected": True})
+    return pd.DataFrame({"day": pd.Series(days, dtype=str), "selected": True, "source": "earthengine"})
 
 
 def test_croissant_is_valid_and_gives_the_tables_rows(built: Path) -> None:

@@ -136,6 +136,14 @@ def test_naip_is_known_by_its_collection() -> None:
     assert [one.name for one in options.attribution(profile, "")] == ["NAIP"]
 
 
+def test_copernicus_is_named_for_its_own_images_alone() -> None:
+    options = Stac(name="stac", href="https://a.example/v1?key=S", collections=("photos",))
+    (photos,) = options.attribution(airborne.AERIAL, " 2020")
+    assert (photos.name, photos.url) == ("photos", "https://a.example/v1")
+    assert photos.licence == "see the collection's page"
+    assert options.attribution(L2A, " 2020")[0].name == "Copernicus Sentinel-2"
+
+
 def cdse(band: str, size: int, common: str, role: str) -> tuple[str, dict[str, Any]]:
     """An asset as the Copernicus Data Space lists it."""
     return f"{band}_{size}m", {
