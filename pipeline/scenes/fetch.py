@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ from pipeline.recipe import Recipe
 from pipeline.scenes import gaps, imported_scenes, scene_table
 from pipeline.scenes.scene_table import Keys, Listed, Row, rows_of
 from pipeline.scenes.status import Status
-from pipeline.scenes.store import ROWS, SceneStore
+from pipeline.scenes.store import LONGEST, ROWS, SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
 from pipeline.sources import import_
@@ -120,6 +121,18 @@ class Task:
         """Whether there were scenes and not one could be used. Nothing was chosen then that could be kept:
         keys that were missing, or a band's name, may be there by now."""
         return {status for scene, _, status in self._fates if scene} == {Status.FLAWED}
+
+    @cached_property
+    def is_misnamed(self) -> bool:
+        """Whether an earlier version named the kept files by less than a scene's whole id: one id for several
+        dates, or a long one that was cut. Then several scenes may have the pixels of one."""
+        columns = self.listed.values(self.site.site_id, ["scene_id", "day", "selected"])
+        days = {(scene, day) for scene, day, is_chosen in zip(*columns, strict=True) if is_chosen}
+        scenes = {scene for scene, _ in days}
+        cut = tuple(
+            f"{whole[:LONGEST]}_" for scene in scenes if len(whole := quote(scene, safe="")) > LONGEST
+        )
+        return len(days) > len(scenes) or any(name.startswith(cut) for name in self.store.sums if cut)
 
     @cached_property
     def _fates(self) -> list[tuple[str, bool, str]]:
@@ -301,7 +314,7 @@ def _key(task: Task) -> str:
 
 def _is_sound(task: Task) -> bool:
     """Whether the site's own rows are those that are listed, and all its files are whole."""
-    if task.refresh or task.is_reopened or task.is_all_flawed:
+    if task.refresh or task.is_reopened or task.is_all_flawed or task.is_misnamed:
         return False
     if not (task.is_as_listed or frozen_rows(task, task.keys).is_own):
         return False
@@ -351,7 +364,7 @@ STEP = Step("fetch", _key, _receipt, _make, _kept, _is_sound)
 def frozen_rows(task: Task, keys: Keys) -> Frozen:
     """What of an earlier choice still holds, period by period: rows that were chosen from the same
     inputs. The site's own rows go before equal ones of the table of scenes, which else decides."""
-    if task.refresh or task.is_all_flawed:
+    if task.refresh or task.is_all_flawed or task.is_misnamed:
         return Frozen(is_own=False)
     own, listed = (_by_period(table) for table in (task.store.rows(), task.listed.of(task.site.site_id)))
     count, exclude = len(task.recipe.source.members), set(task.recipe.selection.exclude)

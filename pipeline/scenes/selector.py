@@ -23,7 +23,7 @@ from pipeline.scenes.reader import STILL, Reader
 from pipeline.scenes.scene_table import Keys, Row, empty_row
 from pipeline.scenes.selection import Candidate
 from pipeline.scenes.status import CHOSEN, Status, fate
-from pipeline.scenes.store import SceneStore
+from pipeline.scenes.store import SceneStore, check_names
 from pipeline.sensors.boa_offset import NOTHING_SAYS
 from pipeline.sites.site import Site
 from pipeline.sources.opened import Opened
@@ -70,6 +70,8 @@ class SceneSelector:
         and give the measure for offsets and shifts.
         """
         choices = self._each(self._first_choice, periods)
+        scenes = [candidate.scene for choice in choices for candidate in choice.candidates]
+        check_names(scenes)
         self._look([candidate for choice in choices for candidate in choice.candidates])
         settled = [self._settled(row) for row in frozen if row["selected"] and row["status"] == CHOSEN.status]
         self.offsets |= {c.scene.id: (c.scene.offset, c.offset_from) for c in settled}
@@ -152,6 +154,7 @@ class SceneSelector:
         more = [c for c in candidates if c not in choice.candidates and c.scene.id not in usable]
         if not more:
             return
+        check_names([candidate.scene for candidate in more])
         for scene_id in lost & {candidate.scene.id for candidate in more}:
             self.store.drop(self.store.files_of(scene_id))
         self._look(more)

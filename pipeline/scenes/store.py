@@ -18,9 +18,11 @@ from odc.geo.geobox import GeoBox
 from odc.geo.types import Shape2d
 
 from pipeline.core import receipts, tables
+from pipeline.core.errors import InputError
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.geo import gdal
 from pipeline.scenes.scene_table import digest, with_status
+from pipeline.sources.protocol import Scene
 
 SUMS = "SHA256SUMS"
 ROWS = "rows"
@@ -29,6 +31,8 @@ OWN = {SUMS, receipts.RECEIPT, "scenes.parquet"}
 """Files of the folder that are no pixels."""
 AS_STORED = "-as-stored"
 """Ends the part of a file with bands whose offset is not decided yet."""
+LONGEST = 200
+"""Characters of a scene's id in a file name: file systems take 255 bytes with what follows."""
 Shift = tuple[float, float]
 """Metres east and north by which a scene was read elsewhere, because its content lies there."""
 
@@ -36,10 +40,27 @@ Shift = tuple[float, float]
 def name_of(scene_id: str, part: str, shift: Shift = (0.0, 0.0)) -> str:
     """File name of a scene's mask (`SCL`, `QA`) or of its bands at a pixel size (`10m`).
 
-    The id comes from a provider: nothing in it may lead out of the folder.
+    The id comes from a provider: nothing in it may lead out of the folder. Where it is too long for a file
+    name, what it is cut to ends with a digest of the whole.
     """
     moved = f"_{shift[0]:+.2f}{shift[1]:+.2f}" if any(shift) else ""
-    return f"{quote(scene_id, safe='')[:200]}_{part}{moved}.tif"
+    quoted = quote(scene_id, safe="")
+    if len(quoted) > LONGEST:
+        digest = hashlib.sha256(scene_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        quoted = f"{quoted[: LONGEST - 17]}-{digest}"
+    return f"{quoted}_{part}{moved}.tif"
+
+
+def check_names(scenes: Iterable[Scene]) -> None:
+    """InputError where two scenes of a source would share a file: one would be taken for the other."""
+    files: dict[str, Scene] = {}
+    for scene in scenes:
+        other = files.setdefault(name_of(scene.id, ""), scene)
+        if (other.href, other.time) != (scene.href, scene.time):
+            raise InputError(
+                f"source: {other.href} and {scene.href} have the same id, {scene.id}; "
+                "name one of them otherwise, or list their collections as sources of their own."
+            )
 
 
 class SceneStore:

@@ -4,7 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,8 @@ DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
 
 class Options(protocol.Options):
     """A folder of dated GeoTIFFs. Dates come from `pattern`, a regular expression on the file name
-    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`."""
+    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`. A scene's id is its path within the
+    folder."""
 
     name: Literal["local"]
     path: Path
@@ -61,22 +62,35 @@ class Options(protocol.Options):
 
 @dataclass(frozen=True)
 class Listed:
-    """An image file with its date, and its nodata value where the list gives one. Of some only the year is
-    known: their day is its first."""
+    """An image file with its date, and its nodata value where the list gives one. `name` is its path within
+    the folder. Of some only the year is known: their day is its first."""
 
+    name: str
     path: Path
     day: date
     nodata: float | None
     is_exact: bool = True
 
+    @property
+    def scene_id(self) -> str:
+        """Its path within the folder, without what says its format."""
+        return self.name.removesuffix(self.path.suffix)
+
 
 class Images:
-    """The images of a folder by name and by place. Where they lie is read of each once, at the first
-    question: a list of thousands of sites asks thousands of times."""
+    """The images of a folder by their path in it and by place. Where they lie is read of each once, at the
+    first question: a list of thousands of sites asks thousands of times. InputError where two of them
+    would be one scene."""
 
     def __init__(self, files: list[Listed]) -> None:
         self.files = files
-        self.by_name = {file.path.name: file for file in files}
+        scenes: dict[str, Listed] = {}
+        for file in files:
+            if (other := scenes.setdefault(file.scene_id, file)) is not file:
+                if other.name == file.name:
+                    raise InputError(f"source.dates lists {file.name} twice: leave one line.")
+                raise InputError(f"{other.path} and {file.path} differ by their suffix alone: rename one.")
+        self.by_name = {file.name: file for file in files}
         self.lock = threading.Lock()
         self.tree: shapely.STRtree | None = None
 
@@ -123,10 +137,13 @@ class LocalSource:
         return sorted(found, key=lambda scene: (scene.time, scene.id))
 
     def find(self, href: str) -> Scene:
-        file = self.images.by_name.get(href)
-        if file is None:
+        if (file := self.images.by_name.get(href)) is not None:
+            return self._scene(file)
+        # Tables of earlier versions name a file without its folder.
+        namesakes = [file for file in self.images.files if file.path.name == href]
+        if len(namesakes) != 1:
             raise WorkError(f"{self.folder / href} is not there any more.")
-        return self._scene(file)
+        return replace(self._scene(namesakes[0]), id=namesakes[0].path.stem)
 
     def native(self, scene: Scene, band: str) -> GeoBox:
         grid = scene.assets[band].grid
@@ -158,7 +175,7 @@ class LocalSource:
         }
         time = datetime(file.day.year, file.day.month, file.day.day, 12, tzinfo=UTC)
         dated_by = self.dated_by if file.is_exact else f"{self.dated_by}, year only"
-        return Scene(file.path.stem, time, assets, "local", href=file.path.name, dated_by=dated_by)
+        return Scene(file.scene_id, time, assets, "local", href=file.name, dated_by=dated_by)
 
 
 def _by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
@@ -172,7 +189,8 @@ def _by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
     files = []
     for path in sorted(folder.iterdir()):
         if match := pattern.fullmatch(path.name):
-            files.append(Listed(path, _date(match["date"], str(path)), nodata, len(match["date"]) > 4))
+            day = _date(match["date"], str(path))
+            files.append(Listed(path.name, path, day, nodata, len(match["date"]) > 4))
     if not files:
         raise InputError(f"source.pattern fits no file in {folder}.")
     return files
@@ -195,7 +213,8 @@ def _by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
         except ValueError:
             raise InputError(f"{where}: nodata '{own}' is not a number.") from None
         given = str(row["date"])
-        files.append(Listed(path, _date(given, where), value, len(given) > 4))
+        name = Path(os.path.normpath(str(row["file"]))).as_posix()
+        files.append(Listed(name, path, _date(given, where), value, len(given) > 4))
     if not files:
         raise InputError(f"{table} lists no files.")
     return files
