@@ -98,7 +98,7 @@ class Selection(Part):
     policy: Literal["least_cloudy", "composite"] = "composite"
     composite: Literal["median", "medoid"] = "median"
     season: Season | None = None
-    """Months searched in each year; without it the whole period."""
+    """Months searched in each year, for periods of years; without it the whole period."""
     max_cloud: float = Field(default=80, ge=0, le=100)
     """Per cent, by the scene's metadata: a loose first filter."""
     min_clear: Fraction = 0.3
@@ -352,6 +352,8 @@ class Recipe(Part):
         _check_type(self, profile)
         if profile.yearly:
             _check_yearly(self)
+        if self.selection.season is not None:
+            _check_season(self.periods.periods())
         return self
 
     @property
@@ -376,14 +378,25 @@ def _check_type(recipe: Recipe, profile: Profile) -> None:
         raise ValueError(f"sensor.dtype: {profile.name} takes {profile.dtype}, not {dtype}")
     if dtype == "int8" and not profile.dtype:
         raise ValueError(
-            "sensor.dtype: int8 is of embeddings; with source earthengine set source.collection to theirs"
+            "sensor.dtype: int8 is of embeddings; take source source_coop, or with source earthengine set "
+            "source.collection to theirs"
         )
+
+
+def _check_season(found: list[Period]) -> None:
+    """ValueError where a period is no calendar year: such a one is searched whole."""
+    for period in found:
+        if not period.is_year:
+            raise ValueError(
+                f"selection.season: a season is searched in each year, and period {period.label} is none; "
+                "remove season, and name the months themselves under periods.dates"
+            )
 
 
 def _check_yearly(recipe: Recipe) -> None:
     """ValueError where a sensor whose images are of whole years is asked for something else."""
     for period in recipe.periods.periods():
-        if (period.start, period.end) != (date(period.start.year, 1, 1), date(period.start.year + 1, 1, 1)):
+        if not period.is_year:
             raise ValueError(
                 f"periods: {period.label} is no year, and each of these images is of a whole year"
             )

@@ -17,11 +17,16 @@ class Period:
     start: date
     end: date
 
+    @property
+    def is_year(self) -> bool:
+        """Whether it is a calendar year, by its label and its days."""
+        return len(self.label) == 4 and self.label.isdigit()
+
     def span(self, season: tuple[int, int] | None) -> tuple[date, date]:
         """The period where `season` is searched, from the first to before the second day: as it is
         labelled, but a year whose season runs over New Year is the twelve months that end with it. So
         every season lies in its period, and one period follows on the other."""
-        if season is None or len(self.label) != 4 or season[0] <= season[1]:
+        if season is None or not self.is_year or season[0] <= season[1]:
             return self.start, self.end
         end = add_months(date(self.start.year, season[1], 1), 1)
         return add_months(end, -12), end
@@ -29,7 +34,7 @@ class Period:
     def search_window(self, season: tuple[int, int] | None) -> tuple[date, date]:
         """Days to search, from the first to before the second: a year's first to last month of
         `season` (one over New Year belongs to the year it ends in), else the whole period."""
-        if season is None or len(self.label) != 4:
+        if season is None or not self.is_year:
             return self.start, self.end
         first, last = season
         year = self.start.year

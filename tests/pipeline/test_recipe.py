@@ -32,6 +32,12 @@ def test_published_recipes_are_valid() -> None:
         ("train: 0.34", "train: 0.9", "must add up to 1"),
         ("name: synthetic", "name: magic", "source"),
         ("snap: 20", "snap: 15", "multiple of resolution"),
+        ("{unit: year", "{unit: month", "selection.season: .* period 2021-01 is none"),
+        (
+            '{unit: year, start: "2021", end: "2023"}',
+            "{spans: {a: [2020-01-01, 2020-12-31]}}",
+            "period a is none",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
