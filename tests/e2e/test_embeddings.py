@@ -24,7 +24,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from tests.conftest import Run, make_project, run
 from tests.e2e.test_earthengine import key_file
-from tests.standins import archive, embeddings
+from tests.standins import aef, archive, embeddings
 from tests.standins.base import Running, running
 
 RECIPE = """\
@@ -76,6 +76,25 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, built: Path, service: Run
     for stage in STAGES:
         done = run(stage, cwd=project)
         assert done.returncode == 0, (stage, done.stderr)
+    return project
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Iterator[tuple[Path, Running]]:
+    """The folder of the COGs and their index, and the server that has it."""
+    folder = tmp_path_factory.mktemp("aef")
+    aef.write(folder, built / "data/tiny/archive", MASKED)
+    with running("cogs", str(folder)) as standin:
+        yield folder, standin
+
+
+def by_cogs(project: Path, index: str) -> Path:
+    """The same project with source_coop for its source."""
+    recipe = project / "catalogs/tiny/recipe.yaml"
+    lines = recipe.read_text().split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("source:"))
+    lines[first : first + 2] = [f"source: {{name: source_coop, index: '{index}'}}"]
+    recipe.write_text("\n".join(lines))
     return project
 
 
@@ -158,6 +177,28 @@ def test_faults_that_pass_change_nothing(
     ours, theirs = (pd.read_parquet(p / "data/tiny/index/scenes.parquet") for p in (project, embedded))
     theirs = theirs[theirs.site_id == ours.site_id[0]]
     assert ours.checksum.tolist() == theirs.checksum.tolist()
+
+
+def test_the_published_cogs_give_the_same_cubes(
+    tmp_path: Path, embedded: Path, built: Path, published: tuple[Path, Running]
+) -> None:
+    """Byte for byte those of Earth Engine: bottom-up COGs over HTTP, one of which is gone."""
+    _, server = published
+    project = by_cogs(project_of(tmp_path / "p", built, server.url), f"{server.url}/open/aef_index.parquet")
+    for stage in ("sites", "fetch", "compose"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, (stage, done.stderr)
+        if stage == "fetch":
+            assert "unusable scenes: 1 " in done.stdout
+    ours, theirs = cubes(project), cubes(embedded)
+    assert list(ours) == list(theirs)
+    for site_id, path in ours.items():
+        for name in ("embedding", "clear"):
+            files = {f.relative_to(path): f.read_bytes() for f in (path / name).rglob("c/**/*") if f.is_file()}
+            assert files
+            assert files == {f: (theirs[site_id] / f).read_bytes() for f in files}, (site_id, name)
+    table = pd.read_parquet(project / "data/tiny/index/scenes.parquet")
+    print(table[["site_id","period","scene_id","status","reason","selected","day"]].to_string())
 
 
 def test_catalog_and_geotiffs_say_what_they_hold(embedded: Path) -> None:
