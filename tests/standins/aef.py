@@ -1,5 +1,5 @@
-"""Source Cooperative's copy of the Satellite Embedding, made up from the same images as the stand-in for Earth
-Engine (`tests.standins.embeddings`), as files for `tests.standins.cogs` to serve.
+"""Source Cooperative's copy of the Satellite Embedding, made up from the images that the stand-in for Earth
+Engine has (`tests.standins.embeddings`), as files for `tests.standins.cogs` to serve.
 
     aef_index.parquet               GeoParquet, a row per COG, with the columns of the real one
     <year>/<zone>/<id>-<y>-<x>.tiff int8, 64 bands that lie apart, nodata -128, bottom-up
@@ -76,8 +76,9 @@ def put(
         "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "zstd", "zstd_level": 1,
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as file:
-        file.write(numbers[:, ::-1] if bottom_up else numbers)
+        # Names first: so the directory stays before the blocks, as in a COG.
         file.descriptions = embedding.BANDS[: len(numbers)]
+        file.write(numbers[:, ::-1] if bottom_up else numbers)
     west, south, east, north = grid.boundingbox.bbox
     outline = geodesy.to_lonlat(shapely.box(west, south, east, north), code)
     around = dict(
@@ -85,7 +86,8 @@ def put(
     )
     return {
         "geom": outline, "crs": f"EPSG:{code}", "path": f"{PREFIX}/{year}/{zone}/{name}.tiff", "year": year,
-        "utm_zone": zone, "utm_west": west, "utm_south": south, "utm_east": east, "utm_north": north, **around,
+        "utm_zone": zone, "utm_west": west, "utm_south": south, "utm_east": east, "utm_north": north,
+        **around,
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator
 
 from pipeline.sensors import alphaearth
 from pipeline.sensors.classes import ClearRule
@@ -43,14 +43,15 @@ class Options(Remote):
     no_sign_request: bool = False
     """Whether s3:// addresses are read without keys, as public buckets can be; Source Cooperative's is."""
 
-    @model_validator(mode="after")
-    def _check(self) -> "Options":
-        if PurePosixPath(self.index).suffix != ".parquet":
+    @field_validator("index")
+    @classmethod
+    def _check_index(cls, index: str) -> str:
+        if PurePosixPath(index).suffix != ".parquet":
             raise ValueError(
-                f"index: {self.index} is no Parquet file; name the index that ends in .parquet, which has "
-                "the rows of the .gpkg and the .csv"
+                f"{index} is no Parquet file; name the index that ends in .parquet, which has the rows of the "
+                ".gpkg and the .csv"
             )
-        return self
+        return index
 
     @property
     def folder(self) -> str:

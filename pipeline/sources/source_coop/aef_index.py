@@ -37,6 +37,8 @@ ZONES_ASIDE = 2
 """Zones on either side of a place's own that may have COGs of it: in the far north zones are narrower than
 a COG, and some are left out."""
 
+PLAY_M = 1.0
+
 
 @dataclass(frozen=True)
 class Cog:
@@ -172,9 +174,9 @@ def _zones_about(area: BaseGeometry) -> list[int]:
 
 
 def _touching(bounds: NDArray[Any], outline: BaseGeometry) -> NDArray[np.bool_]:
-    """Which boxes (n, 4) share ground with an outline in the same CRS; sharing an edge is not enough."""
-    left, bottom, right, top = outline.bounds
+    """Which boxes (n, 4) an outline in the same CRS touches, give or take what projecting it costs."""
+    left, bottom, right, top = shapely.box(*outline.bounds).buffer(PLAY_M).bounds
     west, south, east, north = bounds.T
-    near = (west < right) & (east > left) & (south < top) & (north > bottom)
-    near[near] = shapely.area(shapely.intersection(shapely.box(*bounds[near].T), outline)) > 0
+    near = (west <= right) & (east >= left) & (south <= top) & (north >= bottom)
+    near[near] = shapely.distance(shapely.box(*bounds[near].T), outline) <= PLAY_M
     return near
