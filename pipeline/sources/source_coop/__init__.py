@@ -48,8 +48,8 @@ class Options(Remote):
     def _check_index(cls, index: str) -> str:
         if PurePosixPath(index).suffix != ".parquet":
             raise ValueError(
-                f"{index} is no Parquet file; name the index that ends in .parquet, which has the rows of the "
-                ".gpkg and the .csv"
+                f"{index} is no Parquet file; name the index that ends in .parquet, which has the rows of "
+                "the .gpkg and the .csv"
             )
         return index
 

@@ -102,24 +102,26 @@ def read(address: str, signed: Signer, parallel: int) -> CogIndex:
                     f"source.index: {address} has no column {missing[0]}; take aef_index.parquet as it is "
                     "published, not the STAC form of it."
                 )
+            if not table.metadata.num_rows:
+                raise InputError(f"source.index: {address} has no rows.")
             # One thread: a read is a seek and a request, and they must not get mixed up.
-            rows = _typed(table.read(list(COLUMNS), use_threads=False))
+            groups = [
+                _typed(table.read_row_group(group, list(COLUMNS), use_threads=False))
+                for group in range(table.num_row_groups)
+            ]
         except (pa.ArrowException, ValueError, OSError) as error:
             text = str(error).splitlines()[0].rstrip(".")
             raise InputError(
                 f"source.index: {address} cannot be read as a GeoParquet index: {text}."
             ) from None
-    return CogIndex(rows, digest)
+    return CogIndex(pa.concat_tables(groups), digest)
 
 
 def _typed(table: pa.Table) -> pa.Table:
-    """The columns in the types that are reckoned with; years may be written as text."""
-    types = {"path": pa.large_string(), "crs": pa.string(), "year": pa.int16()}
-    columns = {name: pc.cast(table[name], types.get(name, pa.float64())) for name in COLUMNS}
-    complete = pa.table(columns)
-    for name in COLUMNS:
-        complete = complete.filter(pc.is_valid(complete[name]))
-    return complete
+    """The columns in the types that are reckoned with, without rows that lack one; years may be text."""
+    types = {"path": pa.string(), "crs": pa.string(), "year": pa.int16()}
+    typed = pa.table({name: pc.cast(table[name], types.get(name, pa.float64())) for name in COLUMNS})
+    return typed.drop_null()
 
 
 class _Ranges(RangeFile):
