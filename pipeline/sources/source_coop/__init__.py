@@ -74,6 +74,8 @@ class Options(Remote):
 
     def allowance(self, requests: int) -> str:
         size = requests * BLOCK_MB / 1000
+        if not requests:
+            return ""
         return f"about {size:,.1f} GB are received, as COGs are read in whole blocks of 1024 x 1024 pixels"
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
