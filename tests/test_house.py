@@ -202,6 +202,6 @@ def test_a_stages_function_is_there() -> None:
 
 
 def test_every_source_is_found_by_its_module() -> None:
-    assert sources.names() == ["earthengine", "import", "local", "stac", "synthetic", "xyz"]
+    assert sources.names() == ["earthengine", "import", "local", "source_coop", "stac", "synthetic", "xyz"]
     for name in sources.names():
         assert sources.options_of(name).model_fields["name"].annotation

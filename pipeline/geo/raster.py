@@ -56,8 +56,8 @@ def read_bands(
     `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
     where the file cannot be read, whole and as it is.
     """
-    opener = _opener(href, signed, parallel)
-    with _opened(href, opener) as file:
+    opener = opener_of(href, signed, parallel)
+    with opened_by(href, opener) as file:
         if (most := max(indexes)) > file.count:
             raise WorkError(f"{href} has {file.count} bands, and band {most} was asked for.")
         missing = file.nodata if nodata is None else nodata
@@ -96,10 +96,11 @@ def opened(
     href: str, signed: "Signer | None" = None, parallel: int = 20
 ) -> AbstractContextManager[DatasetReader]:
     """A raster file, local or remote; whatever fails while it is open is one WorkError."""
-    return _opened(href, _opener(href, signed, parallel))
+    return opened_by(href, opener_of(href, signed, parallel))
 
 
-def _opener(href: str, signed: "Signer | None", parallel: int) -> "Opener | None":
+def opener_of(href: str, signed: "Signer | None", parallel: int) -> "Opener | None":
+    """Return what GDAL reads an address of the web through; None for a path."""
     if not is_remote(href):
         return None
     # Here and not above: local files do without the network's libraries.
@@ -109,7 +110,9 @@ def _opener(href: str, signed: "Signer | None", parallel: int) -> "Opener | None
 
 
 @contextmanager
-def _opened(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
+def opened_by(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
+    """Open a raster file through the `opener_of` its address; whatever fails while it is open is one
+    WorkError."""
     try:
         if opener is not None:
             opener.start()
@@ -139,10 +142,17 @@ def _blocks(file: DatasetReader, index: int, whole: GeoBox, grid: GeoBox) -> lis
     right, bottom = ~whole.affine @ (box.right, box.bottom)
     margin = 0 if grids.aligned(grid, whole) else MARGIN
     high, wide = file.block_shapes[index - 1]
+    rows = _numbers(top, bottom, high, file.height, margin)
+    return block_ranges(file, index, rows, _numbers(left, right, wide, file.width, margin))
+
+
+def block_ranges(file: DatasetReader, index: int, rows: range, columns: range) -> list[tuple[int, int]]:
+    """Offset and size, bytes, of a band's blocks in these rows and columns of blocks, in the file's order;
+    empty for formats other than GeoTIFF. A block without any bytes is left out."""
     found = [
         [file.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=index) for what in ("OFFSET", "SIZE")]
-        for y in _numbers(top, bottom, high, file.height, margin)
-        for x in _numbers(left, right, wide, file.width, margin)
+        for y in rows
+        for x in columns
     ]
     return sorted({(int(offset), int(size)) for offset, size in found if offset and size})
 

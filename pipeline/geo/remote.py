@@ -119,6 +119,7 @@ class Opener(MultiByteRangeResourceContainer):
 
     def __init__(self, url: str, signed: Signer, parallel: int) -> None:
         self.url, self.signed, self.parallel = url, signed, parallel
+        self.head_bytes = HEAD_BYTES
         self.error: WorkError | None = None
         self.lock = threading.Lock()
         self.head: tuple[bytes, int] | None = None
@@ -128,7 +129,7 @@ class Opener(MultiByteRangeResourceContainer):
         """The file's first bytes and its size, asked for once. Done before GDAL opens the file, it
         keeps the network out of the time in which no other file can be opened."""
         if self.head is None:
-            self.head = self.fetch(self.url, 0, HEAD_BYTES)
+            self.head = self.fetch(self.url, 0, self.head_bytes)
         return self.head
 
     def part(self, start: int, size: int) -> bytes:
@@ -157,6 +158,10 @@ class Opener(MultiByteRangeResourceContainer):
             start, end = group[0][0], max(offset + size for offset, size in group)
             start, end = max(0, start - LEADER), min(end + TRAILER, self.start()[1])
             self.ahead.append((start, self.part(start, end - start)))
+
+    def forget(self) -> None:
+        """Drop what was fetched ahead."""
+        self.ahead.clear()
 
     def fetch(self, url: str, start: int, size: int) -> tuple[bytes, int]:
         options: dict[str, Any] = {"signed": self.signed, "parallel": self.parallel}

@@ -3,9 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -13,18 +11,15 @@ import pandas as pd
 import pystac
 import pytest
 import rasterio
-import shapely
 import xarray as xr
 import zarr
-from affine import Affine
-from odc.geo.geobox import GeoBox
 
 from pipeline.core import embedding, shards, tables
 from pipeline.core.layout import Benchmark
-from pipeline.geo import geodesy, grid
+from pipeline.geo import grid
 from tests.conftest import Run, make_project, run
 from tests.e2e.test_earthengine import key_file
-from tests.standins import archive, embeddings
+from tests.standins import aef, archive, embeddings
 from tests.standins.base import Running, running
 
 RECIPE = """\
@@ -76,6 +71,25 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, built: Path, service: Run
     for stage in STAGES:
         done = run(stage, cwd=project)
         assert done.returncode == 0, (stage, done.stderr)
+    return project
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Iterator[Running]:
+    """A server of COGs of the same images, and of their index."""
+    folder = tmp_path_factory.mktemp("aef")
+    aef.write(folder, built / "data/tiny/archive", MASKED)
+    with running("cogs", str(folder)) as standin:
+        yield standin
+
+
+def by_cogs(project: Path, server: Running) -> Path:
+    """The project, with the server's COGs for its source."""
+    path = project / "catalogs/tiny/recipe.yaml"
+    recipe = path.read_text()
+    source = recipe[recipe.index("source:") : recipe.index("periods:")]
+    line = f"source: {{name: source_coop, index: '{server.url}/open/aef_index.parquet'}}\n"
+    path.write_text(recipe.replace(source, line))
     return project
 
 
@@ -160,6 +174,61 @@ def test_faults_that_pass_change_nothing(
     assert ours.checksum.tolist() == theirs.checksum.tolist()
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory, built: Path, published: Running) -> Path:
+    """The project of COGs up to its cubes."""
+    project = by_cogs(project_of(tmp_path_factory.mktemp("cogs") / "p", built, ""), published)
+    for stage in ("sites", "fetch", "compose"):
+        done = run(stage, cwd=project)
+        assert done.returncode == 0, (stage, done.stderr)
+        if stage == "fetch":
+            assert "unusable scenes: 1 " in done.stdout
+    return project
+
+
+def test_published_cogs_give_the_same_cubes(copied: Path, embedded: Path) -> None:
+    """Byte for byte those of Earth Engine, from bottom-up COGs over HTTP, one of which is gone."""
+    ours, theirs = cubes(copied), cubes(embedded)
+    assert list(ours) == list(theirs)
+    for site_id, path in ours.items():
+        for name in ("embedding", "clear", "time", "band", "x", "y"):
+            files = [file for file in (path / name / "c").rglob("*") if file.is_file()]
+            assert files, name
+            for file in files:
+                other = theirs[site_id] / file.relative_to(path)
+                assert file.read_bytes() == other.read_bytes(), other
+    scenes = pd.read_parquet(copied / "data/tiny/index/scenes.parquet")
+    assert set(scenes.day) == {"2021-07-02", "2022-07-02", "2023-07-02"}
+    assert set(scenes.dated_by) == {"middle of the year"}
+    flawed = scenes[scenes.status == "flawed"]
+    assert set(flawed.scene_id) == {aef.MISSING}
+    assert flawed.reason.str.contains("is not there").all()
+    # The neighbouring zone's COG, first by its name, has the place too.
+    assert not scenes.scene_id.str.startswith("x0000000000000000").any()
+
+
+def test_cogs_are_asked_for_once_and_through_faults(
+    tmp_path: Path, copied: Path, built: Path, published: Running, run_hurried: Run
+) -> None:
+    project = by_cogs(one_site_of(copied, tmp_path / "p", built, ""), published)
+    planned = run("sites", "--plan", cwd=project).stdout
+    assert "; 780 requests, " in planned
+    assert "about 0.4 GB are received, as COGs are read in whole blocks" in planned
+    published.set(
+        {"kind": "half", "match": ".tiff", "each": 1, "times": 3},
+        {"kind": "status", "status": 503, "match": "aef_index", "each": 1},
+    )
+    done = run_hurried("fetch", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert " 4 of them retries" in done.stdout
+    ours, theirs = (pd.read_parquet(p / "data/tiny/index/scenes.parquet") for p in (project, copied))
+    theirs = theirs[theirs.site_id == ours.site_id[0]]
+    assert ours.checksum.tolist() == theirs.checksum.tolist()
+    published.set()
+    assert "up to date" in run("fetch", cwd=project).stdout
+    assert published.asked() == []
+
+
 def test_catalog_and_geotiffs_say_what_they_hold(embedded: Path) -> None:
     collections = pystac.Catalog.from_file(str(embedded / "catalogs/tiny/stac/catalog.json"))
     items = list(collections.get_items(recursive=True))
@@ -176,27 +245,6 @@ def test_catalog_and_geotiffs_say_what_they_hold(embedded: Path) -> None:
             pixels = file.read()
         cube = xr.open_zarr(cubes(embedded)[item.collection_id or ""], mask_and_scale=False)
         assert (pixels == cube.embedding.sel(time=f"{item.id[-4:]}-01-01").values).all()
-
-
-def test_near_a_zones_border_the_sites_own_zone_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.sources.earthengine.embeddings import EmbeddingSource
-    from pipeline.sources.protocol import Scene
-
-    def scene(name: str) -> Scene:
-        return Scene(name, datetime(2021, 1, 1, tzinfo=UTC), {}, "earthengine")
-
-    left, bottom = 700_000, 5_700_000
-    near = shapely.box(left + 2000, bottom + 2000, left + 6000, bottom + 6000)
-    area = geodesy.to_lonlat(near, 32632)
-    assert geodesy.utm_epsg(*geodesy.centre(area)) == 32632
-    box = GeoBox((1000, 1000), Affine(10, 0, left, 0, -10, bottom + 10_000), "EPSG:32632")
-    grids = {"own": box, "own, a part": box[:, :300], "other": box.to_crs("EPSG:32633")}
-    source = object.__new__(EmbeddingSource)
-    source.sensor = SimpleNamespace(bands=embedding.BANDS)
-    monkeypatch.setattr(source, "native", lambda scene, band: grids[scene.id], raising=False)
-    for names, kept in ((["own", "other"], ["own"]), (["own, a part", "other"], ["own, a part", "other"])):
-        found = source._of_own_zone([scene(name) for name in names], area)
-        assert [each.id for each in found] == kept
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +358,33 @@ def test_a_recipe_that_does_not_fit_is_refused(
         new = new.replace('"2021-01"', '"2021-01", end: "2021-03"')
         old = 'unit: year, start: "2021", end: "2023"'
     path.write_text(text.replace(old, new, 1))
+    done = run("sites", cwd=project)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (", dtype: int8", "", "sensor.dtype: satellite-embedding takes int8, not uint16"),
+        ("resolution: 10", "resolution: 20", "sensor.resolution: an embedding is of 10 m"),
+        ("bands: [A00, ", "bands: [A64, ", "sensor.bands: A64 is no band of an embedding"),
+        ("measure_shifts: false, ", "", "selection.measure_shifts: nothing shifts between these images"),
+        ("index.parquet", "index.gpkg",
+         "source: index: http://127.0.0.1:1/open/aef_index.gpkg is no Parquet file; name the index that"),
+        ("index.parquet'", "index.parquet', cloud: none", "source: cloud: no such field; remove it"),
+        ("dtype: int8", "dtype: int8, profile: naip",
+         "sensor.profile: source source_coop gives satellite-embedding here, and no naip"),
+    ],
+)  # fmt: skip
+def test_a_recipe_of_cogs_that_does_not_fit_is_refused(
+    old: str, new: str, says: str, tmp_path: Path, built: Path
+) -> None:
+    project = by_cogs(project_of(tmp_path / "p", built, ""), Running("http://127.0.0.1:1"))
+    path = project / "catalogs/tiny/recipe.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
     done = run("sites", cwd=project)
     assert done.returncode == 2
     assert says in done.stderr

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core import embedding
 from pipeline.core.parts import Fraction
 from pipeline.sensors import airborne, alphaearth, sentinel2
 from pipeline.sensors import known as sensors
@@ -109,12 +108,7 @@ class Options(Remote):
             raise ValueError(
                 "source.bands: an embedding's bands go by their own names, A00 to A63; remove it"
             )
-        if unknown := sorted(set(sensor.bands) - set(embedding.BANDS)):
-            raise ValueError(f"sensor.bands: {unknown[0]} is no band of an embedding; they are A00 to A63")
-        if sensor.resolution != alphaearth.PIXEL_M:
-            raise ValueError(
-                "sensor.resolution: an embedding is of 10 m, and cannot be resampled; set it to 10"
-            )
+        alphaearth.check(sensor)
         if self.composite == "server":
             raise ValueError("source.composite: embeddings are finished as they are; set it to here")
 

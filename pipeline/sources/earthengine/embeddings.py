@@ -6,21 +6,22 @@ The collection holds 64 floating-point numbers a pixel. They are asked for as th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import ee
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core import embedding, signed
-from pipeline.geo import geodesy, window
+from pipeline.geo import window, zones
+from pipeline.sensors import alphaearth
 from pipeline.sources.earthengine import pixels
 from pipeline.sources.earthengine.images import EarthEngineSource
 from pipeline.sources.protocol import Scene, Source
@@ -53,13 +54,8 @@ class EmbeddingSource(EarthEngineSource):
         return pixels.requests(grid, len(bands))
 
     def _of_own_zone(self, scenes: list[Scene], area: BaseGeometry) -> list[Scene]:
-        """The images in the UTM zone that a site of this area lies in, where they cover it: their pixels are
-        the site's own. Near a zone's border the neighbour's are there as well."""
-        zone = geodesy.utm_epsg(*geodesy.centre(area))
-        grids = [(scene, self.native(scene, self.sensor.bands[0])) for scene in scenes]
-        own = [(scene, grid) for scene, grid in grids if grid.crs == f"EPSG:{zone}"]
-        outlines = [grid.extent.to_crs("EPSG:4326").geom for _, grid in own]
-        return [scene for scene, _ in own] if shapely.union_all(outlines).covers(area) else scenes
+        own = zones.of_own_zone([self.native(scene, self.sensor.bands[0]) for scene in scenes], area)
+        return list(itertools.compress(scenes, own))
 
 
 def coded(href: str, bands: Sequence[str]) -> Any:
@@ -70,8 +66,7 @@ def coded(href: str, bands: Sequence[str]) -> Any:
 
 
 def _in_mid_year(scene: Scene) -> Scene:
-    """Dated so that no time zone moves it into another year."""
-    return replace(scene, time=datetime(scene.time.year, 7, 2, 12, tzinfo=UTC), dated_by="middle of the year")
+    return replace(scene, time=alphaearth.middle_of(scene.time.year), dated_by=alphaearth.DATED_BY)
 
 
 _conforms: type[Source] = EmbeddingSource

@@ -11,15 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from pipeline.core import web
 from pipeline.core.errors import WorkError
 from pipeline.geo.remote import Signer, Unsigned
-
-if TYPE_CHECKING:
-    from pipeline.sources.stac import Options
 
 SCHEME = "s3://"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -54,15 +51,32 @@ KNOWN = {
     "sentinel-s2-l2a": Bucket("eu-central-1", readers_pay=True),
     "sentinel-cogs": Bucket("us-west-2", is_public=True),
     "e84-earth-search-sentinel-data": Bucket("us-west-2", is_public=True),
+    "us-west-2.opendata.source.coop": Bucket("us-west-2", is_public=True),
     "deafrica-sentinel-2": Bucket("af-south-1", is_public=True),
 }  # fmt: skip
 """Buckets of the catalogues in docs/sources.md."""
 
 
+class BucketOptions(Protocol):
+    """What a recipe's source says of the buckets that it reads."""
+
+    @property
+    def s3_endpoint(self) -> str | None: ...
+
+    @property
+    def s3_region(self) -> str | None: ...
+
+    @property
+    def requester_pays(self) -> bool: ...
+
+    @property
+    def no_sign_request(self) -> bool: ...
+
+
 class Buckets:
     """How a recipe's source reads s3:// addresses."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: BucketOptions) -> None:
         self.options = options
 
     def flaw(self, href: str, storage: Mapping[str, Any]) -> str:

@@ -123,7 +123,7 @@ def test_what_is_read_was_fetched_before(tmp_path: Path, monkeypatch: pytest.Mon
     whole = geobox(32633, 500_000, 5_700_000, 1400, 1400, 10)
     cog.write(tmp_path / "a.tif", pixels, whole, 0)
     opener = Bytes((tmp_path / "a.tif").read_bytes())
-    monkeypatch.setattr(raster, "_opener", lambda *_: opener)
+    monkeypatch.setattr(raster, "opener_of", lambda *_: opener)
     ahead: list[int] = []
     real = remote.Opener.fetch_ahead
 
