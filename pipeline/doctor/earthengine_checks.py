@@ -1,7 +1,7 @@
 """Checks of Earth Engine: what its answers hold, and what it computes."""
 
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, cast
 
 import ee
@@ -52,7 +52,9 @@ def sign_in(visit: Visit) -> Seen:
 def listing(visit: Visit) -> Seen:
     """Look at images as listImages describes them."""
     options, ask = options_of(visit), visit.catalogue.ask
-    images = list(source_of(visit).listed(options.collection, visit.area, ask.start, ask.end))
+    # An image of a whole year ends as the next begins.
+    end = ask.end + timedelta(days=1)
+    images = list(source_of(visit).listed(options.collection, visit.area, ask.start, end))
     if not images:
         return judged("0 images", False)
     types = Counter(str((image.get("geometry") or {}).get("type")) for image in images)
@@ -143,12 +145,12 @@ def sampled(visit: Visit) -> Seen:
     scene, window = visit.look.scene, visit.look.grid
     pixel = window[window.height // 2 : window.height // 2 + 1, window.width // 2 : window.width // 2 + 1]
     copied = signed.stored(visit.source.read(scene, visit.bands, pixel), "int8").ravel()
+    if (copied == -signed.ZERO).any():
+        raise NotChecked(f"{scene.id}: the pixel has no data")
     lon, lat = pixel.extent.to_crs("EPSG:4326").geom.centroid.coords[0]
     image = ee.Image(scene.href).select(list(visit.bands))
     asked = image.sample(ee.Geometry.Point([lon, lat]), abs(pixel.resolution.x)).first().toDictionary()
     found = login.calling(asked.getInfo, scene.href)
-    if (copied == -signed.ZERO).any():
-        raise NotChecked(f"{scene.id}: the pixel has no data")
     values = embedding.coded(np.array([found[band] for band in visit.bands]))
     text = f"{scene.id}: copied {copied.tolist()}, sampled {values.tolist()}"
     return judged(text, bool((copied == values).all()))

@@ -10,8 +10,8 @@ from pipeline.doctor.visit import Visit
 from pipeline.geo.raster import is_remote
 from pipeline.sources.stac import paging, signing
 
-FEW_S, MANY_S, COMPUTED_S = 20.0, 120.0, 330.0
-"""Seconds for a check of a few requests, of many, and of a large computation."""
+FEW_S, SOME_S, MANY_S, COMPUTED_S = 20.0, 40.0, 120.0, 330.0
+"""Seconds for a check of a few requests, of some 40, of many, and of a large computation."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _offset(visit: Visit) -> Iterator[Line]:
         yield Line("offset, by words", _words(catalogue), offset_checks.words)
     if catalogue.before:
         expected = f"{known.pixels} ({known.report})" if known else "what the words say"
-        yield Line("offset, by numbers", expected, offset_checks.pixels)
+        yield Line("offset, by numbers", expected, offset_checks.pixels, seconds=SOME_S)
 
 
 def _words(catalogue: Catalogue) -> str:

@@ -13,8 +13,8 @@ from pipeline.scenes.radiometry import Date
 from pipeline.sensors import boa_offset
 from pipeline.sources.protocol import Scene
 
-MOST_BEFORE = 2
-"""Earlier dates that a scene is compared with."""
+MOST_BEFORE, TRIED_BEFORE = 3, 5
+"""Earlier dates that a scene is compared with, and those that are looked at for it."""
 
 
 def words(visit: Visit) -> Seen:
@@ -47,7 +47,9 @@ def pixels(visit: Visit) -> Seen:
     others = [visit.source.read(other.scene, visit.bands, look.grid) for other in before]
     dates = [Date.thinned(own, other.clear) for own, other in zip(others, before, strict=True)]
     own = Date.thinned(numbers, look.clear)
-    verdict = radiometry.decide(own, dates, visit.bands)
+    # As in a fetch: where numbers say what words say, less is enough; what was reported must show by itself.
+    said = None if known else look.scene.offset
+    verdict = radiometry.decide(own, dates, visit.bands, said)
     text = _compared(look, numbers, before, others)
     if verdict.offset is None:
         raise NotChecked(f"the numbers do not tell ({verdict.evidence}): {text}")
@@ -97,7 +99,7 @@ def _before(visit: Visit, look: Look) -> list[Look]:
     if not sure:
         raise NotChecked(f"none of {len(scenes)} earlier scenes is sure of its offset")
     found: list[Look] = []
-    for other in visit.looks(sure, look.grid):
+    for other in visit.looks(sure, look.grid, TRIED_BEFORE):
         if other.clear.mean() >= LEAST_CLEAR:
             found.append(other)
         if len(found) == MOST_BEFORE:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.core import web
 from pipeline.core.errors import MinebenchError
+from pipeline.core.words import counted
 from pipeline.doctor.known_catalogues import Question
 from pipeline.doctor.seen import NotChecked, Seen, Verdict, judged
 from pipeline.doctor.usual_checks import OF_AN_ADDRESS, tokens_asked
@@ -168,6 +169,6 @@ def twenty_places(visit: Visit) -> Seen:
         jobs = [pool.submit(copy_context().run, read, place) for place in places]
         failures = [why for job in jobs if (why := job.result())]
     tokens, too_many = tokens_asked(visit, service), visit.answered(429)
-    text = f"{len(places) - len(failures)} of {len(places)} places read, {tokens} token requests"
+    text = f"{len(places) - len(failures)} of {len(places)} places read, {counted(tokens, 'token request')}"
     text += f", {too_many} x 429" + (f"; {failures[0]}" if failures else "")
     return judged(text, not failures and tokens <= 1 and not too_many)

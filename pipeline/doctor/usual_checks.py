@@ -1,9 +1,11 @@
 """Checks that every source has: search, an item's form, one mask, one band, the limits that were met."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.core.words import counted
 from pipeline.doctor.seen import NotChecked, Seen, judged
 from pipeline.doctor.visit import LEAST_DATA, Visit, shares
 from pipeline.scenes import radiometry
@@ -22,7 +24,7 @@ def search(visit: Visit) -> Seen:
     ask = visit.catalogue.ask
     found = visit.once("the search", lambda: visit.source.search(visit.area, ask.start, ask.end))
     where = f"{ask.place[0]:.3f}, {ask.place[1]:.3f} from {ask.start} to {ask.end}"
-    return judged(f"{len(found)} scenes at {where}", bool(found))
+    return judged(f"{counted(len(found), 'scene')} at {where}", bool(found))
 
 
 def form(visit: Visit) -> Seen:
@@ -30,7 +32,7 @@ def form(visit: Visit) -> Seen:
     scene = visit.scene
     wanted = [*visit.bands, *([visit.source.mask_band] if visit.source.mask_band else [])]
     missing = [band for band in wanted if band not in scene.assets]
-    grids = ", ".join(_grid(visit, scene, band) for band in wanted if band not in missing)
+    grids = _grids(visit, scene, [band for band in wanted if band not in missing])
     flawed = [scene.flaw for scene in visit.scenes if scene.flaw]
     parts = [f"{scene.id}: {grids or 'no band'}", f"level {scene.level or 'not told'}"]
     parts += [f"lacks {', '.join(missing)}"] if missing else []
@@ -43,12 +45,20 @@ def _is_level(visit: Visit, scene: Scene) -> bool:
     return scene.level == visit.setting.profile.level or not scene.level
 
 
+def _grids(visit: Visit, scene: Scene, bands: Sequence[str]) -> str:
+    """The grids of bands, in words, those of one grid together."""
+    found: dict[str, list[str]] = {}
+    for band in bands:
+        found.setdefault(_grid(visit, scene, band), []).append(band)
+    return ", ".join(f"{' '.join(own)} {grid}" for grid, own in found.items())
+
+
 def _grid(visit: Visit, scene: Scene, band: str) -> str:
     grid = scene.assets[band].grid
     if grid is None and scene.flaw:
-        return f"{band} (grid not in the item)"
+        return "(grid not in the item)"
     grid = grid or visit.source.native(scene, band)
-    return f"{band} {grid.height} x {grid.width} of {abs(grid.resolution.x):g} in {grid.crs}"
+    return f"{grid.height} x {grid.width} of {abs(grid.resolution.x):g} in {grid.crs}"
 
 
 def mask(visit: Visit) -> Seen:
@@ -92,11 +102,11 @@ def limits(visit: Visit, token_service: str = "", most_tokens: int = 1) -> Seen:
         for name, value in sighting.headers.items()
         if RATES.search(name)
     }
-    parts = [f"{len(visit.sightings)} answers", *(f"{count} x {status}" for status, count in refused.items())]
+    parts = [counted(len(visit.sightings), "answer"), *(f"{count} x {status}" for status, count in refused.items())]
     parts.append("; ".join(sorted(headers)[:6]) or "no header tells of limits")
     tokens = tokens_asked(visit, token_service)
     if token_service:
-        parts.append(f"{tokens} token requests")
+        parts.append(counted(tokens, "token request"))
     return judged(", ".join(parts), not any(refused.values()) and tokens <= most_tokens)
 
 

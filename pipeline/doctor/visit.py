@@ -137,10 +137,12 @@ class Visit:
         clear = np.isin(found, [*self.setting.clear.numbers, classes.CLEAR])
         return Look(scene, grid, found, clear)
 
-    def looks(self, scenes: Sequence[Scene], grid: GeoBox | None = None) -> Iterator[Look]:
-        """Look at the clearest of scenes that can be read, on `grid` or each on its own."""
+    def looks(
+        self, scenes: Sequence[Scene], grid: GeoBox | None = None, most: int = TRIED
+    ) -> Iterator[Look]:
+        """Look at the clearest scenes that can be read, `most` of them, on `grid` or each on its own."""
         self.clearest_readable(scenes)
-        for scene in [scene for scene in clearest(scenes) if not scene.flaw][:TRIED]:
+        for scene in [scene for scene in clearest(scenes) if not scene.flaw][:most]:
             yield self.looked(scene, grid or self.window(scene))
 
     def clearest_readable(self, scenes: Sequence[Scene]) -> Scene:
