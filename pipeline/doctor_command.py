@@ -49,7 +49,7 @@ def doctor(
         return
     with tempfile.TemporaryDirectory(prefix="minebench-doctor-") as folder:
         if benchmark:
-            planned = visits.of_benchmark(*command.begin("doctor", benchmark))
+            planned = visits.of_benchmark(*command.begin("doctor", benchmark), Path(folder))
         else:
             planned = [visits.of_catalogue(named(str(source)), Path(folder))]
         report = [(visit, examine(visit, lines.of(visit), everything)) for visit in planned]

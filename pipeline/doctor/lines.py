@@ -40,8 +40,8 @@ def _stac(visit: Visit) -> Iterator[Line]:
     yield from _found(visit)
     if is_remote(options.href):
         yield Line("page of 100", "100 items", stac_checks.page_of(paging.PAGE))
-        yield Line("page of 250", "250 items, fewer, or 413, 500, 502 or 504", stac_checks.page_of(250))
-    expected = "a token" if service else "files that can be read with what is set here"
+        yield Line("page of 250", "250 items or fewer, or HTTP 413, 500, 502, 504", stac_checks.page_of(250))
+    expected = "a token" if service else "what the addresses ask for is set here"
     yield Line("sign-in", expected, stac_checks.sign_in)
     yield from _read(visit)
     yield from _offset(visit)

@@ -43,7 +43,7 @@ def pixels(visit: Visit) -> Seen:
     look = _target(visit)
     known = visit.catalogue.known
     numbers = visit.source.read(look.scene.as_stored, visit.bands, look.grid)
-    before = _before(visit, look)
+    before, lacking = _before(visit, look)
     others = [visit.source.read(other.scene, visit.bands, look.grid) for other in before]
     dates = [Date.thinned(own, other.clear) for own, other in zip(others, before, strict=True)]
     own = Date.thinned(numbers, look.clear)
@@ -52,7 +52,7 @@ def pixels(visit: Visit) -> Seen:
     verdict = radiometry.decide(own, dates, visit.bands, said)
     text = _compared(look, numbers, before, others)
     if verdict.offset is None:
-        raise NotChecked(f"the numbers do not tell ({verdict.evidence}): {text}")
+        raise NotChecked(f"the numbers do not tell ({lacking or verdict.evidence}): {text}")
     expected = known.pixels if known else look.scene.offset
     return judged(f"{verdict.offset} by numbers ({verdict.evidence}): {text}", verdict.offset == expected)
 
@@ -89,24 +89,22 @@ def _target(visit: Visit) -> Look:
     return visit.looked(scene, visit.window(scene, known.at.place))
 
 
-def _before(visit: Visit, look: Look) -> list[Look]:
-    """Earlier dates of the same ground whose words are sure."""
+def _before(visit: Visit, look: Look) -> tuple[list[Look], str]:
+    """Earlier dates of the same ground whose words are sure, and why there is none."""
     assert visit.catalogue.before is not None  # only such a catalogue has this line
     known = visit.catalogue.known
     area = area_of(known.at.place) if known else visit.area
     scenes = visit.source.search(area, *visit.catalogue.before)
     sure = [scene for scene in scenes if not scene.is_doubtful and scene.id != look.scene.id]
     if not sure:
-        raise NotChecked(f"none of {len(scenes)} earlier scenes is sure of its offset")
+        return [], f"none of {len(scenes)} earlier scenes is sure of its offset"
     found: list[Look] = []
     for other in visit.looks(sure, look.grid, TRIED_BEFORE):
         if other.clear.mean() >= LEAST_CLEAR:
             found.append(other)
         if len(found) == MOST_BEFORE:
             break
-    if not found:
-        raise NotChecked("no earlier scene is clear here")
-    return found
+    return found, "" if found else "no earlier scene is clear here"
 
 
 def _compared(

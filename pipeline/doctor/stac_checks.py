@@ -1,5 +1,6 @@
 """Checks of STAC APIs: landing page, keys, pages, tokens, and what only a catalogue in service shows."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -70,7 +71,7 @@ def conforms(visit: Visit) -> Seen:
 
 
 def sign_in(visit: Visit) -> Seen:
-    """Tell which token or keys reading takes here, by their names alone."""
+    """Get a token, or tell which keys are set, by their names; what is read shows whether they are good."""
     options = options_of(visit)
     if service := signing.service_of(options):
         collection = options.collections[0] if options.collections else visit.scene.collection
@@ -86,12 +87,12 @@ def sign_in(visit: Visit) -> Seen:
 def _keys(visit: Visit, scene: Scene) -> str:
     asset = next(iter(scene.assets.values()), None)
     if asset is None or not asset.href.startswith(SCHEME):
-        return "files are read without keys"
+        return "addresses ask for no key"
     signer = source_of(visit).addresses.buckets.signer(asset.href, asset.region)
     if not isinstance(signer, KeySigner):
-        return "a public bucket, read without keys"
-    payer = ", you pay for what is read" if signer.pays else ""
-    return f"{', '.join(KEYS)} (and {TOKEN} if set){payer}"
+        return "addresses in a public bucket, which asks for no key"
+    payer = "; you pay for what is read" if signer.pays else ""
+    return f"set: {', '.join(name for name in (*KEYS, TOKEN) if os.environ.get(name))}{payer}"
 
 
 def page_of(size: int) -> Callable[[Visit], Seen]:
@@ -109,7 +110,7 @@ def page_of(size: int) -> Callable[[Visit], Seen]:
         count = len(found["features"])
         if count < size and not any(link.get("rel") == "next" for link in found.get("links", ())):
             raise NotChecked(f"{count} items are all that there are")
-        return judged(f"{count} items", count == size or size > paging.PAGE)
+        return judged(f"{count} items", count == size or count >= paging.PAGE)
 
     return page
 

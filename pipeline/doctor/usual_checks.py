@@ -42,7 +42,8 @@ def form(visit: Visit) -> Seen:
 
 
 def _is_level(visit: Visit, scene: Scene) -> bool:
-    return scene.level == visit.setting.profile.level or not scene.level
+    """Whether a scene is of the sensor's level; Landsat's L2SP and L2SR are one."""
+    return scene.level[:2] in ("", visit.setting.profile.level[:2])
 
 
 def _grids(visit: Visit, scene: Scene, bands: Sequence[str]) -> str:
@@ -74,16 +75,19 @@ def mask(visit: Visit) -> Seen:
 def band(visit: Visit) -> Seen:
     """Read one band's window: are its numbers those of ground?"""
     look, own = visit.look, visit.bands[:1]
-    found = visit.source.read(look.scene, own, look.grid)
+    scene = look.scene.as_stored if look.scene.is_doubtful else look.scene
+    found = visit.source.read(scene, own, look.grid)
     numbers = found[found > 0]
-    text = f"{look.scene.id}: {own[0]}, {_shape(found.shape[1:])} {found.dtype}"
+    text = f"{scene.id}: {own[0]}, {_shape(found.shape[1:])} {found.dtype}"
     if not numbers.size:
         return judged(f"{text}, no pixel has data", False)
     low, middle, high = (int(value) for value in np.quantile(numbers, (0, 0.5, 1)))
     text += f", {numbers.size / found.size:.0%} with data, {low} to {high}, median {middle}"
     why = "one number everywhere" if low == high else ""
-    if visit.setting.profile.is_reflectance and not look.scene.is_doubtful:
-        why = why or radiometry.impossible(own, found, look.clear, look.scene.offset)
+    if visit.setting.profile.is_reflectance and not why:
+        if (look.clear & (found[0] > 0)).sum() < radiometry.FEWEST:
+            raise NotChecked(f"{text}; hardly any of it is clear ground")
+        why = radiometry.impossible(own, found, look.clear, scene.offset)
     return judged(f"{text}; {why}" if why else text, not why)
 
 
@@ -102,7 +106,10 @@ def limits(visit: Visit, token_service: str = "", most_tokens: int = 1) -> Seen:
         for name, value in sighting.headers.items()
         if RATES.search(name)
     }
-    parts = [counted(len(visit.sightings), "answer"), *(f"{count} x {status}" for status, count in refused.items())]
+    parts = [
+        counted(len(visit.sightings), "answer"),
+        *(f"{count} x {status}" for status, count in refused.items()),
+    ]
     parts.append("; ".join(sorted(headers)[:6]) or "no header tells of limits")
     tokens = tokens_asked(visit, token_service)
     if token_service:

@@ -137,9 +137,7 @@ class Visit:
         clear = np.isin(found, [*self.setting.clear.numbers, classes.CLEAR])
         return Look(scene, grid, found, clear)
 
-    def looks(
-        self, scenes: Sequence[Scene], grid: GeoBox | None = None, most: int = TRIED
-    ) -> Iterator[Look]:
+    def looks(self, scenes: Sequence[Scene], grid: GeoBox | None = None, most: int = TRIED) -> Iterator[Look]:
         """Look at the clearest scenes that can be read, `most` of them, on `grid` or each on its own."""
         self.clearest_readable(scenes)
         for scene in [scene for scene in clearest(scenes) if not scene.flaw][:most]:

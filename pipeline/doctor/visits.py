@@ -29,17 +29,20 @@ def of_catalogue(catalogue: Catalogue, data: Path) -> Visit:
     return Visit(catalogue, options, Setting(Path(), data, sensor, profile, Selection().clear))
 
 
-def of_benchmark(benchmark: Benchmark, recipe: Recipe) -> list[Visit]:
-    """Return the visits to a benchmark's sources. InputError where none is on the web."""
+def of_benchmark(benchmark: Benchmark, recipe: Recipe, data: Path) -> list[Visit]:
+    """Return the visits to a benchmark's sources; `data` is a folder for what those keep. InputError where
+    none is on the web."""
     members: dict[str, Options] = getattr(recipe.source, "members", {recipe.source.name: recipe.source})
     services = {label: options for label, options in members.items() if options.is_service}
     if not services:
         raise InputError(f"source: {', '.join(members)} is not on the web: there is nothing to ask.")
     first, setting = site.load(benchmark, recipe)[0], recipe.setting(benchmark)
-    return [
-        Visit(_catalogue(f"{benchmark.name}, {label}", options, recipe, first), options, setting)
-        for label, options in services.items()
-    ]
+    made = []
+    for label, options in services.items():
+        options.announce(setting)
+        known_of_it = _catalogue(f"{benchmark.name}, {label}", options, recipe, first)
+        made.append(Visit(known_of_it, options, replace(setting, data=data)))
+    return made
 
 
 def _catalogue(name: str, options: Options, recipe: Recipe, first: Site) -> Catalogue:

@@ -24,7 +24,9 @@ def test_names_are_listed_and_mistakes_name_them(empty_project: Path) -> None:
     listed = run("doctor", cwd=empty_project)
     assert listed.returncode == 0
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(CATALOGUES)
-    assert list(json.loads(run("doctor", "--json", cwd=empty_project).stdout)["catalogues"]) == list(CATALOGUES)
+    assert list(json.loads(run("doctor", "--json", cwd=empty_project).stdout)["catalogues"]) == list(
+        CATALOGUES
+    )
     for words, says in (
         (("--source", "earth"), "There is no catalogue 'earth'; choose one of earth-search, "),
         (("--benchmark", "tiny"), "source: synthetic is not on the web"),

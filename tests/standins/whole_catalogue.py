@@ -6,8 +6,8 @@ items, in whose text URL stands for the server's address. A search answers the i
 and time.
 
 Further faults: `landing` puts `fields` into the landing page; `items` puts them into each item's properties,
-takes the assets away that it `lacks`, and puts a `new` text for an `old` one into addresses; `empty` answers a
-search without items.
+takes away the assets that it `lacks`, and in addresses puts a `new` text for an `old` one; `empty` answers
+a search without items.
 """
 
 import json

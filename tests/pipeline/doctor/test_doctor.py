@@ -102,6 +102,7 @@ class Case:
 
 API, EE, PC, EMBEDDINGS = "earth-search", "earthengine", "planetary-computer", "earthengine-embeddings"
 SEARCH, LISTED = {"match": "/search"}, {"match": "listAssets"}
+REFUSAL = {"kind": "refusal", "status": 400, "message": "User memory limit exceeded."}
 ELSEWHERE = Question((100.0, 0.0), date(2023, 1, 1), date(2024, 1, 1))
 CARRIES = "S2B_34N07351045322_20220729_089_L2A"
 """An item whose flag is right."""
@@ -116,7 +117,7 @@ CASES = [
     Case(API, "page of 250", "refused with HTTP 400", ({"kind": "status", "status": 400, **SEARCH},)),
     Case(API, "sign-in", "is in bucket usgs-landsat, whose readers pay AWS",
          ({"kind": "items", "old": "http://", "new": "s3://usgs-landsat/", **SEARCH},)),
-    Case(API, "mask", "SCL.tif is not there (HTTP 404)", ({"kind": "status", "status": 404, "match": "SCL"},)),
+    Case(API, "mask", "SCL.tif is not there", ({"kind": "status", "status": 404, "match": "SCL.tif"},)),
     Case(API, "band", "B02.tif is not there", ({"kind": "status", "status": 404, "match": "B02.tif"},)),
     Case(API, "offset, by words", "boa_offset_applied true, pixels decide); 0 of 3 neighbours say 1000",
          ({"kind": "items", "fields": {"earthsearch:boa_offset_applied": True}, **SEARCH},)),
@@ -141,7 +142,7 @@ CASES = [
     Case(EE, "listImages", "geometry Sphere, endTime of 0", ({"kind": "images", **LISTED, "fields": {
         "geometry": {"type": "Sphere"}, "endTime": None}},)),
     Case(EE, "mask", "User memory limit exceeded",
-         ({"kind": "refusal", "status": 400, "message": "User memory limit exceeded.", "match": "getPixels"},)),
+         ({**REFUSAL, "match": "getPixels"},)),
     Case(EE, "band", "no pixel has data", ({"kind": "zeros", "match": "S2_SR_HARMONIZED/"},)),
     Case(EE, "offset, by words", "0 (harmonized by Earth Engine)", known={"offset": 1000}),
     Case(EE, "offset, by numbers", "1000 by numbers",
@@ -151,9 +152,9 @@ CASES = [
     Case(EE, "Cloud Score+ type", "uint8, 7.00 to 7.00",
          ({"kind": "numbers", "value": 7, "dtype": "u1", "match": "V1/S2_HARMONIZED/"},)),
     Case(EE, "median of nothing", "if asked for all the same: median_2014-01-01_2015-01-01: User memory",
-         ({"kind": "refusal", "status": 400, "message": "User memory limit exceeded.", "match": "compute"},)),
+         ({**REFUSAL, "match": "computePixels"},)),
     Case(EE, "large median", "User memory limit exceeded",
-         ({"kind": "refusal", "status": 400, "message": "User memory limit exceeded.", "match": "compute"},)),
+         ({**REFUSAL, "match": "computePixels"},)),
     Case(EE, "limits", "1 x 429", ({"kind": "status", "status": 429, "times": 1, **LISTED},),
          before=("search",)),
     Case(EMBEDDINGS, "scaleY", "scaleY -20", ({"kind": "images", "scaleY": -20, **LISTED},)),
@@ -175,6 +176,29 @@ def test_each_line_tells_what_is_otherwise(
     assert case.says in row.seen
     assert row.verdict in BAD
     assert not examine.is_well([row])
+
+
+CLOUDY = Question(worlds.BETA, date(2023, 8, 24), date(2023, 8, 25))
+EARLIER = {"before": (date(2019, 1, 1), date(2020, 1, 1))}
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "known", "says"),
+    [
+        (PC, "offset, by numbers", EARLIER, "the numbers do not tell (none of 0 earlier scenes is sure"),
+        (PC, "offset, by numbers", {"ask": CLOUDY}, "the numbers do not tell (too little clear ground)"),
+        (PC, "band", {"ask": CLOUDY}, "hardly any of it is clear ground"),
+        (API, "page of 250", {"crowded": CLOUDY}, "1 items are all that there are"),
+        (API, "dark water", {"water": CLOUDY}, "fewer than 400 pixels are water"),
+        (API, "mask", {"ask": ELSEWHERE}, "the search found no scene"),
+    ],
+)
+def test_what_settles_nothing_is_not_called_ok(
+    name: str, check: str, known: dict[str, Any], says: str, of: Any
+) -> None:
+    row = worlds.table(of(name, known), check)[check]
+    assert says in row.seen
+    assert row.verdict is Verdict.NOT_CHECKED
 
 
 def test_no_line_is_left_out(of: Any) -> None:
@@ -247,6 +271,27 @@ def test_keys_are_never_told(of: Any, service: dict[str, Running], monkeypatch: 
     text = printed.markdown([(visit, [row])])
     assert "made+secret" not in text
     assert "hidden" not in text
+
+
+@pytest.mark.parametrize(
+    ("bucket", "says"),
+    [
+        ("eodata", "set: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
+        ("usgs-landsat", "AWS_SECRET_ACCESS_KEY; you pay for what is read"),
+        ("sentinel-cogs", "a public bucket, which asks for no key"),
+    ],
+)
+def test_keys_of_buckets_are_told_by_their_names(
+    bucket: str, says: str, of: Any, service: dict[str, Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "made-id", "AWS_SECRET_ACCESS_KEY": "made+secret"}
+    for name, value in {**keys, "AWS_REQUEST_PAYER": "requester" if "usgs" in bucket else ""}.items():
+        monkeypatch.setenv(name, value)
+    service[API].set({"kind": "items", "old": "http://", "new": f"s3://{bucket}/", **SEARCH})
+    row = worlds.table(of(API), "sign-in")["sign-in"]
+    assert says in row.seen
+    assert row.verdict is Verdict.OK
+    assert "made" not in row.seen
 
 
 def test_catalogues_are_those_of_the_documentation() -> None:

@@ -75,5 +75,3 @@ def table(one: Visit, *checks: str) -> dict[str, Row]:
     """Make all checks, or those named, and return their rows by name."""
     chosen = [line for line in lines.of(one) if not checks or line.check in checks]
     return {row.check: row for row in examine(one, chosen, everything=True)}
-
-
