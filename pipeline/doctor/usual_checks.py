@@ -78,7 +78,8 @@ def band(visit: Visit) -> Seen:
     scene = look.scene.as_stored if look.scene.is_doubtful else look.scene
     found = visit.source.read(scene, own, look.grid)
     numbers = found[found > 0]
-    text = f"{scene.id}: {own[0]}, {_shape(found.shape[1:])} {found.dtype}"
+    stored = " as stored" if look.scene.is_doubtful else ""
+    text = f"{scene.id}: {own[0]}{stored}, {_shape(found.shape[1:])} {found.dtype}"
     if not numbers.size:
         return judged(f"{text}, no pixel has data", False)
     low, middle, high = (int(value) for value in np.quantile(numbers, (0, 0.5, 1)))
