@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import __version__, command, judge_commands, label_commands, model_commands
+from pipeline import __version__, command, doctor_command, judge_commands, label_commands, model_commands
 from pipeline.core import arenas, interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
@@ -383,6 +383,7 @@ def browse(
         browse.serve(where, loaded, own)
 
 
+app.command(epilog="Example: minebench doctor --source earth-search")(doctor_command.doctor)
 app.command(epilog="Example: minebench score predictions --name ours-v1")(judge_commands.score)
 app.command(epilog="Example: minebench label --benchmark ours --from unet")(label_commands.label)
 app.command(epilog="Example: minebench agree --consensus majority")(label_commands.agree)

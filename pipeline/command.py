@@ -60,7 +60,7 @@ def fail(message: str, status: int) -> None:
 
 LOCKS = {"compose": "cubes", "annotate": "cubes"}
 """Stages that write the same files share a lock; all others have one of their own."""
-READERS = {"browse", "check", "label"}
+READERS = {"browse", "check", "doctor", "label"}
 
 
 def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 
-def _benchmarks(begun: str) -> list[str]:
+def completed_benchmarks(begun: str) -> list[str]:
     """Names that a shell may complete."""
     return sorted(
         p.parent.name for p in Path().glob("catalogs/*/recipe.yaml") if p.parent.name.startswith(begun)
@@ -23,7 +23,7 @@ Name = Annotated[
     str | None,
     typer.Option(
         "--benchmark", "-b", help="Folder under catalogs/; default: the first in params.yaml.",
-        autocompletion=_benchmarks,
+        autocompletion=completed_benchmarks,
     ),
 ]  # fmt: skip
 Model = Annotated[

@@ -28,10 +28,10 @@ LAYERS = (
     ("pipeline.report",),
     ("pipeline.judge",),
     ("pipeline.apply", "pipeline.interchange", "pipeline.publish"),
-    ("pipeline.label",),
+    ("pipeline.label", "pipeline.doctor"),
     ("pipeline.stages",),
     ("pipeline.command", "pipeline.options"),
-    ("pipeline.label_commands", "pipeline.judge_commands", "pipeline.region"),
+    ("pipeline.label_commands", "pipeline.judge_commands", "pipeline.doctor_command", "pipeline.region"),
     ("pipeline.model_commands",),
     ("pipeline.cli",),
 )

@@ -5,6 +5,7 @@ never followed are decided in one place.
 """
 
 import json
+import math
 import random
 import re
 import threading
@@ -18,7 +19,7 @@ import requests
 import tenacity
 
 from pipeline import __version__
-from pipeline.core import limits, throttling, traffic
+from pipeline.core import limits, patience, throttling, traffic
 from pipeline.core.errors import Unusable, WorkError
 from pipeline.core.redaction import redacted
 
@@ -106,11 +107,12 @@ def request(
 
     `signed` adds a credential to the address just before each try. An answer may begin after `silence`
     seconds. Refused for an answer over `limit` bytes or a redirect to another host; Failed when all
-    `attempts` failed or the service asks for a longer wait than LONGEST_ASKED_S.
+    `attempts` failed or the service asks for a longer wait than LONGEST_ASKED_S. All of it ends sooner where
+    `pipeline.core.patience` says so.
     """
     order = _Order(url, method, dict(headers or {}), body, limit, parallel, signed, silence)
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(attempts),
+        stop=_enough(min(attempts, patience.current().attempts)),
         wait=_waiting,
         retry=tenacity.retry_if_exception_type(_Passing),
         before_sleep=lambda _: traffic.count(retries=1),
@@ -119,7 +121,18 @@ def request(
     try:
         return retrying(_try, order)
     except _Passing as error:
-        raise Failed(f"{host(url)} failed {attempts} times: {error}", error.status) from None
+        tries = retrying.statistics["attempt_number"]
+        raise Failed(f"{host(url)} failed {tries} times: {error}", error.status) from None
+
+
+def _enough(attempts: int) -> Callable[[tenacity.RetryCallState], bool]:
+    """When to give up: after so many tries, or where the next one would come too late."""
+
+    def is_enough(state: tenacity.RetryCallState) -> bool:
+        late = patience.current().left(math.inf) <= state.upcoming_sleep
+        return state.attempt_number >= attempts or late
+
+    return is_enough
 
 
 def _waiting(state: tenacity.RetryCallState) -> float:
@@ -229,6 +242,9 @@ def _secrets(address: str, headers: Mapping[str, str]) -> list[str]:
 
 
 def _send(url: str, order: _Order) -> Answer:
+    left = patience.current().left
+    if not left(1):
+        raise _Passing("there was no time left to ask.")
     traffic.count(requests=1)
     try:
         with _session().request(
@@ -237,12 +253,14 @@ def _send(url: str, order: _Order) -> Answer:
             data=order.body,
             headers=order.headers,
             stream=True,
-            timeout=(CONNECT_S, order.silence),
+            timeout=(max(0.01, left(CONNECT_S)), max(0.01, left(order.silence))),
             allow_redirects=False,
         ) as response:
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            began = response.elapsed.total_seconds()
+            traffic.saw(traffic.Sighting(url.partition("?")[0], response.status_code, lower, began))
             _expect_the_rest(response)
             content = _body(response, order.limit)
-            lower = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, lower, content)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _Passing(f"{_plainly(error)}.") from None
@@ -252,9 +270,10 @@ def _send(url: str, order: _Order) -> Answer:
 
 def _expect_the_rest(response: requests.Response) -> None:
     """Wait no longer than SILENCE_S between the parts of an answer that has begun."""
+    silence = max(0.1, patience.current().left(SILENCE_S))
     connection = getattr(response.raw, "connection", None)
     if (sock := getattr(connection, "sock", None)) is not None:
-        sock.settimeout(SILENCE_S)
+        sock.settimeout(silence)
 
 
 def _body(response: requests.Response, limit: int) -> bytes:
@@ -263,14 +282,15 @@ def _body(response: requests.Response, limit: int) -> bytes:
     if promised.isdigit() and int(promised) > limit:
         raise Refused(f"{host(response.url)} announces {promised} bytes, more than the limit of {limit}.")
     began, parts, size = time.monotonic(), [], 0
+    whole = patience.current().left(WHOLE_S)
     for part in response.iter_content(2**16):
         parts.append(part)
         size += len(part)
         traffic.count(received=len(part))
         if size > limit:
             raise Refused(f"{host(response.url)} sends more than the limit of {limit} bytes.")
-        if time.monotonic() - began > WHOLE_S:
-            raise _Passing(f"the answer took longer than {WHOLE_S} s.")
+        if time.monotonic() - began > whole:
+            raise _Passing(f"the answer took longer than {whole:.0f} s.")
     encoded = response.headers.get("Content-Encoding")
     if promised.isdigit() and not encoded and response.request.method != "HEAD" and size != int(promised):
         raise _Passing(f"the answer broke off after {size} of {promised} bytes.")

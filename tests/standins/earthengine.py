@@ -48,7 +48,7 @@ def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
     it just that year's cloudiest image of each place, `empty=year` leaves Sentinel-2 without a year,
     `missed=n` lets the swath of every image miss its westernmost n columns of 20 m, `unbounded` gives
     footprints without bounds, `page=n` gives up to n images a page, `masked=n` masks the first n rows of
-    embeddings."""
+    embeddings, `whole` describes images with all that they have."""
     tests = Path(ee.__file__).parent / "tests"
     discovery = (tests / "cloud_api_discovery_document.json").read_text().replace("v1alpha", "v1")
     document = json.loads(discovery)
@@ -68,6 +68,7 @@ def prepare(url: str, folder: str, *words: str) -> dict[str, Any]:
         "embeddings": embeddings.images(items, _number(words, "masked=", 0)),
         "no_surface": _no_surface(items, words),
         "unbounded": "unbounded" in words,
+        "whole": "whole" in words,
         "missed": _number(words, "missed=", 0),
         "page": _number(words, "page=", 3),
         "tokens": 0,
@@ -211,7 +212,8 @@ def described(collection: str, item: dict[str, Any], data: dict[str, Any]) -> di
     properties = item["properties"]
     name = f"{collection}/{item['id']}"
     place = sorted(data["items"]).index(item["id"])
-    left_out = {key for key, every in (("endTime", 2), ("id", 3)) if place % every == 0}
+    sparse = () if data["whole"] else (("endTime", 2), ("id", 3))
+    left_out = {key for key, every in sparse if place % every == 0}
     asset = {
         "type": "IMAGE",
         "name": PUBLIC + name,

@@ -59,7 +59,7 @@ class EarthEngineSource:
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
         if self.options.composite == "server":
-            has_images = any(self._listed(self.options.collection, area, start, end, FEW))
+            has_images = any(self.listed(self.options.collection, area, start, end, FEW))
             return server.search(self.options, area, start, end) if has_images else []
         if self.options.level1c == "always":
             return self._in(self.options.level_1c, area, start, end)
@@ -110,15 +110,15 @@ class EarthEngineSource:
         """The collection's scenes that touch the area, without those whose id is known."""
         images = [
             image
-            for image in self._listed(collection, area, start, end)
-            if _index(image) not in known and footprint.touches(image.get("geometry"), area)
+            for image in self.listed(collection, area, start, end)
+            if index_of(image) not in known and footprint.touches(image.get("geometry"), area)
         ]
         scores = {}
         if images and self.options.cloud == "cloud_score_plus":
-            scores = {_index(image): image for image in self._listed(CLOUD_SCORE_PLUS, area, start, end)}
+            scores = {index_of(image): image for image in self.listed(CLOUD_SCORE_PLUS, area, start, end)}
         return _in_order([self._scene(image, collection, scores) for image in images])
 
-    def _listed(
+    def listed(
         self, collection: str, area: BaseGeometry, start: date, end: date, page: int = PAGE
     ) -> Iterator[dict[str, Any]]:
         """All images that the service lists for the area's box; it pages by token."""
@@ -151,7 +151,7 @@ class EarthEngineSource:
         properties = image.get("properties") or {}
         flaw = "" if image.get("geometry") else "the image has no geometry"
         if self.options.cloud == "cloud_score_plus":
-            if score := scores.get(_index(image)):
+            if score := scores.get(index_of(image)):
                 assets["SCL"] = next(iter(_described(score, "cs_cdf").values()))
             else:
                 flaw = "it has no Cloud Score+ image"
@@ -160,7 +160,7 @@ class EarthEngineSource:
         level = ("L2A" if "_SR" in collection else "L1C") if self.is_sentinel2 else ""
         words = self._words(properties, collection)
         return Scene(
-            id=_index(image),
+            id=index_of(image),
             time=time,
             assets=assets,
             source="earthengine",
@@ -170,7 +170,7 @@ class EarthEngineSource:
             offset=words.offset,
             offset_from=words.evidence,
             is_doubtful=not words.sure,
-            href=f"{collection}/{_index(image)}",
+            href=f"{collection}/{index_of(image)}",
             collection=collection,
             flaw=flaw,
         )
@@ -274,7 +274,7 @@ def _name(image: Mapping[str, Any]) -> str:
     return str(image.get("id") or image["name"]).removeprefix(PUBLIC)
 
 
-def _index(image: Mapping[str, Any]) -> str:
+def index_of(image: Mapping[str, Any]) -> str:
     """An image's index in its collection, the same in Sentinel-2's and in Cloud Score+."""
     return _name(image).rpartition("/")[2]
 

@@ -146,6 +146,18 @@ def _from_key(path: Path) -> Any:
         raise InputError(f"source.service_account_key: {path} is not a key of a service account.") from None
 
 
+def told(options: Options) -> str:
+    """Return where credentials and project come from, by their names alone."""
+    if options.service_account_key is not None:
+        key = "source.service_account_key"
+    elif Path(ee.oauth.get_credentials_path()).is_file():
+        key = "what `earthengine authenticate` stored"
+    else:
+        key = "application default credentials"
+    named = next((name for name in PROJECT_VARIABLES if os.environ.get(name)), "the credentials")
+    return f"{key}; project from {'source.project' if options.project else named}"
+
+
 def _project(options: Options, credentials: Any) -> str:
     named = [options.project, *(os.environ.get(name) for name in PROJECT_VARIABLES)]
     own = [getattr(credentials, name, None) for name in ("quota_project_id", "project_id")]

@@ -236,6 +236,13 @@ class StacSource:
             text = web.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
             raise WorkError(f"{web.redacted(href)} does not answer as a STAC API: {text}.") from None
 
+    def asking(self, area: BaseGeometry, start: date, end: date) -> paging.Ask:
+        """How an API is asked for the items of an area and time, page by page. WorkError where it is none."""
+        entrance = web_catalog.entrance(self.options.href, self.parallel)
+        if entrance.is_static:
+            raise WorkError(f"source.href: {web.redacted(self.options.href)} is a static catalog.")
+        return self._search(entrance.search, area, start, end)
+
     def _search(self, url: str, area: BaseGeometry, start: date, end: date) -> paging.Ask:
         """How to ask for the items of an area and time."""
         wanted: dict[str, Any] = {

@@ -34,7 +34,7 @@ def features(service: str, ask: Ask) -> Iterator[Page]:
     """All features that a search finds, each once. A smaller page starts the search anew: where a next
     page begins may depend on the pages' size."""
     seen: set[Name] = set()
-    size = _sizes.get(service, PAGE)
+    size = size_of(service)
     while True:
         tries = TRIES if size > SMALLEST else web.ATTEMPTS
         try:
@@ -63,6 +63,11 @@ def _different(service: str, pages: Iterator[Page]) -> Iterator[Page]:
 
 def _named(page: Page) -> dict[Name, Page]:
     return {(str(one.get("collection")), str(one.get("id"))): one for one in page["features"]}
+
+
+def size_of(service: str) -> int:
+    """Return the page, in items, that a service is asked for as far as this process has learnt."""
+    return _sizes.get(service, PAGE)
 
 
 def _learn(service: str, size: int) -> None:

@@ -111,6 +111,11 @@ def _read(answer: Any) -> tuple[str, datetime]:
     return answer["token"].lstrip("?"), until if until.tzinfo else until.replace(tzinfo=UTC)
 
 
+def has_key(service: str) -> bool:
+    """Return whether a token service is sent the user's key."""
+    return bool(_key(service))
+
+
 def _key(service: str) -> dict[str, str]:
     """The header with the user's key, for a service that it is meant for."""
     key = os.environ.get(KEY_VARIABLE, "").strip()
@@ -122,9 +127,14 @@ _signers: dict[tuple[str, str], TokenSigner] = {}
 _lock = threading.Lock()
 
 
+def service_of(options: Options) -> str:
+    """Return the token service of a source; empty where its addresses need no token."""
+    return options.sign or KNOWN.get(urlsplit(options.href).hostname or "", "")
+
+
 def signer(options: Options, collection: str) -> Signer:
     """The process's signer for a collection's assets; addresses stay as they are where none is needed."""
-    service = options.sign or KNOWN.get(urlsplit(options.href).hostname or "")
+    service = service_of(options)
     if not service:
         return Unsigned()
     with _lock:

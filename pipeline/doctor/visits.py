@@ -1,0 +1,68 @@
+"""Visits to be made: to a catalogue by its name, or to the sources of a benchmark at its first site."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.core.errors import InputError
+from pipeline.core.layout import Benchmark
+from pipeline.doctor.known_catalogues import CATALOGUES, Catalogue, Question
+from pipeline.doctor.visit import Visit
+from pipeline.recipe import Recipe, Selection
+from pipeline.sensors import known
+from pipeline.sites import site
+from pipeline.sites.site import Site
+from pipeline.sources import options_of
+from pipeline.sources.protocol import Options, Setting
+
+WITHOUT_OFFSET = (date(2021, 1, 1), date(2022, 1, 1))
+"""The last year before baseline 04.00."""
+
+
+def of_catalogue(catalogue: Catalogue, data: Path) -> Visit:
+    """Return the visit to a catalogue; `data` is a folder for what its source keeps."""
+    options = options_of(catalogue.source["name"]).model_validate(dict(catalogue.source))
+    sensor = catalogue.sensor
+    profile = known.named(sensor.profile) if sensor.profile else options.profile(sensor)
+    return Visit(catalogue, options, Setting(Path(), data, sensor, profile, Selection().clear))
+
+
+def of_benchmark(benchmark: Benchmark, recipe: Recipe, data: Path) -> list[Visit]:
+    """Return the visits to a benchmark's sources; `data` is a folder for what those keep. InputError where
+    none is on the web."""
+    members: dict[str, Options] = getattr(recipe.source, "members", {recipe.source.name: recipe.source})
+    services = {label: options for label, options in members.items() if options.is_service}
+    if not services:
+        raise InputError(f"source: {', '.join(members)} is not on the web: there is nothing to ask.")
+    first, setting = site.load(benchmark, recipe)[0], recipe.setting(benchmark)
+    made = []
+    for label, options in services.items():
+        options.announce(setting)
+        known_of_it = _catalogue(f"{benchmark.name}, {label}", options, recipe, first)
+        made.append(Visit(known_of_it, options, replace(setting, data=data)))
+    return made
+
+
+def _catalogue(name: str, options: Options, recipe: Recipe, first: Site) -> Catalogue:
+    """What is known of a source at a site, and of the catalogue that it is."""
+    last = recipe.periods.periods()[-1]
+    ask = Question(first.place, *first.search_window(last, recipe))
+    before = first.search_window(last, recipe) if last.end <= WITHOUT_OFFSET[1] else WITHOUT_OFFSET
+    if like := _like(options):
+        return replace(like, name=name, sensor=recipe.sensor, ask=ask)
+    source: dict[str, Any] = options.model_dump(mode="json")
+    return Catalogue(name, recipe.title, source, recipe.sensor, ask, before=before)
+
+
+def _like(options: Options) -> Catalogue | None:
+    """The catalogue that a recipe's source is, if it is a known one."""
+    asked = options.model_dump(mode="json")
+    return next((one for one in CATALOGUES.values() if _identity(one.source) == _identity(asked)), None)
+
+
+def _identity(source: Any) -> tuple[Any, ...]:
+    """What makes two sources the same catalogue: the kind, the host, the collections."""
+    collections = source.get("collections") or [source.get("collection") or "COPERNICUS/S2_SR_HARMONIZED"]
+    return source["name"], urlsplit(source.get("href") or "").hostname, *collections
