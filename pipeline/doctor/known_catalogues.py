@@ -162,7 +162,10 @@ CATALOGUES: dict[str, Catalogue] = {
             {"name": "earthengine", "collection": "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", "cloud": "none"},
             EMBEDDING, Question(VIENNA, date(2023, 1, 1), date(2024, 1, 1)),
         ),
-        # Source Cooperative's embeddings come here, once there is a source for them.
+        Catalogue(
+            "source-cooperative", "Source Cooperative, Satellite Embedding as COGs: no account",
+            {"name": "source_coop"}, EMBEDDING, Question(VIENNA, date(2023, 1, 1), date(2024, 1, 1)),
+        ),
     )
 }  # fmt: skip
 

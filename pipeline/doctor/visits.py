@@ -32,7 +32,7 @@ def of_catalogue(catalogue: Catalogue, data: Path) -> Visit:
 def of_benchmark(benchmark: Benchmark, recipe: Recipe, data: Path) -> list[Visit]:
     """Return the visits to a benchmark's sources; `data` is a folder for what those keep. InputError where
     none is on the web."""
-    members: dict[str, Options] = getattr(recipe.source, "members", {recipe.source.name: recipe.source})
+    members = recipe.source.members
     services = {label: options for label, options in members.items() if options.is_service}
     if not services:
         raise InputError(f"source: {', '.join(members)} is not on the web: there is nothing to ask.")
