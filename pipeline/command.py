@@ -63,11 +63,16 @@ LOCKS = {"compose": "cubes", "annotate": "cubes"}
 READERS = {"browse", "check", "doctor", "label"}
 
 
+def benchmark_of(name: str | None) -> Benchmark:
+    """The benchmark of a name; without one the first of params.yaml."""
+    return layout.find(name or str(params()["benchmarks"][0]))
+
+
 def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
     """The benchmark and its recipe, with the stage's lock taken and its log file open."""
     from pipeline import recipe
 
-    benchmark = layout.find(name or str(params()["benchmarks"][0]))
+    benchmark = benchmark_of(name)
     loaded = recipe.load(benchmark.recipe)
     if stage not in READERS and os.environ.get("RANK", "0") == "0":
         locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")

@@ -20,7 +20,7 @@ from models.evaluation import runs
 from models.evaluation.evaluate import SCORERS, as_probability, is_scored, write
 from models.evaluation.stacks import Stacks
 from models.histogram import Histogram
-from pipeline.core import receipts
+from pipeline.core import receipts, versions
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.judge import expected, submission
@@ -68,7 +68,8 @@ def build(
             "the predictions to whoever has them."
         )
     head = {"model": name, "task": chosen.task, "split": split, "fold": "", "threshold": cut,
-            runs.EXTERNAL: external, runs.DATA: data}  # fmt: skip
+            runs.EXTERNAL: external, runs.DATA: data,
+            runs.RELEASE: versions.last(benchmark.folder / "releases")}  # fmt: skip
     result = {**head, **measured}
     write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
     return result

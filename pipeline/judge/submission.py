@@ -24,7 +24,7 @@ from torch import Tensor
 
 from models.evaluation.stacks import Stack
 from pipeline.core.errors import InputError
-from pipeline.core.files import replacing, sha256
+from pipeline.core.files import check_links, replacing, sha256
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile
 from pipeline.core.words import counted
@@ -39,6 +39,8 @@ ARRAYS = {"change": "change", "segmentation": "mine"}
 SHOWN = 10
 """Problems that the sentence names; the rest is in a table."""
 MISSING = "is missing"
+LARGEST_ABOUT = 10_000
+"""Bytes of submission.yaml."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _listed(folder: Path) -> Iterator[tuple[str, Path]]:
     """Names of what a folder predicts, without suffix; of a Zarr its arrays. InputError without a folder."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}: name the one that holds the predictions.")
+    check_links(folder)
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         if any(part.endswith(".zarr") for part in inside[:-1]) or any(part[0] == "." for part in inside):
@@ -235,6 +238,8 @@ def _about(folder: Path) -> dict[str, str]:
     path = folder / ABOUT
     if not path.is_file():
         return dict.fromkeys(SAID, "")
+    if path.stat().st_size > LARGEST_ABOUT:
+        raise InputError(f"{path} is longer than {LARGEST_ABOUT:,} bytes: a line for each field will do.")
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -242,4 +247,10 @@ def _about(folder: Path) -> dict[str, str]:
     if not isinstance(given, dict) or (strange := sorted(set(given) - set(SAID))):
         named = f"'{strange[0]}'" if isinstance(given, dict) else "no fields"
         raise InputError(f"{path} has {named}: it says {', '.join(SAID)}, each a line.")
-    return {key: str(given.get(key) or "") for key in SAID}
+    for key, value in given.items():
+        if isinstance(value, list | dict):
+            raise InputError(f"{path}: {key} is no line of text.")
+    about = {key: " ".join(str(given.get(key) or "").split()) for key in SAID}
+    if about["url"] and not about["url"].startswith(("https://", "http://")):
+        raise InputError(f"{path}: url is no address of the web (https://...).")
+    return about
