@@ -10,16 +10,17 @@ import os
 from pathlib import Path
 
 NAMING = (
-    "ADBC", "AIVector", "AmigoCloud", "CSW", "Carto", "EEDA", "Elasticsearch", "GDALG", "GML", "GMLAS",
-    "HTTP", "NGW", "OAPIF", "OGCAPI", "OGR_VRT", "PLSCENES", "PostgreSQL", "SQLite", "STACIT", "STACTA",
-    "WFS",
+    "ADBC", "AIVector", "AmigoCloud", "CSW", "Carto", "EEDA", "Elasticsearch", "GDALG", "GML", "HTTP", "NGW",
+    "OAPIF", "OGCAPI", "OGR_VRT", "PLSCENES", "SQLite", "WFS",
 )  # fmt: skip
-"""GDAL's vector formats that open what they name, or ask a service."""
-os.environ.setdefault("OGR_SKIP", ",".join(NAMING))
+"""GDAL's vector formats that open what they name, or ask a service, of those that pyogrio brings."""
+# For pyogrio's GDAL alone, which reads it once: rasterio's has other formats, and would warn of them.
+os.environ["OGR_SKIP"] = ",".join(NAMING)
+import pyogrio  # noqa: E402
 
+del os.environ["OGR_SKIP"]
 import geopandas as gpd  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
-import pyogrio  # noqa: E402
 
 from pipeline.core.errors import InputError  # noqa: E402
 
@@ -55,9 +56,7 @@ def _check(path: Path) -> None:
         start = file.read(4096)
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not (start if suffix in {".gpkg", ".shp"} else text).startswith(BEGINS[suffix]):
-        raise InputError(
-            f"{path} cannot be read: its content is not {suffix}. Save it as that."
-        )
+        raise InputError(f"{path} cannot be read: its content is not {suffix}. Save it as that.")
 
 
 def _check_encoding(path: Path) -> None:
