@@ -131,6 +131,8 @@ def finish(
     # Through an open file: of a path torch puts the name, here a temporary one, into the archive.
     with replacing(run / "model.pt") as temporary, temporary.open("wb") as file:
         torch.save(saved, file)
+    # DVCLive's summary, which is in its plots: what DVC does not track would make each clone another one.
+    (run / "live" / "metrics.json").unlink(missing_ok=True)
     told = {receipts.KEY: key, "weights_sha256": sha256(run / "model.pt")}
     write_json({"model": model, "settings": told_settings, **environment(), **told, **more}, run / "run.json")
     (run / "checkpoint.pt").unlink(missing_ok=True)

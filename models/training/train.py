@@ -60,6 +60,8 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     _check(training, benchmark_dir, settings, registry.class_of(model))
     key = key_of(benchmark_dir, model, settings)
     if is_trained(run, key):
+        # Weights that lost their plots stay; DVC asks for the folder.
+        (run / "live" / "plots" / "metrics").mkdir(parents=True, exist_ok=True)
         return run / "model.pt"
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
