@@ -15,7 +15,7 @@ from models import registry
 from models.base import Model
 from models.data import datasets
 from models.data.datasets import Scale
-from models.training import unlabelled
+from models.training import augment, unlabelled
 from models.training.settings import Settings
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, NotMadeYet, WorkError
@@ -97,6 +97,8 @@ def key_of(benchmark_dir: Path, model: str, settings: Settings) -> str:
     weights = Path(settings.weights or "")
     start = sha256(weights) if weights.is_file() else ""
     versions = [VERSION, registry.class_of(model).version]
+    if set(augment.RESAMPLING) & set(settings.augment):
+        versions.append(augment.RESAMPLING_VERSION)
     chosen = asdict(settings)
     if settings.sites is None:
         del chosen["sites"]  # runs from before there was this setting stay as they are

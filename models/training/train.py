@@ -144,6 +144,7 @@ class Loop:
                     self._announce(time.monotonic() - start)
                 if state.step % self.every == 0 or state.step == self.steps:
                     self._look_at_last()
+                    self._average_losses()
                     state.note(self._validation_loss(), save=accelerator.is_main_process)
                     if live:
                         _log(live, state.history[-1])
@@ -201,6 +202,14 @@ class Loop:
         if not math.isfinite(value):
             self._give_up(step, names)
         self.state.losses.append(value)
+
+    def _average_losses(self) -> None:
+        """Take the mean of all processes' losses, each of which sees its own items."""
+        accelerator, losses = self.accelerator, self.state.losses
+        if accelerator.num_processes == 1 or not losses:
+            return
+        own = torch.tensor(losses, device=accelerator.device)
+        losses[:] = accelerator.reduce(own, "mean").tolist()
 
     def _give_up(self, step: int, names: list[str]) -> None:
         path = self.run / "not_a_number.json"
