@@ -10,7 +10,7 @@ from pipeline import command
 from pipeline.core import locks
 from pipeline.core.errors import InputError
 from pipeline.core.words import score
-from pipeline.options import Fold, IfLabelled, Json, Model, Name, Scheduler
+from pipeline.options import Count, Fold, IfLabelled, Json, Model, Name, Scheduler
 
 
 def train(
@@ -76,6 +76,7 @@ def evaluate(
             "under train.NAME@LABEL in params.yaml."
         ),
     ] = None,
+    count: Count = None,
     if_labelled: IfLabelled = False,
     json: Json = False,
 ) -> None:
@@ -97,7 +98,8 @@ def evaluate(
         unlabelled.leave_scores(where.run(model))
         print(f"evaluate: {where.name} has no labels: there is nothing to score")
         return
-    given = (command.params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
+    asked = {"threshold": 0.5, "count": "ground", **(command.params().get("evaluate") or {})}
+    given = asked["threshold"] if threshold is None else threshold
     if analysis:
         from models.evaluation.analysis_scores import analyse
         from pipeline.core import tables
@@ -115,7 +117,7 @@ def evaluate(
         return
     from models.evaluation.evaluate import evaluate as run
 
-    result = run(where.data, model, fold=fold, threshold=given)
+    result = run(where.data, model, fold=fold, threshold=given, count=count or asked["count"])
     if json:
         command.as_json({"benchmark": where.name, **result})
         return

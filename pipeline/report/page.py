@@ -79,6 +79,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         has_intervals=any(run.metrics.get("f1_interval", [None])[0] is not None for run in runs),
         scores=_scores(runs, compared[0] if compared else None),
         external=_external(runs),
+        by_tile=[run.model for run in runs if run.metrics.get("count") == "tiles"],
         apart=[{"name": name, **own} for name, own in set_apart(benchmark.data).items()],
         smoothed=_smoothed(runs),
         few=few,
