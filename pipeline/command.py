@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.core import layout, locks
 from pipeline.core.errors import InputError
-from pipeline.core.files import finite
+from pipeline.core.files import ONLY_READ, finite
 from pipeline.core.layout import Benchmark
 from pipeline.core.redaction import redacted
 from pipeline.core.words import counted
@@ -61,6 +61,9 @@ def fail(message: str, status: int) -> None:
 LOCKS = {"compose": "cubes", "annotate": "cubes"}
 """Stages that write the same files share a lock; all others have one of their own."""
 READERS = {"browse", "check", "doctor", "label"}
+"""Commands that take no lock."""
+LOOKING = {*READERS, "agree", "export", "score"}
+"""Commands that work where a benchmark can only be read: without a lock and without a log file there."""
 
 
 def benchmark_of(name: str | None) -> Benchmark:
@@ -74,9 +77,13 @@ def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
 
     benchmark = benchmark_of(name)
     loaded = recipe.load(benchmark.recipe)
-    if stage not in READERS and os.environ.get("RANK", "0") == "0":
-        locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
-    log_to(benchmark.log(stage))
+    try:
+        if stage not in READERS and os.environ.get("RANK", "0") == "0":
+            locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
+        log_to(benchmark.log(stage))
+    except OSError as error:
+        if stage.partition("-")[0] not in LOOKING or error.errno not in ONLY_READ:
+            raise
     images = "archive" if loaded.source.is_synthetic else "fetch"
     UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images)
     return benchmark, loaded

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from models.evaluation.stacks import Stack
 from pipeline.core.errors import InputError
-from pipeline.core.files import check_links, replacing, sha256
+from pipeline.core.files import ONLY_READ, check_links, replacing, sha256
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile
 from pipeline.core.words import counted
@@ -166,14 +166,22 @@ def _refuse(folder: Path, wrong: list[tuple[str, str]], problems: Path) -> None:
     problems.unlink(missing_ok=True)
     if not wrong:
         return
-    with replacing(problems) as temporary:
-        pd.DataFrame(wrong, columns=["name", "problem"]).to_csv(temporary, index=False)
+    table = pd.DataFrame(wrong, columns=["name", "problem"])
+    try:
+        with replacing(problems) as temporary:
+            table.to_csv(temporary, index=False)
+    except OSError as error:
+        if error.errno not in ONLY_READ:
+            raise
+        written = ""
+    else:
+        written = f" (all in {problems})"
     shown = "; ".join(f"{name} {what}" for name, what in wrong[:SHOWN])
     more = f"; and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
     partial = " Or score what is there with --partial." if all(w == MISSING for _, w in wrong) else ""
     raise InputError(
-        f"{folder} cannot be scored as it is ({counted(len(wrong), 'prediction')}): {shown}{more} "
-        f"(all in {problems}).{partial}"
+        f"{folder} cannot be scored as it is ({counted(len(wrong), 'prediction')}): {shown}{more}"
+        f"{written}.{partial}"
     )
 
 
