@@ -23,6 +23,7 @@ from odc.geo.geobox import GeoBox
 from torch import Tensor
 
 from models.evaluation.stacks import Stack
+from pipeline.core import yaml_text
 from pipeline.core.errors import InputError
 from pipeline.core.files import ONLY_READ, check_links, replacing, sha256
 from pipeline.core.progress import progress
@@ -249,9 +250,11 @@ def _about(folder: Path) -> dict[str, str]:
     if path.stat().st_size > LARGEST_ABOUT:
         raise InputError(f"{path} is longer than {LARGEST_ABOUT:,} bytes: a line for each field will do.")
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
+        given = yaml_text.load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}{yaml_text.mistake(error)}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text: save it as that.") from None
     if not isinstance(given, dict) or (strange := sorted(set(given) - set(SAID))):
         named = f"'{strange[0]}'" if isinstance(given, dict) else "no fields"
         raise InputError(f"{path} has {named}: it says {', '.join(SAID)}, each a line.")
