@@ -8,7 +8,7 @@ from pipeline import command
 @pytest.mark.parametrize(
     ("said", "named"),
     [
-        ("x is missing: run `minebench tile` first.", "x is missing: run `minebench tile --benchmark pts` first."),
+        ("x: run `minebench tile` first.", "x: run `minebench tile --benchmark pts` first."),
         ("run `minebench fetch --refresh` now", "run `minebench fetch --benchmark pts --refresh` now"),
         ("run `minebench tile --benchmark own` now", "run `minebench tile --benchmark own` now"),
         ("nothing to run", "nothing to run"),
