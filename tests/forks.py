@@ -8,6 +8,7 @@ Other modules (servers of stand-ins, kernels of notebooks) run in such forks too
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -114,6 +115,7 @@ FORKS = Forks()
 def warm_up() -> None:
     """Import what commands import, and call once what is slow in a process's first call: PROJ opens its
     database, numba loads compiled kernels, Pillow its formats."""
+    gc.disable()
     for name in PRELOADED:
         importlib.import_module(name)
     import numpy as np
@@ -128,6 +130,8 @@ def warm_up() -> None:
     median(np.ones((1, 2, 2), np.uint16), np.ones((1, 2, 2), np.uint8), (2, 2))
     masks, counts = np.zeros((1, 8), np.uint64), np.zeros((1, 1), np.int64)
     stable_counts(masks, masks, counts, counts)
+    gc.freeze()
+    gc.enable()
 
 
 def serve(address: str) -> None:
