@@ -38,7 +38,7 @@ PRELOADED = (
     "pipeline.catalog.check", "pipeline.report.page", "pipeline.leaderboard.compare",
     "pipeline.monitor.measure_sites", "pipeline.apply.explain", "pipeline.apply.predict",
     "pipeline.interchange.export", "pipeline.interchange.scaffold", "pipeline.judge.score",
-    "pipeline.publish.publish_folder", "models.training.train", "models.evaluation.evaluate",
+    "pipeline.label.agreement", "pipeline.publish.publish_folder", "models.training.train", "models.evaluation.evaluate",
     "models.segmentation.unet", "models.change.cva", "models.change.fc_siam_diff",
     # What those import only where it is needed.
     "dask.array", "distributed", "dvc.repo.experiments", "dvclive", "geopandas.io._geoarrow",
@@ -46,6 +46,7 @@ PRELOADED = (
     "multiprocessing.pool", "multiprocessing.synchronize", "pandas.core.arrays.arrow.extension_types",
     "pydantic.type_adapter", "pyogrio", "rich.progress", "rich.markdown", "scipy.optimize",
     "scipy.sparse.csgraph", "scipy.stats", "scmrepo.git", "torch._dynamo", "torch.utils.serialization",
+    "transformers.modeling_utils",
 )  # fmt: skip
 
 
