@@ -121,7 +121,9 @@ def log_to(log: Path) -> None:
     for name in ("botocore", "googleapiclient", "google", "urllib3", "pystac_client"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    warnings.simplefilter("default")
+    # What other libraries warn of says nothing to a reader of the log.
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"(pipeline|models)\b")
 
 
 def params() -> dict[str, Any]:
