@@ -58,8 +58,9 @@ LARGEST_STEP = 2**22
 """Bytes of a step: an outline of a hundred thousand corners."""
 LOOKS = ("true", "false")
 ELSEWHERE = "This page is of an earlier start: open the address that `minebench label` printed.\n"
-"""Said of every address without the token. Nobody is told the token: whoever asks may not be the one who
-started the studio, nor a page of an earlier start one that this machine's user opened."""
+"""Said of every address without the token. The token is told to nobody who has only an earlier one: a page
+tells the earlier one to whoever listens at its port, and between two starts that may be another user of this
+machine."""
 FALSE_COLOUR = ("swir16", "nir", "red")
 
 
@@ -259,10 +260,15 @@ def app(studio: Studio, token: str) -> Starlette:
         Route("/{name}", file),
     ]
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=OWN_NAMES)]
+
+    def not_found(request: Request, _: Exception) -> Response:
+        is_here = request.url.path.startswith(f"/{token}/")
+        return PlainTextResponse("The studio has nothing there.\n" if is_here else ELSEWHERE, 404)
+
     return Starlette(
         routes=[Mount(f"/{token}", routes=routes)],
         middleware=middleware,
-        exception_handlers={404: lambda *_: PlainTextResponse(ELSEWHERE, 404)},
+        exception_handlers={404: not_found},
     )
 
 

@@ -121,7 +121,9 @@ export class Pictures {
     if (kind === "click") return;
     this.point(null);
     const source = this.over.sketch.getSource();
-    const draw = new ol.interaction.Draw({ source, type: "Polygon", freehand: kind === "freehand", condition: ({ originalEvent }) => originalEvent.button === 0 && !originalEvent.altKey });
+    const begins = ({ originalEvent }) => originalEvent.button === 0 && !originalEvent.altKey;
+    const freehandCondition = kind === "freehand" ? (event) => event.type !== "pointerdown" || begins(event) : ol.events.condition.shiftKeyOnly;
+    const draw = new ol.interaction.Draw({ source, type: "Polygon", condition: begins, freehandCondition });
     draw.on("drawend", () => this.told.outlined(true));
     this.drawing = [new ol.interaction.Modify({ source }), draw, new ol.interaction.Snap({ source }), new ol.interaction.Snap({ source: this.over.label.getSource() })];
     this.drawing.forEach((interaction) => this.main.addInteraction(interaction));

@@ -62,10 +62,8 @@ function take(label) {
   element("proposals").replaceChildren(...label.proposals.map(proposed));
   element("sureness").hidden = !label.proposals.length;
   marked();
-  // What a click would do may have changed, though the pointer has not moved.
-  now.preview = null;
-  if (now.at) pointed(now.at);
-  else unpoint();
+  // What a click would do may have changed. It is shown again as the pointer moves: first the label is seen.
+  unpoint();
 }
 
 function proposed(proposal) {

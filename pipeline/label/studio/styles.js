@@ -13,13 +13,14 @@ const STYLES = {
   leaves: { line: LEAVES, hatch: [LEAVES, true], dash: [8, 5] },
   sketch: { line: ["#ffffff", "#000000"], fill: "rgba(255, 255, 255, 0.2)" },
 };
-const STEP = 14;
+/** Pixels of the screen from stripe to stripe: the ground is seen between them. */
+const STEP = 22;
 
 /** Stripes; crosses where `crossed`. */
 function hatch([light, dark], crossed) {
   const tile = Object.assign(document.createElement("canvas"), { width: STEP, height: STEP });
   const context = tile.getContext("2d");
-  for (const [colour, width] of [[dark, 4.5], [light, 2]]) {
+  for (const [colour, width] of [[dark, 4], [light, 1.8]]) {
     Object.assign(context, { strokeStyle: colour, lineWidth: width });
     for (const shift of [-STEP, 0, STEP]) {
       line(context, shift - 2, STEP + 2, shift + STEP + 2, -2);

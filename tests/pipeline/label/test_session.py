@@ -120,7 +120,7 @@ def test_two_tabs_of_one_annotator_are_told_as_two_persons_are(labelled: Path, e
     """A tab's step, answer or undoing counts only on what that tab has been shown."""
     session = opened(labelled, executor)
     session.set_mark("2022", edits.NOTHING, **TOLD)  # tab 2
-    square = [[[2, 2], [30, 3], [12, 15]]]
+    square: list[list[list[float]]] = [[[2, 2], [30, 3], [12, 15]]]
     session.open["2022"] = {0: Proposal(np.arange(9), True, 2.5, False)}
     with pytest.raises(Overtaken, match="anna, in another tab, has changed 2022 meanwhile: look at it"):
         session.draw("2022", square, adds=True, **TOLD)
@@ -151,7 +151,7 @@ def test_a_preview_says_what_a_click_would_do(labelled: Path, executor: Executor
         session.click(*place, stacked=False, adds=shown["joins"], **latest(session))
         assert mask(session, "2021").sum() == (shown["area"] if joins else 0)
     session.click(*place, stacked=False, adds=True, **latest(session))
-    pond = [[[40, 40], [42, 40], [42, 42], [40, 42]]]
+    pond: list[list[list[float]]] = [[[40, 40], [42, 40], [42, 42], [40, 42]]]
     session.draw("2021", pond, adds=False, **latest(session))
     shown = session.preview(*place, stacked=False)
     assert (shown["joins"], shown["pixels"]) == (False, shown["area"] - 4)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
@@ -24,7 +24,7 @@ GOOD: tuple[dict[str, Any], ...] = (
     {"step": "undo", "by": "anna", "seen": 3},
     {"step": "redo", "by": "anna", "seen": 3},
 )
-NO_NUMBERS = ("x", None, True, [], {}, float("nan"), float("inf"), -1, 1e300)
+NO_NUMBERS: tuple[Any, ...] = ("x", None, True, [], {}, float("nan"), float("inf"), -1, 1e300)
 
 
 def sentence(body: bytes) -> str:
@@ -67,9 +67,11 @@ def test_a_number_is_a_number(field: str) -> None:
 def test_an_outline_has_finite_corners_near_the_image() -> None:
     for wrong in (float("nan"), float("inf"), 1e300, "a", None):
         assert "rings.0.0.0" in sentence(json.dumps(ring([wrong, 1])).encode())
-    for corner in ([], [1], [1, 2, 3], 5, "ab", {}, None):
+    corners: tuple[Any, ...] = ([], [1], [1, 2, 3], 5, "ab", {}, None)
+    for corner in corners:
         assert "rings.0.0" in sentence(json.dumps(ring(corner)).encode())
-    for rings in ([], {}, None, 1, [[]], [[[1, 1], [2, 2]]], [None], "rings"):
+    outlines: tuple[Any, ...] = ([], {}, None, 1, [[]], [[[1, 1], [2, 2]]], [None], "rings")
+    for rings in outlines:
         assert "rings" in sentence(json.dumps({**DRAW, "rings": rings}).encode())
 
 
@@ -100,6 +102,7 @@ ANY = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(GOOD), st.data())
 def test_one_wrong_field_is_one_sentence_or_a_step(good: dict[str, Any], data: st.DataObject) -> None:
     field = data.draw(st.sampled_from([*good, "more"]))
