@@ -211,13 +211,15 @@ async function pointed(at) {
   asking = false;
 }
 
-/** What a click on a place would do, and show it. */
-async function preview({ row, column }) {
-  const { site, subject, area } = now;
+/** What a click on a place would do, and show it. Of a label that has changed meanwhile it is asked `again`, or
+ *  not shown. */
+async function preview({ row, column }, again = false) {
+  const { site, subject, area, version } = now;
   const stacked = element("stacked").checked;
   try {
     const found = await ask(`${base(site)}/preview?${new URLSearchParams({ subject, row, column, area, stacked })}`);
     if (site !== now.site || subject !== now.subject) return null;
+    if (version !== now.version) return again ? await preview({ row, column }, again) : null;
     now.preview = { row, column, stacked, asked: area, ...found };
     pictures.point(found);
     element("would").textContent = `A click takes ${found.joins ? "in" : "out"} ${pixels(found.pixels)}`;
@@ -244,7 +246,7 @@ async function clicked({ row, column }) {
   const stacked = element("stacked").checked;
   const is = (one) => one && one.row === row && one.column === column && one.stacked === stacked && one.asked === now.area;
   const { subject, area } = now;
-  const before = is(now.preview) ? now.preview : await preview({ row, column });
+  const before = is(now.preview) ? now.preview : await preview({ row, column }, true);
   if (!before || subject !== now.subject) return;
   step("click", { row, column, area, stacked, adds: before.joins });
 }
