@@ -1,7 +1,7 @@
 """Scores from pixel counts, and consistency over time.
 
 Counts are summed first and divided last: no score is a mean of batch means. Where a score's
-denominator is 0 it is NaN, undefined, and no mean takes it in.
+denominator is 0 it is NaN, undefined, and no mean over sites or dates takes it in.
 """
 
 import os
@@ -46,7 +46,8 @@ def scores(counts: Confusion) -> dict[str, float]:
     over both classes. NaN where undefined.
 
     F1 is undefined only where nothing is positive in truth or prediction; a prediction of all
-    background against any truth has F1 0. Kappa is undefined where truth and prediction are one class.
+    background against any truth has F1 0. Kappa is undefined where truth and prediction are one class, and so
+    are the means over both classes: that of the one class there is would stand beside means of two.
     """
     c = counts
     background = Confusion(tp=c.tn, fp=c.fn, fn=c.fp, tn=c.tp)

@@ -15,32 +15,35 @@ class Recipe:
 
 
 EUROMINENET = Recipe(
-    "EuroMineNet (Yu et al. 2025), for all of its models; the loss is the mean over all pairs of a tile",
+    "EuroMineNet (Yu et al. 2025), for all of its models; the loss is the mean over all pairs of a tile. The "
+    "paper does not say how many epochs, nor which augmentation: 50, flips and turns are ours",
     {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "batch": 32, "loss": "cross-entropy",
      "epochs": 50, "series": True},
 )  # fmt: skip
 FOOTPRINTS = Recipe(
-    "EuroMineNet (Yu et al. 2025), for its segmentation models",
+    "EuroMineNet (Yu et al. 2025), for its segmentation models; epochs, flips and turns are ours. The paper "
+    'begins "flexible models with backbones" with pretrained ones, and here all do that have one',
     {
         **{key: value for key, value in EUROMINENET.settings.items() if key != "series"},
         "weights": "pretrained",
     },
 )
 MINENETCD = Recipe(
-    "MineNetCD (Yu et al. 2024), for all of its models",
+    "MineNetCD (Yu et al. 2024), section 5.3, for its own models; flips and turns are ours",
     {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "betas": (0.9, 0.99), "batch": 32,
      "loss": "bce", "epochs": 100, "seed": 8888},
 )  # fmt: skip
 UCD = Recipe(
     "MineNetCD's authors, whose form of the network this is (EricYu97/UCD)",
-    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 16, "loss": "cross-entropy",
+    {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant", "batch": 32, "loss": "cross-entropy",
      "epochs": 100, "augment": (), "seed": MINENETCD.settings["seed"]},
 )  # fmt: skip
 """Of the networks that have no training of their authors."""
 OMS2CD = Recipe(
-    "OMS2CD (Dibble 2023), as it trains TinyCD",
-    {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 9e-3, "batch": 16, "loss": "bce",
-     "epochs": 50, "patience": 10, "augment": ("flip", "noise", "affine", "swap")},
+    "OMS2CD (Dibble 2023), as it trains TinyCD; the patience of 10 and `swap` are ours",
+    {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 9e-3, "schedule": "constant",
+     "batch": 16, "loss": "bce", "epochs": 50, "patience": 10,
+     "augment": ("flip", "noise", "affine", "swap")},
 )  # fmt: skip
 FC = Recipe(
     "the authors' repository (rcdaudt/fully_convolutional_change_detection), without its class weights, "

@@ -6,6 +6,7 @@ transformers.
 
 import difflib
 import importlib
+import inspect
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,10 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
     tensors, a segmentation model's one; both return logits (N, 1, H, W). InputError on an unknown name
     or option, and, when it is called, on images of other bands or of a size that it cannot take."""
     entry = _entry_of(name)
+    known = set(inspect.signature(class_of(name)).parameters) - {"in_channels"}
+    if unknown := sorted(set(options) - known):
+        takes = f"known: {', '.join(sorted(known))}" if known else "it takes none"
+        raise InputError(f"{name} has no option '{unknown[0]}'; {takes}.")
     try:
         network = class_of(name)(in_channels=in_channels, **{**entry.options, **options})
     except TypeError as error:

@@ -57,6 +57,9 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)
     os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL says besides its errors
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII alone
     logging.raiseExceptions = False  # a log that cannot be written has no place on the terminal
     try:
         sys.exit(app(prog_name="minebench", standalone_mode=False) or 0)
@@ -185,6 +188,22 @@ def compare(benchmark: Name = None, json: Json = False) -> None:
         print("compare: there are no labels, and so no scores to compare")
     for task, own in table.groupby("task"):
         print(f"compare: {task}: {', '.join(f'{row.run} {score(row.f1)}' for row in own.itertuples())}")
+    if sentence := _apart(benchmark):
+        print(f"compare: {sentence}")
+
+
+def _apart(benchmark: str | None) -> str:
+    """What stands apart from the leaderboard, in a sentence; empty where nothing does."""
+    from models.evaluation import runs
+
+    names = list(runs.set_apart(command.benchmark_of(benchmark).data))
+    if not names:
+        return ""
+    them = "it stands apart" if len(names) == 1 else "they stand apart"
+    return (
+        f"{', '.join(names)}: scored on other tiles or labels than there are now, {them}; "
+        "`minebench score` on the same predictions scores again"
+    )
 
 
 @app.command(epilog="Example: minebench activity --benchmark ours, or: --masks 'pred_*.tif' --out activity")

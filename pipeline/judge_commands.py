@@ -8,7 +8,7 @@ import typer
 from pipeline import command
 from pipeline.core import words
 from pipeline.core.errors import InputError
-from pipeline.options import Json, Name
+from pipeline.options import Count, Json, Name
 
 
 def score(
@@ -29,6 +29,7 @@ def score(
     partial: Annotated[
         bool, typer.Option("--partial", help="Score what is there, and say so everywhere.")
     ] = False,
+    count: Count = None,
     json: Json = False,
 ) -> None:
     """Score predictions of any other framework on the test split."""
@@ -46,7 +47,8 @@ def score(
         return
     if folder is None or name is None:
         raise InputError("Name a folder and what to call it: `minebench score FOLDER --name NAME`.")
-    result = judge.build(where, loaded, folder, name, split, task, threshold, partial)
+    given = count or (command.params().get("evaluate") or {}).get("count", "ground")
+    result = judge.build(where, loaded, folder, name, split, task, threshold, partial, given)
     if json:
         command.as_json({"benchmark": where.name, **result})
         return
@@ -54,3 +56,6 @@ def score(
     part = f"; partial: {external['predicted']:,} of {external['asked']:,} maps"
     share = part if external["predicted"] < external["asked"] else ""
     print(f"score: {name} ({result['task']}) F1 {words.score(result['f1'])}{share}")
+    if judge.NOT_WRITTEN in result:
+        print(f"  {where.data} can only be read: no run was written, and the leaderboard does not have it")
+        command.UNDER_WAY.clear()

@@ -1,7 +1,8 @@
 """The commands of one model: `train`, `evaluate`, `predict` and `explain`."""
 
+from json import loads as parsed
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +10,7 @@ from pipeline import command
 from pipeline.core import locks
 from pipeline.core.errors import InputError
 from pipeline.core.words import score
-from pipeline.options import Fold, IfLabelled, Json, Model, Name, Scheduler
+from pipeline.options import Count, Fold, IfLabelled, Json, Model, Name, Scheduler
 
 
 def train(
@@ -25,7 +26,7 @@ def train(
     """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
     from models import registry
     from models.training import unlabelled
-    from models.training.settings import Settings
+    from models.training.settings import Settings, given_for
     from models.training.train import train as run
 
     if sites is not None:
@@ -39,8 +40,7 @@ def train(
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
     registry.task_of(model)
-    told, few = command.params().get("train") or {}, registry.sites_of(trained)
-    given = dict(told.get(trained) or (told.get(registry.base(trained)) if few else None) or {})
+    given, few = given_for(trained, command.params().get("train") or {}), registry.sites_of(trained)
     given |= {"fold": fold} if fold else {}
     given |= {"sites": few} if few else {}
     weights = run(where.data, trained, Settings.of(given, trained))
@@ -69,6 +69,14 @@ def evaluate(
     normalise: Annotated[
         str | None, typer.Option(help="What it was trained to see: imagenet, or MEAN,STD of pixels in 0..1.")
     ] = None,
+    options: Annotated[
+        str | None,
+        typer.Option(
+            help='Form of the network that the checkpoint is of, as {"head_width": 8}; default: the options '
+            "under train.NAME@LABEL in params.yaml."
+        ),
+    ] = None,
+    count: Count = None,
     if_labelled: IfLabelled = False,
     json: Json = False,
 ) -> None:
@@ -78,17 +86,20 @@ def evaluate(
     where, _ = command.begin(f"evaluate-{model}", benchmark)
     if (weights is None) != (normalise is None):
         raise InputError("--weights and --normalise go together.")
+    if options is not None and weights is None:
+        raise InputError("--options goes with --weights: what was trained here has its options.")
     if weights and normalise:
         from models.evaluation.adopt import adopt
 
-        loaded = adopt(where.data, model, weights, normalise)
+        loaded = adopt(where.data, model, weights, normalise, _options(options, model))
         if not json:
             print(f"evaluate: {loaded}")
     if if_labelled and unlabelled.is_unlabelled(where.data):
         unlabelled.leave_scores(where.run(model))
         print(f"evaluate: {where.name} has no labels: there is nothing to score")
         return
-    given = (command.params().get("evaluate") or {}).get("threshold", 0.5) if threshold is None else threshold
+    asked = {"threshold": 0.5, "count": "ground", **(command.params().get("evaluate") or {})}
+    given = asked["threshold"] if threshold is None else threshold
     if analysis:
         from models.evaluation.analysis_scores import analyse
         from pipeline.core import tables
@@ -106,12 +117,27 @@ def evaluate(
         return
     from models.evaluation.evaluate import evaluate as run
 
-    result = run(where.data, model, fold=fold, threshold=given)
+    result = run(where.data, model, fold=fold, threshold=given, count=count or asked["count"])
     if json:
         command.as_json({"benchmark": where.name, **result})
         return
     trivial = ", ".join(f"{name} {score(scores['f1'])}" for name, scores in result["trivial"].items())
     print(f"evaluate: {model} F1 {score(result['f1'])}; trivial: {trivial}")
+
+
+def _options(given: str | None, model: str) -> dict[str, Any]:
+    """Return a checkpoint's options: those that were given as JSON, and else the run's own in params.yaml."""
+    if given is None:
+        own = (command.params().get("train") or {}).get(model) or {}
+        return dict(own.get("options") or {})
+    try:
+        options = parsed(given)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        example = '{"head_width": 8}'
+        raise InputError(f"--options {given}: give names and values as JSON, such as '{example}'.")
+    return options
 
 
 def predict(

@@ -31,6 +31,13 @@ Model = Annotated[
     typer.Option(help="Such as tinycd or unet; `minebench models` lists them.", autocompletion=_models),
 ]
 Fold = Annotated[str | None, typer.Option(help="Split of index/folds, such as kfold/0 or country/DEU.")]
+Count = Annotated[
+    str | None,
+    typer.Option(
+        help="ground: where tiles overlap each pixel counts once; tiles: in every tile, as published "
+        "protocols do. Default: evaluate.count in params.yaml, else ground."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of sentences.")]
 IfLabelled = Annotated[
     bool,

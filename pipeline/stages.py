@@ -32,12 +32,11 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class Out:
-    """An output. `persist`: it stays while the stage runs, which redoes only what its inputs changed.
-    `cache`: DVC keeps a copy of it."""
+    """An output, of which DVC keeps a copy: a clone gets all of them with `dvc pull`. `persist`: it stays
+    while the stage runs, which redoes only what its inputs changed."""
 
     path: str
     persist: bool = True
-    cache: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ STAGES = (
         reads=(f"{INDEX}/sites.parquet",),
         recipe=("source", "periods", "sensor", "selection"),
         # Stands for a provider's archive: it can always be made again, so DVC keeps no copy.
-        writes=(Out(f"{DATA}/archive", cache=False),),
+        writes=(Out(f"{DATA}/archive"),),
     ),
     Stage(
         "fetch", "scenes found, chosen and kept", "pipeline.scenes.fetch:build",
@@ -187,7 +186,6 @@ def _described(stage: Stage) -> dict[str, Any]:
     model = " --model ${item.model} --if-labelled" if stage.of_model else ""
     recipe = {RECIPE: None if "*" in stage.recipe else list(stage.recipe)}
     params: list[Any] = [*([recipe] if stage.recipe else []), *stage.params]
-    uncached = {"cache": False, "persist": True}
     described = {
         "desc": stage.about,
         "matrix": matrix,
@@ -195,15 +193,14 @@ def _described(stage: Stage) -> dict[str, Any]:
         "deps": sorted([*stage.reads, *stage.code]),
         "params": params,
         "outs": [_out(out) for out in stage.writes],
-        "metrics": [{path: dict(uncached)} for path in stage.metrics],
-        "plots": [{path: dict(uncached)} for path in stage.plots],
+        "metrics": [_out(Out(path)) for path in stage.metrics],
+        "plots": [_out(Out(path)) for path in stage.plots],
     }
     return {key: value for key, value in described.items() if value}
 
 
 def _out(out: Out) -> Any:
-    flags = {**({} if out.cache else {"cache": False}), **({"persist": True} if out.persist else {})}
-    return {out.path: flags} if flags else out.path
+    return {out.path: {"persist": True}} if out.persist else out.path
 
 
 if __name__ == "__main__":

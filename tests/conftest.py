@@ -1,5 +1,6 @@
 """A tiny synthetic project, built once through the real command line and shared by the tests."""
 
+import gc
 import os
 import re
 import shutil
@@ -19,6 +20,10 @@ from tests.forks import FORKS
 
 # Two workers on two cores: a thread each, for what they start as well, or they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Half a million objects of imported modules stay to the end; until all are there, and then among them,
+# Python looks for garbage in vain (`pytest_collection_finish`).
+gc.disable()
 
 # Time says nothing on a shared machine; in CI the same examples come every time.
 settings.register_profile(
@@ -205,6 +210,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest file, which does without `built`: meanwhile another worker makes that. End with
     `tests/zoo`, whose units are short, so that workers end at once."""
     items.sort(key=lambda item: ("zoo" in item.path.parts, item.path.name != "test_dvc.py"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 class ByFile(LoadScopeScheduling):

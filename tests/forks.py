@@ -8,10 +8,13 @@ Other modules (servers of stand-ins, kernels of notebooks) run in such forks too
 """
 
 import contextlib
+import functools
+import gc
 import importlib
 import json
 import os
 import runpy
+import selectors
 import shlex
 import shutil
 import signal
@@ -19,7 +22,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -37,14 +39,16 @@ PRELOADED = (
     "pipeline.catalog.check", "pipeline.report.page", "pipeline.leaderboard.compare",
     "pipeline.monitor.measure_sites", "pipeline.apply.explain", "pipeline.apply.predict",
     "pipeline.interchange.export", "pipeline.interchange.scaffold", "pipeline.judge.score",
-    "pipeline.publish.publish_folder", "models.training.train", "models.evaluation.evaluate",
-    "models.segmentation.unet", "models.change.cva", "models.change.fc_siam_diff",
+    "pipeline.label.agreement", "pipeline.publish.publish_folder", "models.training.train",
+    "models.evaluation.evaluate", "models.segmentation.unet", "models.change.cva",
+    "models.change.fc_siam_diff",
     # What those import only where it is needed.
     "dask.array", "distributed", "dvc.repo.experiments", "dvclive", "geopandas.io._geoarrow",
     "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.pyplot",
     "multiprocessing.pool", "multiprocessing.synchronize", "pandas.core.arrays.arrow.extension_types",
     "pydantic.type_adapter", "pyogrio", "rich.progress", "rich.markdown", "scipy.optimize",
     "scipy.sparse.csgraph", "scipy.stats", "scmrepo.git", "torch._dynamo", "torch.utils.serialization",
+    "transformers.modeling_utils",
 )  # fmt: skip
 
 
@@ -102,10 +106,10 @@ class Forks:
     def stop(self) -> None:
         """End the process, if it was started here; a worker that still needs one starts another."""
         if self.server is not None:
-            self.server.terminate()
-            self.server.wait()
             with FileLock(str(self.folder / "lock")):
                 shutil.rmtree(self.folder)
+            self.server.terminate()
+            self.server.wait()
 
 
 FORKS = Forks()
@@ -114,6 +118,7 @@ FORKS = Forks()
 def warm_up() -> None:
     """Import what commands import, and call once what is slow in a process's first call: PROJ opens its
     database, numba loads compiled kernels, Pillow its formats."""
+    gc.disable()
     for name in PRELOADED:
         importlib.import_module(name)
     import numpy as np
@@ -128,50 +133,90 @@ def warm_up() -> None:
     median(np.ones((1, 2, 2), np.uint16), np.ones((1, 2, 2), np.uint8), (2, 2))
     masks, counts = np.zeros((1, 8), np.uint64), np.zeros((1, 1), np.int64)
     stable_counts(masks, masks, counts, counts)
+    gc.freeze()
+    gc.enable()
 
 
 def serve(address: str) -> None:
-    """Fork for every connection, until the process that asked for it is gone."""
-    parent = os.getppid()
+    """Fork for every connection, until the process that asked for this one is gone or ends it; what runs
+    by then is run to its end."""
+    parent, server = os.getppid(), socket.socket(socket.AF_UNIX)
     warm_up()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address + ".new")
-        server.listen(64)
-        Path(address + ".new").rename(address)
-        server.settimeout(5)
-        while os.getppid() == parent:
-            with contextlib.suppress(ChildProcessError):  # and their processor time becomes ours
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            with contextlib.suppress(TimeoutError):
-                wire, _ = server.accept()
-                if os.fork() == 0:
-                    server.close()
-                    watch(wire)
-                wire.close()
+    commands = Commands()
+    commands.waiting.register(server, selectors.EVENT_READ)
+    signal.signal(signal.SIGTERM, lambda *_: server.close())
+    server.bind(address + ".new")
+    server.listen(64)
+    Path(address + ".new").rename(address)
+    while commands.wires or (server.fileno() >= 0 and os.getppid() == parent):
+        for key, _ in commands.waiting.select(5):
+            if key.fileobj is not server:
+                key.data()
+            elif server.fileno() >= 0:
+                with contextlib.suppress(OSError, ValueError):  # who asked is gone already
+                    commands.begin(server.accept()[0])
+        commands.report()
 
 
-def watch(wire: socket.socket) -> None:
-    """Run one command in a fork of its own and report its status."""
-    _, streams, _, _ = socket.recv_fds(wire, 1, 2)
-    request = json.loads(wire.makefile().readline())
-    child = os.fork()
-    if child == 0:
-        wire.close()
-        command(request, streams)
-    threading.Thread(target=pass_on, args=(wire, child), daemon=True).start()
-    _, status = os.waitpid(child, 0)
-    with contextlib.suppress(OSError):
-        wire.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
-    os._exit(0)
+class Commands:
+    """The commands that run, by their process, and the connections of those who asked for them."""
 
+    def __init__(self) -> None:
+        self.wires: dict[int, socket.socket] = {}
+        self.waiting = selectors.DefaultSelector()
+        # The end of a process wakes up who waits.
+        ended, tell = socket.socketpair()
+        tell.setblocking(False)
+        self.pair = ended, tell
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+        self.waiting.register(ended, selectors.EVENT_READ, lambda: ended.recv(64))
 
-def pass_on(wire: socket.socket, child: int) -> None:
-    """Send a process the signals of who asked for it, and kill it when that one is gone."""
-    with contextlib.suppress(OSError):
-        while number := wire.recv(1):
-            os.kill(child, number[0])
-        os.kill(child, signal.SIGKILL)
+    def begin(self, wire: socket.socket) -> None:
+        _, streams, _, _ = socket.recv_fds(wire, 1, 2)
+        request = json.loads(wire.makefile().readline())
+        child = os.fork()
+        if child == 0:
+            self.leave()
+            wire.close()
+            command(request, streams)
+        for stream in streams:
+            os.close(stream)
+        self.wires[child] = wire
+        self.waiting.register(wire, selectors.EVENT_READ, functools.partial(self.pass_on, wire, child))
+
+    def leave(self) -> None:
+        """In a fork: nothing of what its parent waits for."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        for key in list(self.waiting.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self.pair[1].close()
+        self.waiting.close()
+
+    def pass_on(self, wire: socket.socket, child: int) -> None:
+        """Send a process the signals of who asked for it, and kill it when that one is gone."""
+        numbers = b""
+        with contextlib.suppress(OSError):
+            numbers = wire.recv(64)
+        for number in numbers or [signal.SIGKILL]:
+            os.kill(child, number)
+        if not numbers:
+            self.waiting.unregister(wire)
+
+    def report(self) -> None:
+        """Tell the status of what has ended to who asked for it; its processor time becomes ours."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                child, status = os.waitpid(-1, os.WNOHANG)
+                if child == 0:
+                    return
+                wire = self.wires.pop(child)
+                if wire in self.waiting.get_map():
+                    self.waiting.unregister(wire)
+                with wire, contextlib.suppress(OSError):
+                    wire.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
 
 
 def command(request: dict, streams: list[int]) -> None:

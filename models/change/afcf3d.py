@@ -16,9 +16,10 @@ from models.layers.resize import resized
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "the authors' repository (wm-Githuber/AFCF3D-Net), without its clamp of single gradients",
+    "the authors' repository (wm-Githuber/AFCF3D-Net), without its clamp of single gradients and its random "
+    "contrast",
     {"optimiser": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-4, "batch": 8, "loss": "bce-dice",
-     "epochs": 100, "augment": ("flip", "rotate"), "weights": "pretrained"},
+     "epochs": 100, "augment": ("flip", "rotate", "brightness", "blur"), "weights": "pretrained"},
 )  # fmt: skip
 WIDTHS = (64, 64, 128, 256, 512)
 WIDTH = 32

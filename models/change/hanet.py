@@ -18,7 +18,7 @@ RECIPE = Recipe(
     "the authors' repository (ChengxiHAN/HANet-CD), but for the order in which pairs without change are "
     "added and its focal term of gamma 0.5, which is cross-entropy here",
     {"optimiser": "adamw", "learning_rate": 5e-4, "weight_decay": 5e-4, "schedule": "step", "step_epochs": 8,
-     "step_factor": 0.5, "batch": 8, "loss": "bce-dice", "epochs": 50, "changed_share": 0.5},
+     "step_factor": 0.5, "batch": 8, "loss": "bce-dice-both", "epochs": 50, "changed_share": 0.5},
 )  # fmt: skip
 AXES = {"row": "rows", "col": "columns"}
 OWN: Names = (

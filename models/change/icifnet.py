@@ -91,6 +91,7 @@ PUBLISHED: Names = (
 class ICIFNet(Siamese):
     """Sides of any length from 32 pixels up. What stands behind the encoders is each date's own."""
 
+    version = 2
     smallest = 32
     backbone_parts = ("resnet", "pvt")
     head_parts = ("maps",)
@@ -119,6 +120,10 @@ class ICIFNet(Siamese):
                 out_features=STAGES[:3],
             )
         )
+        for name, part in self.pvt.named_modules():
+            # The norms of blocks and stages have 1e-6; those of patches and of attention PyTorch's own.
+            if isinstance(part, nn.LayerNorm) and ("patch_embedding" in name or "attention" in name):
+                part.eps = 1e-5
         self.resnet = resnet18(in_channels, stages=3)
         self.earlier, self.later = Date(), Date()
         self.maps = nn.ModuleList(map_of(64, 64) for _ in range(3))

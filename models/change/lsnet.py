@@ -19,9 +19,11 @@ from models.layers.resize import resized
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "the authors' repository (qaz670756/LSNet); OMS2CD has batches of 6 and at most 50 epochs",
+    "the authors' repository (qaz670756/LSNet), with diffFPN and the loss `hybrid`, where its metadata.json "
+    "names denseFPN and `contra_hybrid` (the same for each of three maps, by 1, 1/4 and 1/8); OMS2CD has "
+    "batches of 6 and at most 50 epochs",
     {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "schedule": "step", "step_epochs": 8,
-     "step_factor": 0.5, "batch": 12, "loss": "bce-dice", "epochs": 101},
+     "step_factor": 0.5, "batch": 12, "loss": "bce-dice-both", "epochs": 101},
 )  # fmt: skip
 WIDTHS, BLOCKS = (32, 64, 128, 256), (3, 3, 8, 12)
 DILATIONS, REDUCTIONS = (1, 2, 4, 8), (4, 8, 16, 32)

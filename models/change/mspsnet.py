@@ -7,7 +7,7 @@ from models.recipes import Recipe
 RECIPE = Recipe(
     "the authors' repository (QingleGuo/MSPSNet-Change-Detection-TGRS)",
     {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "schedule": "step", "step_epochs": 8,
-     "step_factor": 0.5, "batch": 2, "loss": "bce-dice", "epochs": 120},
+     "step_factor": 0.5, "batch": 2, "loss": "bce-dice-both", "epochs": 120},
 )  # fmt: skip
 
 

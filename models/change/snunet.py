@@ -14,7 +14,7 @@ from models.recipes import Recipe
 RECIPE = Recipe(
     "the authors' repository (likyoo/Siam-NestedUNet)",
     {"optimiser": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "schedule": "step", "step_epochs": 8,
-     "step_factor": 0.5, "batch": 16, "loss": "bce-dice", "epochs": 100},
+     "step_factor": 0.5, "batch": 16, "loss": "bce-dice-both", "epochs": 100},
 )  # fmt: skip
 LEVELS = 5
 BLOCK = (("conv1", "first"), ("bn1", "rest.0"), ("conv2", "rest.2"), ("bn2", "rest.3"))

@@ -16,7 +16,8 @@ from models.layers.resize import resized
 from models.recipes import Recipe
 
 RECIPE = Recipe(
-    "the authors' repository (AndreaCodegoni/Tiny_model_4_CD), as tuned for LEVIR-CD",
+    "the authors' repository (AndreaCodegoni/Tiny_model_4_CD), as tuned for LEVIR-CD, without its random "
+    "contrast",
     {"optimiser": "adamw", "learning_rate": 3.568e-3, "weight_decay": 9.45e-3, "batch": 8, "loss": "bce",
      "epochs": 100, "augment": ("flip", "rotate", "brightness", "blur"), "weights": "pretrained"},
 )  # fmt: skip
@@ -34,7 +35,7 @@ def _pixelwise(found: re.Match[str]) -> str:
 PUBLISHED = (
     (r"^_backbone\.", "backbone."),
     (r"^_first_mix\._mixing\._convmix\.", "image_mask.mixing.mix."),
-    (r"^_mixing_mask\.2\._convmix\.", "deepest.mix."),
+    (r"^_mixing_mask\.2\.(?:_mixing\.)?_convmix\.", "deepest.mix."),  # whu_best.pth is the longer one
     (r"^_mixing_mask\.(\d)\._mixing\._convmix\.", r"masks.\1.mixing.mix."),
     (r"^(?:(?P<mask>_first_mix|_mixing_mask\.\d)\._linear|_classify)\._linears\.(?P<number>\d)\.(?P<part>\d)\.",
      _pixelwise),

@@ -4,10 +4,13 @@
 
 makes runs/bit@levir/model.pt of the file. Every tensor must be filled; of the benchmark's bands those count
 that are nearest in wavelength to what the network was trained on, and no others. `normalise` says what it was
-trained to see: imagenet, or mean and deviation of pixels in 0..1, for all bands or for each.
+trained to see: imagenet, or mean and deviation of pixels in 0..1, for all bands or for each. `options` say
+which form of the network the file is of: BIT's published checkpoint has heads of 8 (`{"head_width": 8}`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +32,11 @@ FULL = {"uint8": 255.0, "uint16": 10_000.0}
 ADOPTED = "adopted"
 
 
-def adopt(benchmark_dir: Path, model: str, weights: str, normalise: str) -> str:
+def adopt(
+    benchmark_dir: Path, model: str, weights: str, normalise: str, options: Mapping[str, Any] | None = None
+) -> str:
     """Make the run, anew where it was adopted before; returns what was loaded. InputError where the file
-    does not fill the model, or the run was trained here."""
+    does not fill the model of these options, or the run was trained here."""
     from models.training import weights as files
 
     if registry.unsmoothed(model) != model:
@@ -44,15 +49,15 @@ def adopt(benchmark_dir: Path, model: str, weights: str, normalise: str) -> str:
         )
     bands = datasets.bands_of(benchmark_dir)
     scale = scale_of(normalise, bands, _dtype(benchmark_dir))
-    base = registry.base(model)
-    network = registry.create(base, in_channels=len(bands))
+    base, chosen = registry.base(model), dict(options or {})
+    network = registry.create(base, in_channels=len(bands), **chosen)
     loaded = files.load(network, weights, bands, alone=True)
     if "trained from the start" in loaded:
         raise InputError(f"{weights} does not fill {base}: {loaded}. Name a checkpoint of the whole model.")
-    settings = Settings.of({"weights": weights}, base)
-    key = receipts.fingerprint(
-        [ADOPTED, sha256(Path(weights)) if Path(weights).is_file() else weights, normalise]
-    )
+    settings = Settings.of({"weights": weights, "options": chosen}, base)
+    file = sha256(Path(weights)) if Path(weights).is_file() else weights
+    # Runs from before there were options keep their key.
+    key = receipts.fingerprint([ADOPTED, file, normalise, *([chosen] if chosen else [])])
     finish(run, key, base, network.state_dict(), scale, bands, settings, **{ADOPTED: normalise})
     return loaded
 

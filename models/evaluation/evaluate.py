@@ -11,7 +11,9 @@
 On several processes: accelerate launch -m pipeline.cli evaluate --model NAME
 
 Scope of every score: all known pixels of all tiles of the split, whole tiles, one threshold, counts
-summed before dividing. Average precision is that of probabilities in 1024 steps.
+summed before dividing. Where tiles overlap each pixel of the ground counts once, for the first tile that has
+it; `count` "tiles" counts it in each, as published protocols do that score tile by tile (EuroMineNet).
+Average precision is that of probabilities in 1024 steps.
 """
 
 import json
@@ -39,6 +41,8 @@ from pipeline.core.files import replacing, sha256, write_json
 VERSION = 3
 """Of the scores: raise it when the same weights and data give others."""
 SCORERS: dict[str, type[Change] | type[Segmentation]] = {"change": Change, "segmentation": Segmentation}
+COUNT = ("ground", "tiles")
+"""Whether a pixel of several tiles counts once, or in each."""
 FILES = ("metrics.json", "scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 
 
@@ -48,30 +52,35 @@ def evaluate(
     split: str = "test",
     fold: str | None = None,
     threshold: float | str = 0.5,
+    count: str = "ground",
 ) -> dict[str, Any]:
     """Evaluate a run's model.pt on a split, of the fold it was trained on, unless that was done already;
     writes the files above beside it and returns the metrics.
 
-    `threshold` is a probability, or "validation" for the one of highest F1 on the validation split.
+    `threshold` is a probability, or "validation" for the one of highest F1 on the validation split; `count`
+    is one of COUNT.
     """
+    check_count(count)
     device = processes.device()
     run = run_folder(benchmark_dir, model, fold)
     network, scale, saved = load_run(benchmark_dir, model, fold, device)
     weights = sha256(run / "model.pt")
-    key = receipts.fingerprint([VERSION, weights, datasets.key_of(benchmark_dir), split, fold, threshold])
-    if is_scored(run, key):
-        return dict(json.loads((run / "metrics.json").read_text()))
 
     def opened(split: str) -> Stacks:
-        return Stacks(benchmark_dir, split, scale, device, fold, network.context)
+        return Stacks(benchmark_dir, split, scale, device, fold, network.context, count)
 
+    stacks = opened(split)
+    data = datasets.key_of(benchmark_dir)
+    key = receipts.fingerprint([VERSION, weights, data, split, fold, threshold, *counting(stacks)])
+    if is_scored(run, key):
+        return dict(json.loads((run / "metrics.json").read_text()))
     score, predicts = SCORERS[saved["task"]], predicts_of(network, saved)
     chosen = as_probability(
         threshold, lambda: score(benchmark_dir, predicts, opened("val"), 0.5).run().histogram
     )
-    scored = score(benchmark_dir, predicts, opened(split), chosen).run()
+    scored = score(benchmark_dir, predicts, stacks, chosen).run()
     head = {"model": model, "task": saved["task"], "split": split, "fold": fold or "", "threshold": chosen,
-            runs.WEIGHTS: weights}  # fmt: skip
+            "count": count, runs.WEIGHTS: weights}  # fmt: skip
     result = {**head, **scored.result()}
     if processes.is_first():
         seconds, done = scored.seconds, scored.done
@@ -79,6 +88,17 @@ def evaluate(
         write(run, result, scored, {**rate, "device": environment()["device"], receipts.KEY: key})
     processes.wait()
     return result
+
+
+def check_count(count: str) -> None:
+    """InputError where ground cannot be counted so."""
+    if count not in COUNT:
+        raise InputError(f"count is '{count}': it is {' or '.join(COUNT)}.")
+
+
+def counting(stacks: Stacks) -> list[str]:
+    """What of the counting decides the scores: nothing where no tiles overlap."""
+    return ["ground"] if stacks.overlapped else []
 
 
 def as_probability(given: float | str, histogram: Callable[[], Histogram]) -> float:

@@ -56,6 +56,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "items_per_second": _number(rates[0]),
         "device": timing["device"],
         "threshold": metrics["threshold"],
+        "counted": metrics.get("count", "ground"),
         **{name: _number(metrics.get(name)) for name in MEASURED},
         "f1_low": _number(low),
         "f1_high": _number(high),

@@ -11,26 +11,20 @@ from pipeline.core.files import sha256
 
 WEIGHTS = "weights_sha256"
 """Of the weights that the scores are of."""
-EXTERNAL, DATA = "external", "data_key"
-"""Of a run that another framework predicted (`minebench score`): what is known of it, and the key of the
-benchmark's index that it was scored on."""
+EXTERNAL, DATA, RELEASE = "external", "data_key", "scored_on"
+"""Of a run that another framework predicted (`minebench score`): what is known of it, the key of the
+benchmark's index that it was scored on, and the last release of that time."""
 
 
 def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
-    """WorkError names the runs whose scores are of other weights, or of another index, than those there
-    now."""
+    """WorkError names the runs whose scores are of other weights than those there now."""
     stale = []
-    index = receipts.key_in(Path(benchmark_dir) / "index" / "tiles.parquet")
     for name in names:
         folder = Path(benchmark_dir) / "runs" / name
         metrics = json.loads((folder / "metrics.json").read_text())
         if EXTERNAL in metrics:
-            if index is not None and metrics[DATA] != index:
-                raise WorkError(
-                    f"{benchmark_dir}: the scores of {name} are of other tiles or labels than there are now: "
-                    f"run `minebench score` on its predictions again, or remove {folder}."
-                )
-        elif not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
+            continue
+        if not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
             stale.append(name)
         elif smooths := receipts.read(folder / "run.json").get("smooths"):
             other = folder.parent / smooths["run"] / "model.pt"
@@ -47,7 +41,23 @@ def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
 
 
 def scored(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
-    """The metrics of every run that was scored, by name; those of a benchmark without labels are none."""
-    found = {path.parent.name: path for path in Path(benchmark_dir).glob("runs/*/metrics.json")}
-    metrics = {name: json.loads(found[name].read_text()) for name in sorted(found)}
+    """The metrics of every run that was scored on the tiles and labels there are, by name; those of a
+    benchmark without labels are none."""
+    metrics, apart = _metrics(benchmark_dir), set_apart(benchmark_dir)
+    return {name: own for name, own in metrics.items() if name not in apart}
+
+
+def set_apart(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
+    """The metrics of submissions that were scored on other tiles or labels than there are now, by name:
+    they cannot stand beside the others, nor be scored again by who rebuilds the benchmark."""
+    index = receipts.key_in(Path(benchmark_dir) / "index" / "tiles.parquet")
+    if index is None:
+        return {}
+    metrics = _metrics(benchmark_dir)
+    return {name: own for name, own in metrics.items() if EXTERNAL in own and own[DATA] != index}
+
+
+def _metrics(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
+    paths = {path.parent.name: path for path in Path(benchmark_dir).glob("runs/*/metrics.json")}
+    metrics = {name: json.loads(paths[name].read_text()) for name in sorted(paths)}
     return {name: own for name, own in metrics.items() if not own.get("unlabelled")}

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from models.data import datasets, opening
+from models.data import datasets, once, opening
 from models.data.datasets import Scale, Series
 from models.evaluation import processes
 from models.evaluation.tally import Key
@@ -20,6 +20,7 @@ from models.training.batches import change_of
 from models.training.objective import Standardise
 from pipeline.core import tables
 from pipeline.core.errors import InputError
+from pipeline.core.masks import UNKNOWN
 from pipeline.core.tiles import Tile
 
 AHEAD = 3
@@ -28,7 +29,8 @@ AHEAD = 3
 @dataclass(frozen=True)
 class Stack:
     """`images` (T, C, H, W) standardised, `masks` (T, H, W) in {0, 1, 255}, `aoi` (H, W) boolean, and the
-    dates' neighbourhoods where the model takes them; all on the device."""
+    dates' neighbourhoods where the model takes them; all on the device. What an earlier tile has is 255 in
+    `masks`, where ground counts once."""
 
     tile: Tile
     periods: list[str]
@@ -40,16 +42,18 @@ class Stack:
 
 class Stacks:
     """The tiles of a split as stacks, with neighbourhoods where the model takes `context`; of several
-    processes each goes through its share."""
+    processes each goes through its share. With `count` "ground" a pixel of several tiles is known in the
+    first of them alone, with "tiles" in each."""
 
     def __init__(
         self, benchmark_dir: Path, split: str, scale: Scale, device: torch.device,
-        fold: str | None = None, context: bool = False,
+        fold: str | None = None, context: bool = False, count: str = "ground",
     ) -> None:  # fmt: skip
         series = opening.open(benchmark_dir, "series", split, scale, fold=fold)
         assert isinstance(series, Series)
         self.cubes, self.tiles = series.cubes, series.tiles
         self.own = processes.share(self.tiles)
+        self.overlapped = once.overlapped(self.tiles) if count == "ground" else {}
         self.device, self.scale = device, scale
         self.standardise = Standardise(scale).to(device)
         self.beyond = datasets.beyond_of(benchmark_dir) if context else None
@@ -77,6 +81,8 @@ class Stacks:
 
     def _read(self, tile: Any) -> tuple[Any, ...]:
         pixels, masks = self.cubes.read(tile)
+        if tile.tile_id in self.overlapped:
+            masks[:, once.counted_before(tile, self.overlapped[tile.tile_id])] = UNKNOWN
         around = None
         if self.beyond:
             around = np.stack(
@@ -88,8 +94,10 @@ class Stacks:
         """Change labels (P, H, W) of the pairs in `rows`, whose dates are at `pairs`."""
         if self.cubes.cube(stack.tile.site_id).change is None:
             return change_of(stack.masks[None], pairs)[0]
-        drawn = [self.cubes.label(stack.tile, row.t1, row.t2) for row in tables.each(rows)]
-        return torch.from_numpy(np.stack(drawn)).to(self.device)
+        drawn = np.stack([self.cubes.label(stack.tile, row.t1, row.t2) for row in tables.each(rows)])
+        if earlier := self.overlapped.get(stack.tile.tile_id):
+            drawn[:, once.counted_before(stack.tile, earlier)] = UNKNOWN
+        return torch.from_numpy(drawn).to(self.device)
 
 
 def places_of(stack: Stack, rows: pd.DataFrame) -> list[tuple[int, int]]:

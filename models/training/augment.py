@@ -18,26 +18,31 @@ NOISE = 0.1
 """Deviation of the noise in units of a band's deviation, as OMS2CD has it."""
 JITTER = 0.1
 """Deviation of a date's gain and offset, the same for all bands of a date."""
-
-
 BRIGHTNESS = 0.5
 """Largest offset of a date in units of a band's deviation."""
 ROTATION = 5
 """Largest angle of `rotate`, degrees (TinyCD)."""
 ENLARGED = 1.2
 """Most that `scale-crop` enlarges a part of the tile to its size (BIT, ChangeFormer)."""
+RESAMPLING = ("affine", "rotate", "scale-crop")
+"""Words that resample: where that mixes a pixel with one without data, the pixel has none, and is unknown."""
+RESAMPLING_VERSION = 2
+"""Of what they do: raised when the same settings and data train other weights."""
+WHOLE = 1 - 1e-3
+"""Least share of a resampled pixel that is of pixels with data; float32's rounding is far below the rest."""
 
 
 class Augment(nn.Module):
     """Of images (N, D, C, H, W), standardised, and masks (N, M, H, W) in {0, 1, 255}.
 
     Affine: up to 30 degrees, a tenth of the side, 0.8 to 1.2 times the size (OMS2CD). Scale-crop enlarges a
-    part of the tile to its size. What comes in from outside the tile is without data and unknown.
+    part of the tile to its size. What comes in from outside the tile is without data and unknown, and so is a
+    pixel that is mixed with it, or with one without data.
     """
 
     def __init__(self, words: tuple[str, ...], context: bool) -> None:
         super().__init__()
-        if moving := [word for word in ("affine", "rotate", "scale-crop") if context and word in words]:
+        if moving := [word for word in RESAMPLING if context and word in words]:
             raise InputError(
                 f"augment: '{moving[0]}' cannot move a tile together with its neighbourhood; remove it here."
             )
@@ -64,7 +69,7 @@ class Augment(nn.Module):
             images, masks = turned(images, masks)
         if self.crop:
             images, masks = scale_cropped(images, masks)
-        data = (images != 0).any(dim=2, keepdim=True)
+        data = has_data(images)[:, :, None]
         if self.drop is not None:
             # The band goes from all dates of an item, or its absence would look like change.
             images = torch.stack(list(_same(self.drop, images)), dim=1)
@@ -83,11 +88,31 @@ class Augment(nn.Module):
         return (swapped(images) if self.swap else images), masks
 
     def _moved(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        # Where there is data moves with the images, mixed, and with the masks, where the nearest is taken.
+        data = has_data(images).to(images.dtype)
         # Shifted by one, so that 0, which Kornia fills in from outside, is "unknown".
-        label = masks.float() + 1
-        moved, label = self.moves(images.flatten(1, 2), torch.where(masks == UNKNOWN, 0, label))  # type: ignore[misc]
-        label = label.round().to(torch.uint8)
-        return moved.view(images.shape), torch.where(label == 0, UNKNOWN, label - 1)
+        label = torch.where(masks == UNKNOWN, 0, masks.float() + 1)
+        dates = images.shape[1]
+        moved, near = self.moves(  # type: ignore[misc]
+            torch.cat([images.flatten(1, 2), data], dim=1), torch.cat([label, data.to(label.dtype)], dim=1)
+        )
+        label = near[:, :-dates].round().to(torch.uint8)
+        masks = torch.where(label == 0, UNKNOWN, label - 1)
+        whole = moved[:, -dates:] > WHOLE
+        images = moved[:, :-dates].view(images.shape) * whole[:, :, None]
+        return images, without(masks, (near[:, -dates:] > 0.5) & ~whole)
+
+
+def has_data(images: Tensor) -> Tensor:
+    """Return where images (..., C, H, W) have data, (..., H, W): anything but 0 in all bands."""
+    return (images != 0).any(dim=-3)
+
+
+def without(masks: Tensor, lost: Tensor) -> Tensor:
+    """Return masks (N, M, H, W), unknown where their dates have lost data (N, D, H, W): a pair's label where
+    either date has, a date's mask where that date has."""
+    lost = lost if lost.shape[1] == masks.shape[1] else lost.any(dim=1, keepdim=True)
+    return torch.where(lost, UNKNOWN, masks)
 
 
 def flipped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +123,14 @@ def flipped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def turned(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Each item by a random number of quarter turns; exactly, where Kornia would resample."""
+    """Each item by a random number of quarter turns; exactly, where Kornia would resample. InputError where
+    tiles are not square."""
+    height, width = images.shape[-2:]
+    if height != width:
+        raise InputError(
+            f"augment: 'turn' takes square tiles, and these are {height} x {width} pixels: set `crop`, or "
+            "`augment` without it, under train in params.yaml."
+        )
     once, twice = torch.rand(2, len(images)) < 0.5
     for drawn, times in ((once, 1), (twice, 2)):
         images, masks = (where(drawn, torch.rot90(each, times, (-2, -1)), each) for each in (images, masks))
@@ -112,7 +144,7 @@ def where(drawn: Tensor, changed: Tensor, images: Tensor) -> Tensor:
 
 
 def scale_cropped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each item a square part at random, 1 / ENLARGED of its side or more, enlarged to its size."""
+    """Of each item a part at random, 1 / ENLARGED of its sides or more, enlarged to its size."""
     height, width = images.shape[-2:]
     found = []
     for image, mask in zip(images, masks, strict=True):
@@ -121,11 +153,12 @@ def scale_cropped(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         top, left = int(torch.randint(height - high + 1, ())), int(torch.randint(width - wide + 1, ()))
         window = (..., slice(top, top + high), slice(left, left + wide))
         larger = F.interpolate(image[window], size=(height, width), mode="bilinear", align_corners=False)
-        label = F.interpolate(mask[None][window].float(), size=(height, width), mode="nearest-exact")[0]
-        # A pixel beside one without data has none either.
-        known = F.interpolate((image[window] != 0).any(dim=1, keepdim=True).float(), size=(height, width),
-                              mode="bilinear", align_corners=False) == 1  # fmt: skip
-        found.append((larger * known, label.to(mask.dtype)))
+        data = has_data(image[window])[:, None].float()
+        whole = F.interpolate(data, size=(height, width), mode="bilinear", align_corners=False) > WHOLE
+        near = torch.cat([mask[None][window].float(), data[None, :, 0]], dim=1)
+        near = F.interpolate(near, size=(height, width), mode="nearest-exact")
+        label, had = near[:, : len(mask)].to(mask.dtype), near[:, len(mask) :] > 0.5
+        found.append((larger * whole, without(label, had & ~whole[None, :, 0])[0]))
     larger_images, labels = zip(*found, strict=True)
     return torch.stack(larger_images), torch.stack(labels)
 

@@ -15,7 +15,7 @@ from models import registry
 from models.base import Model
 from models.data import datasets
 from models.data.datasets import Scale
-from models.training import unlabelled
+from models.training import augment, unlabelled
 from models.training.settings import Settings
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, NotMadeYet, WorkError
@@ -97,6 +97,8 @@ def key_of(benchmark_dir: Path, model: str, settings: Settings) -> str:
     weights = Path(settings.weights or "")
     start = sha256(weights) if weights.is_file() else ""
     versions = [VERSION, registry.class_of(model).version]
+    if set(augment.RESAMPLING) & set(settings.augment):
+        versions.append(augment.RESAMPLING_VERSION)
     chosen = asdict(settings)
     if settings.sites is None:
         del chosen["sites"]  # runs from before there was this setting stay as they are
@@ -131,6 +133,8 @@ def finish(
     # Through an open file: of a path torch puts the name, here a temporary one, into the archive.
     with replacing(run / "model.pt") as temporary, temporary.open("wb") as file:
         torch.save(saved, file)
+    # DVCLive's summary, which is in its plots: what DVC does not track would make each clone another one.
+    (run / "live" / "metrics.json").unlink(missing_ok=True)
     told = {receipts.KEY: key, "weights_sha256": sha256(run / "model.pt")}
     write_json({"model": model, "settings": told_settings, **environment(), **told, **more}, run / "run.json")
     (run / "checkpoint.pt").unlink(missing_ok=True)

@@ -13,6 +13,8 @@ from pipeline.core.masks import UNKNOWN
 
 GAMMA = 2.0
 """Focusing parameter of the focal loss (Lin et al. 2017, arXiv 1708.02002, equation 5)."""
+EPS = 1e-7
+"""Keeps the Dice of an absent class from 0 / 0."""
 EACH = (0, 2, 3)
 """What a date's or a pair's loss is the mean over, of (N, K, H, W)."""
 
@@ -39,6 +41,18 @@ def bce_dice(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> 
     return bce(z, true, known, positive_weight) + dice(z, true, known)
 
 
+def bce_dice_both(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> Tensor:
+    """Cross-entropy and one minus the mean Dice of both classes, as SNUNet's authors and others have it."""
+    p = torch.sigmoid(z)
+    both = [_dice(p * known, true * known), _dice((1 - p) * known, (1 - true) * known)]
+    return bce(z, true, known, positive_weight) + 1 - torch.stack(both).mean(dim=0)
+
+
+def _dice(p: Tensor, true: Tensor) -> Tensor:
+    """Dice coefficient, 0 of a class that is not there."""
+    return 2 * (p * true).sum(EACH) / (p.sum(EACH) + true.sum(EACH) + EPS)
+
+
 def focal(z: Tensor, true: Tensor, known: Tensor, positive_weight: float) -> Tensor:
     """Cross-entropy, each pixel weighed by (1 - p of its class) ** GAMMA."""
     entropy = F.binary_cross_entropy_with_logits(z, true, reduction="none")
@@ -51,6 +65,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
     "bce": bce,
     "cross-entropy": bce,
     "bce-dice": bce_dice,
+    "bce-dice-both": bce_dice_both,
     "focal": focal,
 }
 

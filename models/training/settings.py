@@ -10,7 +10,7 @@ from pipeline.core.errors import InputError, UnknownName
 WORDS = {
     "optimiser": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "step", "exponential", "linear", "polynomial", "constant"),
-    "loss": ("bce", "cross-entropy", "bce-dice", "focal"),
+    "loss": ("bce", "cross-entropy", "bce-dice", "bce-dice-both", "focal"),
     "mode": ("full", "frozen", "lora", "head"),
     "precision": ("no", "bf16", "fp16"),
 }
@@ -53,7 +53,7 @@ class Settings:
     """Largest norm of all gradients together; longer ones are shortened to it."""
     loss: str = "bce"
     """bce and cross-entropy are one loss for one logit: the cross-entropy of two classes whose logits
-    differ by it."""
+    differ by it. bce-dice adds the Dice loss of the positive class, bce-dice-both that of both classes."""
     positive_weight: float = 1.0
     """Weight of a positive pixel in the cross-entropy."""
     changed_share: float = 0.0
@@ -112,6 +112,12 @@ class Settings:
         _check(settings, model)
         _check_idle(settings, given, model)
         return settings
+
+
+def given_for(run: str, train: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `train` in params.yaml says for a run: under its own name, such as `bit@levir`, and else
+    under its model's."""
+    return dict((train[run] if run in train else train.get(registry.base(run))) or {})
 
 
 IDLE: dict[str, tuple[str, tuple[object, ...]]] = {

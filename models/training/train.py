@@ -60,6 +60,8 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
     _check(training, benchmark_dir, settings, registry.class_of(model))
     key = key_of(benchmark_dir, model, settings)
     if is_trained(run, key):
+        # Weights that lost their plots stay; DVC asks for the folder.
+        (run / "live" / "plots" / "metrics").mkdir(parents=True, exist_ok=True)
         return run / "model.pt"
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -142,6 +144,7 @@ class Loop:
                     self._announce(time.monotonic() - start)
                 if state.step % self.every == 0 or state.step == self.steps:
                     self._look_at_last()
+                    self._average_losses()
                     state.note(self._validation_loss(), save=accelerator.is_main_process)
                     if live:
                         _log(live, state.history[-1])
@@ -199,6 +202,14 @@ class Loop:
         if not math.isfinite(value):
             self._give_up(step, names)
         self.state.losses.append(value)
+
+    def _average_losses(self) -> None:
+        """Take the mean of all processes' losses, each of which sees its own items."""
+        accelerator, losses = self.accelerator, self.state.losses
+        if accelerator.num_processes == 1 or not losses:
+            return
+        own = torch.tensor(losses, device=accelerator.device)
+        losses[:] = accelerator.reduce(own, "mean").tolist()
 
     def _give_up(self, step: int, names: list[str]) -> None:
         path = self.run / "not_a_number.json"

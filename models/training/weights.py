@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as reports
@@ -25,6 +24,7 @@ from transformers.utils import logging as reports
 from models import registry
 from models.base import Model
 from models.training import first_layers
+from models.training.weight_files import Held, State, read
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.files import replacing
 from pipeline.core.redaction import redacted
@@ -40,19 +40,9 @@ SILENCE_S = 60
 """Longest time between two parts of a file that comes from the web."""
 LICENCES = {"facebook/dinov3": "DINOv3 License"}
 """Of weights on the hub, by how their names begin, where it is one of their own."""
-State = dict[str, Tensor]
 # `transformers` prints what it misses and a bar; we say in one line what was found.
 reports.set_verbosity_error()
 reports.disable_progress_bar()
-
-
-@dataclass(frozen=True)
-class Held:
-    """A file's tensors by name; which model of ours it is of, and of which bands, where it says so."""
-
-    state: State
-    model: str | None = None
-    bands: tuple[str, ...] = first_layers.RGB
 
 
 @dataclass
@@ -110,8 +100,8 @@ def _taken(network: Model, source: str, bands: Sequence[str], alone: bool) -> St
         wrong = whole.other or (whole.absent if held.model else [])
         if wrong:
             raise InputError(
-                f"{source} is another model's than {_name(network)}: {few(sorted(wrong), 3)} differs or is "
-                "missing."
+                f"{source} is another model's than {_name(network)}, or another form's (see its `options`): "
+                f"{few(sorted(wrong), 3)} differs or is missing."
             )
     if network.pretrained:
         filled = fit.encoders() | filled
@@ -206,9 +196,10 @@ class _Fit:
             return {}
         config = copy.deepcopy(part.config)
         config.num_channels = _bands(part, state)
-        loaded, info = type(part).from_pretrained(
-            None, config=config, state_dict=state, output_loading_info=True, ignore_mismatched_sizes=True
-        )
+        loaded, info = _through(part, config, state)
+        if any(theirs[:1] == (2,) and ours[:1] == (1,) for _, theirs, ours in info["mismatched_keys"]):
+            config.num_labels = 2  # a head of two classes, which would be dropped: `fitted` makes ours of it
+            loaded, info = _through(part, config, state)
         absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
         return {name: value for name, value in loaded.state_dict().items() if name not in absent}
 
@@ -241,6 +232,14 @@ class _Fit:
             return None
         first, second = given.split(1, dim=axis)
         return second - first if first.shape == own.shape else None
+
+
+def _through(part: Any, config: Any, state: State) -> tuple[Any, dict[str, Any]]:
+    """Return a module of `transformers` with what fits of a file, and what does not."""
+    loaded, info = type(part).from_pretrained(
+        None, config=config, state_dict=state, output_loading_info=True, ignore_mismatched_sizes=True
+    )
+    return loaded, info
 
 
 def renamed(state: State, names: Sequence[tuple[Any, ...]]) -> State:
@@ -316,33 +315,6 @@ def _from_web(address: str) -> Path:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def read(path: Path) -> Held:
-    """A file's tensors by name, and whose they are. InputError where it holds none."""
-    try:
-        if path.suffix == ".safetensors":
-            return Held(load_file(path))
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as weights ({type(error).__name__}).") from None
-    model, bands = None, first_layers.RGB
-    if (
-        isinstance(held, dict)
-        and isinstance(held.get("model"), str)
-        and isinstance(held.get("weights"), dict)
-    ):
-        model, bands = held["model"], tuple(held.get("bands", bands))
-    for inner in ("weights", "state_dict", "model_state_dict", "model_G_state_dict", "model"):
-        if isinstance(held, dict) and isinstance(held.get(inner), dict):
-            held = held[inner]
-    if not isinstance(held, dict) or not any(isinstance(value, Tensor) for value in held.values()):
-        raise InputError(f"{path} holds no weights by name.")
-    # What DistributedDataParallel and DataParallel put before every name.
-    state = {
-        str(name).removeprefix("module."): value for name, value in held.items() if isinstance(value, Tensor)
-    }
-    return Held(state, model, bands)
 
 
 def _bands(part: nn.Module, state: State) -> int:

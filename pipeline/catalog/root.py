@@ -6,7 +6,7 @@
     stac/<site_id>/collection.json                 one site
     stac/<site_id>/<period>/<item>.json            one period, its files beside it
     stac/models/<run>/<run>.json                   a trained model, once some were compared
-    data/<benchmark>/predictions/catalog.json      models applied to sites (`minebench predict`)
+    data/<benchmark>/predictions/catalog.json      models applied to sites (`minebench predict`), if any
     data/<benchmark>/activity/collection.json      where and when sites changed (`minebench activity`)
 
 The cubes and index tables are not copied: assets point to data/<benchmark>/ by relative links, so
@@ -103,10 +103,13 @@ def _key(benchmark: Benchmark, recipe: Recipe, own: list[str]) -> str:
 
 
 def _is_whole(benchmark: Benchmark, key: str) -> bool:
-    """Whether the root is of this key, and all that it links to is there."""
+    """Whether the root is of this key, all that it links to is there, and it links to predictions if there
+    are any."""
     root = receipts.read(benchmark.stac / "catalog.json")
-    links = root.get("links", [])
-    return root.get(receipts.KEY) == key and all((benchmark.stac / link["href"]).is_file() for link in links)
+    hrefs = {link["href"] for link in root.get("links", [])}
+    predicted = {link.href for link in predictions.links(benchmark)}
+    is_linked = predicted <= hrefs and all((benchmark.stac / href).is_file() for href in hrefs)
+    return root.get(receipts.KEY) == key and is_linked
 
 
 def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[pystac.Link], key: str) -> None:
@@ -119,7 +122,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[pystac.Link
     links = [
         objects.link("root", "./catalog.json"),
         *children,
-        predictions.link(benchmark),
+        *predictions.links(benchmark),
         *activity_items.links(benchmark),
         *(
             objects.link(rel, f"./{name}", kind, **objects.checked(benchmark.stac / name))

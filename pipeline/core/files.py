@@ -1,5 +1,6 @@
 """Writing files so that nobody ever sees half of one."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import InputError
+
+ONLY_READ = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors of writing where one may only read."""
 BLOCK = 1 << 16
 """Bytes of a file that are read at once."""
 
@@ -27,6 +32,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}-{threading.get_native_id()}.{path.name}")
     for leftover in _leftovers(path):
         _remove(leftover)
+    # In a container a process may have the number of one that was killed.
+    _remove(temporary)
     try:
         yield temporary
         if temporary.is_dir() and path.exists():
@@ -34,6 +41,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def check_links(folder: Path) -> None:
+    """InputError where a link in a folder leads out of it: what others give may name any file here."""
+    inside = folder.resolve()
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise InputError(f"{path} is a link that leads out of {folder}: put what it leads to there.")
 
 
 def link(source: Path | str, target: Path | str) -> None:

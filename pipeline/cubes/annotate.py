@@ -28,15 +28,15 @@ from rasterio.features import rasterize
 
 from pipeline.core import pair_rules, periods, receipts, tables
 from pipeline.core.errors import InputError, NotMadeYet
+from pipeline.core.files import check_links
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.periods import Period
 from pipeline.core.runner import Spread, Step, Tasks, each_step
 from pipeline.cubes import cube, imported_cubes
-from pipeline.geo import geodesy
+from pipeline.geo import geodesy, vector
 from pipeline.recipe import Recipe, Spans
 from pipeline.sites import site as sites
-from pipeline.sites.mines import SUFFIXES
 from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
@@ -131,9 +131,11 @@ def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
         path = benchmark.archive / "footprints.parquet"
         return _dated(tables.read_geo(path, "archive"), "year", path)
     # What begins with a dot is being written, or a kill left it.
-    files = sorted(path for path in benchmark.annotations.glob("[!.]*") if path.suffix in SUFFIXES)
+    names = sorted(benchmark.annotations.glob("[!.]*"))
+    files = [path for path in names if path.suffix.lower() in vector.SUFFIXES]
+    check_links(benchmark.annotations)
     if not files:
-        kinds = ", ".join(SUFFIXES)
+        kinds = ", ".join(vector.SUFFIXES)
         raise InputError(
             f"{benchmark.annotations} holds no annotations ({kinds}): add them, or set labels.source to none."
         )
@@ -151,13 +153,16 @@ def read_file(path: Path, recipe: Recipe) -> gpd.GeoDataFrame:
 def read_table(path: Path) -> gpd.GeoDataFrame:
     """A vector file in EPSG:4326 with valid shapes. InputError where it cannot be read or has no CRS."""
     try:
-        table = gpd.read_parquet(path) if path.suffix.endswith("parquet") else gpd.read_file(path)
+        table = vector.read(path)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
     if table.crs is None:
         raise InputError(f"{path} does not say its CRS: save it again with one, such as EPSG:4326.")
     table = table.to_crs(4326)
-    return table.set_geometry(shapely.make_valid(table.geometry.to_numpy()), crs=4326)
+    valid = shapely.make_valid(table.geometry.to_numpy())
+    return table.set_geometry(valid, crs=4326, inplace=False)
 
 
 def _dated(table: gpd.GeoDataFrame, column: str, path: Path) -> gpd.GeoDataFrame:

@@ -12,11 +12,19 @@ What waits for a network is done before, outside of both: see `pipeline.geo.rast
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import rasterio
 from rasterio.io import MemoryFile
+
+DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG"}
+
+
+def driver_of(href: str | Path) -> str:
+    """Return the one format that a file is read as, by its suffix. Others, such as VRT, are texts that make
+    GDAL open what they name."""
+    return DRIVERS.get(PurePosixPath(str(href).lower()).suffix, "GTiff")
 
 
 class _Gate:

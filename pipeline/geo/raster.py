@@ -116,7 +116,7 @@ def opened_by(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
     try:
         if opener is not None:
             opener.start()
-        with rasterio.Env(**GDAL), gdal.opened(href, driver=_driver(href), opener=opener) as file:
+        with rasterio.Env(**GDAL), gdal.opened(href, driver=gdal.driver_of(href), opener=opener) as file:
             yield file
     except (RasterioError, OSError) as error:
         if opener is None or opener.error is None:
@@ -162,12 +162,6 @@ def _numbers(first: float, last: float, side: int, pixels: int, margin: int) -> 
     start = max(0, math.floor(first + grids.TOUCHING) - margin)
     stop = min(pixels, math.ceil(last - grids.TOUCHING) + margin)
     return range(start // side, (stop - 1) // side + 1) if stop > start else range(0)
-
-
-def _driver(href: str) -> str:
-    """The one format a file is read as: others, such as VRT, are texts that make GDAL open what
-    they name."""
-    return "JP2OpenJPEG" if href.lower().endswith(".jp2") else "GTiff"
 
 
 def is_remote(href: str) -> bool:

@@ -1,6 +1,8 @@
 """One predicted map as a file, in whichever format: GeoTIFF, PNG, NumPy, or an array of a Zarr."""
 
+import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from pipeline.core.errors import InputError
+from pipeline.geo import gdal
 
 RASTERS = (".tif", ".tiff", ".png")
 SUFFIXES = (*RASTERS, ".npy")
@@ -22,6 +25,8 @@ WHITE = 255
 """What image programs write for 1 in a mask."""
 OFF = 0.01
 """How far a grid may lie off, pixels."""
+LARGEST_PIECE = 2**29
+"""Bytes of a block or chunk."""
 Slices = tuple[slice, slice]
 
 
@@ -46,8 +51,21 @@ class Map:
         if self.path.suffix.lower() == ".npy":
             held = np.load(self.path, mmap_mode="r", allow_pickle=False)
             return np.asarray((held[0] if held.ndim == 3 and len(held) == 1 else held)[inside])
-        with rasterio.open(self.path) as file:
+        with rasterio.open(self.path, driver=gdal.driver_of(self.path)) as file:
             return np.asarray(file.read(1, window=Window.from_slices(*window) if window else None))
+
+    def shape(self) -> tuple[int, ...]:
+        """Shape (y, x) as the file says it, before a pixel is read."""
+        if self.array:
+            array = _opened(self.path)[self.array]
+            _check_pieces(array.chunks, array.dtype)
+            return tuple(array.shape[1:])
+        if self.path.suffix.lower() == ".npy":
+            shape: tuple[int, ...] = np.load(self.path, mmap_mode="r", allow_pickle=False).shape
+            return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+        with _quiet(), rasterio.open(self.path, driver=gdal.driver_of(self.path)) as file:
+            _check_pieces(file.block_shapes[0], np.dtype(file.dtypes[0]))
+            return (file.height, file.width)
 
 
 @lru_cache(maxsize=4)
@@ -60,18 +78,27 @@ def checked(found: Map, grid: GeoBox) -> Map:
     try:
         if found.path.suffix.lower() in RASTERS:
             _check_place(found.path, grid)
+        if (shape := found.shape()) != grid.shape:
+            has = " x ".join(map(str, shape))
+            raise InputError(f"has {has} pixels, not {grid.shape[0]} x {grid.shape[1]}")
         numbers = found._numbers(None)
-    except (OSError, ValueError, RasterioError, LookupError, EOFError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0].rstrip('.')[:120]})") from None
-    if numbers.shape != grid.shape:
-        has = " x ".join(map(str, numbers.shape))
-        raise InputError(f"has {has} pixels, not {grid.shape[0]} x {grid.shape[1]}")
+    except (OSError, ValueError, RasterioError, LookupError, EOFError, MemoryError) as error:
+        said = str(error) or type(error).__name__
+        raise InputError(f"cannot be read ({said.splitlines()[0].rstrip('.')[:120]})") from None
     return replace(found, white=_white(numbers))
+
+
+def _check_pieces(shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+    """InputError where a file is stored in pieces that no map of a site needs: one is decoded whole."""
+    size = math.prod(shape) * dtype.itemsize
+    if size > LARGEST_PIECE:
+        has = " x ".join(map(str, shape))
+        raise InputError(f"is stored in pieces of {has}, {size / 1e9:,.1f} GB each")
 
 
 def _check_place(path: Path, grid: GeoBox) -> None:
     """InputError where a raster has several bands, or says that it lies elsewhere."""
-    with _quiet(), rasterio.open(path) as file:
+    with _quiet(), rasterio.open(path, driver=gdal.driver_of(path)) as file:
         if file.count != 1:
             raise InputError(f"has {file.count} bands, not one")
         if file.crs is None and file.transform.is_identity:

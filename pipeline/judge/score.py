@@ -17,16 +17,19 @@ from models import registry
 from models.data import datasets
 from models.data.datasets import Scale
 from models.evaluation import runs
-from models.evaluation.evaluate import SCORERS, as_probability, is_scored, write
+from models.evaluation.evaluate import SCORERS, as_probability, check_count, counting, is_scored, write
 from models.evaluation.stacks import Stacks
 from models.histogram import Histogram
-from pipeline.core import receipts
+from pipeline.core import receipts, versions
 from pipeline.core.errors import InputError
+from pipeline.core.files import ONLY_READ
 from pipeline.core.layout import Benchmark
 from pipeline.judge import expected, submission
 from pipeline.judge.expected import TASKS, Expected
 from pipeline.recipe import Recipe
 
+NOT_WRITTEN = "not_written"
+"""In the metrics that `build` returns: that the benchmark can only be read, and no run was made."""
 VERSION = 1
 """Of the reading of submissions: raise it when the same files give other scores."""
 
@@ -42,10 +45,11 @@ def expected_of(benchmark: Benchmark, recipe: Recipe, split: str, task: str | No
 
 def build(
     benchmark: Benchmark, recipe: Recipe, folder: Path, name: str, split: str, task: str | None,
-    threshold: float, is_partial: bool,
+    threshold: float, is_partial: bool, count: str = "ground",
 ) -> dict[str, Any]:  # fmt: skip
     """Score a folder of predictions as the run `name`; returns the metrics. InputError where it cannot be."""
     check_name(name)
+    check_count(count)
     run = _run(benchmark, name)
     cut = as_probability(threshold, Histogram)
     wanted = expected_of(benchmark, recipe, split, task)
@@ -54,12 +58,12 @@ def build(
     asked = len(chosen.maps)
     external = {**found.about, "checksum": found.checksum, "predicted": found.predicted, "asked": asked}
     data = datasets.key_of(benchmark.data)
-    key = receipts.fingerprint([VERSION, name, external, data, split, cut])
-    if is_scored(run, key):
-        return dict(json.loads((run / "metrics.json").read_text()))
     bands = len(datasets.bands_of(benchmark.data))
     plain = Scale(*(torch.tensor([value] * bands).numpy() for value in (0.0, 1.0)))
-    stacks = Stacks(benchmark.data, split, plain, found.device)
+    stacks = Stacks(benchmark.data, split, plain, found.device, count=count)
+    key = receipts.fingerprint([VERSION, name, external, data, split, cut, *counting(stacks)])
+    if is_scored(run, key):
+        return dict(json.loads((run / "metrics.json").read_text()))
     scored = SCORERS[chosen.task](benchmark.data, found, stacks, cut).run()
     measured = scored.result()
     if not sum(measured["pixels"].values()):
@@ -68,9 +72,15 @@ def build(
             "the predictions to whoever has them."
         )
     head = {"model": name, "task": chosen.task, "split": split, "fold": "", "threshold": cut,
-            runs.EXTERNAL: external, runs.DATA: data}  # fmt: skip
+            "count": count, runs.EXTERNAL: external, runs.DATA: data,
+            runs.RELEASE: versions.last(benchmark.folder / "releases")}  # fmt: skip
     result = {**head, **measured}
-    write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
+    try:
+        write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
+    except OSError as error:
+        if error.errno not in ONLY_READ:
+            raise
+        return {**result, NOT_WRITTEN: True}
     return result
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.core.layout import Benchmark
+from pipeline.geo import gdal
 
 NODATA = 255
 HALF = 50
@@ -64,7 +65,7 @@ def _file(benchmark: Benchmark, run: str, site_id: str, subject: str) -> Path:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    with rasterio.open(path) as file:
+    with rasterio.open(path, driver=gdal.driver_of(path)) as file:
         return np.asarray(file.read(1), np.uint8)
 
 

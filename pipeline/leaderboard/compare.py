@@ -5,7 +5,9 @@ leaderboard/tests.parquet      whether two runs differ
 leaderboard/cards/<run>.md     a model card each
 """
 
+import html
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -73,7 +75,14 @@ def _external_card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
 @cache
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment.filters["plain"] = plain
     return environment.from_string(files("pipeline.leaderboard").joinpath(name).read_text(encoding="utf-8"))
+
+
+def plain(text: str) -> str:
+    """Return a submitter's words as one line that Markdown and HTML show as they stand."""
+    escaped = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", escaped)
 
 
 def _head(benchmark: Benchmark, recipe: Recipe, row: Any) -> dict[str, Any]:

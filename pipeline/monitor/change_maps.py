@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
 from pipeline.cubes.labels import Labels
+from pipeline.geo import gdal
 
 TRUTH, MEDIAN = "labels", "median"
 NODATA = 255
@@ -105,7 +106,7 @@ def median(found: Sequence[ChangeMaps]) -> ChangeMaps:
 
 def _percent(path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """A prediction (H, W) in 0..1, and where there is one."""
-    with rasterio.open(path) as file:
+    with rasterio.open(path, driver=gdal.driver_of(path)) as file:
         percent = file.read(1)
     known = percent != NODATA
     return np.where(known, percent, 0).astype(np.float32) / np.float32(100), known

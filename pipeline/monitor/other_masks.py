@@ -19,6 +19,7 @@ from rasterio.errors import RasterioError
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
+from pipeline.geo import gdal
 from pipeline.monitor import map_files, measures
 from pipeline.monitor.change_maps import ChangeMaps, Pair
 
@@ -93,7 +94,7 @@ def _pairs(dated: list[Dated]) -> list[Pair]:
 
 def _box(path: Path) -> GeoBox:
     try:
-        with rasterio.open(path) as file:
+        with rasterio.open(path, driver=gdal.driver_of(path)) as file:
             crs = file.crs
             if crs is None or not crs.is_projected:
                 raise InputError(f"{path} has no projected CRS, so areas are not known: give it in metres.")
@@ -105,7 +106,7 @@ def _box(path: Path) -> GeoBox:
 def _read(path: Path, box: GeoBox) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where a mask says changed, and where it is known (y, x)."""
     try:
-        with rasterio.open(path) as file:
+        with rasterio.open(path, driver=gdal.driver_of(path)) as file:
             values, nodata, own = file.read(1), file.nodata, GeoBox(file.shape, file.transform, str(file.crs))
     except RasterioError as error:
         raise InputError(f"{path} cannot be read: {error}.") from None

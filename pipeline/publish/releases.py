@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from packaging.version import InvalidVersion, Version
 
 from pipeline.core import receipts, tables
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
+from pipeline.core.versions import parsed
 from pipeline.core.words import counted
 from pipeline.cubes.labels import Labels
 
@@ -49,7 +49,7 @@ def folder(benchmark: Benchmark) -> Path:
 def make(benchmark: Benchmark, version: str) -> Release:
     """What is built now as `version`. InputError where that is no version, not above those released, or
     released with other content."""
-    wanted = _parsed(version, "--version")
+    wanted = parsed(version, "--version")
     version = str(wanted)
     path = folder(benchmark) / f"{version}.parquet"
     rows = _rows(benchmark)
@@ -59,7 +59,7 @@ def make(benchmark: Benchmark, version: str) -> Release:
             "where nobody has that release."
         )
     files = [file for file in folder(benchmark).glob("*.parquet") if file != path]
-    released = sorted((_parsed(file.stem, f"{file.parent}/"), file) for file in files)
+    released = sorted((parsed(file.stem, f"{file.parent}/"), file) for file in files)
     if above := [file.stem for known, file in released if known >= wanted]:
         raise InputError(
             f"--version {version} is not above {above[-1]}, which was released: give a higher one."
@@ -75,13 +75,6 @@ def keep(benchmark: Benchmark, release: Release) -> Path:
     path = folder(benchmark) / f"{release.version}.parquet"
     tables.write(release.rows, path)
     return path
-
-
-def _parsed(version: str, where: str) -> Version:
-    try:
-        return Version(version)
-    except InvalidVersion:
-        raise InputError(f"{where} {version} is not a version: give one such as 1.1.") from None
 
 
 def _rows(benchmark: Benchmark) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models import registry
-from models.evaluation.runs import EXTERNAL, scored
+from models.evaluation.runs import EXTERNAL, scored, set_apart
 from models.evaluation.score_names import HEADS
 from pipeline import __version__
 from pipeline.core import tables
@@ -79,6 +79,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         has_intervals=any(run.metrics.get("f1_interval", [None])[0] is not None for run in runs),
         scores=_scores(runs, compared[0] if compared else None),
         external=_external(runs),
+        by_tile=[run.model for run in runs if run.metrics.get("count") == "tiles"],
+        apart=[{"name": name, **own} for name, own in set_apart(benchmark.data).items()],
         smoothed=_smoothed(runs),
         few=few,
         few_chart=drawings.by_sites(few),

@@ -9,9 +9,10 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-import pyogrio
+from pyogrio.errors import DataSourceError
 
 from pipeline.core.errors import InputError
+from pipeline.geo import vector
 
 LEVELS = ("GID_4", "GID_3", "GID_2", "GID_1", "GID_0")
 PAGE = "https://gadm.org/download_country.html"
@@ -54,9 +55,8 @@ def _area(unit: tuple[int, str], folder: Path, where: str) -> Any:
 def _units(path: Path, level: int) -> gpd.GeoSeries:
     """A country's units of a level by their id, in EPSG:4326."""
     try:
-        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
-        layer = next(name for name in layers if name.endswith(f"_{level}"))
-        table = gpd.read_file(path, layer=layer).to_crs(4326)
+        layer = next(name for name in vector.layers(path) if name.endswith(f"_{level}"))
+        table = vector.read(path, layer).to_crs(4326)
         return table.set_index(f"GID_{level}").geometry
-    except (StopIteration, KeyError, ValueError, pyogrio.errors.DataSourceError):
+    except (StopIteration, KeyError, ValueError, InputError, DataSourceError):
         raise InputError(f"{path} is not a GADM 4.1 file with units of level {level}.") from None

@@ -1,6 +1,5 @@
 """Mine lists as users bring them: any vector format or CSV, read into one set of columns."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
+from pipeline.geo import vector
 from pipeline.recipe import Join, Sites
 from pipeline.sites import countries, gadm, published
 
@@ -36,7 +34,7 @@ LON = ("lon", "longitude", "x")
 LAT = ("lat", "latitude", "y")
 NULL_ISLAND = 0.01
 """Degrees around 0° N, 0° E."""
-SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".parquet", ".geoparquet", ".csv")
+SUFFIXES = (*vector.SUFFIXES, ".csv")
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ def _read_named(
 
 def _if_there(path: Path, layer: str | None) -> str | None:
     """A list's usual layer; none where the file has another one only, or lets the reader ask."""
-    names = [str(name) for name, _ in pyogrio.list_layers(path)] if layer else []
-    return layer if layer in names else None
+    return layer if layer and layer in vector.layers(path) else None
 
 
 def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Path | None = None) -> MineList:
@@ -130,7 +127,7 @@ def choose_layer(path: Path, layer: str | None) -> str | None:
     if path.suffix.lower() in {".csv", ".parquet", ".geoparquet"}:
         return None
     try:
-        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
+        layers = vector.layers(path)
     except Exception:
         raise InputError(f"{path} cannot be read as a mine list: its content is not {path.suffix}.") from None
     if layer is None and len(layers) > 1:
@@ -159,27 +156,12 @@ def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoData
     try:
         if suffix == ".csv":
             return _points(pd.read_csv(path), path, columns)
-        if suffix.endswith("parquet"):
-            _check_encoding(path)
-            return gpd.read_parquet(path)
-        return gpd.read_file(path, layer=layer)
+        return vector.read(path, layer)
     except InputError:
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a mine list: {reason.rstrip('.')}.") from None
-
-
-def _check_encoding(path: Path) -> None:
-    """GeoParquet's own encoding can crash the reading library where it mixes shapes (geoarrow), a thing
-    that no exception tells."""
-    told = json.loads((pq.read_schema(path).metadata or {}).get(b"geo", b"{}"))
-    for column, about in told.get("columns", {}).items():
-        if about.get("encoding", "WKB") != "WKB":
-            raise InputError(
-                f"{path}: column {column} is encoded as {about['encoding']}, which cannot be read safely; "
-                "save it as WKB, the usual encoding of GeoParquet."
-            )
 
 
 def _points(table: pd.DataFrame, path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:

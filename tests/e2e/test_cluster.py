@@ -1,5 +1,6 @@
 """Stages on a real Dask cluster on loopback: a scheduler and workers in processes of their own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,17 @@ class Cluster:
     def start_scheduler(self) -> None:
         port = self.address.rpartition(":")[2]
         words = ["scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"]
-        self.scheduler = self._start([*DASK, *words], "Scheduler at")
+        self.scheduler = self._start([*FORKS.module("dask"), *words], "Scheduler at")
+
+    def lose_scheduler(self) -> None:
+        """Kill it, and wait until nobody answers: a fork ends after what stands for it."""
+        self.scheduler.kill()
+        self.scheduler.wait()
+        host, _, port = self.address.removeprefix("tcp://").partition(":")
+        with contextlib.suppress(ConnectionRefusedError):
+            while True:
+                socket.create_connection((host, int(port))).close()
+                time.sleep(0.01)
 
     def add_worker(self, threads: int = 1) -> subprocess.Popen[str]:
         """A worker without a nanny: killed, it stays away. A fork, see `tests.forks`."""
@@ -135,7 +145,7 @@ def results(project: Path) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if name.partition("/")[0] != "logs"}
 
 
-@contextmanager
+@contextlib.contextmanager
 def started(stage: str, address: str, project: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [MINEBENCH, stage, "--scheduler", address], cwd=project, text=True,
@@ -208,8 +218,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, doomed
     cluster.add_worker()
     with started("fetch", cluster.address, project) as process:
         wait_for_work(project, "fetch", process)
-        cluster.scheduler.kill()
-        cluster.scheduler.wait()
+        cluster.lose_scheduler()
         _, err = process.communicate(timeout=120)
         assert process.returncode == 1, err
     assert "was lost" in err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,8 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import RECIPE, ROOT, make_project
-from tests.forks import FORKS
+from tests.conftest import MINEBENCH, RECIPE, ROOT, make_project
+from tests.forks import CLI, FORKS
 
 STAGES = (
     "sites@tiny", "archive@tiny", "fetch@tiny", "compose@tiny", "annotate@tiny", "tile@tiny",
@@ -35,11 +36,16 @@ ENVIRONMENT = {
 }
 
 
-def forked_commands(folder: Path) -> dict[str, str]:
-    """Return an environment in which `minebench` runs as a fork, for DVC's stages that nobody interrupts."""
-    (folder / "bin").mkdir()
-    FORKS.install(folder / "bin")
-    return {**ENVIRONMENT, "PATH": f"{folder / 'bin'}:{ENVIRONMENT['PATH']}"}
+@pytest.fixture
+def forked_commands(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `minebench` runs as a fork, for DVC's stages that nobody interrupts; the
+    command named in ALONE is the console script."""
+    script = tmp_path / "bin/minebench"
+    script.parent.mkdir()
+    alone = f'[ "$1" = "$ALONE" ] && exec {MINEBENCH} "$@"'
+    script.write_text(f'#!/bin/sh\n{alone}\nexec {shlex.join(FORKS.module(CLI))} "$@"\n')
+    script.chmod(0o755)
+    return {**ENVIRONMENT, "PATH": f"{script.parent}:{ENVIRONMENT['PATH']}"}
 
 
 def sh(command: str, cwd: Path, environment: dict[str, str] = ENVIRONMENT) -> str:
@@ -86,7 +92,9 @@ def working(dvc: subprocess.Popen[str], log: Path) -> psutil.Process | None:
     return None
 
 
-def check_an_interrupted_stage_is_run_again(repository: Path, stages: tuple[str, ...]) -> None:
+def check_an_interrupted_stage_is_run_again(
+    repository: Path, stages: tuple[str, ...], environment: dict[str, str]
+) -> None:
     """Each of these stages is interrupted at its work, by both signals in turn, and nothing interrupted is
     taken for done; on the way to the next it is run to its end."""
     before, lock = "", repository / "dvc.lock"
@@ -95,8 +103,8 @@ def check_an_interrupted_stage_is_run_again(repository: Path, stages: tuple[str,
         log = repository / f"data/tiny/logs/{name}.log"
         log.unlink(missing_ok=True)
         dvc = subprocess.Popen(
-            ["dvc", "repro", stage], cwd=repository, env=ENVIRONMENT, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            ["dvc", "repro", stage], cwd=repository, env={**environment, "ALONE": stage.partition("@")[0]},
+            text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         command = working(dvc, log)
         assert command is not None, dvc.communicate()[0]
@@ -113,7 +121,7 @@ def check_an_interrupted_stage_is_run_again(repository: Path, stages: tuple[str,
         assert f"Running stage '{before}'" in said or before in ("", "compare@tiny", "catalog@tiny")
         before = stage
     set_models(repository, *MODELS)
-    said = sh("dvc repro", repository)
+    said = sh("dvc repro", repository, environment)
     assert "Running stage 'catalog@tiny'" in said
     assert "Running stage 'report@tiny'" in said
     assert set(yaml.safe_load(lock.read_text())["stages"]) == {*STAGES, "train@tiny-cva", "evaluate@tiny-cva"}
@@ -194,16 +202,16 @@ def check_another_mine_and_one_more_model_redo_only_what_is_new(
     assert "Running stage" not in sh("dvc repro", repository)
 
 
-def test_dvc(repository: Path, tmp_path: Path) -> None:
+def test_dvc(repository: Path, forked_commands: dict[str, str], tmp_path: Path) -> None:
     """One repository through all of it, in this order: building it takes most of the time."""
-    check_an_interrupted_stage_is_run_again(repository, KINDS)
+    check_an_interrupted_stage_is_run_again(repository, KINDS, forked_commands)
     check_every_stage_ran_and_the_report_is_there(repository)
     check_dag_metrics_plots_and_params(repository)
     check_a_second_repro_does_nothing(repository)
     check_a_remote_takes_and_gives_back(repository, tmp_path)
-    check_another_mine_and_one_more_model_redo_only_what_is_new(repository, forked_commands(tmp_path))
+    check_another_mine_and_one_more_model_redo_only_what_is_new(repository, forked_commands)
 
 
 @pytest.mark.slow
-def test_every_stage_interrupted(repository: Path) -> None:
-    check_an_interrupted_stage_is_run_again(repository, STAGES)
+def test_every_stage_interrupted(repository: Path, forked_commands: dict[str, str]) -> None:
+    check_an_interrupted_stage_is_run_again(repository, STAGES, forked_commands)

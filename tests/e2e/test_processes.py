@@ -12,6 +12,9 @@ import torch
 from models.evaluation.evaluate import FILES
 from models.training.checkpoint import load
 from tests.conftest import contents, run
+from tests.forks import CLI, FORKS
+
+ACCELERATE, LAUNCH = "accelerate.commands.launch", ["--cpu", "--num_processes", "2", "-m", CLI]
 
 
 @pytest.mark.parametrize(
@@ -31,15 +34,12 @@ def test_the_same_numbers_on_two_processes(project: Path, model: str, command: s
     found = []
     if name == "predict":  # above the threshold that the run was scored with
         assert run("evaluate", "--model", model, cwd=project).returncode == 0
-    for launch in ([], ["--num_processes", "2"]):
-        if not launch:
+    for processes in (1, 2):
+        if processes == 1:
             done = run(name, "--model", model, *words, cwd=project)
         else:
-            accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", *launch]
-            done = subprocess.run(
-                [*accelerate, "-m", "pipeline.cli", name, "--model", model, *words],
-                cwd=project, capture_output=True, text=True, timeout=280,
-            )  # fmt: skip
+            launch = [*LAUNCH, name, "--model", model, *words]
+            done = FORKS.run(launch, project, timeout=280, module=ACCELERATE)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count(f"{name}: ") == 1
         if name == "predict":
@@ -56,8 +56,7 @@ def test_the_same_numbers_on_two_processes(project: Path, model: str, command: s
 def test_two_processes_train_one_model(project: Path) -> None:
     params = (project / "params.yaml").read_text().replace("validation_items: 4,", "validation_items: 3,")
     (project / "params.yaml").write_text(params)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-              "-m", "pipeline.cli", "train", "--model", "unet"]  # fmt: skip
+    launch = [sys.executable, "-m", ACCELERATE, *LAUNCH, "train", "--model", "unet"]
     done = subprocess.run(launch, cwd=project, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     network, _ = load(project / "data/tiny/runs/unet/model.pt")

@@ -318,15 +318,19 @@ def test_wrong_words_are_one_sentence(judged: Path, words: list[str], said: str)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_scores_of_other_labels_are_stale(own: Path, tmp_path: Path) -> None:
+def test_scores_of_other_labels_stand_apart(own: Path, tmp_path: Path) -> None:
     benchmark, wanted = tiny(own, "segmentation")
     template.write(wanted, tmp_path / "empty")
     scored(own, tmp_path / "empty", "old")
     path = benchmark.run("old") / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data_key": "another"}))
     done = run("compare", cwd=own)
-    assert done.returncode == 1
-    assert "run `minebench score` on its predictions again" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "old: scored on other tiles or labels than there are now, it stands apart" in done.stdout
+    assert "old" not in set(pd.read_parquet(own / "data/tiny/leaderboard/models.parquet").run)
+    for stage in ("catalog", "report"):
+        assert run(stage, cwd=own).returncode == 0
+    assert "Scored on earlier tiles or labels" in benchmark.report.read_text()
 
 
 def test_tiles_have_a_grid_of_their_own(judged: Path) -> None:

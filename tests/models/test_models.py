@@ -94,7 +94,7 @@ def test_names_and_unknown_models() -> None:
     assert {"unet", "segformer-b0", "upernet-swin-b", "mask2former-swin-b"} <= set(SEGMENTATION)
     with pytest.raises(InputError, match="no model 'fc-siam-dif'; did you mean fc-siam-diff"):
         models.create("fc-siam-dif", in_channels=3)
-    with pytest.raises(InputError, match="does not take these options"):
+    with pytest.raises(InputError, match="unet has no option 'depth'; known: width"):
         models.create("unet", in_channels=3, depth=9)
     with pytest.raises(InputError, match="fft is 'no'; choose one of code, paper, off"):
         models.create("minenetcd-swin-t", in_channels=3, fft="no")

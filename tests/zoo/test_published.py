@@ -21,7 +21,7 @@ OTHER_EPS = {1e-5: 1e-6, 1e-3: 1e-5, 1e-2: 1e-3}
 LAYER_NORMS = {
     "bit": {1e-5: 18},
     "changeformer": {1e-5: 14, 1e-6: 30},
-    "icifnet": {1e-6: 24},
+    "icifnet": {1e-5: 9, 1e-6: 15},
 }
 """Layer norms by eps. A wrong one of them hides behind float32's rounding, so they are counted."""
 

@@ -24,6 +24,7 @@ from rasterio.errors import RasterioError
 from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
+from pipeline.geo import gdal
 from pipeline.sources.import_ import tile_stacks
 from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
@@ -209,7 +210,7 @@ def _fitted(pixels: NDArray[Any], shape: tuple[int, int], fill: int) -> NDArray[
 
 def _opened(path: Path) -> Any:
     try:
-        return rasterio.open(path)
+        return rasterio.open(path, driver=gdal.driver_of(path))
     except RasterioError as error:
         raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
 

@@ -24,6 +24,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
 
 from pipeline.core.errors import InputError
+from pipeline.geo import gdal
 from pipeline.sources.import_ import tile_stacks
 from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
@@ -186,7 +187,7 @@ def _mask(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _opened(path: Path) -> Any:
     try:
-        return rasterio.open(path)
+        return rasterio.open(path, driver=gdal.driver_of(path))
     except RasterioError as error:
         raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
 

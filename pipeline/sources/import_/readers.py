@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.core.errors import InputError
+from pipeline.core.files import check_links
 from pipeline.sources.import_.from_euromine import EuroMine
 from pipeline.sources.import_.from_minenetcd256 import MineNetCD256
 from pipeline.sources.import_.from_oms2cd import OMS2CD
@@ -17,4 +18,5 @@ def opened(layout: str, path: Path) -> Layout:
     """A folder in a named layout. InputError where it is not there."""
     if not path.is_dir():
         raise InputError(f"There is no folder {path}.")
+    check_links(path)
     return READERS[layout](path)  # type: ignore[call-arg]

@@ -18,6 +18,7 @@ from models.training import train
 from models.training.checkpoint import load
 from pipeline.core.errors import InputError
 from tests.conftest import contents, run
+from tests.models.evaluation.test_counted_once import known
 from tests.models.training.few_steps import settings_of
 
 
@@ -31,8 +32,7 @@ def test_evaluate_counts_every_known_pixel_once(compared: Path, tmp_path: Path) 
     test = pairs[pairs.split == "test"]
     found = json.loads((benchmark / "runs/fc-siam-diff/metrics.json").read_text())
     pixels = found["pixels"]
-    assert sum(pixels.values()) == len(test) * 64 * 64 - test.unknown.sum()
-    assert pixels["tp"] + pixels["fn"] == test.changed.sum()
+    assert sum(pixels.values()) == sum(known(benchmark, "change", once=True).values())
     for name in ("scores", "sites"):
         table = pd.read_csv(benchmark / f"runs/fc-siam-diff/{name}.csv")
         assert table[["tp", "fp", "fn", "tn"]].sum().to_dict() == pixels
@@ -40,18 +40,21 @@ def test_evaluate_counts_every_known_pixel_once(compared: Path, tmp_path: Path) 
     assert counts[["tp", "fp", "fn", "tn"]].to_numpy().sum() == sum(pixels.values())
     unet = json.loads((benchmark / "runs/unet/metrics.json").read_text())
     change = unet["post_classification"]["pixels"]
-    assert change["tp"] + change["fn"] == test.changed.sum()
+    assert change["tp"] + change["fn"] == pixels["tp"] + pixels["fn"]
     before = {name: held for name, held in contents(benchmark / "runs").items() if "timing" not in name}
     evaluate(benchmark, "unet")
     after = {name: held for name, held in contents(benchmark / "runs").items() if "timing" not in name}
     assert before == after
+    by_tile = evaluate(benchmark, "fc-siam-diff", count="tiles")
+    assert sum(by_tile["pixels"].values()) == len(test) * 64 * 64 - test.unknown.sum()
+    assert by_tile["pixels"]["tp"] + by_tile["pixels"]["fn"] == test.changed.sum()
 
 
 def test_scores_are_those_of_whole_arrays(project: Path) -> None:
     """The evaluation, once more, by hand: predictions of each pair by itself, all pixels in one array."""
     benchmark = project / "data/tiny"
     train.train(benchmark, "fc-siam-diff", settings_of("fc-siam-diff", loss="bce-dice", learning_rate=0.01))
-    result = evaluate(benchmark, "fc-siam-diff", threshold=0.3)
+    result = evaluate(benchmark, "fc-siam-diff", threshold=0.3, count="tiles")
     network, saved = load(benchmark / "runs/fc-siam-diff/model.pt")
     scale = datasets.Scale(np.array(saved["mean"], np.float32), np.array(saved["std"], np.float32))
     pairs = data.open(benchmark, "pairs", "test", scale)
@@ -106,7 +109,7 @@ def test_a_fold_is_trained_and_scored_beside_the_recipes_split(project: Path) ->
     settings = settings_of("fc-siam-diff", steps=2, fold="country/DEU")
     path = train.train(folder, "fc-siam-diff", settings)
     assert path.parent.name == "fc-siam-diff@country-DEU"
-    result = evaluate(folder, "fc-siam-diff", fold="country/DEU")
+    result = evaluate(folder, "fc-siam-diff", fold="country/DEU", count="tiles")
     tiles, pairs = (pd.read_parquet(folder / f"index/{name}.parquet") for name in ("tiles", "pairs"))
     sites = pd.read_parquet(folder / "index/sites.parquet")
     german = tiles.tile_id[tiles.site_id.isin(sites.site_id[sites.country == "DEU"])]
