@@ -219,7 +219,7 @@ def _elsewhere(
             joined.append(stack.enter_context(_workers(spread)))
             looking = _threads(spread)
         future = joined[0].submit(partial(_for_another, work), task)
-        future.add_done_callback(lambda _: advance())
+        future.add_done_callback(lambda ended: advance() if _is_made(ended) else None)
         return lambda: _outcome(joined[0], future, task)
 
     with ExitStack() as stack:
@@ -228,6 +228,14 @@ def _elsewhere(
         looked = _in_order(looks, lambda: AHEAD * spread.workers)
         begun = (started(task, found) for task, found in zip(tasks, looked, strict=True))
         yield from _in_order(begun, lambda: AHEAD * (joined[0].threads if joined else 1))
+
+
+def _is_made(future: Any) -> bool:
+    """Whether a task came to its end: at an interrupt it is cancelled, or lost with its process."""
+    status = getattr(future, "status", None)  # of Dask's futures, whose exception would be waited for
+    if status is not None:
+        return bool(status == "finished")
+    return not future.cancelled() and future.exception() is None
 
 
 def _threads(spread: Spread) -> ThreadPoolExecutor:

@@ -1,6 +1,6 @@
 """Counts, times and lists in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -37,3 +37,9 @@ def few(values: Sequence[object], most: int = 8) -> str:
     """The first of some values, and how many more there are."""
     shown = ", ".join(map(str, values[:most]))
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
+
+
+def by_another_case(name: str, known: Iterable[str]) -> str:
+    """A hint to append where a name is known in other letters' case, such as b02 for B02."""
+    near = [other for other in known if other != name and other.lower() == name.lower()]
+    return f" ({near[0]} is there: upper and lower case differ)" if near else ""

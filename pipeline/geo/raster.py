@@ -92,6 +92,23 @@ def read(
     return np.asarray(read_bands(href, [index], grid, resampling, nodata, signed, parallel)[0])
 
 
+def read_numbers(
+    href: str, indexes: Sequence[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+) -> NDArray[np.float32]:
+    """Bands (band, y, x) of a file of any type, NaN where there is no data; a valid 0 stays 0.
+
+    `nodata` overrides the file's own value; NaN stands for none. WorkError where the file cannot be read.
+    """
+    with opened(href) as file, gdal.working():
+        missing = file.nodata if nodata is None else nodata
+        missing = math.nan if missing is None else missing
+        if grids.aligned(grid, grid_of(file)):
+            found = _cut_out(file, list(indexes), grid, missing)
+        else:
+            found = _warped(file, list(indexes), grid, resampling, missing, math.nan, "float32")
+    return np.where(np.isfinite(found), found, np.float32(np.nan))
+
+
 def opened(
     href: str, signed: "Signer | None" = None, parallel: int = 20
 ) -> AbstractContextManager[DatasetReader]:
@@ -212,11 +229,32 @@ def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float
     return pixels
 
 
+def _cut_out(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float) -> NDArray[np.float32]:
+    """Pixels that lie on the grid already, as float32; NaN beyond the file's edge and for `nodata`."""
+    whole = grid_of(file)
+    pixels = np.full((len(indexes), *grid.shape), np.nan, np.float32)
+    rows, columns = grids.overlap(whole, grid)
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return pixels
+    stored = file.read(indexes, window=Window.from_slices(rows, columns))
+    # In the file's own type: -3.4e38 is another number as a Python float.
+    has_data = stored != np.float64(nodata).astype(stored.dtype) if math.isfinite(nodata) else True
+    inner = grids.overlap(grid, whole[rows, columns])
+    pixels[:, *inner] = np.where(has_data, stored.astype(np.float32), np.float32(np.nan))
+    return pixels
+
+
 def _warped(
-    file: DatasetReader, indexes: list[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+    file: DatasetReader,
+    indexes: list[int],
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    becomes: float = 0,
+    dtype: str | None = None,
 ) -> NDArray[Any]:
     """Resampled once by GDAL, which leaves nodata out of the weights and widens its kernel when
-    going coarser."""
+    going coarser. Nodata `becomes` a number, and pixels of `dtype` where that is given."""
     with WarpedVRT(
         file,
         crs=str(grid.crs),
@@ -225,8 +263,9 @@ def _warped(
         width=grid.width,
         resampling=resampling,
         src_nodata=nodata,
-        nodata=0,
+        nodata=becomes,
         add_alpha=False,
         tolerance=EXACT,
+        **({"dtype": dtype} if dtype else {}),
     ) as view:
         return view.read(indexes)

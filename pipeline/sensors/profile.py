@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from pipeline.core.parts import Part
+from pipeline.core.words import by_another_case
 
 Pixels = NDArray[Any]
 
@@ -86,7 +87,8 @@ class Sensor(Part):
     @model_validator(mode="after")
     def _check(self) -> "Sensor":
         if missing := set(self.rgb) - set(self.bands):
-            raise ValueError(f"rgb names {', '.join(sorted(missing))}, which bands does not list")
+            names = (name + by_another_case(name, self.bands) for name in sorted(missing))
+            raise ValueError(f"rgb names {', '.join(names)}, which bands does not list")
         if len(set(self.bands)) != len(self.bands):
             raise ValueError("bands lists a band twice")
         if self.snap is not None and (self.snap / self.resolution) % 1:

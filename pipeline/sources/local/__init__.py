@@ -1,0 +1,310 @@
+"""A folder of dated GeoTIFFs, such as images exported by hand."""
+
+import math
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pydantic import Field, model_validator
+from rasterio.enums import Resampling
+from rasterio.warp import transform_bounds
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.progress import progress
+from pipeline.core.words import by_another_case
+from pipeline.geo import raster
+from pipeline.sensors import known
+from pipeline.sensors.classes import ClearRule
+from pipeline.sensors.profile import Profile, Sensor
+from pipeline.sources import protocol
+from pipeline.sources.local import dated_files, own_numbers
+from pipeline.sources.local.dated_files import Listed
+from pipeline.sources.local.own_numbers import MaskRule
+from pipeline.sources.protocol import Asset, Scene, Setting, Source, Upstream
+
+SAME_GROUND = 0.5
+"""Share of the smaller of two files that the other covers too, above which they are no neighbours."""
+
+
+class Options(protocol.Options):
+    """A folder of dated GeoTIFFs. Dates come from `pattern`, a regular expression on the file name
+    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`. A scene is a file, and its id the
+    path within the folder; or, where `pattern` has a group `band`, all files that agree in what its other
+    groups capture."""
+
+    name: Literal["local"]
+    path: Path
+    pattern: str | None = None
+    dates: Path | None = None
+    """CSV with columns file and date, and if need be nodata, a line a file."""
+    bands: dict[str, Annotated[int, Field(ge=1)] | str]
+    """Band name to 1-based band number in the file, or to the word that `pattern` finds as `band`."""
+    nodata: float | None = None
+    """Overrides the files' own nodata value."""
+    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Number in the file x scale + offset is reflectance, from 0 to 1; without both, numbers are taken as
+    they are. `scale` is 1 and `offset` 0 where only the other is given."""
+    offset: float | None = Field(default=None, allow_inf_nan=False)
+    mask: MaskRule | None = None
+    """Which pixels are clear; without it all with data are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, given: Any) -> Any:
+        """Take digits as a number, where no words are looked for."""
+        if not isinstance(given, dict) or dated_files.has_band_group(given.get("pattern")):
+            return given
+        bands = given.get("bands")
+        if not isinstance(bands, dict):
+            return given
+        as_numbers = {k: int(v) if isinstance(v, str) and v.isdecimal() else v for k, v in bands.items()}
+        return {**given, "bands": as_numbers}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Options":
+        if (self.pattern is None) == (self.dates is None):
+            raise ValueError("give either pattern or dates")
+        named = {**self.bands, **({"mask": self.mask.band} if self.mask else {})}
+        words = [band for band, value in named.items() if isinstance(value, str)]
+        if words and not dated_files.has_band_group(self.pattern):
+            raise ValueError(
+                f"{words[0]} is '{named[words[0]]}', a word in a file's name, and pattern has no group band, "
+                "such as (?P<band>[A-Za-z0-9]+), to find it; else give the band's number in the file"
+            )
+        return self
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether the recipe says what the files' numbers mean."""
+        return self.scale is not None or self.offset is not None
+
+    def profile(self, sensor: Sensor) -> Profile:
+        plain = known.unmasked(sensor)
+        return replace(plain, mask=own_numbers.own_mask(sensor.resolution)) if self.mask else plain
+
+    def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
+        if missing := [band for band in sensor.bands if band not in self.bands]:
+            mend = by_another_case(missing[0], self.bands)
+            raise ValueError(f"source.bands does not say which band of the files is {missing[0]}{mend}")
+        if self.has_scale and sensor.dtype != "uint16":
+            raise ValueError("source.scale and source.offset make reflectance: set sensor.dtype to uint16")
+        if self.mask is None:
+            return
+        if profile.mask is None:
+            raise ValueError(f"source.mask: {profile.name} has no mask; leave sensor.profile out")
+        if self.mask.clear is not None and not own_numbers.takes_classes(profile.mask):
+            raise ValueError(f"source.mask.clear: {profile.name} knows its own mask; leave out one of them")
+
+    def asked(self, site_id: str, setting: Setting) -> list[Any]:
+        # What earlier versions did not know of is left out where it is not used: their scenes stay.
+        unused = {name for name in ("scale", "offset", "mask") if getattr(self, name) is None}
+        return [self.model_dump(mode="json", exclude=unused)]
+
+    def open(self, setting: Setting) -> Source:
+        return LocalSource(self, setting.root, setting)
+
+    def attribution(self, profile: Profile, years: str) -> list[Upstream]:
+        # Its name alone: where a user keeps files is nobody's business.
+        named = f"Images in {self.path.name}" if self.path.name else "Own images"
+        return [Upstream(named, "images", "of whoever made the files", "Files of the user.")]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the first file of each scene lies (EPSG:4326), and which of them have a single band."""
+
+    outlines: list[BaseGeometry] = field(default_factory=list)
+    single: list[bool] = field(default_factory=list)
+
+
+class Images:
+    """The scenes of a folder by name and by place. Where they lie is read of each once, at the first
+    question: a list of thousands of sites asks thousands of times. InputError where two of them would be
+    one scene."""
+
+    def __init__(self, files: list[Listed]) -> None:
+        self.files = files
+        scenes: dict[str, Listed] = {}
+        for file in files:
+            if (other := scenes.setdefault(file.scene_id, file)) is not file:
+                if other.name == file.name:
+                    raise InputError(f"source.dates lists {file.name} twice: leave one line.")
+                raise InputError(f"{other.path} and {file.path} differ by their suffix alone: rename one.")
+        self.by_name = {file.name: file for file in files}
+        self.lock = threading.Lock()
+        self.places = Places()
+        self.tree: shapely.STRtree | None = None
+
+    def near(self, area: BaseGeometry, start: date, end: date) -> list[Listed]:
+        """Those from `start` to before `end` that touch an area (EPSG:4326), in the folder's order.
+        InputError where files of one date are bands, and nothing says of which."""
+        with self.lock:
+            if self.tree is None:
+                with progress("looking through images", len(self.files), "files") as advance:
+                    for file in self.files:
+                        self._look_at(file)
+                        advance()
+                self.tree = shapely.STRtree(self.places.outlines)
+        touching = sorted(self.tree.query(area, predicate="intersects"))
+        found = [place for place in touching if start <= self.files[place].day < end]
+        self._check_apart([place for place in found if self.places.single[place]])
+        return [self.files[place] for place in found]
+
+    def _look_at(self, scene: Listed) -> None:
+        with raster.opened(str(scene.path)) as file:
+            if file.crs is None:
+                raise InputError(f"{scene.path} has no CRS: assign one, for example with gdal_edit.")
+            self.places.outlines.append(shapely.box(*transform_bounds(file.crs, 4326, *file.bounds)))
+            self.places.single.append(file.count == 1 and scene.is_whole)
+
+    def _check_apart(self, places: list[int]) -> None:
+        """InputError where files of one band and one date cover the same ground."""
+        for a, b in combinations(places, 2):
+            if self.files[a].day == self.files[b].day and cover_each_other(
+                self.places.outlines[a], self.places.outlines[b]
+            ):
+                raise InputError(
+                    f"source: several files of one date cover the same ground: {self.files[a].name} and "
+                    f"{self.files[b].name}. If they are bands of one image, source.pattern needs a group "
+                    "(?P<band>[A-Za-z0-9]+), and source.bands the word of each band; else leave out all but "
+                    "one."
+                )
+
+
+def cover_each_other(one: BaseGeometry, other: BaseGeometry) -> bool:
+    """Whether two outlines are of the same ground, and not of neighbours that overlap a little."""
+    return bool(one.intersection(other).area > SAME_GROUND * min(one.area, other.area))
+
+
+@lru_cache(maxsize=4)
+def _looked_through(folder: Path, table: Path, options: str, *_read_at: int) -> Images:
+    """The images of a folder; looked for again where the folder or the list has changed."""
+    found = Options.model_validate_json(options)
+    if found.dates is None:
+        return Images(dated_files.by_pattern(folder, found.pattern or "", found.nodata))
+    return Images(dated_files.by_list(folder, table, found.nodata))
+
+
+class LocalSource:
+    """See `pipeline.sources.protocol.Source`. Without a mask, pixels with data are clear."""
+
+    parallel = os.cpu_count() or 1
+
+    def __init__(self, options: Options, root: Path, setting: Setting | None = None) -> None:
+        self.options = options
+        self.mask = setting.profile.mask if setting and options.mask else None
+        self.mask_band: str | None = self.mask.name if self.mask else None
+        self.held = setting.sensor.held if setting else None
+        self.folder = root / options.path
+        if not self.folder.is_dir():
+            raise InputError(f"source.path: there is no folder {self.folder}.")
+        self.dated_by = "file name" if options.dates is None else "list"
+        table = root / options.dates if options.dates else self.folder
+        read_at = [path.stat().st_mtime_ns for path in (self.folder, table) if path.exists()]
+        self.images = _looked_through(self.folder, table, options.model_dump_json(), *read_at)
+
+    def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
+        found = [self._scene(file) for file in self.images.near(area, start, end)]
+        return sorted(found, key=lambda scene: (scene.time, scene.id))
+
+    def find(self, href: str) -> Scene:
+        if (file := self.images.by_name.get(href)) is not None:
+            return self._scene(file)
+        # Tables of earlier versions name a file without its folder.
+        namesakes = [file for file in self.images.files if file.path.name == href]
+        if len(namesakes) != 1:
+            raise WorkError(f"{self.folder / href} is not there any more.")
+        return replace(self._scene(namesakes[0]), id=namesakes[0].path.stem)
+
+    def native(self, scene: Scene, band: str) -> GeoBox:
+        grid = scene.assets[band].grid
+        if grid is None:
+            raise WorkError(f"{scene.id} has no grid.")
+        return grid
+
+    def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
+        if missing := [band for band in bands if band not in scene.assets]:
+            raise InputError(f"source.bands does not say which band of the files is {missing[0]}.")
+        if bands[0] == self.mask_band:
+            return self._read_mask(scene, grid)[np.newaxis]
+        pixels: dict[str, NDArray[Any]] = {}
+        for href in dict.fromkeys(scene.assets[band].href for band in bands):
+            own = [band for band in bands if scene.assets[band].href == href]
+            found = self._read_file([scene.assets[band] for band in own], grid)
+            pixels |= dict(zip(own, found, strict=True))
+        return np.stack([pixels[band] for band in bands])
+
+    def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
+        return 0
+
+    def _read_file(self, assets: Sequence[Asset], grid: GeoBox) -> NDArray[Any]:
+        """Bands (band, y, x) of one file."""
+        first, indexes = assets[0], [asset.index for asset in assets]
+        if self.options.has_scale:
+            scale, offset = self.options.scale, self.options.offset or 0.0
+            return own_numbers.reflectance(first, indexes, grid, 1.0 if scale is None else scale, offset)
+        return raster.read_bands(first.href, indexes, grid, Resampling.bilinear, first.nodata)
+
+    def _read_mask(self, scene: Scene, grid: GeoBox) -> NDArray[Any]:
+        """The mask (y, x), as its profile decodes it."""
+        rule, mask = self.options.mask, self.mask
+        if rule is None or mask is None:
+            raise WorkError(f"{scene.id} has no mask.")
+        asset = scene.assets[mask.name]
+        if rule.clear is None:
+            return own_numbers.as_stored(asset, grid, mask)
+        image = scene.assets[next(iter(self.options.bands))]
+        return own_numbers.clear_or_not(asset, image, grid, rule.clear)
+
+    def _scene(self, file: Listed) -> Scene:
+        named = dict(self.options.bands)
+        if self.options.mask and self.mask:
+            named[self.mask.name] = self.options.mask.band
+        time = datetime(file.day.year, file.day.month, file.day.day, 12, tzinfo=UTC)
+        dated_by = self.dated_by if file.is_exact else f"{self.dated_by}, year only"
+        scene = Scene(file.scene_id, time, {}, "local", href=file.name, dated_by=dated_by)
+        # A number is a band of the file without a word.
+        words = {band: value if isinstance(value, str) else "" for band, value in named.items()}
+        if missing := [band for band, word in words.items() if word not in file.files]:
+            return replace(scene, flaw=f"its date has no file with {missing[0]}")
+        assets: dict[str, Asset] = {}
+        for word in dict.fromkeys(words.values()):
+            own = {band: named[band] for band in named if words[band] == word}
+            numbers = {band: value if isinstance(value, int) else 1 for band, value in own.items()}
+            assets |= self._assets(file.files[word], numbers, file.nodata)
+        return replace(scene, assets=assets)
+
+    def _assets(self, path: Path, numbers: dict[str, int], nodata: float | None) -> dict[str, Asset]:
+        """Bands of one file by name."""
+        with raster.opened(str(path)) as opened:
+            if (highest := max(numbers.values())) > opened.count:
+                raise InputError(f"source.bands: {path} has {opened.count} bands, not {highest}.")
+            if opened.crs is None:
+                raise InputError(f"{path} has no CRS: assign one, for example with gdal_edit.")
+            grid = raster.grid_of(opened)
+            for band, number in numbers.items():
+                if band != self.mask_band:
+                    own_numbers.check_type(
+                        str(path), opened.dtypes[number - 1], self.held, self.options.has_scale
+                    )
+            # A mask's 0 may be what is clear, and be marked as nodata too.
+            is_clear = self.options.mask and opened.nodata in (self.options.mask.clear or ())
+            of_mask = math.nan if is_clear else None
+        return {
+            band: Asset(str(path), grid, number, of_mask if band == self.mask_band else nodata)
+            for band, number in numbers.items()
+        }
+
+
+_conforms: type[Source] = LocalSource

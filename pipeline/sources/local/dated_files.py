@@ -1,0 +1,139 @@
+"""Which files of a folder make which scene: by their names, or by a list."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.core import tables
+from pipeline.core.errors import InputError
+
+DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
+BAND = "band"
+"""The group of a pattern that finds which band a file is."""
+MASK = re.compile(
+    r"(?<![a-z])(?:(?:cloud|cld|snow|shadow|water|valid|data|no[-_]?data|f)?[-_]?masks?|fmask\d*|scl|udm2?|"
+    r"qa[-_]?(?:pixel|radsat)|qa\d+|qa(?=\.tiff?$)|cldprb)(?![a-z])",
+    re.IGNORECASE,
+)
+"""What the name of a file says that is a mask, and no image."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One scene's files with their date, and their nodata value where the list gives one.
+
+    `files` has a path by the word that the pattern's group `band` finds, "" without one. `name` finds the
+    scene again: of a single file its path within the folder. Of some only the year is known: their day is
+    its first.
+    """
+
+    name: str
+    scene_id: str
+    files: Mapping[str, Path]
+    day: date
+    nodata: float | None
+    is_exact: bool = True
+
+    @property
+    def path(self) -> Path:
+        """The first of its files."""
+        return next(iter(self.files.values()))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a single file, found without a group `band`."""
+        return self.name == self.scene_id + self.path.suffix
+
+
+def is_mask(name: str) -> bool:
+    """Whether a file's name says that it is a mask, such as scene_SCL.tif."""
+    return MASK.search(name) is not None
+
+
+def has_band_group(pattern: str | None) -> bool:
+    """Whether a pattern tells bands apart; False for one that is no regular expression."""
+    try:
+        return pattern is not None and BAND in re.compile(pattern).groupindex
+    except re.error:
+        return False
+
+
+def by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
+    """The folder's scenes by the dates in their files' names. InputError where none fits."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"source.pattern is not a regular expression: {error}.") from None
+    if "date" not in pattern.groupindex:
+        raise InputError(r"source.pattern needs a group named date, such as (?P<date>\d{8}).")
+    matches = [(path, match) for path in sorted(folder.iterdir()) if (match := pattern.fullmatch(path.name))]
+    if not matches:
+        raise InputError(f"source.pattern fits no file in {folder}.")
+    if BAND in pattern.groupindex:
+        return _by_band(matches, nodata)
+    images = [(path, match) for path, match in matches if not is_mask(path.name)]
+    if not images:
+        raise InputError(f"source.pattern fits masks alone in {folder}, such as {matches[0][0].name}.")
+    return [_whole(path.name, path, match["date"], nodata, str(path)) for path, match in images]
+
+
+def _whole(name: str, path: Path, given: str, nodata: float | None, where: str) -> Listed:
+    """The scene that a single file makes."""
+    scene_id = name.removesuffix(path.suffix)
+    return Listed(name, scene_id, {"": path}, _date(given, where), nodata, len(given) > 4)
+
+
+def _by_band(matches: list[tuple[Path, re.Match[str]]], nodata: float | None) -> list[Listed]:
+    """A scene for all files that agree in what the pattern captures, the band apart; its id says that."""
+    scenes: dict[str, Listed] = {}
+    for path, match in matches:
+        captured = {name: text or "" for name, text in match.groupdict().items()}
+        word = captured.pop(BAND)
+        own = "_".join(filter(None, captured.values()))
+        day = _date(match["date"], str(path))
+        files = dict(scenes[own].files) if own in scenes else {}
+        if word in files:
+            raise InputError(
+                f"source.pattern: several files of one date are {word or 'without a band'}: "
+                f"{files[word].name} and {path.name}; let a further group, such as (?P<tile>...), tell their "
+                "places apart, or remove one."
+            )
+        scenes[own] = Listed(own, own, {**files, word: path}, day, nodata, len(match["date"]) > 4)
+    return list(scenes.values())
+
+
+def by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
+    """The scenes that a CSV lists, a file each. InputError names its row and the mend."""
+    rows = tables.read_csv(table, "source.dates")
+    if missing := {"file", "date"} - set(rows.columns):
+        raise InputError(f"{table} needs a column {sorted(missing)[0]}.")
+    files = []
+    for number, row in enumerate(rows.to_dict("records"), 2):
+        where = f"{table} line {number}"
+        path = folder / str(row["file"])
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise InputError(f"{where}: {folder} has no file '{row['file']}'.")
+        own = row.get("nodata")
+        try:
+            value = nodata if own is None or pd.isna(own) else float(own)
+        except ValueError:
+            raise InputError(f"{where}: nodata '{own}' is not a number.") from None
+        name = Path(os.path.normpath(str(row["file"]))).as_posix()
+        files.append(_whole(name, path, str(row["date"]), value, where))
+    if not files:
+        raise InputError(f"{table} lists no files.")
+    return files
+
+
+def _date(text: str, where: str) -> date:
+    for form in DATE_FORMATS:
+        try:
+            return datetime.strptime(text, form).date()
+        except ValueError:
+            continue
+    raise InputError(f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD or YYYY-MM-DD.")

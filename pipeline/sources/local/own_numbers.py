@@ -1,0 +1,107 @@
+"""What the numbers of a user's own files mean: reflectance by scale and offset, clear pixels by a mask.
+
+The cube holds reflectance x 10000 as uint16, 0 where there is no data. A reflectance of 0 or less becomes 1,
+and one above 6.5535 becomes 65535.
+"""
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pydantic import Field, model_validator
+from rasterio.enums import Resampling
+
+from pipeline.core.errors import InputError
+from pipeline.core.parts import Part
+from pipeline.geo import raster
+from pipeline.sensors import classes, sentinel2
+from pipeline.sensors.profile import Mask
+from pipeline.sources.protocol import Asset
+
+log = logging.getLogger(__name__)
+A_UNIT = 10_000
+"""The cube's number for a reflectance of 1."""
+MOST = 65_535
+READY = ("uint8", "uint16")
+"""Types that are taken as they are."""
+
+
+class MaskRule(Part):
+    """A mask beside the bands: `band` is the word in its file's name, or its number in the file; `clear` are
+    the numbers of clear ground. Left out, the numbers are the sensor's own classes, such as SCL's."""
+
+    band: int | str
+    clear: tuple[int, ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "MaskRule":
+        if isinstance(self.band, int) and self.band < 1:
+            raise ValueError("mask.band counts from 1")
+        return self
+
+
+def own_mask(pixel_m: float) -> Mask:
+    """A mask of SCL's numbers, or of what `clear_or_not` makes of others."""
+    return Mask("MASK", pixel_m, "uint8", sentinel2.scene_classes)
+
+
+def takes_classes(mask: Mask) -> bool:
+    """Whether a mask is kept in the pipeline's own numbers, so that `clear_or_not` can make it."""
+    return mask.decode is sentinel2.scene_classes
+
+
+def reflectance(
+    asset: Asset, indexes: list[int], grid: GeoBox, scale: float, offset: float
+) -> NDArray[np.uint16]:
+    """Bands of a file (band, y, x) as the cube's numbers: file x scale + offset is reflectance."""
+    numbers = raster.read_numbers(asset.href, indexes, grid, Resampling.bilinear, asset.nodata)
+    has_data = np.isfinite(numbers)
+    found = np.rint((np.where(has_data, numbers, 0) * scale + offset) * A_UNIT)
+    if outside := int(((found < 0) | (found > MOST))[has_data].sum()):
+        log.warning(
+            "%s: %d of %d pixels lie below a reflectance of 0 or above %g; they are set to that",
+            asset.href, outside, int(has_data.sum()), MOST / A_UNIT,
+        )  # fmt: skip
+    return np.where(has_data, np.clip(found, 1, MOST), 0).astype(np.uint16)
+
+
+def clear_or_not(mask: Asset, image: Asset, grid: GeoBox, clear: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Classes (y, x): clear where the mask has one of the numbers and the image has data, else cloud."""
+    (stored,) = raster.read_numbers(mask.href, [mask.index], grid, Resampling.nearest, mask.nodata)
+    (seen,) = raster.read_numbers(image.href, [image.index], grid, Resampling.nearest, image.nodata)
+    found = np.where(np.isin(stored, clear), classes.CLEAR, classes.CLOUD)
+    return np.where(np.isfinite(stored) & np.isfinite(seen), found, classes.NODATA).astype(np.uint8)
+
+
+def as_stored(mask: Asset, grid: GeoBox, kept_as: Mask) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The mask (y, x) in its own numbers, 0 beyond the file. InputError where they are no classes."""
+    (stored,) = raster.read_numbers(mask.href, [mask.index], grid, Resampling.nearest, mask.nodata)
+    found = np.nan_to_num(stored, nan=0)
+    if takes_classes(kept_as) and (odd := found[(found < 0) | (found > classes.SNOW)]).size:
+        raise InputError(
+            f"source.mask: {mask.href} has {odd[0]:g}, which is no scene class of Sentinel-2 (0 to 11): "
+            "name the numbers of clear ground in source.mask.clear."
+        )
+    return found.astype(kept_as.dtype)
+
+
+def check_type(path: str, dtype: str, held: str | None, has_scale: bool) -> None:
+    """InputError where a file's numbers do not fit into the cube's type as they are."""
+    if has_scale and not dtype.startswith("complex"):
+        return
+    if dtype not in READY:
+        raise InputError(
+            f"{path} is {dtype}; images may be uint8 or uint16. {how_to_convert(dtype)}, or name "
+            "source.scale and source.offset: number x scale + offset is then reflectance."
+        )
+    if held == "uint8" and dtype != held:
+        raise InputError(f"{path} is {dtype} and sensor.dtype uint8: set sensor.dtype to uint16.")
+
+
+def how_to_convert(dtype: str, least: float = 0, most: float | None = None) -> str:
+    """The command that makes uint16 of another type."""
+    if most is None:
+        most = 1 if dtype.startswith("float") else A_UNIT
+    scale = f"{least:g} {most:g} 0 {A_UNIT}"
+    return f"Convert it: gdal_translate -ot UInt16 -scale {scale} -a_nodata 0 IN.tif OUT.tif"

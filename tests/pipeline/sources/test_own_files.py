@@ -1,0 +1,183 @@
+"""A user's own files: one file a band, other types than uint16, masks."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from pydantic import ValidationError
+
+from pipeline.core import receipts
+from pipeline.core.errors import InputError, WorkError
+from pipeline.core.layout import Benchmark
+from pipeline.sensors import classes
+from pipeline.sensors.profile import Sensor
+from pipeline.sources.local import LocalSource, Options
+from pipeline.sources.protocol import Scene, Setting
+
+UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+BOX = GeoBox((20, 20), UTM, "EPSG:32633")
+AREA = shapely.box(14.99, 45.1, 15.01, 45.2)
+BY_BAND = r"site_(?P<date>\d{4}-\d{2}-\d{2})_(?P<band>\w+)\.tif"
+
+
+def write(path: Path, pixels: np.ndarray, nodata: float | None = None, east: float = 0) -> None:
+    bands = np.atleast_3d(pixels.T).T if pixels.ndim == 2 else pixels
+    with rasterio.open(
+        path, "w", driver="GTiff", height=bands.shape[1], width=bands.shape[2], count=len(bands),
+        dtype=bands.dtype, crs=32633, transform=Affine.translation(east, 0) @ UTM, nodata=nodata,
+    ) as file:  # fmt: skip
+        file.write(bands)
+
+
+def full(number: float, dtype: str = "uint16", bands: int = 1) -> np.ndarray:
+    return np.full((bands, 20, 20), number, dtype)
+
+
+def opened(
+    folder: Path, dtype: str = "uint16", bands: tuple[str, ...] = ("R",), **more: object
+) -> LocalSource:
+    given = {
+        "name": "local",
+        "path": folder,
+        "pattern": BY_BAND,
+        "bands": {band: band for band in bands},
+        **more,
+    }
+    options = Options.model_validate(given)
+    shown = (bands * 3)[:3]
+    sensor = Sensor(bands=bands, resolution=10, dtype=dtype, rgb=shown)
+    profile, clear = options.profile(sensor), classes.ClearRule((), 0)
+    options.check(sensor, profile, clear)
+    source = options.open(Setting(Path(), folder, sensor, profile, clear))
+    assert isinstance(source, LocalSource)
+    return source
+
+
+def scenes(source: LocalSource) -> list[Scene]:
+    return source.search(AREA, date(2019, 1, 1), date(2022, 1, 1))
+
+
+def test_files_of_a_date_are_one_scene_and_masks_no_image(tmp_path: Path) -> None:
+    for day, more in (("2019-07-04", 0), ("2020-07-04", 1000)):
+        for number, word in enumerate(("B02", "B03", "cloudmask"), 1):
+            write(tmp_path / f"site_{day}_{word}.tif", full(100 * number + more))
+    source = opened(tmp_path, bands=("B03", "B02"))
+    found = scenes(source)
+    assert [scene.id for scene in found] == ["2019-07-04", "2020-07-04"]
+    assert source.read(found[1], ["B03", "B02"], BOX)[:, 0, 0].tolist() == [1200, 1100]
+    assert source.find(found[0].href).id == "2019-07-04"
+
+
+def test_what_else_the_pattern_captures_tells_scenes_apart(tmp_path: Path) -> None:
+    for tile, east in (("33UVT", 0), ("33UWT", 200)):
+        for word in ("B02", "B03"):
+            write(tmp_path / f"{tile}_20190704_{word}.tif", full(5), east=east)
+    pattern = r"(?P<tile>\w+)_(?P<date>\d{8})_(?P<band>\w+)\.tif"
+    found = scenes(opened(tmp_path, bands=("B02",), pattern=pattern))
+    assert [scene.id for scene in found] == ["33UVT_20190704", "33UWT_20190704"]
+    with pytest.raises(InputError, match=r"several files of one date are B02.*tell their places apart"):
+        opened(tmp_path, bands=("B02",), pattern=r"\w+?_(?P<date>\d{8})_(?P<band>\w+)\.tif")
+
+
+def test_a_date_without_one_of_the_bands_is_flawed(tmp_path: Path) -> None:
+    write(tmp_path / "site_2019-07-04_B02.tif", full(5))
+    (scene,) = scenes(opened(tmp_path, bands=("B02", "B08")))
+    assert scene.flaw == "its date has no file with B08"
+
+
+def test_words_need_a_group(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="pattern has no group band"):
+        opened(tmp_path, bands=("B02",), pattern=r".*(?P<date>\d{8})\.tif")
+
+
+def test_bands_of_one_date_without_a_group_are_refused_and_neighbours_are_not(tmp_path: Path) -> None:
+    pattern = r"\w*_?(?P<date>\d{8})_?\w*\.tif"
+    write(tmp_path / "west_20190704.tif", full(5))
+    write(tmp_path / "east_20190704.tif", full(6), east=190)
+    write(tmp_path / "west_20190704_mask.tif", full(0))
+    options = Options(name="local", path=tmp_path, pattern=pattern, bands={"R": 1})
+    source = LocalSource(options, Path())
+    assert [scene.id for scene in scenes(source)] == ["east_20190704", "west_20190704"]
+    write(tmp_path / "west_20190704_B03.tif", full(7))
+    source = LocalSource(options.model_copy(update={"nodata": 0}), Path())
+    with pytest.raises(InputError, match=r"of one date cover the same ground: west.*group.*band"):
+        scenes(source)
+    (tmp_path / "west_20190704.tif").unlink()
+    source = LocalSource(options.model_copy(update={"nodata": 1}), Path())
+    assert [scene.id for scene in scenes(source)] == ["east_20190704", "west_20190704_B03"]
+
+
+def test_numbers_become_reflectance(tmp_path: Path) -> None:
+    stored = full(0.25, "float32")
+    stored[0, 0, :5] = -9999, np.nan, 0, -0.1, 9
+    write(tmp_path / "site_2019-07-04_R.tif", stored, -9999)
+    write(tmp_path / "site_2020-07-04_R.tif", full(2500, "int16"), -9999)
+    source = opened(tmp_path, scale=1)
+    first = source.read(scenes(source)[0], ["R"], BOX)
+    assert first.dtype == np.uint16
+    assert first[0, 0, :6].tolist() == [0, 0, 1, 1, 65_535, 2500]
+    source = opened(tmp_path, scale=0.0001, offset=-0.1)
+    aside = GeoBox((5, 5), Affine.translation(-25, 0) @ UTM, "EPSG:32633")
+    second = source.read(scenes(source)[1], ["R"], aside)
+    assert second[0, 2].tolist() == [0, 0, 1500, 1500, 1500]
+
+
+@pytest.mark.parametrize(
+    ("stored", "held", "says"),
+    [
+        ("float32", "uint16", "is float32; images may be uint8 or uint16.*gdal_translate.*source.scale"),
+        ("int16", "uint16", "is int16.*gdal_translate.*-scale 0 10000"),
+        ("uint16", "uint8", "is uint16 and sensor.dtype uint8"),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(tmp_path: Path, stored: str, held: str, says: str) -> None:
+    write(tmp_path / "site_2019-07-04_R.tif", full(1, stored))
+    with pytest.raises(InputError, match=says):
+        scenes(opened(tmp_path, held))
+
+
+def test_a_mask_by_its_clear_numbers(tmp_path: Path) -> None:
+    """0 is clear in it: beyond the file, and where the image has no data, nothing is."""
+    image, mask = full(300), full(0, "uint8")
+    image[0, 0, 0], mask[0, 1, 0] = 0, 1
+    write(tmp_path / "site_2019-07-04_R.tif", image, 0)
+    write(tmp_path / "site_2019-07-04_cloudmask.tif", mask, 0)
+    source = opened(tmp_path, mask={"band": "cloudmask", "clear": [0]})
+    (scene,) = scenes(source)
+    assert source.mask_band == "MASK"
+    wider = GeoBox((21, 20), UTM, "EPSG:32633")
+    seen = source.read(scene, ["MASK"], wider)[0]
+    assert seen[:3, 0].tolist() == [classes.NODATA, classes.CLOUD, classes.CLEAR]
+    assert (seen[20] == classes.NODATA).all()
+
+
+def test_a_mask_of_scl_numbers_is_taken_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "site_2019-07-04_R.tif", full(300))
+    write(tmp_path / "site_2019-07-04_SCL.tif", full(4, "uint8"))
+    source = opened(tmp_path, mask={"band": "SCL"})
+    assert (source.read(scenes(source)[0], ["MASK"], BOX) == 4).all()
+    write(tmp_path / "site_2019-07-04_SCL.tif", full(99, "uint8"))
+    with pytest.raises(InputError, match="has 99, which is no scene class"):
+        source.read(scenes(source)[0], ["MASK"], BOX)
+
+
+def test_old_recipes_ask_what_they_asked(tmp_path: Path) -> None:
+    """Their scenes stay: what is asked of the source has no new fields."""
+    options = Options(name="local", path=Path("images"), pattern=r"(?P<date>\d{8})\.tif", bands={"R": 1})
+    setting = Setting(tmp_path, Benchmark("x", tmp_path).data, None, None, None)  # type: ignore[arg-type]
+    before = {"name": "local", "path": "images", "pattern": r"(?P<date>\d{8})\.tif", "dates": None,
+              "bands": {"R": 1}, "nodata": None}  # fmt: skip
+    assert receipts.fingerprint(options.asked("s", setting)) == receipts.fingerprint([before])
+    in_text = Options(name="local", path=Path("images"), pattern=r"(?P<date>\d{8})\.tif", bands={"R": "1"})
+    assert in_text == options
+
+
+def test_a_scene_that_is_gone_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "site_2019-07-04_R.tif", full(1))
+    with pytest.raises(WorkError, match="2018-07-04 is not there any more"):
+        opened(tmp_path).find("2018-07-04")
