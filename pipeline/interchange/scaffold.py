@@ -18,7 +18,8 @@ from pipeline.core import layout
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
-from pipeline.interchange import image_folder
+from pipeline.core.words import few
+from pipeline.interchange import band_names, image_folder
 from pipeline.scenes import attribution, scene_table
 from pipeline.scenes.plan import Estimate, estimate
 from pipeline.sites import account, lay_out, mines, published, site
@@ -59,6 +60,15 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the list and the images are: the `layer` of a GeoPackage, whether the list has points alone."""
+
+    layer: str | None
+    is_of_points: bool
+    images: image_folder.Images | None
+
+
+@dataclass(frozen=True)
 class Made:
     """The new benchmark, what became of the list, and what it comes to."""
 
@@ -74,7 +84,7 @@ def scaffold(
     """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe, which
     `then` may change before anybody sees it. InputError, and nothing written, where anything is wrong."""
     benchmark, path = Benchmark(wanted.name, root), Path(wanted.mines)
-    layer = _check(wanted, benchmark, path)
+    seen = _see(wanted, _check(wanted, benchmark, path))
     model = layout.find(wanted.like, root) if wanted.like else None
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, root)
@@ -87,9 +97,9 @@ def scaffold(
         (draft.annotations / "README.md").write_text(ABOUT_ANNOTATIONS)
         try:
             if model is None:
-                _write(wanted, layer, draft.recipe)
+                _write(wanted, seen, draft.recipe)
             else:
-                _adapt(model.recipe, draft.recipe, wanted, layer)
+                _adapt(model.recipe, draft.recipe, wanted, seen)
             then(draft)
             loaded = recipe.load(draft.recipe)
             table = lay_out.lay_out(draft, loaded)
@@ -98,7 +108,15 @@ def scaffold(
             message = str(error).replace(str(draft.mines / path.name), str(path))
             raise InputError(message.replace(str(draft.recipe), str(benchmark.recipe))) from None
     made = estimate(loaded, site.listed(table, loaded))
-    return Made(benchmark, account.of(table, loaded), made, _to_do(loaded, root))
+    return Made(benchmark, account.of(table, loaded), made, _to_do(loaded, seen, root))
+
+
+def _see(wanted: Wanted, layer: str | None) -> Seen:
+    """Look at the list and the images. InputError where the images are none that a recipe can name."""
+    path = Path(wanted.mines)
+    is_of_points = wanted.mines not in published.LISTS and mines.is_of_points(path, layer)
+    images = image_folder.look(wanted.images) if wanted.source == "local" and wanted.images else None
+    return Seen(layer if path.suffix.lower() == ".gpkg" else None, is_of_points, images)
 
 
 def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
@@ -136,25 +154,25 @@ def _copy_list(mine_list: Path, folder: Path) -> None:
             shutil.copyfile(part, folder / part.name)
 
 
-def _write(wanted: Wanted, layer: str | None, target: Path) -> None:
+def _write(wanted: Wanted, seen: Seen, target: Path) -> None:
     """The recipe of a source, with the citation that its upstreams ask for."""
-    render = _rendered(wanted, layer)
+    render = _rendered(wanted, seen)
     target.write_text(render(""), encoding="utf-8")
     target.write_text(render(_citation(recipe.load(target))), encoding="utf-8")
 
 
-def _rendered(wanted: Wanted, layer: str | None) -> Callable[[str], str]:
+def _rendered(wanted: Wanted, seen: Seen) -> Callable[[str], str]:
     """A source's recipe as a function of its citation."""
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     text = files("pipeline.interchange").joinpath("new_recipe.yaml").read_text(encoding="utf-8")
     fine = wanted.source in FINE
-    images = image_folder.look(wanted.images) if wanted.source == "local" and wanted.images else None
     parts = {
         "name": wanted.name, "list": Path(wanted.mines).name, "mines": Path(wanted.mines).name,
         "title": f'"{TITLES[str(wanted.source)].format(wanted.name)}"', "source": wanted.source,
-        "layer": layer if wanted.mines.lower().endswith(".gpkg") else None, "images": images,
+        "layer": seen.layer, "images": seen.images,
+        "few": few, "how_to_check": band_names.HOW_TO_CHECK, "points": seen.is_of_points,
         "tile": 256 if fine else 160, "min_size_m": 512 if fine else 2560,
         "last_year": date.today().year - 1,
     }  # fmt: skip
@@ -176,7 +194,7 @@ OF_THE_LIST = ("columns", "join", "filters", "layer", "limit", "per_country", "g
 """Parts of a recipe's sites that belong to its mine list."""
 
 
-def _adapt(model: Path, target: Path, wanted: Wanted, layer: str | None) -> None:
+def _adapt(model: Path, target: Path, wanted: Wanted, seen: Seen) -> None:
     """Another benchmark's recipe with the new list and source. What it says of its own list and images
     goes: the heading, the comments of `sites` and of a source that is replaced."""
     yaml = YAML()
@@ -185,13 +203,15 @@ def _adapt(model: Path, target: Path, wanted: Wanted, layer: str | None) -> None
     content.ca.comment = None
     content.yaml_set_start_comment(f"{wanted.name}: by `minebench new` from the recipe of {wanted.like}.")
     if wanted.source and wanted.source != _name_of(content["source"]):
-        _take_source(content, wanted, layer)
+        _take_source(content, wanted, seen)
     synthetic = _name_of(content["source"]) == "synthetic"
     content["title"] = f"{wanted.name} (synthetic)" if synthetic else wanted.name
     own = {key: value for key, value in content["sites"].items() if key not in OF_THE_LIST}
     content["sites"] = CommentedMap({**own, "mines": Path(wanted.mines).name})
-    if layer is not None and wanted.mines.lower().endswith(".gpkg"):
-        content["sites"]["layer"] = layer
+    if seen.layer is not None:
+        content["sites"]["layer"] = seen.layer
+    if seen.is_of_points:
+        content["sites"]["geometry"] = "extent"
     if content["split"].get("by") == "list":
         content["split"] = {"by": "site"}
     content["citation"] = ""
@@ -206,19 +226,21 @@ def _name_of(source: Any) -> str:
     return "" if isinstance(source, list) else str(source["name"])
 
 
-def _take_source(content: Any, wanted: Wanted, layer: str | None) -> None:
+def _take_source(content: Any, wanted: Wanted, seen: Seen) -> None:
     """Put in the source, and the labels that go with it, of the source's own recipe."""
-    own = YAML().load(_rendered(wanted, layer)(""))
+    own = YAML().load(_rendered(wanted, seen)(""))
     content["source"] = dict(own["source"])
     content["labels"]["source"] = own["labels"]["source"]
     content["labels"].ca.items.pop("source", None)  # its comment was about the other one
 
 
-def _to_do(loaded: recipe.Recipe, root: Path) -> list[str]:
+def _to_do(loaded: recipe.Recipe, seen: Seen, root: Path) -> list[str]:
     """What must be there before the first run."""
     tasks = []
     if loaded.labels.source == "annotations":
         tasks = ["put your labels into annotations/ (README.md there), or set labels.source to none"]
+    if seen.images is not None and seen.images.has_guess:
+        tasks.append("check what is a guess under source: which band is which, or what the numbers are")
     for options in loaded.source.members.values():
         path = getattr(options, "path", None)
         if path is not None and not (root / path).exists():

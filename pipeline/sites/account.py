@@ -18,9 +18,7 @@ HOW = {
 def of(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
     """A sentence for each thing that a user may not expect, the count of sites first."""
     mines = sites.attrs.get("mines", len(sites))
-    what = "footprints" if recipe.sites.geometry == "footprint" else "ground to look at"
-    area = f"{sites.area_km2.sum():,.1f} km² of {what}"
-    said = [f"{counted(mines, 'mine')}, {counted(len(sites), 'site')}, {area}"]
+    said = [f"{counted(mines, 'mine')}, {counted(len(sites), 'site')}, {_ground(sites, mines, recipe)}"]
     if several := sites.attrs.get("several", 0):
         said.append(
             f"{counted(several, 'mine')} became several sites, because parts lie further apart than "
@@ -35,6 +33,17 @@ def of(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
     if sites.repaired.any():
         said.append(f"repaired invalid geometry in {few(sites.site_id[sites.repaired].tolist())}")
     return said + _memory(sites, recipe)
+
+
+def _ground(sites: gpd.GeoDataFrame, mines: int, recipe: Recipe) -> str:
+    """What the list says of the ground: outlines of mines, or where to look."""
+    area, side = f"{sites.area_km2.sum():,.1f} km²", 2 * recipe.sites.point_radius_m / 1000
+    points = sites.attrs.get("points", 0)
+    boxes = f"{counted(points, 'point')}, which outline nothing: boxes of {side:g} km to look at"
+    if points == mines:
+        return boxes
+    what = "footprints" if recipe.sites.geometry == "footprint" else "ground to look at"
+    return f"{area} of {what}; {boxes}" if points else f"{area} of {what}"
 
 
 def _overlap(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:

@@ -97,7 +97,8 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     """The table of sites: one row an AOI, with `geometry` (AOI), `footprint` and `elsewhere` (ground of
     the AOI that another site counts) in EPSG:4326, and its grid as epsg, left, top (metres), height, width
     (pixels). `parts` says how many sites its mine became, `part` which of them it is. The table's attrs
-    `mines` and `several` are how many mines it is of, and how many of those became several sites."""
+    `mines` and `several` are how many mines it is of, and how many of those became several sites; `points`
+    how many of them are listed as points, if any."""
     found = mines.read(benchmark, recipe.sites)
     if found.repaired:
         log.warning("repaired invalid geometry in rows %s", ", ".join(map(str, found.repaired)))
@@ -196,6 +197,8 @@ def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFra
     sample = sites.site_id.str[-6:].rank(method="first").le(recipe.sites.limit or len(sites))
     sites = _without_overlap(sites[sample].reset_index(drop=True), recipe)
     sites.attrs = {"mines": int(kept.row.nunique()), "several": counted["several"]}
+    if points := int(kept.row[kept.is_box].nunique()):
+        sites.attrs["points"] = points
     return sites
 
 

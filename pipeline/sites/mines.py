@@ -15,7 +15,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import vector
 from pipeline.recipe import Join, Sites
-from pipeline.sites import countries, gadm, published
+from pipeline.sites import countries, csv_list, gadm, published
 
 COLUMNS = ("name", "country", "commodity", "production", "status", "equipment", "production_start")
 """What a mine list may say of a mine; every list ends up with all of these, empty where silent."""
@@ -30,8 +30,6 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "equipment": ("facility_equipment", "equipment"),
     "production_start": ("production_start",),
 }
-LON = ("lon", "longitude", "x")
-LAT = ("lat", "latitude", "y")
 NULL_ISLAND = 0.01
 """Degrees around 0° N, 0° E."""
 SUFFIXES = (*vector.SUFFIXES, ".csv")
@@ -137,6 +135,17 @@ def choose_layer(path: Path, layer: str | None) -> str | None:
     return layer or layers[0]
 
 
+def is_of_points(path: Path, layer: str | None) -> bool:
+    """Whether a list outlines no mine; False for one that cannot be read, which is told where it is used."""
+    if path.suffix.lower() == ".csv":
+        return True
+    try:
+        kinds = set(vector.read(path, layer).geometry.dropna().geom_type)
+    except Exception:
+        return False
+    return bool(kinds) and kinds <= {"Point", "MultiPoint"}
+
+
 def _find(benchmark: Benchmark, name: str) -> Path:
     for path in (benchmark.mines / name, benchmark.root / name):
         if os.path.isfile(path):  # noqa: PTH113  Path.is_file fails on a name too long for a file
@@ -155,25 +164,13 @@ def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoData
     layer = choose_layer(path, layer)
     try:
         if suffix == ".csv":
-            return _points(pd.read_csv(path), path, columns)
+            return csv_list.read(path, columns)
         return vector.read(path, layer)
     except InputError:
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a mine list: {reason.rstrip('.')}.") from None
-
-
-def _points(table: pd.DataFrame, path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
-    lon, lat = _column(table, "lon", LON, columns, path), _column(table, "lat", LAT, columns, path)
-    if lon is None or lat is None:
-        raise InputError(f"{path} has no columns lon and lat: name them in sites.columns.")
-    numbers = table[[lon, lat]].apply(pd.to_numeric, errors="coerce")
-    if (bad := numbers.isna().any(axis=1)).any():
-        row = int(np.flatnonzero(bad.to_numpy())[0])
-        raise InputError(f"{path} row {row + 1}: {lon} and {lat} must both be numbers.")
-    points = gpd.points_from_xy(numbers[lon], numbers[lat])
-    return gpd.GeoDataFrame(table.drop(columns=[lon, lat]), geometry=points, crs=4326)
 
 
 def _column(

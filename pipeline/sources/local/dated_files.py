@@ -16,7 +16,7 @@ DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
 BAND = "band"
 """The group of a pattern that finds which band a file is."""
 MASK = re.compile(
-    r"(?<![a-z])(?:(?:cloud|cld|snow|shadow|water|valid|data|no[-_]?data|f)?[-_]?masks?|fmask\d*|scl|udm2?|"
+    r"(?<![a-z])(?:(?:(?:cloud|cld|snow|shadow|water|valid|data|no[-_]?data|f)[-_]?)?masks?|fmask\d*|scl|udm2?|"
     r"qa[-_]?(?:pixel|radsat)|qa\d+|qa(?=\.tiff?$)|cldprb)(?![a-z])",
     re.IGNORECASE,
 )
@@ -94,7 +94,7 @@ def _by_band(matches: list[tuple[Path, re.Match[str]]], nodata: float | None) ->
     for path, match in matches:
         captured = {name: text or "" for name, text in match.groupdict().items()}
         word = captured.pop(BAND)
-        own = "_".join(filter(None, captured.values()))
+        own = "_".join(filter(None, (text.strip("-_. ") for text in captured.values())))
         day = _date(match["date"], str(path))
         files = dict(scenes[own].files) if own in scenes else {}
         if word in files:

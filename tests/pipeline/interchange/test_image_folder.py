@@ -1,0 +1,153 @@
+"""What `new --source local` makes of a folder of images."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.enums import ColorInterp
+
+from pipeline.core.errors import InputError
+from pipeline.interchange import file_names, image_folder
+
+UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+
+
+def write(
+    path: Path, number: float = 1000, dtype: str = "uint16", bands: int = 1, east: float = 0, **more: object
+) -> None:
+    described, colours = more.pop("described", None), more.pop("colours", None)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=8, width=8, count=bands, dtype=dtype, crs=32633,
+        transform=Affine.translation(east, 0) @ UTM, nodata=more.pop("nodata", None),
+    ) as file:  # fmt: skip
+        file.write(np.full((bands, 8, 8), number, dtype))
+        if described:
+            file.descriptions = described
+        if colours:
+            file.colorinterp = colours
+        if more:
+            file.scales, file.offsets = [more["scale"]] * bands, [more["offset"]] * bands
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("lausitz_{day}_{word}.tif", ["B02", "B03", "B8A", "cloudmask"]),
+        ("T33UVT_{compact}T103021_{word}_20m.tif", ["B02", "B03", "B8A", "SCL"]),
+        ("SENTINEL-2_MSI_34TFR_{word}_{day}.tif", ["B02", "B03", "B8A", "SCL"]),
+        ("LC08_190024_{compact}_20240101_02_T1_{word}.TIF", ["SR_B2", "SR_B3", "SR_B4", "QA_PIXEL"]),
+        ("{day}-{word}.tiff", ["blue", "green", "red", "mask"]),
+    ],
+)
+def test_one_file_per_band_is_recognised(tmp_path: Path, form: str, words: list[str]) -> None:
+    for day in ("2019-07-04", "2020-07-04"):
+        for word in words:
+            write(tmp_path / form.format(day=day, compact=day.replace("-", ""), word=word))
+    found = image_folder.look(tmp_path)
+    assert found.is_by_band
+    assert found.bands == {word: word for word in words[:3]}
+    assert (found.masks, found.years) == (words[3:], ["2019", "2020"])
+    for path in tmp_path.iterdir():
+        match = re.fullmatch(found.pattern, path.name)
+        assert match is not None
+        assert match["band"] in words
+        assert match["date"].replace("-", "") in {"20190704", "20200704"}
+
+
+def test_what_changes_with_the_band_alone_tells_no_scenes_apart() -> None:
+    names = [f"{tile}_2019-07-0{day}_{word}.tif" for tile in ("33UVT", "33UWT") for day in (1, 2)
+             for word in ("B02_10m", "B11_20m")]  # fmt: skip
+    named = file_names.read(names, "images")
+    captured = {re.fullmatch(named.pattern, name).groupdict()["part1"] for name in names}  # type: ignore[union-attr]
+    assert captured == {"33UVT_", "33UWT_"}
+    assert "part3" not in named.pattern
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["a_2019-07-04_one.tif", "a_2019-07-04_two.tif"], "several files of one date cover the same ground"),
+        (["a_2019-07-04_B02.tif", "a_2019-07-04_B03.tif", "a_2019-07-04_x.tif"], "whose name has no band"),
+        (["a_2019-07-04_mask.tif"], "holds masks alone"),
+        (["a.tif"], "not all files"),
+        (["a.jp2"], "gdal_translate a.jp2 OUT.tif"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused(tmp_path: Path, names: list[str], says: str) -> None:
+    for name in names:
+        write(tmp_path / name)
+    with pytest.raises(InputError, match=says):
+        image_folder.look(tmp_path)
+
+
+def test_files_of_a_date_with_other_bands_are_refused_and_neighbours_are_not(tmp_path: Path) -> None:
+    write(tmp_path / "west_2019-07-04.tif", bands=3)
+    write(tmp_path / "east_2019-07-04.tif", bands=3, east=70)
+    assert image_folder.look(tmp_path).bands == {"R": 1, "G": 2, "B": 3}
+    write(tmp_path / "boa_2019-07-04.tif", bands=5)
+    with pytest.raises(InputError, match="are of one date and have other bands"):
+        image_folder.look(tmp_path)
+
+
+GRAY = ColorInterp.gray
+
+
+@pytest.mark.parametrize(
+    ("about", "bands", "rgb", "is_guess"),
+    [
+        ({"described": ("blue", "green", "red", "nir")}, {"blue": 1, "green": 2, "red": 3, "nir": 4},
+         ("red", "green", "blue"), False),
+        ({"described": ("B2", "B3", "B4", "B8")}, {"B2": 1, "B3": 2, "B4": 3, "B8": 4},
+         ("B4", "B3", "B2"), False),
+        ({"described": ("Band 1", "Band 2", "Band 3", "Band 4")}, {"R": 1, "G": 2, "B": 3, "NIR": 4},
+         ("R", "G", "B"), True),
+        ({"colours": (ColorInterp.blue, ColorInterp.green, ColorInterp.red, GRAY)},
+         {"B": 1, "G": 2, "R": 3, "NIR": 4}, ("R", "G", "B"), True),
+        ({}, {"R": 1, "G": 2, "B": 3, "NIR": 4}, ("R", "G", "B"), True),
+        # GDAL's default of 8 bits: the fourth band is no transparency.
+        ({"dtype": "uint8", "number": 100}, {"R": 1, "G": 2, "B": 3, "NIR": 4}, ("R", "G", "B"), True),
+        ({"dtype": "uint8", "number": 255}, {"R": 1, "G": 2, "B": 3}, ("R", "G", "B"), True),
+    ],
+)  # fmt: skip
+def test_the_files_own_band_names_come_first(
+    tmp_path: Path, about: dict[str, object], bands: dict[str, int], rgb: tuple[str, ...], is_guess: bool
+) -> None:
+    write(tmp_path / "a_2019.tif", **{"bands": 4, **about})  # type: ignore[arg-type]
+    found = image_folder.look(tmp_path)
+    assert (found.bands, found.rgb, found.is_guess) == (bands, rgb, is_guess)
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype", "more", "scale"),
+    [
+        (0.3, "float32", {}, (1, 0, "a guess")),
+        (3000, "int16", {"nodata": -9999}, (0.0001, 0, "a guess")),
+        (3000, "float32", {}, (0.0001, 0, "a guess")),
+        (7000, "int32", {"scale": 2.75e-5, "offset": -0.2}, (2.75e-5, -0.2, "the files' own")),
+    ],
+)
+def test_the_scale_of_other_types(
+    tmp_path: Path, number: float, dtype: str, more: dict[str, object], scale: tuple[float, float, str]
+) -> None:
+    write(tmp_path / "a_2019.tif", number, dtype, **more)  # type: ignore[arg-type]
+    found = image_folder.look(tmp_path)
+    assert found.scale is not None
+    assert (found.scale.scale, found.scale.offset) == scale[:2]
+    assert found.scale.about.startswith(scale[2])
+    assert found.dtype == "uint16"
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (-12.5, r"numbers from -12.5 to -12.5.*gdal_translate -ot UInt16"),
+        (-9999, "gdal_edit -a_nodata -9999"),
+    ],
+)
+def test_numbers_that_are_no_reflectance_are_refused(tmp_path: Path, number: float, says: str) -> None:
+    write(tmp_path / "a_2019.tif", number, "float32")
+    with pytest.raises(InputError, match=says):
+        image_folder.look(tmp_path)
