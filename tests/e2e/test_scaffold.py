@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import rasterio
 import shapely
+import zarr
 from rasterio.transform import from_origin
 
 from pipeline import recipe
@@ -223,3 +224,52 @@ def test_on_a_terminal_the_source_is_asked_for(empty_project: Path, tmp_path: Pa
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, said.decode()
     assert recipe.load(empty_project / "catalogs/ours/recipe.yaml").source.name == "stac"
+
+
+@pytest.mark.parametrize("like", [None, "tiny"])
+def test_points_say_where_to_look_and_outline_nothing(
+    empty_project: Path, tmp_path: Path, like: str | None
+) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("Mine;Latitude;Longitude\nPit;51,63;14,223\nDump;52,1;14,5\n")
+    more = ["--like", like] if like else []
+    done = run("new", "ours", "--mines", str(path), "--source", "synthetic", *more, cwd=empty_project)
+    assert done.returncode == 0, done.stderr
+    loaded = recipe.load(empty_project / "catalogs/ours/recipe.yaml")
+    assert loaded.sites.geometry == "extent"
+    side = 2 * loaded.sites.point_radius_m / 1000
+    assert f"2 points, which outline nothing: boxes of {side:g} km to look at" in done.stdout
+    assert "footprint" not in done.stdout
+
+
+def test_one_file_per_band_becomes_one_scene_per_date(tmp_path: Path) -> None:
+    """Float reflectance with a cloud mask beside it, from `new` to the cube."""
+    images, x, y = tmp_path / "images", 445_000, 5_721_000
+    images.mkdir()
+    about = {"driver": "GTiff", "count": 1, "width": 500, "height": 500, "crs": "EPSG:32633",
+             "transform": from_origin(x, y, 10, 10)}  # fmt: skip
+    for number, word in enumerate(("B02", "B03", "B04"), 1):
+        pixels = np.full((1, 500, 500), number / 10, np.float32)
+        with rasterio.open(images / f"a_2021-06-01_{word}.tif", "w", dtype="float32", **about) as file:
+            file.write(pixels)
+    with rasterio.open(images / "a_2021-06-01_cloudmask.tif", "w", dtype="uint8", **about) as file:
+        file.write(np.zeros((1, 500, 500), np.uint8))
+    (tmp_path / "list.csv").write_text("name,lon,lat\nPit,14.236,51.614\n")
+    (tmp_path / "catalogs").mkdir()
+    (tmp_path / "params.yaml").write_text("benchmarks: [ours]\nworkers: 1\n")
+    words = ("new", "ours", "--mines", "list.csv", "--source", "local", "--images", "images")
+    made = run(*words, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "check what is a guess under source" in made.stdout
+    path = tmp_path / "catalogs/ours/recipe.yaml"
+    text = path.read_text()
+    assert "bands: {B02: B02, B03: B03, B04: B04}" in text
+    assert "scale: 1   # a guess" in text
+    path.write_text(text.replace("# mask:", "mask:"))
+    for stage in ("sites", "fetch", "compose"):
+        assert (done := run(stage, cwd=tmp_path)).returncode == 0, done.stderr
+    scenes = pd.read_parquet(tmp_path / "data/ours/index/scenes.parquet")
+    assert scenes.scene_id.tolist() == ["a_2021-06-01"]
+    (cube,) = (tmp_path / "data/ours/cubes").glob("*.zarr")
+    pixels = zarr.open_group(cube, mode="r")["reflectance"][0]
+    assert np.median(pixels, axis=(1, 2)).tolist() == [1000, 2000, 3000]
