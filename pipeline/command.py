@@ -22,7 +22,7 @@ NEXT = {
     "fetch": "minebench compose{b}",
     "compose": "minebench annotate{b}",
     "annotate": "minebench tile{b}",
-    "tile": "minebench train{b} --model fc-siam-diff, or without labels: minebench catalog{b}",
+    "tile": "minebench train{b} --model fc-siam-diff",
     "train": "minebench evaluate{b} --model {model}",
     "evaluate": "minebench compare{b}, or on whole sites: minebench predict{b} --model {model} --split all",
     "score": "minebench compare{b}, then minebench catalog{b} and minebench report{b}",
@@ -36,6 +36,9 @@ NEXT = {
     "publish": "put the folder on a web server, or look at it here: minebench browse{b}",
 }
 """What a user would do after a command, as its last line. Under `dvc repro` DVC knows."""
+NEXT_UNLABELLED = dict.fromkeys(
+    ("tile", "train", "evaluate"), "minebench catalog{b} (there are no labels to train on)"
+)
 UNDER_WAY: dict[str, str] = {}
 """Benchmark and stage of this process's command, such as `train-unet`, and the stage that gives it images."""
 
@@ -44,7 +47,18 @@ def say_next(_result: object, **_words: object) -> None:
     command, _, model = UNDER_WAY.get("stage", "").partition("-")
     if command in NEXT and "DVC_STAGE" not in os.environ:
         named = f" --benchmark {UNDER_WAY['benchmark']}"
-        print(f"next: {NEXT[command].format(b=named, model=model, images=UNDER_WAY['images'])}")
+        text = NEXT_UNLABELLED[command] if _is_unlabelled(command) else NEXT[command]
+        print(f"next: {text.format(b=named, model=model, images=UNDER_WAY['images'])}")
+
+
+def _is_unlabelled(command: str) -> bool:
+    """Whether the command's benchmark has no labels, and the command would lead to models."""
+    if command not in NEXT_UNLABELLED:
+        return False
+    # Here and not above: most commands do without the models.
+    from models.training import unlabelled
+
+    return unlabelled.is_unlabelled(layout.find(UNDER_WAY["benchmark"]).data)
 
 
 class _Discreet(logging.Formatter):
@@ -60,8 +74,8 @@ def fail(message: str, status: int) -> None:
 
 
 def _for_this_benchmark(message: str) -> str:
-    """Name the benchmark in commands that a message says to run, where it was named: without a word they
-    would run on the first of params.yaml."""
+    """Name the benchmark in commands that a message says to run, where it was named: else they would run on
+    the first of params.yaml."""
     if not (name := UNDER_WAY.get("named")):
         return message
     return re.sub(r"`(minebench [a-z]+)(?![^`]*--benchmark)", rf"`\1 --benchmark {name}", message)

@@ -20,7 +20,7 @@ def doctor(
     source: Annotated[
         str | None,
         typer.Option(
-            help="A catalogue, such as earth-search; without a word all are listed.",
+            help="A catalogue, such as earth-search; if left out, all are listed.",
             autocompletion=_catalogues,
         ),
     ] = None,

@@ -260,7 +260,7 @@ class Split(Part):
     """Splits that are published without labels, and scored where the labels are (`minebench score`)."""
     keep: bool | None = None
     """Whether sites of the published release stay in their splits, and new ones fill up what is lacking.
-    Without a word: as long as the rule is the one that drew them."""
+    If left out: as long as the rule is still the one that drew them."""
 
     @model_validator(mode="after")
     def _check(self) -> "Split":

@@ -13,7 +13,7 @@ SENTENCES = {
     errno.EROFS: "it is on a file system that can only be read: make it writable, {again}.",
     errno.EACCES: "you may not write or read it: change its permissions, {again}.",
     errno.EPERM: "the system does not allow it: change its permissions, {again}.",
-    errno.ENOENT: "it, or its folder, is gone: if somebody removed it meanwhile, put it back, {again}.",
+    errno.ENOENT: "it is not there any more: if the file or its folder was removed, put it back, {again}.",
     errno.ENOTDIR: "its folder is none: put it back, {again}.",
     errno.ESTALE: "the file server lost it: wait until it is back, {again}.",
     errno.EIO: "the disk fails: look into the system's log, {again}.",

@@ -38,13 +38,14 @@ class Splits:
     unused: tuple[str, ...] = ()
     missed: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Splits whose share of the sites is far from the fraction asked for: what it is, and was to be."""
+    mend: str = ""
+    """What would bring them nearer to it."""
 
     def __str__(self) -> str:
         if not (self.kept or self.moved or self.unused or self.missed):
             return ""
         parts = [
-            f"{name} holds {share:.0%} of the sites where {wanted:.0%} was asked for: add mines, lower "
-            "split.min_distance_m or stratify by less"
+            f"{name} holds {share:.0%} of the sites, although the recipe asks for {wanted:.0%}: {self.mend}"
             for name, (share, wanted) in self.missed.items()
         ]
         if self.kept or self.moved:
@@ -62,7 +63,7 @@ def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> Spli
         case "site":
             released = read_released(benchmark, rule)
             drawn = assign(sites, rule, released if keeps(released, rule) else None)
-            return replace(_compared(drawn, released), missed=_missed(drawn, rule))
+            return replace(_compared(drawn, released), missed=_missed(drawn, rule), mend=_mend(rule))
         case "list":
             return Splits(listed(benchmark, sites, rule))
         case _:
@@ -76,6 +77,16 @@ def _missed(drawn: dict[str, str], rule: Split) -> dict[str, tuple[float, float]
     asked = {name: float(getattr(rule, name)) for name in NAMES}
     far = [name for name in NAMES if abs(shares[name] - asked[name]) > TOLERATED * asked[name] + 1e-9]
     return {name: (shares[name], asked[name]) for name in far}
+
+
+def _mend(rule: Split) -> str:
+    """What of the rule keeps sites together, and may be loosened."""
+    mends = ["add mines"]
+    if rule.min_distance_m:
+        mends.append("lower split.min_distance_m")
+    if rule.stratify:
+        mends.append("name fewer columns in split.stratify")
+    return " or ".join(filter(None, [", ".join(mends[:-1]), mends[-1]]))
 
 
 @dataclass(frozen=True)
@@ -112,8 +123,8 @@ def rule_key(rule: Split) -> str:
 
 
 def keeps(released: Released | None, rule: Split) -> bool:
-    """Whether sites stay in the release's splits: if the recipe says so, and without a word as long as
-    it draws by the same rule."""
+    """Whether sites stay in the release's splits: if the recipe says so; where it does not say,
+    as long as it draws by the same rule."""
     if released is None:
         return False
     return rule.keep if rule.keep is not None else released.rule == rule_key(rule)

@@ -59,6 +59,12 @@ def read(names: Sequence[str], folder: str) -> Named:
         )
     words = {name: match for name in images if (match := _band(name, date))}
     if len({match.group() for match in words.values()}) < 2 or not _differ_within_a_date(words, date):
+        if pairs := _beside(masks, images):
+            own = sorted({match.group() for match in pairs.values()})
+            pattern = rf"(?P<part1>.*?){date}(?P<part2>.*?)(?:[-_](?P<band>{'|'.join(own)}))?{SUFFIX}"
+            return Named(
+                pattern, _dates(images, date), images, [], own, [n for n in left_out if n not in pairs]
+            )
         return Named(rf".*?{date}.*{SUFFIX}", _dates(images, date), images, [], [], left_out)
     if lost := [name for name in images if name not in words]:
         raise InputError(
@@ -84,6 +90,17 @@ def _band(name: str, date: str) -> re.Match[str] | None:
     told = re.search(date, name)
     found = [match for match in BAND.finditer(name) if not told or not _overlap(match, told)]
     return found[-1] if found else None
+
+
+def _beside(masks: Sequence[str], images: Sequence[str]) -> dict[str, re.Match[str]]:
+    """Masks that are called as an image, with a word more at the end: that word in each name."""
+    found = {}
+    for name in masks:
+        stem, _, suffix = name.rpartition(".")
+        match = dated_files.MASK.search(name)
+        if match and match.end() == len(stem) and f"{stem[: match.start() - 1]}.{suffix}" in images:
+            found[name] = match
+    return found
 
 
 def _overlap(one: re.Match[str], other: re.Match[str]) -> bool:

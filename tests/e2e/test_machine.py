@@ -137,7 +137,10 @@ def test_a_folder_that_vanishes(project: Path, stage: str) -> None:
             "A file: the disk is full",
         ),
         (lambda: PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: you may not"),
-        (lambda: FileNotFoundError(errno.ENOENT, "No such file", "/x"), "/x: it, or its folder, is gone"),
+        (
+            lambda: FileNotFoundError(errno.ENOENT, "No such file", "/x"),
+            "/x: it is not there any more",
+        ),
         (lambda: OSError(errno.EMFILE, "Too many open files", "/x"), "ulimit -n"),
     ],
 )

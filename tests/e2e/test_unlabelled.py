@@ -23,6 +23,8 @@ def test_models_are_passed_over_and_the_rest_is_made(project: Path) -> None:
         said.append(done.stdout)
     assert said[2].startswith("train: tiny has no labels: there is nothing to learn\n")
     assert said[3].startswith("evaluate: tiny has no labels: there is nothing to score\n")
+    for text in said[1:4]:
+        assert text.splitlines()[-1].startswith("next: minebench catalog --benchmark tiny")
     assert runs.scored(project / "data/tiny") == {}
     assert not (project / "catalogs/tiny/stac/models").exists()
     assert "Scores" not in (project / "data/tiny/report/index.html").read_text()

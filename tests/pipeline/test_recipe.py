@@ -36,6 +36,11 @@ def test_published_recipes_are_valid() -> None:
         ('start: "2021"', 'start: "2025"', "end 2023 is before start 2025"),
         ('start: "2021"', 'start: "soon"', "'soon' is not a date"),
         ("rgb: [B04, B03, B02]", "rgb: [B04, B03, B99]", "rgb names B99"),
+        (
+            "rgb: [B04, B03, B02]",
+            "rgb: [B04, B03, b02]",
+            r"rgb names b02 \(B02 is there: upper and lower case",
+        ),
         ("train: 0.34", "train: 0.9", "must add up to 1"),
         ("name: synthetic", "name: magic", "source"),
         ("snap: 20", "snap: 15", "multiple of resolution"),

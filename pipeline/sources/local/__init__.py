@@ -79,8 +79,8 @@ class Options(protocol.Options):
         words = [band for band, value in named.items() if isinstance(value, str)]
         if words and not dated_files.has_band_group(self.pattern):
             raise ValueError(
-                f"{words[0]} is '{named[words[0]]}', a word in a file's name, and pattern has no group band, "
-                "such as (?P<band>[A-Za-z0-9]+), to find it; else give the band's number in the file"
+                f"bands: {words[0]} is '{named[words[0]]}', a word in a file's name, and pattern has no "
+                "group band, such as (?P<band>[A-Za-z0-9]+), to find it; else give the band's number in the file"
             )
         return self
 

@@ -151,3 +151,13 @@ def test_numbers_that_are_no_reflectance_are_refused(tmp_path: Path, number: flo
     write(tmp_path / "a_2019.tif", number, "float32")
     with pytest.raises(InputError, match=says):
         image_folder.look(tmp_path)
+
+
+def test_a_mask_beside_each_image_is_named(tmp_path: Path) -> None:
+    for day in ("20190704", "20200704"):
+        write(tmp_path / f"a_{day}.tif", bands=3)
+        write(tmp_path / f"a_{day}_SCL.tif", 4, "uint8")
+    found = image_folder.look(tmp_path)
+    assert (found.scl, found.bands, found.left_out) == ("SCL", {"R": 1, "G": 2, "B": 3}, [])
+    words = [re.fullmatch(found.pattern, path.name)["band"] for path in sorted(tmp_path.iterdir())]  # type: ignore[index]
+    assert words == [None, "SCL", None, "SCL"]

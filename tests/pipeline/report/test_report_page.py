@@ -33,3 +33,10 @@ def test_every_picture_says_what_it_shows(reported: str) -> None:
     drawings = re.findall(r"<svg [^>]*>", reported)
     assert len(drawings) > 5
     assert all('role="img"' in drawing and "aria-label=" in drawing for drawing in drawings)
+
+
+def test_every_table_scrolls_by_itself(reported: str) -> None:
+    """On a telephone the page has the screen's width."""
+    tables = re.findall(r"(?:<[^>]*>)?<table", reported)
+    assert len(tables) > 8
+    assert set(tables) == {'<div class="scroll"><table'}

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from pipeline.core import receipts
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
-from pipeline.sensors import classes
+from pipeline.sensors import classes, known
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.local import LocalSource, Options
+from pipeline.sources.local.own_numbers import MaskRule
 from pipeline.sources.protocol import Scene, Setting
 
 UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -39,18 +40,14 @@ def full(number: float, dtype: str = "uint16", bands: int = 1) -> np.ndarray:
 
 
 def opened(
-    folder: Path, dtype: str = "uint16", bands: tuple[str, ...] = ("R",), **more: object
+    folder: Path, dtype: str = "uint16", bands: tuple[str, ...] | dict[str, int] = ("R",), **more: object
 ) -> LocalSource:
-    given = {
-        "name": "local",
-        "path": folder,
-        "pattern": BY_BAND,
-        "bands": {band: band for band in bands},
-        **more,
-    }
+    names = tuple(bands)
+    words = bands if isinstance(bands, dict) else {band: band for band in bands}
+    given = {"name": "local", "path": folder, "pattern": BY_BAND, "bands": words, **more}
     options = Options.model_validate(given)
-    shown = (bands * 3)[:3]
-    sensor = Sensor(bands=bands, resolution=10, dtype=dtype, rgb=shown)
+    shown = (names * 3)[:3]
+    sensor = Sensor(bands=names, resolution=10, dtype=dtype, rgb=shown)
     profile, clear = options.profile(sensor), classes.ClearRule((), 0)
     options.check(sensor, profile, clear)
     source = options.open(Setting(Path(), folder, sensor, profile, clear))
@@ -164,6 +161,43 @@ def test_a_mask_of_scl_numbers_is_taken_as_it_is(tmp_path: Path) -> None:
     write(tmp_path / "site_2019-07-04_SCL.tif", full(99, "uint8"))
     with pytest.raises(InputError, match="has 99, which is no scene class"):
         source.read(scenes(source)[0], ["MASK"], BOX)
+
+
+def test_a_mask_in_the_images_own_file_or_beside_it(tmp_path: Path) -> None:
+    stored = np.concatenate([full(300), full(5)])
+    write(tmp_path / "a_20190704.tif", stored)
+    within = opened(
+        tmp_path, pattern=r"a_(?P<date>\d{8})\.tif", bands={"R": 1}, mask={"band": 2, "clear": [5]}
+    )
+    (scene,) = scenes(within)
+    assert (within.read(scene, ["MASK"], BOX) == classes.CLEAR).all()
+    assert (within.read(scene, ["R"], BOX) == 300).all()
+    write(tmp_path / "a_20190704_SCL.tif", full(9, "uint8"))
+    pattern = r"a_(?P<date>\d{8})(?:_(?P<band>SCL))?\.tif"
+    beside = opened(tmp_path, pattern=pattern, bands={"R": 1}, mask={"band": "SCL"})
+    (scene,) = scenes(beside)
+    assert (beside.read(scene, ["MASK"], BOX) == classes.CLOUD).all()
+    assert (beside.read(scene, ["R"], BOX) == 300).all()
+
+
+def test_a_sensors_own_mask_is_kept_as_stored(tmp_path: Path) -> None:
+    write(tmp_path / "site_2019-07-04_R.tif", full(10_000))
+    write(tmp_path / "site_2019-07-04_QA_PIXEL.tif", full(21_824))
+    given = {"name": "local", "path": tmp_path, "pattern": BY_BAND, "bands": {"red": "R"}, "scale": 2.75e-5,
+             "offset": -0.2, "mask": {"band": "QA_PIXEL"}}  # fmt: skip
+    options, landsat = Options.model_validate(given), known.named("landsat-c2-l2")
+    sensor = Sensor(bands=("red",), resolution=10, rgb=("red", "red", "red"))
+    options.check(sensor, landsat, classes.ClearRule((), 0))
+    source = options.open(Setting(Path(), tmp_path, sensor, landsat, classes.ClearRule((), 0)))
+    (scene,) = scenes(source)  # type: ignore[arg-type]
+    assert landsat.mask is not None
+    stored = source.read(scene, [landsat.mask.name], BOX)
+    assert stored.dtype == np.uint16
+    assert (landsat.mask.decode(stored[0]) == classes.CLEAR).all()
+    assert (source.read(scene, ["red"], BOX) == 750).all()
+    clear = options.model_copy(update={"mask": MaskRule(band="QA_PIXEL", clear=(21_824,))})
+    with pytest.raises(ValueError, match="knows its own mask"):
+        clear.check(sensor, landsat, classes.ClearRule((), 0))
 
 
 def test_old_recipes_ask_what_they_asked(tmp_path: Path) -> None:
