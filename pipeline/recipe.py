@@ -314,7 +314,7 @@ def _one_source(given: Any) -> Options:
     try:
         return sources.options_of(given["name"]).model_validate(given)
     except ValidationError as error:
-        raise ValueError(_first(error).rstrip(".")) from None
+        raise ValueError(_first(error).removeprefix("recipe: ").rstrip(".")) from None
 
 
 class Recipe(Part):

@@ -80,7 +80,8 @@ class Options(protocol.Options):
         if words and not dated_files.has_band_group(self.pattern):
             raise ValueError(
                 f"bands: {words[0]} is '{named[words[0]]}', a word in a file's name, and pattern has no "
-                "group band, such as (?P<band>[A-Za-z0-9]+), to find it; else give the band's number in the file"
+                "group band to find it, such as (?P<band>[A-Za-z0-9]+); else give the band's number in the "
+                "file"
             )
         return self
 
@@ -94,9 +95,6 @@ class Options(protocol.Options):
         return replace(plain, mask=own_numbers.own_mask(sensor.resolution)) if self.mask else plain
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
-        if missing := [band for band in sensor.bands if band not in self.bands]:
-            mend = by_another_case(missing[0], self.bands)
-            raise ValueError(f"source.bands does not say which band of the files is {missing[0]}{mend}")
         if self.has_scale and sensor.dtype != "uint16":
             raise ValueError("source.scale and source.offset make reflectance: set sensor.dtype to uint16")
         if self.mask is None:
@@ -209,6 +207,9 @@ class LocalSource:
         self.folder = root / options.path
         if not self.folder.is_dir():
             raise InputError(f"source.path: there is no folder {self.folder}.")
+        if setting and (missing := [b for b in setting.sensor.bands if b not in options.bands]):
+            mend = by_another_case(missing[0], options.bands)
+            raise InputError(f"source.bands does not say which band of the files is {missing[0]}{mend}.")
         self.dated_by = "file name" if options.dates is None else "list"
         table = root / options.dates if options.dates else self.folder
         read_at = [path.stat().st_mtime_ns for path in (self.folder, table) if path.exists()]

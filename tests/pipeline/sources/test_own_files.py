@@ -87,6 +87,14 @@ def test_a_date_without_one_of_the_bands_is_flawed(tmp_path: Path) -> None:
     assert scene.flaw == "its date has no file with B08"
 
 
+def test_a_band_in_another_case_is_hinted_at(tmp_path: Path) -> None:
+    options = Options(name="local", path=tmp_path, pattern=BY_BAND, bands={"b02": "B02"})
+    sensor = Sensor(bands=("B02",), resolution=10, rgb=("B02",) * 3)
+    setting = Setting(Path(), tmp_path, sensor, options.profile(sensor), classes.ClearRule((), 0))
+    with pytest.raises(InputError, match=r"is B02 \(b02 is there: upper and lower case differ\)"):
+        options.open(setting)
+
+
 def test_words_need_a_group(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="pattern has no group band"):
         opened(tmp_path, bands=("B02",), pattern=r".*(?P<date>\d{8})\.tif")
