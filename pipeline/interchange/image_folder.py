@@ -14,7 +14,7 @@ from pipeline.core.errors import InputError
 from pipeline.geo import grid, raster
 from pipeline.interchange import band_names, file_names, number_guess
 from pipeline.interchange.number_guess import Scale
-from pipeline.sources import local
+from pipeline.sources.local import image_places
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -128,7 +128,7 @@ def _check_one_image(files: list[Looked], folder: Path) -> None:
                 f"--images: {folder / one.name} and {other.name} are of one date and have other bands: leave "
                 "only the files of one kind in the folder."
             )
-        if local.cover_each_other(one.ground, other.ground):
+        if image_places.cover_each_other(one.ground, other.ground):
             raise InputError(
                 f"--images: several files of one date cover the same ground: {folder / one.name} and "
                 f"{other.name}. Bands of one image must be named by words such as B04 or red; else leave one "

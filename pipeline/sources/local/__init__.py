@@ -2,26 +2,21 @@
 
 import math
 import os
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pydantic import Field, model_validator
 from rasterio.enums import Resampling
-from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
-from pipeline.core.progress import progress
 from pipeline.core.words import by_another_case
 from pipeline.geo import raster
 from pipeline.sensors import known
@@ -30,11 +25,9 @@ from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import protocol
 from pipeline.sources.local import dated_files, own_numbers
 from pipeline.sources.local.dated_files import Listed
+from pipeline.sources.local.image_places import Images
 from pipeline.sources.local.own_numbers import MaskRule
 from pipeline.sources.protocol import Asset, Scene, Setting, Source, Upstream
-
-SAME_GROUND = 0.5
-"""Share of the smaller of two files that the other covers too, above which they are no neighbours."""
 
 
 class Options(protocol.Options):
@@ -116,73 +109,6 @@ class Options(protocol.Options):
         # Its name alone: where a user keeps files is nobody's business.
         named = f"Images in {self.path.name}" if self.path.name else "Own images"
         return [Upstream(named, "images", "of whoever made the files", "Files of the user.")]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the first file of each scene lies (EPSG:4326), and which of them have a single band."""
-
-    outlines: list[BaseGeometry] = field(default_factory=list)
-    single: list[bool] = field(default_factory=list)
-
-
-class Images:
-    """The scenes of a folder by name and by place. Where they lie is read of each once, at the first
-    question: a list of thousands of sites asks thousands of times. InputError where two of them would be
-    one scene."""
-
-    def __init__(self, files: list[Listed]) -> None:
-        self.files = files
-        scenes: dict[str, Listed] = {}
-        for file in files:
-            if (other := scenes.setdefault(file.scene_id, file)) is not file:
-                if other.name == file.name:
-                    raise InputError(f"source.dates lists {file.name} twice: leave one line.")
-                raise InputError(f"{other.path} and {file.path} differ by their suffix alone: rename one.")
-        self.by_name = {file.name: file for file in files}
-        self.lock = threading.Lock()
-        self.places = Places()
-        self.tree: shapely.STRtree | None = None
-
-    def near(self, area: BaseGeometry, start: date, end: date) -> list[Listed]:
-        """Those from `start` to before `end` that touch an area (EPSG:4326), in the folder's order.
-        InputError where files of one date are bands, and nothing says of which."""
-        with self.lock:
-            if self.tree is None:
-                with progress("looking through images", len(self.files), "files") as advance:
-                    for file in self.files:
-                        self._look_at(file)
-                        advance()
-                self.tree = shapely.STRtree(self.places.outlines)
-        touching = sorted(self.tree.query(area, predicate="intersects"))
-        found = [place for place in touching if start <= self.files[place].day < end]
-        self._check_apart([place for place in found if self.places.single[place]])
-        return [self.files[place] for place in found]
-
-    def _look_at(self, scene: Listed) -> None:
-        with raster.opened(str(scene.path)) as file:
-            if file.crs is None:
-                raise InputError(f"{scene.path} has no CRS: assign one, for example with gdal_edit.")
-            self.places.outlines.append(shapely.box(*transform_bounds(file.crs, 4326, *file.bounds)))
-            self.places.single.append(file.count == 1 and scene.is_whole)
-
-    def _check_apart(self, places: list[int]) -> None:
-        """InputError where files of one band and one date cover the same ground."""
-        for a, b in combinations(places, 2):
-            if self.files[a].day == self.files[b].day and cover_each_other(
-                self.places.outlines[a], self.places.outlines[b]
-            ):
-                raise InputError(
-                    f"source: several files of one date cover the same ground: {self.files[a].name} and "
-                    f"{self.files[b].name}. If they are bands of one image, source.pattern needs a group "
-                    "(?P<band>[A-Za-z0-9]+), and source.bands the word of each band; else leave out all but "
-                    "one."
-                )
-
-
-def cover_each_other(one: BaseGeometry, other: BaseGeometry) -> bool:
-    """Whether two outlines are of the same ground, and not of neighbours that overlap a little."""
-    return bool(one.intersection(other).area > SAME_GROUND * min(one.area, other.area))
 
 
 @lru_cache(maxsize=4)
