@@ -107,15 +107,16 @@ def request(
     parallel: int = 20,
     signed: Callable[[str], str] = lambda url: url,
     attempts: int = ATTEMPTS,
-    silence: float = SILENCE_S,
+    silence: float | None = None,
 ) -> Answer:
     """Send a request until an answer stands; at most `parallel` to one host at a time.
 
     `signed` adds a credential to the address just before each try. An answer may begin after `silence`
-    seconds. Refused for an answer over `limit` bytes or a redirect that is not `followed`; Failed when all
+    seconds, SILENCE_S where nothing is said. Refused for an answer over `limit` bytes or a redirect that is not `followed`; Failed when all
     `attempts` failed or the service asks for a longer wait than LONGEST_ASKED_S. All of it ends sooner where
     `pipeline.core.patience` says so.
     """
+    silence = SILENCE_S if silence is None else silence
     order = _Order(url, method, dict(headers or {}), body, limit, parallel, signed, silence)
     retrying = tenacity.Retrying(
         stop=_enough(min(attempts, patience.current().attempts)),
