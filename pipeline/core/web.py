@@ -112,9 +112,9 @@ def request(
     """Send a request until an answer stands; at most `parallel` to one host at a time.
 
     `signed` adds a credential to the address just before each try. An answer may begin after `silence`
-    seconds, SILENCE_S where nothing is said. Refused for an answer over `limit` bytes or a redirect that is not `followed`; Failed when all
-    `attempts` failed or the service asks for a longer wait than LONGEST_ASKED_S. All of it ends sooner where
-    `pipeline.core.patience` says so.
+    seconds, SILENCE_S where nothing is said. Refused for an answer over `limit` bytes or a redirect that is
+    not `followed`; Failed when all `attempts` failed or the service asks for a longer wait than
+    LONGEST_ASKED_S. All of it ends sooner where `pipeline.core.patience` says so.
     """
     silence = SILENCE_S if silence is None else silence
     order = _Order(url, method, dict(headers or {}), body, limit, parallel, signed, silence)
@@ -200,15 +200,15 @@ def followed(start: str, target: str, verb: str = "links") -> str:
     https where it was so at the start. Refused for any other."""
     try:
         own = origins.of(start)
-        target = origins.https_of(target, own)
-        where = origins.of(target)
+        target = origins.https_of(urljoin(start, target), own)
+        where, place = origins.of(target), host(target)
     except ValueError:
         raise Refused(f"{host(start)} {verb} to {redacted(target)[:100]}, which is no web address.") from None
     if where == own:
         return target
     if where.host == own.host:
-        raise Refused(f"{host(start)} {verb} to {where.scheme}://{host(target)}, which is not followed.")
-    raise Refused(f"{host(start)} {verb} to another host, {host(target)}, which is not followed.")
+        raise Refused(f"{host(start)} {verb} to {where.scheme}://{place}, which is not followed.")
+    raise Refused(f"{host(start)} {verb} to another host, {place}, which is not followed.")
 
 
 _answered: set[str] = set()
@@ -225,7 +225,7 @@ def _try(order: _Order) -> Answer:
             answer = _send(address, order)
         if answer.status not in (301, 302, 303, 307, 308):
             break
-        url = followed(url, urljoin(url, answer.headers.get("location", "")), "redirects")
+        url = followed(url, answer.headers.get("location", ""), "redirects")
     if 200 <= answer.status < 300:
         _answered.add(host(url))
     elif answer.status in PASSING or throttling.is_slow_down(

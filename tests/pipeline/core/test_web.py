@@ -296,6 +296,7 @@ FOLLOWED = {
     ("https://me:pw@a.b/x", "https://a.b/y"): "https://a.b/y",
     ("https://a.b/x", "http://a.b/y?z=1"): "https://a.b/y?z=1",
     ("http://a.b/x", "http://a.b/y"): "http://a.b/y",
+    ("http://a.b/x/", "../y"): "http://a.b/y",
 }
 NOT_FOLLOWED = {
     ("https://a.b/x", "https://c.d/y"): r"a\.b links to another host, c\.d, which",
@@ -306,6 +307,7 @@ NOT_FOLLOWED = {
     ("http://a.b/x", "http://a.b:8080/y"): r"links to http://a\.b:8080, which is not followed",
     ("https://a.b/x", "file:///etc/passwd"): "links to file:///etc/passwd, which is no web address",
     ("https://a.b/x", "https://[::1/y"): "no web address",
+    ("https://a.b/x", "https://a\u2100b/y"): "no web address",
 }
 
 
