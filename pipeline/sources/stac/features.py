@@ -34,8 +34,7 @@ class Odd:
     @classmethod
     def of(cls, item: pystac.Item, why: str) -> Odd:
         """Return what a STAC item is where something in it cannot be used."""
-        collection, href = item.collection_id, item.get_self_href()
-        return cls(item.id, why, time_of(item), collection if isinstance(collection, str) else "", href or "")
+        return cls(item.id, why, time_of(item), item.collection_id or "", _text(item.get_self_href()))
 
 
 Entry = pystac.Item | Odd
@@ -44,29 +43,32 @@ Entry = pystac.Item | Odd
 def read(feature: Any, href: str | None = None) -> Entry:
     """Return the item in a decoded JSON object, which may be anything; `href` is where it was read."""
     collection, identity = name_of(feature)
-    why = "has an id that is no text"
-    if isinstance(feature, dict) and feature.get("id") == identity:
+    fields = feature if isinstance(feature, dict) else {}
+    if fields.get("id") != identity:
+        why = "has an id that is no text"
+    elif (fields.get("collection") or "") != collection:
+        why = "has a collection that is no text"
+    else:
         try:
-            return pystac.Item.from_dict(feature, href=href)
+            return pystac.Item.from_dict(fields, href=href)
         except MemoryError:
             raise
         except Exception as error:
             why = f"is not a STAC item ({type(error).__name__})"
-    properties = feature.get("properties") if isinstance(feature, dict) else None
-    return Odd(identity, why, _time(properties), collection, href or "")
+    return Odd(identity, why, _time(fields.get("properties")), collection, href or "")
 
 
 def name_of(feature: Any) -> Name:
     """Return an item's collection and id; a digest of all of it stands for an id that is no text."""
     fields = feature if isinstance(feature, dict) else {}
-    collection, identity = fields.get("collection"), fields.get("id")
-    if not isinstance(identity, str) or not identity:
+    identity = _text(fields.get("id"))
+    if not identity:
         try:
             text = json.dumps(feature, sort_keys=True)
         except RecursionError:
             text = "deep"
         identity = f"no-id-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    return collection if isinstance(collection, str) else "", identity
+    return _text(fields.get("collection")), identity
 
 
 def time_of(entry: Entry) -> datetime | None:
@@ -87,6 +89,14 @@ def outline(geometry: Any) -> BaseGeometry | None:
         raise
     except Exception:
         return None
+
+
+def _text(value: Any) -> str:
+    """A text that can be written to a file; empty where it is none."""
+    try:
+        return value if isinstance(value, str) and value.encode() else ""
+    except UnicodeEncodeError:
+        return ""
 
 
 def _time(properties: Any) -> datetime | None:

@@ -173,7 +173,11 @@ class StacSource:
                 return None
         if item.datetime is None:
             return self._flawed(Odd.of(item, "has no datetime of its own, only a span of time"), time)
-        return self._scene(item, area)
+        scene = self._scene(item, area)
+        texts = (scene.href, scene.level, scene.baseline, scene.offset_from, scene.flaw)
+        # Half a character, which JSON may have, can be written to no file: UnicodeEncodeError.
+        "".join((*texts, *(asset.href for asset in scene.assets.values()))).encode()
+        return scene
 
     def _flawed(self, odd: Odd, time: datetime) -> Scene:
         return Scene(
