@@ -10,7 +10,9 @@ from typing import Any
 
 import pystac
 
+from pipeline.core import web
 from pipeline.core.errors import MinebenchError, NotMadeYet, WorkError
+from pipeline.geo.raster import is_remote
 from pipeline.sources.stac import features, saved
 from pipeline.sources.stac.features import Entry
 
@@ -38,7 +40,7 @@ def _below(catalog: pystac.Catalog) -> Iterator[Entry]:
     """The items of a catalog on the disk and of those below it."""
     for link in catalog.get_item_links():
         path = str(link.get_absolute_href())
-        yield features.read(read(path), path)
+        yield features.read(web.get_json(path) if is_remote(path) else read(path), path)
     for child in catalog.get_children():
         yield from _below(child)
 
