@@ -1,7 +1,7 @@
-"""Connections whose answers end in time, however slowly a server sends them.
+"""HTTP connections with a deadline for the whole answer, however slowly a server sends it.
 
-A socket's own timeout begins anew with each byte. Here each read of an answer, its status line, its headers
-and the lengths of its chunks too, gets no more time than is left of the whole answer's.
+A socket's own timeout starts again with each byte. Here every read of an answer (status line, headers, chunk
+lengths, body) may take no longer than the time that is left for the whole answer.
 """
 
 import http.client
@@ -17,22 +17,24 @@ from urllib3.connection import HTTPConnection
 
 
 class Clock(threading.local):
-    """The time of this thread's answer: when it must be whole, and how long its next bytes may take."""
+    """The deadline of the answer that this thread reads."""
 
     until = math.inf
+    """When the answer must be complete, in seconds of `time.monotonic`."""
     silence = math.inf
+    """Longest time without a byte, seconds."""
 
     def start(self, whole: float, silence: float) -> None:
-        """Give an answer so many seconds from now on, and so many without a byte."""
+        """Allow the next answer `whole` seconds from now, and `silence` seconds without a byte."""
         self.until, self.silence = time.monotonic() + whole, silence
 
     @property
     def is_over(self) -> bool:
-        # A wait may end a moment before its time.
+        # A socket's timeout may fire slightly before the deadline.
         return time.monotonic() >= self.until - 0.01
 
     def seconds(self) -> float:
-        """Return how long a read may wait. TimeoutError where there is no time left."""
+        """Return how many seconds a read may wait. TimeoutError where none are left."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer's time is over")
@@ -43,7 +45,7 @@ CLOCK = Clock()
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's reading end, which asks the clock before each read."""
+    """The reading end of a socket, which sets the socket's timeout from the clock before each read."""
 
     def __init__(self, raw: Any, sock: Any) -> None:
         self.raw, self.sock = raw, sock
@@ -65,13 +67,15 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedResponse(http.client.HTTPResponse):
+    """An answer that is read through `_TimedReader`, from its status line on."""
+
     def __init__(self, sock: Any, *words: Any, **options: Any) -> None:
         super().__init__(sock, *words, **options)
         self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock))
 
 
 class TimedAdapter(HTTPAdapter):
-    """Connections of every kind (plain, TLS, through proxies) whose reads ask the clock."""
+    """Adapter for `requests` whose connections (plain, TLS, through proxies) keep to the clock."""
 
     def get_connection_with_tls_context(self, *words: Any, **options: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*words, **options)
@@ -80,8 +84,8 @@ class TimedAdapter(HTTPAdapter):
 
 
 @lru_cache(maxsize=16)
-def _timed(kind: type[HTTPConnection]) -> type[HTTPConnection]:
-    """A kind of connection with timed answers."""
-    if getattr(kind, "response_class", None) is _TimedResponse:
-        return kind
-    return type(f"Timed{kind.__name__}", (kind,), {"response_class": _TimedResponse})
+def _timed(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
+    """Return a subclass of a connection class whose answers keep to the clock."""
+    if getattr(connection_class, "response_class", None) is _TimedResponse:
+        return connection_class
+    return type(f"Timed{connection_class.__name__}", (connection_class,), {"response_class": _TimedResponse})
