@@ -1,4 +1,4 @@
-"""Items on the disk: of a saved search, or of a static catalog such as the synthetic archive."""
+"""Read items from the disk: a saved search, or a static catalog such as the synthetic archive."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from pipeline.sources.stac.features import Entry
 
 
 def items(href: str) -> tuple[Entry, ...]:
-    """All items of a file on the disk: a saved search, or a static catalog."""
-    found = saved.items(href)
-    return _static(href) if found is None else found
+    """Return all items of a file on the disk, which is a saved search or a static catalog."""
+    entries = saved.items(href)
+    return _static(href) if entries is None else entries
 
 
 @lru_cache(maxsize=4)
 def _static(href: str) -> tuple[Entry, ...]:
-    """All items of a static catalog, read once in a process; stages are separate processes."""
+    """Return all items of a static catalog, which is read once per process. NotMadeYet if there is no file,
+    WorkError if it is no catalog."""
     if not Path(href).is_file():
         raise NotMadeYet(f"There is no catalog at {href}: run `minebench archive`, or correct source.href.")
     try:
-        return tuple(_below(pystac.Catalog.from_file(href)))
+        return tuple(_items_below(pystac.Catalog.from_file(href)))
     except (MinebenchError, MemoryError):
         raise
     except Exception as error:
         raise WorkError(f"{href} cannot be read as a STAC catalog: {str(error)[:200].rstrip('.')}.") from None
 
 
-def _below(catalog: pystac.Catalog) -> Iterator[Entry]:
-    """The items of a catalog on the disk and of those below it."""
+def _items_below(catalog: pystac.Catalog) -> Iterator[Entry]:
+    """Yield the items of a catalog on the disk and of its child catalogs."""
     for link in catalog.get_item_links():
         path = str(link.get_absolute_href())
         yield features.read(web.get_json(path) if is_remote(path) else read(path), path)
     for child in catalog.get_children():
-        yield from _below(child)
+        yield from _items_below(child)
 
 
 def read(path: str) -> Any:
-    """The JSON in a file."""
+    """Return the decoded JSON of a file. WorkError where it cannot be read."""
     try:
         return json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""Items as services and files write them: each is read by itself, and one that is no item says what it lacks.
+"""Read STAC items one by one; one that is not valid becomes an `Odd` with the reason.
 
-What stands in one item must not end a search of thousands: it becomes that scene's flaw.
+A mistake in one item must not end a search of thousands of them: it becomes that scene's flaw.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from pystac.utils import str_to_datetime
 from shapely.geometry.base import BaseGeometry
 
 Name = tuple[str, str]
-"""An item's collection and id: ids are unique within a collection."""
+"""An item's collection and id; ids are unique only within a collection."""
 
 
 @dataclass(frozen=True)
 class Odd:
-    """An item that cannot be used. `why` goes on from "the item"; `time` is None where none can be read."""
+    """An item that cannot be used.
+
+    `why` completes a sentence that begins with "the item"; `time` is None if it cannot be read.
+    """
 
     id: str
     why: str
@@ -33,7 +36,7 @@ class Odd:
 
     @classmethod
     def of(cls, item: pystac.Item, why: str) -> Odd:
-        """Return what a STAC item is where something in it cannot be used."""
+        """Return a valid STAC item as one that cannot be used."""
         return cls(item.id, why, time_of(item), item.collection_id or "", _text(item.get_self_href()))
 
 
@@ -41,7 +44,7 @@ Entry = pystac.Item | Odd
 
 
 def read(feature: Any, href: str | None = None) -> Entry:
-    """Return the item in a decoded JSON object, which may be anything; `href` is where it was read."""
+    """Return the item in decoded JSON, which may be anything; `href` is where it was read from."""
     collection, identity = name_of(feature)
     fields = feature if isinstance(feature, dict) else {}
     if fields.get("id") != identity:
@@ -59,7 +62,7 @@ def read(feature: Any, href: str | None = None) -> Entry:
 
 
 def name_of(feature: Any) -> Name:
-    """Return an item's collection and id; a digest of all of it stands for an id that is no text."""
+    """Return an item's collection and id; a digest of the item replaces an id that is missing or no text."""
     fields = feature if isinstance(feature, dict) else {}
     identity = _text(fields.get("id"))
     if not identity:
@@ -72,8 +75,8 @@ def name_of(feature: Any) -> Name:
 
 
 def time_of(entry: Entry) -> datetime | None:
-    """Return when an item is of, in UTC where it names no zone; the start of its span of time where it has no
-    datetime of its own."""
+    """Return an item's datetime, or its start_datetime if it has none; None if neither can be read. A time
+    without a zone is taken as UTC."""
     if isinstance(entry, Odd):
         return entry.time
     when = entry.datetime
@@ -81,10 +84,10 @@ def time_of(entry: Entry) -> datetime | None:
 
 
 def outline(geometry: Any) -> BaseGeometry | None:
-    """Return an item's geometry; None where it cannot be read, is empty or has no numbers."""
+    """Return an item's geometry; None if it cannot be read, is empty or has bounds that are not finite."""
     try:
-        found: BaseGeometry = shapely.geometry.shape(geometry)
-        return found if all(map(math.isfinite, found.bounds)) and found.bounds else None
+        shape: BaseGeometry = shapely.geometry.shape(geometry)
+        return shape if all(map(math.isfinite, shape.bounds)) and shape.bounds else None
     except MemoryError:
         raise
     except Exception:
@@ -92,7 +95,7 @@ def outline(geometry: Any) -> BaseGeometry | None:
 
 
 def _text(value: Any) -> str:
-    """A text that can be written to a file; empty where it is none."""
+    """Return a value if it is text that UTF-8 can encode; else empty text."""
     try:
         return value if isinstance(value, str) and value.encode() else ""
     except UnicodeEncodeError:
@@ -100,15 +103,16 @@ def _text(value: Any) -> str:
 
 
 def _time(properties: Any) -> datetime | None:
+    """Return the time in an item's properties, which may be anything; None if there is none."""
     for key in ("datetime", "start_datetime"):
         try:
             return _zoned(str_to_datetime(properties[key]))
         except Exception:
-            # Neither field, or no date in it: dateutil raises more than ValueError.
+            # The field is missing or is no date, for which dateutil raises more than ValueError.
             continue
     return None
 
 
 def _zoned(when: datetime) -> datetime:
-    # Old items give a date alone, without a zone.
+    # Some old items have a date without a zone.
     return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""pystac-client's requests, sent the pipeline's way."""
+"""Send pystac-client's requests through `pipeline.core.web`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pipeline.core.errors import WorkError
 
 
 class Wire(StacApiIO):
-    """Requests of one search, to the service of the first alone: what a `next` link says (address, method,
-    headers, body) goes nowhere else."""
+    """The requests of one search.
+
+    All go to the host of `service`: a `next` link to another host is refused, whatever its method and body.
+    """
 
     def __init__(self, service: str, parallel: int, attempts: int = web.ATTEMPTS) -> None:
         super().__init__(max_retries=None)
         self.service, self.parallel, self.attempts = service, parallel, attempts
 
     def json_loads(self, txt: str, *_: Any, **__: Any) -> Any:
-        # pystac's own is stricter: NaN in one item would be the end of a page.
+        # pystac uses orjson where it is installed, which refuses a whole page for one NaN.
         return json.loads(txt)
 
     def request(
@@ -34,7 +36,7 @@ class Wire(StacApiIO):
         body, method = None, method or "GET"
         href = web.followed(self.service, href)
         if method not in ("GET", "POST"):
-            raise WorkError(f"{web.host(href)} leads on by {method!s:.20}, and a search takes GET or POST.")
+            raise WorkError(f"{web.host(href)} pages with method {method!s:.20}; a search takes GET or POST.")
         headers = {"Accept": "application/geo+json, application/json", **(headers or {})}
         if method == "POST":
             body, headers["Content-Type"] = json.dumps(parameters), "application/json"

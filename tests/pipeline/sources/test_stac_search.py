@@ -185,7 +185,7 @@ NEXT = {
     "another name": ("http://localhost:{port}/stolen", {}, "links to another host, localhost:"),
     "another port": ("http://127.0.0.1:1/stolen", {}, r"links to http://127\.0\.0\.1:1, which is not"),
     "a file": ("file:///etc/passwd", {}, "links to file:///etc/passwd, which is no web address"),
-    "a method": ("{url}/stolen", {"method": "DELETE"}, "leads on by DELETE, and a search takes GET or POST"),
+    "a method": ("{url}/stolen", {"method": "DELETE"}, "pages with method DELETE; a search takes"),
     "no address": (5, {}, "links to|does not answer as a STAC API"),
 }  # fmt: skip
 
