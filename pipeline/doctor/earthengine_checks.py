@@ -122,6 +122,8 @@ def composite(visit: Visit) -> Seen:
     area = _square(visit.look.grid, round(questions.composite_km * 100))
     pixels = composites.read(scene, questions.composite_bands, area)
     waits = [one.seconds for one in visit.sightings[answers_before:] if one.url.endswith(":computePixels")]
+    if not waits:
+        return judged("no request for pixels was answered", False)
     text = f"{len(waits)} requests, first byte after {max(waits):.1f} s at most"
     text += f", {np.mean(pixels > 0):.0%} of {pixels.size:,} pixel values are above 0"
     return judged(text, max(waits) <= PATIENT_S and bool(pixels.any()))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, WorkError
 from pipeline.sources.protocol import Scene, Source
 
 if TYPE_CHECKING:
@@ -69,5 +69,13 @@ class Opened:
         return next(iter(self.sources.values())).requests(bands, grid)
 
     def _source_of(self, label: str) -> Source:
-        """Return the source with a label, or the first source if none has it."""
-        return self.sources.get(label) or next(iter(self.sources.values()))
+        """Return the source with a label. A single source has all scenes, whatever an older table calls it;
+        WorkError if a list of several has none of that label."""
+        if len(self.sources) == 1:
+            return next(iter(self.sources.values()))
+        if label not in self.sources:
+            raise WorkError(
+                f"The table of scenes names source {label}, and the recipe has {', '.join(self.sources)}: "
+                "run `minebench fetch --refresh`."
+            )
+        return self.sources[label]
