@@ -10,33 +10,33 @@ from pipeline import command
 from pipeline.options import Json, completed_benchmarks
 
 
-def _catalogues(begun: str) -> list[str]:
+def _catalogues(prefix: str) -> list[str]:
     from pipeline.doctor.known_catalogues import CATALOGUES
 
-    return [name for name in CATALOGUES if name.startswith(begun)]
+    return [name for name in CATALOGUES if name.startswith(prefix)]
 
 
 def doctor(
     source: Annotated[
         str | None,
         typer.Option(
-            help="A catalogue, such as earth-search; if left out, all are listed.",
+            help="A catalogue, such as earth-search. Without options all catalogues are listed.",
             autocompletion=_catalogues,
         ),
     ] = None,
     benchmark: Annotated[
         str | None,
         typer.Option(
-            "--benchmark", "-b", help="A benchmark, whose own source is asked for its first site.",
+            "--benchmark", "-b", help="A benchmark: its own sources are checked at its first site.",
             autocompletion=completed_benchmarks,
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also make the checks that take many requests or minutes.")
+        bool, typer.Option("--all", help="Also run the checks that take many requests or several minutes.")
     ] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Ask a catalogue what its docs promise, in two minutes, and print a table to paste into a report."""
+    """Check that a catalogue works from here as documented, in two minutes; print a table for a report."""
     from pipeline.core.errors import InputError
     from pipeline.doctor import lines, printed, visits
     from pipeline.doctor.examine import examine, is_well
@@ -62,7 +62,7 @@ def doctor(
 
 
 def _list(catalogues: dict[str, str], json: bool) -> None:
-    """Name what may be asked."""
+    """Print the known catalogues."""
     if json:
         command.as_json({"catalogues": catalogues})
         return

@@ -1,4 +1,4 @@
-"""Files with weights, by minebench, by authors of published code, from the hub; nothing in them is run."""
+"""Read weight files of minebench, of published code and of model hubs, without running code in them."""
 
 import pickle
 import re
@@ -19,57 +19,59 @@ from pipeline.core.errors import InputError
 from pipeline.core.words import few
 
 State = dict[str, Tensor]
-HELD_UNDER = ("weights", "weight", "state_dict", "model_state_dict", "model_G_state_dict", "model")
-"""Keys under which checkpoints hold the tensors beside the state of their training."""
+TENSOR_KEYS = ("weights", "weight", "state_dict", "model_state_dict", "model_G_state_dict", "model")
+"""Keys under which checkpoints keep the tensors, next to the state of their training."""
 WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod|CD_model)\.)+")
-"""What stands before all names: DataParallel's word, torch.compile's, and that of the framework UCD."""
+"""Prefixes that wrappers put before all names: DataParallel, torch.compile, and the framework UCD."""
 NUMBERS: list[Any] = [
     *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     np.dtype,
     *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
 ]
-"""What numbers of numpy 1 and 2 are pickled by: trainers save their best score so, beside the tensors."""
+"""What torch must be allowed to load for pickled numbers of numpy 1 and 2, such as a trainer's best score."""
 HARMLESS = ("torch.", "collections.", "builtins.", "__builtin__.", "numpy.", "_codecs.")
-"""How names begin that say nothing about whose file it is."""
+"""Prefixes of class names that do not tell where a file comes from."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """A file's tensors by name; which model of ours it is of, and of which bands, where it says so."""
+class Weights:
+    """A file's tensors by name; the registry's name of the model and its bands, if the file states them."""
 
     state: State
     model: str | None = None
     bands: tuple[str, ...] = first_layers.RGB
 
 
-def read(path: Path) -> Held:
-    """A file's tensors by name, and whose they are. InputError where it holds none."""
-    held = _loaded(path)
+def read(path: Path) -> Weights:
+    """Read the weights in a file. InputError if it has none."""
+    content = _loaded(path)
     model, bands = None, first_layers.RGB
     if (
-        isinstance(held, dict)
-        and isinstance(held.get("model"), str)
-        and isinstance(held.get("weights"), dict)
+        isinstance(content, dict)
+        and isinstance(content.get("model"), str)
+        and isinstance(content.get("weights"), dict)
     ):
-        model, bands = held["model"], tuple(held.get("bands", bands))
-    for inner in HELD_UNDER:
-        if isinstance(held, dict) and isinstance(held.get(inner), dict):
-            held = held[inner]
-    if not isinstance(held, dict) or not any(isinstance(value, Tensor) for value in held.values()):
-        raise InputError(f"{path} holds no weights by name.")
-    state = {WRAPPERS.sub("", str(name)): value for name, value in held.items() if isinstance(value, Tensor)}
-    return Held(state, model, bands)
+        model, bands = content["model"], tuple(content.get("bands", bands))
+    for key in TENSOR_KEYS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{path} has no tensors by name.")
+    state = {
+        WRAPPERS.sub("", str(name)): value for name, value in content.items() if isinstance(value, Tensor)
+    }
+    return Weights(state, model, bands)
 
 
 def _loaded(path: Path) -> Any:
-    """Return what a file holds; nothing in it is run. InputError where it cannot be read so."""
+    """Return a file's content without running code in it. InputError if it cannot be read in this way."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         with torch.serialization.safe_globals(NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise InputError(_unread(path)) from None
+        raise InputError(_refusal(path)) from None
     except Exception as error:
         raise InputError(f"{path} cannot be read as weights ({type(error).__name__}).") from None
 
@@ -83,29 +85,29 @@ def _classes(path: Path) -> list[str]:
                 archive = opened.enter_context(zipfile.ZipFile(path))
                 inside = next(name for name in archive.namelist() if name.endswith("data.pkl"))
                 pickles = [archive.open(inside)]
-            else:  # of torch before 1.6: three short pickles come before it in the file
+            else:  # written by torch before 1.6: three short pickles precede it in the file
                 pickles = 4 * [cast(IO[bytes], opened.enter_context(path.open("rb")))]
-            found = [(op.name, str(arg)) for each in pickles for op, arg, _ in genops(each)]
-            return sorted({arg.replace(" ", ".") for name, arg in found if name == "GLOBAL"})
-    except Exception:  # damaged, and pickletools raises nearly anything
+            operations = [(op.name, str(arg)) for each in pickles for op, arg, _ in genops(each)]
+            return sorted({arg.replace(" ", ".") for name, arg in operations if name == "GLOBAL"})
+    except Exception:  # a damaged file, for which pickletools raises nearly anything
         return []
 
 
-def _unread(path: Path) -> str:
-    """Return why a pickle is refused and, where it is a network itself, the line that makes weights of it."""
+def _refusal(path: Path) -> str:
+    """Return why a pickle is refused and, if it is a whole module, the command that saves its weights."""
     classes = _classes(path)
     if not classes:
         return f"{path} cannot be read as weights (UnpicklingError)."
     layers = [name for name in classes if name.startswith("torch.nn.modules.")]
-    named = few([name for name in classes if not name.startswith(HARMLESS)] or layers or classes, 3)
+    names = few([name for name in classes if not name.startswith(HARMLESS)] or layers or classes, 3)
     if not layers:
         return (
-            f"{path} holds {named} beside its weights, which would run code to be read: save its state dict "
+            f"{path} holds {names} beside its weights, and reading that would run code: save its state dict "
             "alone."
         )
-    made = f"{path.stem}_state.pth"
-    code = f"import torch; torch.save(torch.load({path.name!r}, map_location='cpu').state_dict(), {made!r})"
+    target = f"{path.stem}_state.pth"
+    code = f"import torch; torch.save(torch.load({path.name!r}, map_location='cpu').state_dict(), {target!r})"
     return (
-        f"{path} is a whole module ({named}), which would run its authors' code to be read. In their "
-        f'repository run TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -c "{code}" and name {made}.'
+        f"{path} is a whole module ({names}), and reading it would run its authors' code. In their "
+        f'repository run TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -c "{code}" and name {target}.'
     )

@@ -24,7 +24,7 @@ from transformers.utils import logging as reports
 from models import registry
 from models.base import Model
 from models.training import first_layers
-from models.training.weight_files import Held, State, read
+from models.training.weight_files import State, Weights, read
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.files import replacing
 from pipeline.core.redaction import redacted
@@ -144,7 +144,7 @@ def _name(network: Model) -> str:
 class _Fit:
     """A file's tensors in the names and shapes of a network."""
 
-    def __init__(self, network: Model, held: Held, bands: Sequence[str], alone: bool) -> None:
+    def __init__(self, network: Model, held: Weights, bands: Sequence[str], alone: bool) -> None:
         self.network, self.held = network, held
         self.first = set(first_layers.names_of(network)) if network.made_of[0] else set()
         known = list(bands) or [str(place) for place in range(network.in_channels)]

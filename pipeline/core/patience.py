@@ -1,4 +1,4 @@
-"""How long this thread waits for services: without a word as long as `pipeline.core.web` says, else less."""
+"""How long this thread waits for services, if less than the limits of `pipeline.core.web`."""
 
 import math
 import time
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Patience:
-    """When waiting ends (`time.monotonic`), and how often a request is tried."""
+    """When waiting ends, in seconds of `time.monotonic`, and the most attempts per request."""
 
     until: float = math.inf
     attempts: int = 1000
 
     def left(self, longest: float) -> float:
-        """Return the seconds that may still be waited, `longest` at most and never less than 0."""
+        """Return the seconds that are left to wait, from 0 to `longest`."""
         return max(0.0, min(longest, self.until - time.monotonic()))
 
 
@@ -26,14 +26,14 @@ _patience: ContextVar[Patience] = ContextVar("patience", default=USUAL)
 
 @contextmanager
 def patient(seconds: float, attempts: int) -> Iterator[None]:
-    """Within it all requests of this thread, and of threads with its context, end in so many seconds.
+    """Limit the time and attempts of all requests of this thread and of threads that run in its context.
 
     Parameters
     ----------
     seconds
-        From now on; a request that is under way then fails, and none is sent after it.
+        Time from now until waiting ends. A request that is then under way fails, and none is sent later.
     attempts
-        Tries of a request, where it would have more.
+        Most attempts per request; a request with a lower limit of its own keeps it.
     """
     token = _patience.set(Patience(time.monotonic() + seconds, attempts))
     try:
@@ -43,5 +43,5 @@ def patient(seconds: float, attempts: int) -> Iterator[None]:
 
 
 def current() -> Patience:
-    """Return the patience of this thread."""
+    """Return the limits that hold for this thread."""
     return _patience.get()

@@ -1,4 +1,4 @@
-"""Versions of a benchmark's releases: catalogs/<b>/releases/<version>.parquet."""
+"""Versions of a benchmark's releases, which are files catalogs/<b>/releases/<version>.parquet."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pipeline.core.errors import InputError
 
 
 def parsed(version: str, where: str) -> Version:
-    """Return a version that can be compared. InputError where the text is none."""
+    """Return a version that can be compared. InputError, whose text begins with `where`, if it is none."""
     try:
         return Version(version)
     except InvalidVersion:

@@ -1,4 +1,4 @@
-"""YAML as its writers mean it: a key is given once, and 4e-3 is a number."""
+"""Load YAML more strictly than PyYAML: duplicate keys are errors, and 4e-3 is a number, not text."""
 
 import re
 from typing import Any
@@ -8,17 +8,18 @@ from yaml.nodes import MappingNode
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which takes the last of two equal keys and reads YAML 1.1's numbers."""
+    """PyYAML's safe loader without two of its habits: it takes the last of two equal keys, and reads 4e-3 as
+    text, as YAML 1.1 says."""
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        names: set[str] = set()
         for key, _ in node.value:
             name = str(key.value)
-            if name in seen and name != "<<":
+            if name in names and name != "<<":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"'{name}' is given twice; leave one of them", key.start_mark
                 )
-            seen.add(name)
+            names.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -28,14 +29,14 @@ _Loader.add_implicit_resolver(
 
 
 def load(text: str) -> Any:
-    """Return the content of YAML text. yaml.YAMLError where it is none, and where a key is given twice."""
+    """Return the content of YAML text. yaml.YAMLError if it is not valid YAML or gives a key twice."""
     return yaml.load(text, _Loader)
 
 
 def mistake(error: yaml.YAMLError) -> str:
-    """Return where and what is wrong, as it follows a file's name: ` line 3 is not valid YAML: ...`."""
+    """Return what is wrong and where, to be put after a file's name: ` line 3 is not valid YAML: ...`."""
     problem = getattr(error, "problem", None) or ""
-    # Of a line without a colon the place is where it began, not where the next one shows it.
+    # For a line without a colon, `context_mark` is that line; `problem_mark` is the one after it.
     marks = (getattr(error, name, None) for name in ("context_mark", "problem_mark"))
     first = next((mark for mark in marks if mark is not None), None)
     where = f" line {first.line + 1}" if first else ""

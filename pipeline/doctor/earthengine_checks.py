@@ -1,4 +1,4 @@
-"""Checks of Earth Engine: what its answers hold, and what it computes."""
+"""Checks of Earth Engine: which fields its answers have, and what it computes."""
 
 from collections import Counter
 from datetime import date, timedelta
@@ -19,10 +19,11 @@ from pipeline.sources.earthengine import pixels as engine_pixels
 from pipeline.sources.earthengine.images import CLOUD_SCORE_PLUS, EarthEngineSource, index_of
 
 READ_AS = frozenset({"Polygon", "LinearRing"})
-"""Types of footprints that the source was tested with."""
+"""Geometry types of image footprints that the source was tested with."""
 SMALL_PX = 8
+"""Side of the smallest windows that are read, pixels."""
 PATIENT_S = 60.0
-"""Seconds until the first byte that any request is waited for."""
+"""Longest acceptable wait for the first byte of an answer, seconds."""
 CONSOLE = "Cloud console, Metrics Explorer, Earth Engine, 'Used EECU-seconds'"
 
 
@@ -37,41 +38,42 @@ def source_of(visit: Visit) -> EarthEngineSource:
 
 
 def reach(visit: Visit) -> Seen:
-    """Read the description of the service, which needs no account."""
+    """Read the discovery document of the service, which needs no account."""
     url = options_of(visit).url.rstrip("/")
     page = web.get_json(f"{url}/$discovery/rest?version=v1")
     return judged(f"{page.get('title')}, {page.get('version')}", "resources" in page)
 
 
 def sign_in(visit: Visit) -> Seen:
-    """Sign in, and tell with what."""
+    """Sign in, and report which credentials and project were used."""
     assert visit.source
     return Seen(login.told(options_of(visit)))
 
 
 def listing(visit: Visit) -> Seen:
-    """Look at images as listImages describes them."""
+    """Check that listImages gives the fields that the source needs, and footprints of known types."""
     options, ask = options_of(visit), visit.catalogue.ask
-    # An image of a whole year ends as the next begins.
+    # The image of a whole year ends where the next one begins.
     end = ask.end + timedelta(days=1)
     images = list(source_of(visit).listed(options.collection, visit.area, ask.start, end))
     if not images:
         return judged("0 images", False)
     types = Counter(str((image.get("geometry") or {}).get("type")) for image in images)
-    lacks = {key: sum(not image.get(key) for image in images) for key in ("endTime", "id")}
-    lacks["crsCode"] = sum(not _has_codes(image) for image in images)
+    missing = {key: sum(not image.get(key) for image in images) for key in ("endTime", "id")}
+    missing["crsCode"] = sum(not _has_crs(image) for image in images)
     parts = [f"{len(images)} images", f"geometry {', '.join(types)}"]
-    parts += [f"{key} of {len(images) - count}" for key, count in lacks.items()]
-    return judged(", ".join(parts), not any(lacks.values()) and set(types) <= READ_AS)
+    parts += [f"{key} of {len(images) - count}" for key, count in missing.items()]
+    return judged(", ".join(parts), not any(missing.values()) and set(types) <= READ_AS)
 
 
-def _has_codes(image: dict[str, Any]) -> bool:
+def _has_crs(image: dict[str, Any]) -> bool:
+    """Return whether all bands of an image as listImages gives it have a CRS."""
     bands = image.get("bands") or []
     return bool(bands) and all(band.get("grid", {}).get("crsCode") for band in bands)
 
 
 def score_names(visit: Visit) -> Seen:
-    """Compare the names of images with those of their Cloud Score+, year by year."""
+    """Check, year by year, that each Sentinel-2 image has a Cloud Score+ image of the same name."""
     parts, is_whole = [], True
     for year in _questions(visit).score_years:
         summer = date(year, 6, 1), date(year, 9, 1)
@@ -85,48 +87,50 @@ def score_names(visit: Visit) -> Seen:
 
 
 def score_dtype(visit: Visit) -> Seen:
-    """Read a few scores."""
+    """Read a few scores of Cloud Score+: their dtype and range."""
     asset = visit.look.scene.assets["SCL"]
     if asset.grid is None:
         raise NotChecked("the image of scores has no grid")
     area = visit.window(visit.look.scene)[:SMALL_PX, :SMALL_PX]
-    found = engine_pixels.get(asset.href, asset.crs_code, area, ["cs_cdf"], 4)
-    text = f"{found.dtype}, {found.min():.2f} to {found.max():.2f}"
-    return judged(text, found.dtype.kind == "f" and 0 <= found.min() <= found.max() <= 1)
+    scores = engine_pixels.get(asset.href, asset.crs_code, area, ["cs_cdf"], 4)
+    text = f"{scores.dtype}, {scores.min():.2f} to {scores.max():.2f}"
+    return judged(text, scores.dtype.kind == "f" and 0 <= scores.min() <= scores.max() <= 1)
 
 
 def nothing(visit: Visit) -> Seen:
-    """Ask for the median of a period without images, which the source never does by itself."""
+    """Ask for the median of a period without images. A fetch never does: it lists images first."""
     start, end = _questions(visit).nothing
-    composites = visit.opened(composite="server")
+    composites = visit.source_with(composite="server")
     if composites.search(visit.area, start, end):
         return judged(f"images are listed from {start} to {end}", False)
     scene = server.search(options_of(visit), visit.area, start, end)[0]
     try:
-        found = composites.read(scene, visit.bands[:1], visit.look.grid[:SMALL_PX, :SMALL_PX])
+        pixels = composites.read(scene, visit.bands[:1], visit.look.grid[:SMALL_PX, :SMALL_PX])
     except WorkError as error:
-        return judged(f"nothing is listed; if asked for all the same: {error}", "no bands" in str(error))
-    return judged(f"nothing is listed; if asked for all the same: pixels up to {found.max()}", False)
+        return judged(f"no image is listed; a median asked for anyway: {error}", "no bands" in str(error))
+    return judged(f"no image is listed; a median asked for anyway: pixels up to {pixels.max()}", False)
 
 
 def composite(visit: Visit) -> Seen:
-    """Ask for a large median, and measure when its answers begin."""
-    asked = _questions(visit)
-    composites = visit.opened(composite="server")
-    scene = next(iter(composites.search(visit.area, *asked.composite)), None)
+    """Ask for a large median, and measure the time to the first byte of each answer."""
+    questions = _questions(visit)
+    composites = visit.source_with(composite="server")
+    scene = next(iter(composites.search(visit.area, *questions.composite)), None)
     if scene is None:
-        raise NotChecked(f"there are no images from {asked.composite[0]} to {asked.composite[1]}")
-    begun = len(visit.sightings)
-    area = _square(visit.look.grid, round(asked.composite_km * 100))
-    found = composites.read(scene, asked.composite_bands, area)
-    waits = [one.seconds for one in visit.sightings[begun:] if one.url.endswith(":computePixels")]
+        raise NotChecked(f"there are no images from {questions.composite[0]} to {questions.composite[1]}")
+    answers_before = len(visit.sightings)
+    area = _square(visit.look.grid, round(questions.composite_km * 100))
+    pixels = composites.read(scene, questions.composite_bands, area)
+    waits = [one.seconds for one in visit.sightings[answers_before:] if one.url.endswith(":computePixels")]
+    if not waits:
+        return judged("no request for pixels was answered", False)
     text = f"{len(waits)} requests, first byte after {max(waits):.1f} s at most"
-    text += f", {np.mean(found > 0):.0%} of {found.size:,} numbers"
-    return judged(text, max(waits) <= PATIENT_S and bool(found.any()))
+    text += f", {np.mean(pixels > 0):.0%} of {pixels.size:,} pixel values are above 0"
+    return judged(text, max(waits) <= PATIENT_S and bool(pixels.any()))
 
 
 def _square(window: GeoBox, side: int) -> GeoBox:
-    """A square of so many pixels of 10 m about a window's middle."""
+    """Return a square of `side` pixels of 10 m around a window's centre and on multiples of 10 m."""
     left, bottom, right, top = window.boundingbox.bbox
     x, y = ((low + high) / 2 for low, high in ((left, right), (bottom, top)))
     left, top = round(x / 10 - side / 2) * 10, round(y / 10 + side / 2) * 10
@@ -134,14 +138,14 @@ def _square(window: GeoBox, side: int) -> GeoBox:
 
 
 def rows_run(visit: Visit) -> Seen:
-    """Tell whether an embedding's rows run from north to south."""
+    """Report whether the rows of an embedding image run from north to south."""
     step = visit.source.native(visit.scene, visit.bands[0]).affine.e
-    way = "north to south" if step < 0 else "south to north"
-    return judged(f"{visit.scene.id}: scaleY {step:g}, rows run from {way}", abs(step) == 10)
+    direction = "north to south" if step < 0 else "south to north"
+    return judged(f"{visit.scene.id}: scaleY {step:g}, rows run from {direction}", abs(step) == 10)
 
 
 def sampled(visit: Visit) -> Seen:
-    """Compare a copied pixel with what the client samples at its centre."""
+    """Compare a copied pixel with the values that ee.Image.sample gives at its centre."""
     scene, window = visit.look.scene, visit.look.grid
     pixel = window[window.height // 2 : window.height // 2 + 1, window.width // 2 : window.width // 2 + 1]
     copied = signed.stored(visit.source.read(scene, visit.bands, pixel), "int8").ravel()
@@ -149,18 +153,18 @@ def sampled(visit: Visit) -> Seen:
         raise NotChecked(f"{scene.id}: the pixel has no data")
     lon, lat = pixel.extent.to_crs("EPSG:4326").geom.centroid.coords[0]
     image = ee.Image(scene.href).select(list(visit.bands))
-    asked = image.sample(ee.Geometry.Point([lon, lat]), abs(pixel.resolution.x)).first().toDictionary()
-    found = login.calling(asked.getInfo, scene.href)
-    values = embedding.coded(np.array([found[band] for band in visit.bands]))
+    sample = image.sample(ee.Geometry.Point([lon, lat]), abs(pixel.resolution.x)).first().toDictionary()
+    components = login.calling(sample.getInfo, scene.href)
+    values = embedding.coded(np.array([components[band] for band in visit.bands]))
     text = f"{scene.id}: copied {copied.tolist()}, sampled {values.tolist()}"
     return judged(text, bool((copied == values).all()))
 
 
 def computing(visit: Visit) -> Seen:
-    """Tell what the service says of the computing that it counted."""
+    """Report the headers in which the service states the computing (EECU) that it charged."""
     names = {name for one in list(visit.sightings) for name in one.headers if "eecu" in name.lower()}
     if not names:
-        return Seen(f"no answer tells it: only the {CONSOLE} shows it", Verdict.NOT_CHECKED)
+        return Seen(f"no answer states it; see {CONSOLE}", Verdict.NOT_CHECKED)
     return Seen(f"headers {', '.join(sorted(names))}")
 
 

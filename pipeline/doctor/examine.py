@@ -1,4 +1,4 @@
-"""Running the lines one after the other: each bounded in time, none of them ending those after it."""
+"""Run the lines one after the other, each within a time limit; the next one runs whatever a line raises."""
 
 import logging
 import os
@@ -16,19 +16,19 @@ from pipeline.doctor.visit import Visit
 
 log = logging.getLogger(__name__)
 WHOLE_S, WHOLE_ALL_S = 120.0, 900.0
-"""Seconds after which no further check begins: usually, and with the costly ones."""
+"""Seconds after which no further check starts: by default, and with the costly ones (--all)."""
 ATTEMPTS = 2
-"""Tries of a request."""
+"""Attempts per request."""
 LONGEST = 400
-"""Characters of what was seen."""
+"""Characters of the column `seen` that are kept."""
 SECRETS = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PC_SDK_SUBSCRIPTION_KEY",
 )  # fmt: skip
-"""Variables whose values no service is quoted with."""
+"""Environment variables whose values are masked in the table, even where a service quotes them."""
 
 
 def examine(visit: Visit, lines: Sequence[Line], everything: bool = False) -> list[Row]:
-    """Make the checks and return their rows, in their order."""
+    """Run the checks and return their rows in the same order; `everything` includes the costly ones."""
     until = time.monotonic() + (WHOLE_ALL_S if everything else WHOLE_S)
     rows: list[Row] = []
     with (
@@ -36,30 +36,31 @@ def examine(visit: Visit, lines: Sequence[Line], everything: bool = False) -> li
         traffic.watching(visit.sightings.append),
     ):
         for line in lines:
-            begun = time.monotonic()
-            why = _not_now(line, visit, rows, everything, until - begun)
-            seen = Seen(why, Verdict.NOT_CHECKED) if why else _seen(line, visit, until - begun)
-            text = _discreet(seen.text)
-            rows.append(Row(line.check, line.expected, text, seen.verdict, time.monotonic() - begun))
+            started = time.monotonic()
+            why = _reason_to_skip(line, visit, rows, everything, until - started)
+            seen = Seen(why, Verdict.NOT_CHECKED) if why else _run(line, visit, until - started)
+            text = _masked(seen.text)
+            rows.append(Row(line.check, line.expected, text, seen.verdict, time.monotonic() - started))
             advance(note=f"{line.check}: {seen.verdict}")
     return rows
 
 
 def is_well(rows: Sequence[Row]) -> bool:
-    """Return whether nothing failed and nothing differs."""
+    """Return whether no row failed and none differs."""
     return all(row.verdict in (Verdict.OK, Verdict.NOT_CHECKED) for row in rows)
 
 
-def _not_now(line: Line, visit: Visit, rows: Sequence[Row], everything: bool, left: float) -> str:
-    """Why a line is not run; empty where it is."""
+def _reason_to_skip(line: Line, visit: Visit, rows: Sequence[Row], everything: bool, left: float) -> str:
+    """Return why a line is not run; empty if it is. `left` are the seconds left for all lines."""
     if line.costly and not everything:
         return f"{line.costly}: only with --all"
     if rows and rows[0].check == "reach" and rows[0].verdict is Verdict.FAILED and not visit.sightings:
         return "no answer came from the service"
-    return "the time for all checks is over" if left <= 0 else ""
+    return "the time limit for all checks has passed" if left <= 0 else ""
 
 
-def _seen(line: Line, visit: Visit, left: float) -> Seen:
+def _run(line: Line, visit: Visit, left: float) -> Seen:
+    """Return what a line saw; whatever it raises becomes a verdict."""
     with patience.patient(min(line.seconds, left), ATTEMPTS):
         try:
             return line.look(visit)
@@ -70,11 +71,11 @@ def _seen(line: Line, visit: Visit, left: float) -> Seen:
         except Exception as error:
             log.exception("check %s", line.check)
             text = str(explained(error) or f"{type(error).__name__}: {error}")
-            return Seen(f"{text}; not what minebench can read", Verdict.FAILED)
+            return Seen(f"{text}; minebench cannot read this answer", Verdict.FAILED)
 
 
-def _discreet(text: str) -> str:
-    """Text on one line, without what may be secret."""
+def _masked(text: str) -> str:
+    """Return text on one line, shortened, with secrets masked."""
     for value in filter(None, map(os.environ.get, SECRETS)):
         text = text.replace(value, "***")
     text = " ".join(redacted(text).split())

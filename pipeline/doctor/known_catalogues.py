@@ -1,7 +1,7 @@
-"""What is known of each catalogue: how a recipe names it, where and when to ask, what should come.
+"""What is known of each catalogue: its `source` in a recipe, where and when to query it, what to expect.
 
-Places are where ground is steady or the question arises; images of the dates have been there for years.
-A new catalogue is one entry here.
+Places have ground that changes little, or the property that a check is about. Dates are years back, so that
+their images are in the archives. A new catalogue is one entry here.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,11 @@ class Question:
 
 @dataclass(frozen=True)
 class KnownScene:
-    """A scene of which something was reported: `words` is the offset that its item asks to take from its
-    numbers, `pixels` the one that they carry. `around` has the ground of its neighbours, degrees."""
+    """A scene whose item was reported to state a wrong offset.
+
+    `words` is the offset (digital numbers) that the item's metadata say is to be subtracted, `pixels` the one
+    that its pixels contain. Neighbouring scenes are searched within `around` degrees of the place.
+    """
 
     id: str
     at: Question
@@ -38,14 +41,16 @@ class KnownScene:
 
 @dataclass(frozen=True)
 class EngineQuestions:
-    """What is asked of Earth Engine alone."""
+    """Years, periods and bands of the checks that only Earth Engine has."""
 
     score_years: tuple[int, ...] = (2016, 2018, 2024)
-    """Years of which Cloud Score+ should have each image of Sentinel-2."""
+    """Years in which Cloud Score+ should have each Sentinel-2 image."""
     nothing: tuple[date, date] = (date(2014, 1, 1), date(2015, 1, 1))
-    """A period before the first image."""
+    """A period before the first image (from, to before)."""
     composite: tuple[date, date] = (date(2023, 1, 1), date(2024, 1, 1))
+    """The period of the large median (from, to before)."""
     composite_km: float = 10.0
+    """Side of the large median's square, kilometres."""
     composite_bands: tuple[str, ...] = (
         "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12",
     )  # fmt: skip
@@ -53,11 +58,12 @@ class EngineQuestions:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A catalogue, as far as it is known without asking it.
+    """What is known of a catalogue before it is queried.
 
-    `source` is what a recipe has under `source`. `offset` is what the words of a scene from 2022 on ask to
-    take from its numbers, None where words are not relied on. `before` are dates to compare with, whose
-    offset is known. Questions that are None are not asked.
+    `source` is the recipe's `source`. `offset` is the offset (digital numbers) that the metadata of a scene
+    from 2022 on should state, None where metadata are not trusted. `before` are earlier dates (from, to
+    before) to compare pixels with, for which the offset is certain. A check whose question is None is left
+    out.
     """
 
     name: str
@@ -69,12 +75,13 @@ class Catalogue:
     before: tuple[date, date] | None = None
     known: KnownScene | None = None
     crowded: Question | None = None
-    """Where four tiles meet, for a whole year."""
+    """A place where four tiles meet, for a whole year."""
     water: Question | None = None
     """Dark water."""
     places: tuple[tuple[float, float], ...] = ()
-    """Places whose files are read with one token."""
+    """Places (longitude, latitude) whose files should all be read with one token."""
     engine: EngineQuestions | None = None
+    """Questions for Earth Engine alone."""
 
 
 VIENNA, CAIRO, LAS_VEGAS = (16.41, 48.21), (31.24, 30.05), (-115.14, 36.17)
@@ -171,7 +178,7 @@ CATALOGUES: dict[str, Catalogue] = {
 
 
 def named(name: str) -> Catalogue:
-    """Return the catalogue of a name. UnknownName lists those there are."""
+    """Return the catalogue with a name. UnknownName lists the names there are."""
     if name not in CATALOGUES:
         raise UnknownName(f"There is no catalogue '{name}'; choose one of {', '.join(CATALOGUES)}.")
     return CATALOGUES[name]

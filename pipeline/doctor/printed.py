@@ -1,4 +1,4 @@
-"""What was seen as a Markdown table to paste into a report, or as one object."""
+"""Format the rows as a Markdown table to paste into a report, or as one JSON object."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ COLUMNS = ("check", "expected", "seen", "verdict", "s")
 
 
 def address(options: Options) -> str:
-    """Return what a source asks, without credentials."""
-    found = options.model_dump(mode="json")
-    where = next((str(found[key]) for key in ("href", "url", "template") if found.get(key)), options.name)
-    what = found.get("collections") or ([found["collection"]] if found.get("collection") else [])
-    return ", ".join([redacted(where), *what])
+    """Return a source's address and collections, without credentials."""
+    fields = options.model_dump(mode="json")
+    where = next((str(fields[key]) for key in ("href", "url", "template") if fields.get(key)), options.name)
+    collections = fields.get("collections") or ([fields["collection"]] if fields.get("collection") else [])
+    return ", ".join([redacted(where), *collections])
 
 
 def heading() -> dict[str, str]:
-    """Return what a report begins with."""
+    """Return the versions and the date that a report starts with."""
     return {
         "minebench": __version__,
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -35,9 +35,9 @@ def heading() -> dict[str, str]:
 
 def markdown(visits: Sequence[tuple[Visit, Sequence[Row]]]) -> str:
     """Return the report as Markdown."""
-    told = heading()
+    head = heading()
     lines = [
-        f"minebench {told['minebench']}, {told['date']}, Python {told['python']}, {told['system']}",
+        f"minebench {head['minebench']}, {head['date']}, Python {head['python']}, {head['system']}",
     ]
     for visit, rows in visits:
         lines += ["", f"**{visit.catalogue.name}** ({visit.options.name}: {address(visit.options)})", ""]
@@ -46,7 +46,7 @@ def markdown(visits: Sequence[tuple[Visit, Sequence[Row]]]) -> str:
 
 
 def as_object(visits: Sequence[tuple[Visit, Sequence[Row]]]) -> Mapping[str, Any]:
-    """Return the report as one object."""
+    """Return the report as one object that JSON can hold."""
     sources = [
         {
             "name": visit.catalogue.name,
@@ -69,7 +69,7 @@ def _row(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that neither ends a table's cell nor is taken for HTML or for emphasis."""
+    """Escape what would end the cell of a Markdown table, start HTML or mean emphasis."""
     for letter in "\\|*<":
         text = text.replace(letter, f"\\{letter}")
     return text

@@ -1,11 +1,11 @@
-"""What a check saw, and a row of the table."""
+"""The result of a check, and a row of the table."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """`ok` is never said of what was not looked at."""
+    """What a check concluded. `ok` means seen and as expected, never that nothing was looked at."""
 
     OK = "ok"
     DIFFERS = "differs"
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen, in words, and whether it is what was expected."""
+    """What a check saw, in words, and its verdict."""
 
     text: str
     verdict: Verdict = Verdict.OK
@@ -23,7 +23,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """A row of the table, with the seconds that the check took."""
 
     check: str
     expected: str
@@ -33,9 +33,9 @@ class Row:
 
 
 class NotChecked(Exception):
-    """Why a check cannot be made."""
+    """A check cannot be made, or does not settle its question; the message says why."""
 
 
 def judged(text: str, is_expected: bool) -> Seen:
-    """Return what was seen, `ok` or `differs`."""
+    """Return what was seen with the verdict `ok` if it is as expected, else `differs`."""
     return Seen(text, Verdict.OK if is_expected else Verdict.DIFFERS)

@@ -1,4 +1,4 @@
-"""Checks of STAC APIs: landing page, keys, pages, tokens, and what only a catalogue in service shows."""
+"""Checks of STAC APIs: landing page, credentials, sizes of pages, tokens, and dark water."""
 
 import os
 from collections.abc import Callable
@@ -25,10 +25,11 @@ from pipeline.sources.stac.buckets import KEYS, SCHEME, TOKEN, KeySigner
 from pipeline.sources.stac.items import StacSource
 
 SMALL_PX = 16
-"""Side of the window that is read of each of many places."""
+"""Side of the window that is read at each of many places, pixels."""
 AT_ONCE = 8
+"""Places that are read at a time."""
 FEWEST_WATER = 400
-"""Pixels of water below which nothing is said of them."""
+"""Fewest pixels of water that the check of dark water needs."""
 
 
 def options_of(visit: Visit) -> Options:
@@ -42,7 +43,7 @@ def source_of(visit: Visit) -> StacSource:
 
 
 def reach(visit: Visit) -> Seen:
-    """Read the landing page, or find the file."""
+    """Read the landing page; of a file, check that it is there."""
     href = options_of(visit).href
     if not is_remote(href):
         return judged(f"the file is {'' if Path(href).is_file() else 'not '}there", Path(href).is_file())
@@ -59,25 +60,25 @@ def _landing(visit: Visit) -> dict[str, Any]:
 
 
 def conforms(visit: Visit) -> Seen:
-    """Look for the search, and whether the landing page says that there is one."""
+    """Find the search endpoint, and check that the landing page names it in conformsTo."""
     options = options_of(visit)
-    said = [str(name) for name in _landing(visit).get("conformsTo") or ()]
+    classes_stated = [str(name) for name in _landing(visit).get("conformsTo") or ()]
     entrance = web_catalog.entrance(options.href, options.parallel)
     if entrance.is_static:
         return judged("a static catalog, without a search", False)
-    names_search = any("item-search" in name for name in said)
-    word = "names" if names_search else "does not name"
-    return judged(f"search at {entrance.search}; conformsTo {word} item-search", names_search)
+    names_search = any("item-search" in name for name in classes_stated)
+    verb = "names" if names_search else "does not name"
+    return judged(f"search at {entrance.search}; conformsTo {verb} item-search", names_search)
 
 
 def sign_in(visit: Visit) -> Seen:
-    """Get a token, or tell which keys are set, by their names; what is read shows whether they are good."""
+    """Get a token, or report the names of the keys that are set. Only a read shows whether keys are valid."""
     options = options_of(visit)
     if service := signing.service_of(options):
         collection = options.collections[0] if options.collections else visit.scene.collection
-        key = "with" if signing.has_key(service) else "without"
-        visit.once("sign-in", lambda: signing.signer(options, collection)("https://example.org/"))
-        return Seen(f"a token of {web.host(service)} for {collection}, {key} {signing.KEY_VARIABLE}")
+        with_key = "with" if signing.has_key(service) else "without"
+        visit.once("sign-in", lambda: signing.signer(options, collection)(f"https://any{signing.STORAGE}/"))
+        return Seen(f"a token of {web.host(service)} for {collection}, {with_key} {signing.KEY_VARIABLE}")
     scene = visit.scene
     if scene.flaw.startswith(OF_AN_ADDRESS):
         return Seen(scene.flaw, Verdict.FAILED)
@@ -85,30 +86,31 @@ def sign_in(visit: Visit) -> Seen:
 
 
 def _keys(visit: Visit, scene: Scene) -> str:
+    """Return which keys are set for a scene's addresses, in words and by their names alone."""
     asset = next(iter(scene.assets.values()), None)
     if asset is None or not asset.href.startswith(SCHEME):
-        return "addresses ask for no key"
+        return "addresses need no key"
     signer = source_of(visit).addresses.buckets.signer(asset.href, asset.region)
     if not isinstance(signer, KeySigner):
-        return "addresses in a public bucket, which asks for no key"
+        return "addresses in a public bucket, which needs no key"
     payer = "; you pay for what is read" if signer.pays else ""
     return f"set: {', '.join(name for name in (*KEYS, TOKEN) if os.environ.get(name))}{payer}"
 
 
 def page_of(size: int) -> Callable[[Visit], Seen]:
-    """Return the check that a page of so many items is answered."""
+    """Return the check that a search with `limit` = `size` is answered with a full page."""
 
     def page(visit: Visit) -> Seen:
         question = many_items(visit)
         ask = source_of(visit).asking(area_of(question.place), question.start, question.end)
         try:
-            found: paging.Page = next(iter(ask(size, 1)), {"features": []})
+            answer: paging.Page = next(iter(ask(size, 1)), {"features": []})
         except (web.Failed, web.Refused) as error:
             if error.status not in paging.TOO_LARGE:
                 raise
             return judged(f"HTTP {error.status}", size > paging.PAGE)
-        count = len(found["features"])
-        if count < size and not any(link.get("rel") == "next" for link in found.get("links", ())):
+        count = len(answer["features"])
+        if count < size and not any(link.get("rel") == "next" for link in answer.get("links", ())):
             raise NotChecked(f"{count} items are all that there are")
         return judged(f"{count} items", count == size or count >= paging.PAGE)
 
@@ -116,7 +118,7 @@ def page_of(size: int) -> Callable[[Visit], Seen]:
 
 
 def many_items(visit: Visit) -> Question:
-    """Return a place and dates that have hundreds of items."""
+    """Return a place and dates with hundreds of items."""
     ask = visit.catalogue.ask
     years = date(ask.start.year - 1, 1, 1), date(ask.start.year + 2, 1, 1)
     return visit.catalogue.crowded or Question(ask.place, *years)
@@ -125,21 +127,21 @@ def many_items(visit: Visit) -> Question:
 def whole_year(visit: Visit) -> Seen:
     """Search a whole year where four tiles meet, page by page."""
     question = many_items(visit)
-    found = visit.source.search(area_of(question.place), question.start, question.end)
+    scenes = visit.source.search(area_of(question.place), question.start, question.end)
     size = paging.size_of(options_of(visit).href)
-    return judged(f"{len(found)} scenes, in pages of {size}", bool(found) and size == paging.PAGE)
+    return judged(f"{len(scenes)} scenes, in pages of {size}", bool(scenes) and size == paging.PAGE)
 
 
 def dark_water(visit: Visit) -> Seen:
-    """Count pixels of water that are 0, and so no data, as stored."""
+    """Count pixels of water that are stored as 0, which would be taken for nodata."""
     question = visit.catalogue.water
-    assert question is not None  # such a catalogue has no such line
+    assert question is not None  # only a catalogue with such a place has this line
     scenes = visit.source.search(area_of(question.place), question.start, question.end)
     if not scenes:
         raise NotChecked("the search found no scene")
     usable = [scene for scene in scenes if not scene.flaw] or scenes
     grid = visit.window(visit.clearest_readable(usable), question.place)
-    for look in visit.looks(usable, grid):
+    for look in visit.clearest_looks(usable, grid):
         assert look.classes is not None  # Sentinel-2 has a mask
         water = look.classes == classes.WATER
         if water.sum() >= FEWEST_WATER:
@@ -147,16 +149,19 @@ def dark_water(visit: Visit) -> Seen:
     else:
         raise NotChecked(f"fewer than {FEWEST_WATER} pixels are water in the clearest scenes")
     stored = visit.source.read(look.scene.as_stored, visit.bands, look.grid)[:, water]
-    zero = ", ".join(f"{band} {(own == 0).mean():.1%}" for band, own in zip(visit.bands, stored, strict=True))
-    text = f"{look.scene.id}: {water.sum()} pixels of water, of them 0: {zero}"
+    zeros = ", ".join(
+        f"{band} {(numbers == 0).mean():.1%}" for band, numbers in zip(visit.bands, stored, strict=True)
+    )
+    text = f"{look.scene.id}: {water.sum()} pixels of water, of them 0: {zeros}"
     return judged(text, bool((stored > 0).all()))
 
 
-def twenty_places(visit: Visit) -> Seen:
-    """Read a few pixels at many places at once: how many tokens does it take?"""
+def many_places(visit: Visit) -> Seen:
+    """Read a few pixels at each of many places in parallel, and count the token requests."""
     service, places = signing.service_of(options_of(visit)), visit.catalogue.places
 
     def read(place: tuple[float, float]) -> str:
+        """Return why a place could not be read; empty if it was."""
         ask = visit.catalogue.ask
         try:
             scenes = visit.source.search(area_of(place), ask.start, ask.end)
@@ -169,7 +174,7 @@ def twenty_places(visit: Visit) -> Seen:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [pool.submit(copy_context().run, read, place) for place in places]
         failures = [why for job in jobs if (why := job.result())]
-    tokens, too_many = tokens_asked(visit, service), visit.answered(429)
+    tokens, throttled = tokens_asked(visit, service), visit.answered(429)
     text = f"{len(places) - len(failures)} of {len(places)} places read, {counted(tokens, 'token request')}"
-    text += f", {too_many} x 429" + (f"; {failures[0]}" if failures else "")
-    return judged(text, not failures and tokens <= 1 and not too_many)
+    text += f", {throttled} x 429" + (f"; {failures[0]}" if failures else "")
+    return judged(text, not failures and tokens <= 1 and not throttled)

@@ -1,4 +1,4 @@
-"""Checks that every source has: search, an item's form, one mask, one band, the limits that were met."""
+"""Checks that every source has: search, an item's assets, one mask, one band, refusals met on the way."""
 
 import re
 from collections.abc import Sequence
@@ -13,28 +13,29 @@ from pipeline.sensors import classes
 from pipeline.sources.protocol import Scene
 
 OF_AN_ADDRESS = "the address of "
-"""How a flaw begins that is about keys and hosts, not about the item."""
+"""Start of `Scene.flaw` where an address cannot be used (keys, hosts) and the item itself is sound."""
 RATES = re.compile(r"retry-after|rate-?limit|throttl|quota", re.IGNORECASE)
-"""Names of headers that tell of limits."""
+"""Names of headers that state rate limits."""
 LONGEST_VALUE = 40
+"""Characters of a header's value that are kept."""
 
 
 def search(visit: Visit) -> Seen:
     """Search the place and dates."""
     ask = visit.catalogue.ask
-    found = visit.once("the search", lambda: visit.source.search(visit.area, ask.start, ask.end))
+    scenes = visit.once("the search", lambda: visit.source.search(visit.area, ask.start, ask.end))
     where = f"{ask.place[0]:.3f}, {ask.place[1]:.3f} from {ask.start} to {ask.end}"
-    return judged(f"{counted(len(found), 'scene')} at {where}", bool(found))
+    return judged(f"{counted(len(scenes), 'scene')} at {where}", bool(scenes))
 
 
 def form(visit: Visit) -> Seen:
-    """Look at an item: is there an asset for each band, on which grid, of which level?"""
+    """Report whether an item has an asset for each band, their grids, and the item's processing level."""
     scene = visit.scene
-    wanted = [*visit.bands, *([visit.source.mask_band] if visit.source.mask_band else [])]
-    missing = [band for band in wanted if band not in scene.assets]
-    grids = _grids(visit, scene, [band for band in wanted if band not in missing])
+    bands = [*visit.bands, *([visit.source.mask_band] if visit.source.mask_band else [])]
+    missing = [band for band in bands if band not in scene.assets]
+    grids = _grids(visit, scene, [band for band in bands if band not in missing])
     flawed = [scene.flaw for scene in visit.scenes if scene.flaw]
-    parts = [f"{scene.id}: {grids or 'no band'}", f"level {scene.level or 'not told'}"]
+    parts = [f"{scene.id}: {grids or 'no band'}", f"level {scene.level or 'not stated'}"]
     parts += [f"lacks {', '.join(missing)}"] if missing else []
     parts += [f"{len(flawed)} of {len(visit.scenes)} scenes flawed: {flawed[0]}"] if flawed else []
     is_whole = not scene.flaw or scene.flaw.startswith(OF_AN_ADDRESS)
@@ -42,16 +43,16 @@ def form(visit: Visit) -> Seen:
 
 
 def _is_level(visit: Visit, scene: Scene) -> bool:
-    """Whether a scene is of the sensor's level; Landsat's L2SP and L2SR are one."""
+    """Return whether a scene is of the sensor's level or names none; Landsat's L2SP and L2SR are both L2."""
     return scene.level[:2] in ("", visit.setting.profile.level[:2])
 
 
 def _grids(visit: Visit, scene: Scene, bands: Sequence[str]) -> str:
-    """The grids of bands, in words, those of one grid together."""
-    found: dict[str, list[str]] = {}
+    """Return the grids of bands in words; bands on one grid are named together."""
+    bands_by_grid: dict[str, list[str]] = {}
     for band in bands:
-        found.setdefault(_grid(visit, scene, band), []).append(band)
-    return ", ".join(f"{' '.join(own)} {grid}" for grid, own in found.items())
+        bands_by_grid.setdefault(_grid(visit, scene, band), []).append(band)
+    return ", ".join(f"{' '.join(names)} {grid}" for grid, names in bands_by_grid.items())
 
 
 def _grid(visit: Visit, scene: Scene, band: str) -> str:
@@ -63,7 +64,7 @@ def _grid(visit: Visit, scene: Scene, band: str) -> str:
 
 
 def mask(visit: Visit) -> Seen:
-    """Read one mask's window: its shape, and the share of each class."""
+    """Read a window of one mask, and report its shape and the share of each class."""
     look = visit.look
     if look.classes is None:
         raise NotChecked("the sensor has no mask")
@@ -73,22 +74,22 @@ def mask(visit: Visit) -> Seen:
 
 
 def band(visit: Visit) -> Seen:
-    """Read one band's window: are its numbers those of ground?"""
-    look, own = visit.look, visit.bands[:1]
+    """Read a window of one band, and check that its numbers can be those of ground."""
+    look, bands = visit.look, visit.bands[:1]
     scene = look.scene.as_stored if look.scene.is_doubtful else look.scene
-    found = visit.source.read(scene, own, look.grid)
-    numbers = found[found > 0]
+    pixels = visit.source.read(scene, bands, look.grid)
+    numbers = pixels[pixels > 0]
     stored = " as stored" if look.scene.is_doubtful else ""
-    text = f"{scene.id}: {own[0]}{stored}, {_shape(found.shape[1:])} {found.dtype}"
+    text = f"{scene.id}: {bands[0]}{stored}, {_shape(pixels.shape[1:])} {pixels.dtype}"
     if not numbers.size:
         return judged(f"{text}, no pixel has data", False)
     low, middle, high = (int(value) for value in np.quantile(numbers, (0, 0.5, 1)))
-    text += f", {numbers.size / found.size:.0%} with data, {low} to {high}, median {middle}"
+    text += f", {numbers.size / pixels.size:.0%} with data, {low} to {high}, median {middle}"
     why = "one number everywhere" if low == high else ""
     if visit.setting.profile.is_reflectance and not why:
-        if (look.clear & (found[0] > 0)).sum() < radiometry.FEWEST:
+        if (look.clear & (pixels[0] > 0)).sum() < radiometry.FEWEST:
             raise NotChecked(f"{text}; hardly any of it is clear ground")
-        why = radiometry.impossible(own, found, look.clear, scene.offset)
+        why = radiometry.impossible(bands, pixels, look.clear, scene.offset)
     return judged(f"{text}; {why}" if why else text, not why)
 
 
@@ -97,7 +98,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def limits(visit: Visit, token_service: str = "", most_tokens: int = 1) -> Seen:
-    """Tell which limits the service showed so far."""
+    """Report how often the service refused so far (429, 403), and which rate limits its headers state."""
     if not visit.sightings:
         raise NotChecked("no answer came")
     refused = {status: visit.answered(status) for status in (429, 403)}
@@ -111,7 +112,7 @@ def limits(visit: Visit, token_service: str = "", most_tokens: int = 1) -> Seen:
         counted(len(visit.sightings), "answer"),
         *(f"{count} x {status}" for status, count in refused.items()),
     ]
-    parts.append("; ".join(sorted(headers)[:6]) or "no header tells of limits")
+    parts.append("; ".join(sorted(headers)[:6]) or "no header states a limit")
     tokens = tokens_asked(visit, token_service)
     if token_service:
         parts.append(counted(tokens, "token request"))
@@ -119,5 +120,6 @@ def limits(visit: Visit, token_service: str = "", most_tokens: int = 1) -> Seen:
 
 
 def tokens_asked(visit: Visit, service: str) -> int:
-    """Return how many answers a token service gave."""
-    return sum(bool(service) and one.url.startswith(service.rstrip("/") + "/") for one in visit.sightings)
+    """Return how many answers came from a token service."""
+    start = service.rstrip("/") + "/"
+    return sum(bool(service) and sighting.url.startswith(start) for sighting in visit.sightings)

@@ -1,7 +1,7 @@
-"""Pixels of a GeoTIFF as they are stored: no value is taken for no data, and none is changed.
+"""Read pixels of a GeoTIFF as they are stored: no value is masked, scaled or resampled.
 
-Rows of an array go from north to south. A file whose rows go from south to north ("bottom-up": its pixels are
-of positive height) is turned over.
+Rows of the arrays go from north to south. A file whose rows go from south to north ("bottom-up": `e` of its
+transform is positive) is flipped.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from pipeline.geo.remote import Opener, Signer
 
 HEAD_BYTES = 2**17
-"""Read at opening. Offsets and sizes of 64 bands of 8 x 8 blocks and of their overviews are about 80 KB."""
+"""Bytes read at opening. Offsets and sizes of the blocks of 64 bands, 8 x 8 per band, and of their overviews
+take about 80 KB."""
 Blocks = tuple[tuple[int, int], ...]
-"""Offset and size, bytes, of blocks of a file."""
+"""Offset and size in the file, bytes, of each of several blocks."""
 
 
 def north_up(grid: GeoBox) -> GeoBox:
-    """Return a grid of the same pixels whose rows go from north to south."""
+    """Return the grid of the same pixels with rows from north to south."""
     return grid.flipy() if grid.affine.e > 0 else grid
 
 
 def grid_of(href: str, signed: "Signer | None" = None, parallel: int = 20) -> GeoBox:
-    """Return a file's grid, north up. WorkError where it cannot be read."""
+    """Return a file's grid, north up. WorkError if the file cannot be read."""
     with raster.opened_by(href, _opener(href, signed, parallel)) as file:
         return north_up(raster.grid_of(file))
 
@@ -40,10 +41,20 @@ def grid_of(href: str, signed: "Signer | None" = None, parallel: int = 20) -> Ge
 def read(
     href: str, indexes: Sequence[int], area: GeoBox, signed: "Signer | None" = None, parallel: int = 20
 ) -> NDArray[Any]:
-    """Return bands (band, y, x) of a file on a part of its own grid, north up, in the file's dtype.
+    """Return pixels (band, y, x) of a part of a file's grid, north up, in the file's dtype.
 
-    `href` is a path or an http(s) address. Of a file whose bands lie apart one band's blocks at a time are
-    fetched and decoded, so that a wide one takes little memory. Unusable where `area` is no part of the file.
+    Parameters
+    ----------
+    href
+        Path or http(s) address.
+    indexes
+        Numbers of the bands, from 1.
+    area
+        The part of the file's grid (north up). Unusable if the file does not contain it.
+    signed, parallel
+        What signs the requests for a web address, and most of them at a time.
+
+    Where each band has blocks of its own, they are fetched and decoded band by band, to use little memory.
     """
     opener = _opener(href, signed, parallel)
     with raster.opened_by(href, opener) as file:
@@ -51,13 +62,13 @@ def read(
         pixels = np.empty((len(indexes), *area.shape), file.dtypes[0])
         with gdal.working():
             groups = _by_blocks(file, indexes, rows, columns) if opener else {(): list(range(len(indexes)))}
-        for blocks, places in groups.items():
+        for blocks, positions in groups.items():
             if opener:
                 opener.forget()
                 opener.fetch_ahead(blocks)
             with gdal.working():
-                bands = [indexes[place] for place in places]
-                pixels[places] = file.read(bands, window=Window.from_slices(rows, columns))
+                bands = [indexes[position] for position in positions]
+                pixels[positions] = file.read(bands, window=Window.from_slices(rows, columns))
         return pixels[:, ::-1] if file.transform.e > 0 else pixels
 
 
@@ -69,7 +80,7 @@ def _opener(href: str, signed: "Signer | None", parallel: int) -> "Opener | None
 
 
 def _window(file: DatasetReader, area: GeoBox, href: str) -> tuple[slice, slice]:
-    """Rows and columns of an area as the file counts them."""
+    """Return the rows and columns of an area in the file's own order of rows."""
     whole = north_up(raster.grid_of(file))
     rows, columns = grids.overlap(whole, area) if grids.aligned(area, whole) else (slice(0, 0), slice(0, 0))
     if (rows.stop - rows.start, columns.stop - columns.start) != area.shape:
@@ -82,13 +93,13 @@ def _window(file: DatasetReader, area: GeoBox, href: str) -> tuple[slice, slice]
 def _by_blocks(
     file: DatasetReader, indexes: Sequence[int], rows: slice, columns: slice
 ) -> dict[Blocks, list[int]]:
-    """Places in `indexes` of the bands that lie in the same blocks, by these blocks."""
-    found: dict[Blocks, list[int]] = {}
-    for place, index in enumerate(indexes):
-        high, wide = file.block_shapes[index - 1]
+    """Group bands that share their blocks: the blocks to the bands' positions in `indexes`."""
+    positions: dict[Blocks, list[int]] = {}
+    for position, index in enumerate(indexes):
+        height, width = file.block_shapes[index - 1]
         numbers = (
             range(side.start // size, (side.stop - 1) // size + 1)
-            for side, size in ((rows, high), (columns, wide))
+            for side, size in ((rows, height), (columns, width))
         )
-        found.setdefault(tuple(raster.block_ranges(file, index, *numbers)), []).append(place)
-    return found
+        positions.setdefault(tuple(raster.block_ranges(file, index, *numbers)), []).append(position)
+    return positions

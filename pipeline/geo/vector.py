@@ -1,21 +1,22 @@
-"""Vector files, each read as the format that its suffix says and as no other.
+"""Read vector files, each only as the format of its suffix.
 
-GDAL chooses a format by a file's content, and some formats are texts that make it open what they name:
-other files (OGR VRT), services (WFS), addresses (/vsicurl). So the first bytes of a file must be those of
-its suffix's format, and formats of that kind are switched off before GDAL is loaded.
+GDAL chooses a format by a file's content, and in some formats a file can make it open something else: other
+files (OGR VRT), services (WFS), web addresses (/vsicurl). So the first bytes of a file must be those of its
+suffix's format, and formats of that kind are switched off before GDAL is loaded.
 """
 
 import json
 import os
 from pathlib import Path
 
-NAMING = (
+REFERRING = (
     "ADBC", "AIVector", "AmigoCloud", "CSW", "Carto", "EEDA", "Elasticsearch", "GDALG", "GML", "HTTP", "NGW",
     "OAPIF", "OGCAPI", "OGR_VRT", "PLSCENES", "SQLite", "WFS",
 )  # fmt: skip
-"""GDAL's vector formats that open what they name, or ask a service, of those that pyogrio brings."""
-# For pyogrio's GDAL alone, which reads it once: rasterio's has other formats, and would warn of them.
-os.environ["OGR_SKIP"] = ",".join(NAMING)
+"""The vector formats of pyogrio's GDAL in which a file can make it open other files or query a service."""
+# Set only while pyogrio's GDAL loads, which reads it once: rasterio's GDAL lacks some of these formats, and
+# would warn of them.
+os.environ["OGR_SKIP"] = ",".join(REFERRING)
 import pyogrio  # noqa: E402
 
 del os.environ["OGR_SKIP"]
@@ -24,14 +25,14 @@ import pyarrow.parquet as pq  # noqa: E402
 
 from pipeline.core.errors import InputError  # noqa: E402
 
-BEGINS = {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".geojson": b"{", ".json": b"{"}
-"""First bytes of a format by suffix, behind blanks and the mark of UTF-8."""
+FIRST_BYTES = {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".geojson": b"{", ".json": b"{"}
+"""First bytes of a format by suffix; in texts they may follow a byte order mark and blanks."""
 PARQUET = (".parquet", ".geoparquet")
-SUFFIXES = (*BEGINS, *PARQUET)
+SUFFIXES = (*FIRST_BYTES, *PARQUET)
 
 
 def layers(path: Path) -> list[str]:
-    """Return the names of a file's layers; GeoParquet has none. InputError for another format's content."""
+    """Return the names of a file's layers, none for GeoParquet. InputError for content of another format."""
     if path.suffix.lower() in PARQUET:
         return []
     _check(path)
@@ -39,7 +40,8 @@ def layers(path: Path) -> list[str]:
 
 
 def read(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
-    """Read a vector file. InputError for another format's content; what the library raises for the rest."""
+    """Read a vector file, or one layer of it. InputError for content of another format; a damaged file raises
+    what GeoPandas raises."""
     if path.suffix.lower() in PARQUET:
         _check_encoding(path)
         return gpd.read_parquet(path)
@@ -48,24 +50,27 @@ def read(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
 
 
 def _check(path: Path) -> None:
-    """InputError where a file is not of its suffix's format."""
+    """Raise InputError if a file does not begin as its suffix's format does."""
     suffix = path.suffix.lower()
-    if suffix not in BEGINS:
+    if suffix not in FIRST_BYTES:
         raise InputError(f"{path}: vector files may be {', '.join(SUFFIXES)}, not '{suffix}'.")
     with path.open("rb") as file:
         start = file.read(4096)
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not (start if suffix in {".gpkg", ".shp"} else text).startswith(BEGINS[suffix]):
-        raise InputError(f"{path} cannot be read: its content is not {suffix}. Save it as that.")
+    if not (start if suffix in {".gpkg", ".shp"} else text).startswith(FIRST_BYTES[suffix]):
+        raise InputError(f"{path} cannot be read: its content is not {suffix}. Save it in that format.")
 
 
 def _check_encoding(path: Path) -> None:
-    """GeoParquet's own encoding can crash the reading library where it mixes shapes (geoarrow), a thing
-    that no exception tells."""
-    about = json.loads((pq.read_schema(path).metadata or {}).get(b"geo", b"{}"))
-    for name, column in about.get("columns", {}).items():
+    """Raise InputError unless all geometries of a GeoParquet file are WKB.
+
+    A column in GeoParquet's native (geoarrow) encoding that mixes geometry types can crash the process
+    without an exception.
+    """
+    geo = json.loads((pq.read_schema(path).metadata or {}).get(b"geo", b"{}"))
+    for name, column in geo.get("columns", {}).items():
         if column.get("encoding", "WKB") != "WKB":
             raise InputError(
                 f"{path}: column {name} is encoded as {column['encoding']}, which cannot be read safely; "
-                "save it as WKB, the usual encoding of GeoParquet."
+                "save it with encoding WKB, the default of GeoParquet."
             )

@@ -1,4 +1,4 @@
-"""UTM zones that overlap: which of several images of a place a site is read from."""
+"""Choose images where UTM zones overlap."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from pipeline.geo import geodesy
 
 
 def of_own_zone(grids: Sequence[GeoBox], area: BaseGeometry) -> list[bool]:
-    """Return which images, given by their grids, an area (EPSG:4326) is read from.
+    """Return, for the grid of each image, whether a site is read from it; `area` (EPSG:4326) is the site's.
 
-    These are the images in the UTM zone that a site of this area lies in, where they cover it: their pixels
-    are the site's own. Near a zone's border the neighbour's are there as well. Otherwise all are read.
+    Near the border of two UTM zones there are images in both. Those in the site's own zone are chosen if they
+    cover all of it, since they share the site's CRS. Otherwise all are chosen.
     """
     zone = geodesy.utm_epsg(*geodesy.centre(area))
-    own = [grid.crs == f"EPSG:{zone}" for grid in grids]
+    in_zone = [grid.crs == f"EPSG:{zone}" for grid in grids]
     outlines = [
-        grid.extent.to_crs("EPSG:4326").geom for grid, is_own in zip(grids, own, strict=True) if is_own
+        grid.extent.to_crs("EPSG:4326").geom for grid, is_in in zip(grids, in_zone, strict=True) if is_in
     ]
-    return own if shapely.union_all(outlines).covers(area) else [True] * len(grids)
+    return in_zone if shapely.union_all(outlines).covers(area) else [True] * len(grids)

@@ -1,4 +1,4 @@
-"""What the studio's page may ask: steps and questions, checked once, before anything is done with them."""
+"""What the labelling page may send: steps, which change a label, and questions. Both are validated here."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,24 +7,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pipeline.core.errors import InputError
 
 MOST_PIXELS = 2**40
-"""Of a region, and of a row's or column's number: more than any image has."""
+"""Limit of areas (pixels), rows, columns and counts, above those of any image."""
 FAR = 1e6
-"""Pixels from the image's corner within which an outline lies."""
+"""Limit of an outline's coordinates, pixels from the image's corner."""
 LONGEST_NAME = 60
-"""Characters of an annotator's name that are kept."""
+"""Characters that are kept of an annotator's name."""
 LONGEST_WORD = 200
-"""Characters of a date's or a run's name: file systems take 255 bytes."""
+"""Most characters of the name of a date or run: file systems allow 255 bytes."""
 LONGEST_SECONDS = 86_400.0
+"""Most seconds that a step may have taken."""
 
 
-def _named(given: Any) -> Any:
-    """An annotator's name without what cannot be seen; "annotator" for nobody."""
-    if not isinstance(given, str):
-        return given
-    return "".join(filter(str.isprintable, given)).strip()[:LONGEST_NAME] or "annotator"
+def _cleaned(name: Any) -> Any:
+    """Return an annotator's name without unprintable characters; "annotator" if nothing is left."""
+    if not isinstance(name, str):
+        return name
+    return "".join(filter(str.isprintable, name)).strip()[:LONGEST_NAME] or "annotator"
 
 
-Annotator = Annotated[str, BeforeValidator(_named)]
+Annotator = Annotated[str, BeforeValidator(_cleaned)]
 Word = Annotated[str, Field(min_length=1, max_length=LONGEST_WORD)]
 Place = Annotated[int, Field(ge=0, le=MOST_PIXELS)]
 Area = Annotated[float, Field(ge=0, le=MOST_PIXELS)]
@@ -33,28 +34,28 @@ Coordinate = Annotated[float, Field(ge=-FAR, le=FAR)]
 Ring = Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=3)]
 
 
-class _Given(BaseModel):
-    """Fields that are all there, and no others; no number is NaN or infinite."""
+class _Strict(BaseModel):
+    """A message with exactly its fields, of exactly their types, without NaN or infinite numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class _Step(_Given):
-    """`seen` is the journal's length when the page last showed the subject's label."""
+class _Step(_Strict):
+    """A step by an annotator. `seen` is the length of the journal when the page last showed the label."""
 
     by: Annotator = "annotator"
     seen: Annotated[int, Field(ge=0, le=MOST_PIXELS)]
 
 
 class _Timed(_Step):
-    """A step on a subject, and the seconds that it took."""
+    """A step on a subject's label, and the seconds that it took."""
 
     subject: Word
     seconds: Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 
 
 class Click(_Timed):
-    """Take the region around a pixel in, or out."""
+    """Add the region around a pixel to the label, or remove it."""
 
     step: Literal["click"]
     row: Place
@@ -65,7 +66,7 @@ class Click(_Timed):
 
 
 class Draw(_Timed):
-    """Take what an outline holds in, or out."""
+    """Add the pixels inside an outline to the label, or remove them."""
 
     step: Literal["draw"]
     rings: Annotated[list[Ring], Field(min_length=1)]
@@ -73,7 +74,7 @@ class Draw(_Timed):
 
 
 class FromAnother(_Timed):
-    """Take the label of another date: with what changed, or as it is."""
+    """Take over the label of another date: adapted to what changed (`carry`), or unchanged (`same`)."""
 
     step: Literal["carry", "same"]
     source: Word
@@ -88,7 +89,7 @@ class Answer(_Timed):
 
 
 class Model(_Timed):
-    """Take a trained run's outline."""
+    """Take over the outline that a trained run predicts, at a threshold in percent."""
 
     step: Literal["model"]
     run: Word
@@ -96,14 +97,14 @@ class Model(_Timed):
 
 
 class Mark(_Timed):
-    """Say of a date what there is."""
+    """Mark a date instead of outlining it."""
 
     step: Literal["mark"]
     mark: Word
 
 
 class Back(_Step):
-    """Undo, or redo."""
+    """Undo or redo the last step."""
 
     step: Literal["undo", "redo"]
 
@@ -116,8 +117,8 @@ STEP: TypeAdapter[Step] = TypeAdapter(Step)
 NAMES = ("click", "draw", "carry", "same", "answer", "model", "mark", "undo", "redo")
 
 
-class _Question(_Given):
-    """The words of an address: text, read as what it is to be."""
+class _Question(_Strict):
+    """The query parameters of an address: text that is converted to the fields' types."""
 
     model_config = ConfigDict(extra="ignore", strict=False)
 
@@ -125,11 +126,11 @@ class _Question(_Given):
 
 
 class Label(_Question):
-    """A subject's label."""
+    """Ask for a subject's label."""
 
 
 class Preview(_Question):
-    """The region under the pointer."""
+    """Ask for the region under the pointer."""
 
     row: Place
     column: Place
@@ -138,39 +139,41 @@ class Preview(_Question):
 
 
 class Predicted(_Question):
-    """What a trained run would outline."""
+    """Ask for what a trained run predicts, at a threshold in percent."""
 
     run: Word
     threshold: Percent
 
 
 def step(body: bytes) -> tuple[str, dict[str, Any]]:
-    """Return a step's name and what is given with it. InputError says what is wrong with it."""
+    """Return a step's name and its other fields. InputError says what is wrong with it."""
     try:
-        given = STEP.validate_json(body).model_dump()
+        fields = STEP.validate_json(body).model_dump()
     except ValidationError as error:
-        raise InputError(_wrong("step", error)) from None
-    return given.pop("step"), given
+        raise InputError(_sentence("step", error)) from None
+    return fields.pop("step"), fields
 
 
 def question(kind: type[_Question], words: dict[str, str]) -> dict[str, Any]:
-    """Return what is asked in an address. InputError says what is wrong with it."""
+    """Return the fields of a question in an address. InputError says what is wrong with it."""
     try:
         return kind.model_validate(words).model_dump()
     except ValidationError as error:
-        raise InputError(_wrong("question", error)) from None
+        raise InputError(_sentence("question", error)) from None
 
 
-def _wrong(what: str, error: ValidationError) -> str:
-    """Return a sentence about the first thing that is wrong."""
+def _sentence(what: str, error: ValidationError) -> str:
+    """Return a sentence about the first mistake in a step or question."""
     mistake = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    # The first word of a place in a step is the step's name.
-    place = mistake["loc"][1:] if what == "step" else mistake["loc"]
-    field = ".".join(str(part) for part in place[:4])[:LONGEST_WORD]
-    if mistake["type"] in {"missing", "extra_forbidden"}:
-        return f"This {what} lacks something or has too much of it: {field}."
+    # In a step pydantic puts the name of the step before the path to the field.
+    path = mistake["loc"][1:] if what == "step" else mistake["loc"]
+    field = ".".join(str(part) for part in path[:4])[:LONGEST_WORD]
+    if mistake["type"] == "missing":
+        return f"This {what} lacks the field {field}."
+    if mistake["type"] == "extra_forbidden":
+        return f"This {what} has a field that is not known: {field}."
     if mistake["type"].startswith("union_tag"):
         return f"A step is one of {', '.join(NAMES)}."
     if not field:
-        return "A step is one JSON object; this is none."
-    return f"This {what} cannot be taken: {field}: {mistake['msg'].rstrip('.').lower()}."
+        return "A step is one JSON object; this is not one."
+    return f"This {what} is not valid: {field}: {mistake['msg'].rstrip('.').lower()}."

@@ -1,9 +1,9 @@
-"""What a period lacks, so that the next of several sources is asked for it.
+"""What a period lacks after a source was searched, so that the next source of the recipe's list can fill it.
 
-A period lacks an image where no day is clear enough, where its chosen days together leave more of the AOI
-unseen than `selection.min_period_clear` allows, or where they are of a lower level than the recipe's sensor.
-Then the next source is asked for all days that those before it do not have. A period that has an image may
-lack days: those of scenes that a source lists and that cannot be used. Then it is asked for those alone.
+A period lacks its image if no day is clear enough, if its chosen days together show a smaller share of the
+AOI than `selection.min_period_clear`, or if they are of a lower processing level than the recipe's sensor. It
+lacks a day if a scene listed for that day cannot be used. To a period without its image the next source gives
+the days that no source before it lists, and the days it lacks; to one with its image, the latter alone.
 """
 
 from collections.abc import Sequence
@@ -19,43 +19,47 @@ from pipeline.scenes.selection import LOST, BoolImage, Candidate
 
 @dataclass(frozen=True)
 class Gap:
-    """What a period lacks. `image` says that it is a whole image; `lost` are days whose scenes cannot be
-    used, and `had` all other days that there are scenes of."""
+    """What a period lacks; false where it lacks nothing."""
 
-    image: bool
-    lost: frozenset[date]
-    had: frozenset[date]
+    lacks_image: bool
+    unusable_days: frozenset[date]
+    """Days with a scene that cannot be used."""
+    usable_days: frozenset[date]
+    """All other days with scenes, cloudy ones too."""
 
     def __bool__(self) -> bool:
-        return self.image or bool(self.lost)
+        return self.lacks_image or bool(self.unusable_days)
 
     def takes(self, day: date) -> bool:
-        """Whether scenes of a day are taken from the next source."""
-        return day in self.lost or (self.image and day not in self.had)
+        """Return whether the next source's scenes of a day are taken."""
+        return day in self.unusable_days or (self.lacks_image and day not in self.usable_days)
 
 
 def of_candidates(candidates: Sequence[Candidate], aoi: BoolImage, recipe: Recipe) -> Gap:
-    """Return what a period lacks whose choice was just made; `aoi` is (y, x) on the grid of the masks."""
+    """Return what a period lacks after its days were chosen; `aoi` (y, x) is on the grid of the masks."""
     chosen = [candidate for candidate in candidates if candidate.selected]
-    seen = np.zeros_like(aoi)
+    clear = np.zeros_like(aoi)
     for candidate in chosen:
         if candidate.clear_pixels is not None:
-            seen |= candidate.clear_pixels
-    lost = frozenset(candidate.day for candidate in candidates if candidate.is_lost)
-    is_short = (
+            clear |= candidate.clear_pixels
+    unusable = frozenset(candidate.day for candidate in candidates if candidate.is_lost)
+    lacks_image = (
         not chosen
-        or float(seen[aoi].mean()) < recipe.selection.min_period_clear
+        or float(clear[aoi].mean()) < recipe.selection.min_period_clear
         or any("" < candidate.scene.tier < recipe.profile.level[:2] for candidate in chosen)
     )
-    return Gap(is_short, lost, frozenset(candidate.day for candidate in candidates) - lost)
+    return Gap(lacks_image, unusable, frozenset(candidate.day for candidate in candidates) - unusable)
 
 
 def in_rows(rows: Sequence[dict[str, Any]], recipe: Recipe) -> bool:
-    """Return whether a period may lack something, by its rows of the table of scenes. They do not say what
-    several days show together: where no day alone shows enough, it may."""
+    """Return whether a period may lack something, judged by its rows of the table of scenes.
+
+    The rows say how much of the AOI each day shows, not what several days show together. A period of which no
+    single day shows enough therefore may lack its image.
+    """
     chosen = [row for row in rows if row["selected"]]
     if not chosen or any(row["status"] in LOST for row in rows):
         return True
-    shown = max(row["day_clear"] for row in chosen)
+    clearest = max(row["day_clear"] for row in chosen)
     is_lower = any("" < row["level"][:2] < recipe.profile.level[:2] for row in chosen)
-    return bool(shown < recipe.selection.min_period_clear or is_lower)
+    return bool(clearest < recipe.selection.min_period_clear or is_lower)

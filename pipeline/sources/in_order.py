@@ -1,10 +1,10 @@
-"""Several sources in order: the next is asked for what those before it lack.
+"""A list of sources as one `source`: each is asked only for what those before it lack.
 
     source:
       - {name: stac, href: "https://earth-search.aws.element84.com/v1", collections: [sentinel-2-l2a]}
       - {name: earthengine}
 
-When the next is asked, and for which days, is decided in `pipeline.scenes.gaps`.
+`pipeline.scenes.gaps` decides when the next source is asked, and for which days.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.sources.protocol import Setting, Upstream
 
 
 class Options(protocol.Options):
-    """The options of each source, in the order in which they are asked."""
+    """The options of the sources, in the order in which they are searched."""
 
     is_service: ClassVar[bool] = True
     sources: tuple[SerializeAsAny[protocol.Options], ...]
@@ -30,7 +30,7 @@ class Options(protocol.Options):
     def _check(self) -> Options:
         for source in self.sources:
             if source.is_synthetic or source.is_published:
-                raise ValueError(f"{source.name} cannot be one of several sources")
+                raise ValueError(f"{source.name} cannot be one of several sources; make it the only one")
         return self
 
     @model_serializer
@@ -47,26 +47,26 @@ class Options(protocol.Options):
 
     @property
     def parallel(self) -> int | None:
-        """Requests at a time of the first source that is on the web."""
-        found = (getattr(source, "parallel", None) for source in self.sources)
-        return next((parallel for parallel in found if parallel), None)
+        """Parallel requests of the first source that has such a limit."""
+        limits = (getattr(source, "parallel", None) for source in self.sources)
+        return next(filter(None, limits), None)
 
     def profile(self, sensor: Sensor) -> Profile:
         return self.sources[0].profile(sensor)
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
-        for place, source in enumerate(self.sources, 1):
-            own = source.profile(sensor)
-            if sensor.profile is None and own != self.profile(sensor):
+        for position, source in enumerate(self.sources, 1):
+            its_profile = source.profile(sensor)
+            if sensor.profile is None and its_profile != self.profile(sensor):
                 raise ValueError(
-                    f"source {place}, {source.name}, gives {own.title}, and the first "
+                    f"source {position}, {source.name}, gives {its_profile.title}, and the first gives "
                     f"{self.profile(sensor).title}: the sources of a list must give one sensor with one kind "
                     "of mask"
                 )
             try:
                 source.check(sensor, profile, clear)
             except ValueError as error:
-                raise ValueError(f"source {place}, {source.name}: {error}") from None
+                raise ValueError(f"source {position}, {source.name}: {error}") from None
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
         return [source.asked(site_id, setting) for source in self.sources]

@@ -1,4 +1,4 @@
-"""A recipe's sources, ready to be searched and read."""
+"""The sources of a recipe, open for searching and reading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, WorkError
 from pipeline.sources.protocol import Scene, Source
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Opened:
-    """The open sources of a recipe, by the labels that they have in the table of scenes.
+    """The open sources of a recipe, by their labels in the table of scenes.
 
-    `Scene.source` is the label of the source that listed a scene; its pixels are read from there.
+    `Scene.source` is the label of the source that listed a scene, and its pixels are read from that source.
     """
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
@@ -34,39 +34,48 @@ class Opened:
 
     @property
     def labels(self) -> list[str]:
-        """The sources' labels, in the order in which they are asked."""
+        """The labels of the sources, in the order in which they are searched."""
         return list(self.sources)
 
     @property
     def parallel(self) -> int:
-        """Requests that one site may have under way."""
+        """Most parallel requests per site."""
         return max(source.parallel for source in self.sources.values())
 
     def listed(self, label: str, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        """Return what one source lists; see `Source.search`."""
+        """Return the scenes that one source lists, with its label; see `Source.search`."""
         scenes = self.sources[label].search(area, start, end)
         return [scene if scene.source == label else replace(scene, source=label) for scene in scenes]
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        """Return what the first source lists that lists anything."""
-        found = (self.listed(label, area, start, end) for label in self.sources)
-        return next(filter(None, found), [])
+        """Return the scenes of the first source that lists any."""
+        searches = (self.listed(label, area, start, end) for label in self.sources)
+        return next(filter(None, searches), [])
 
     def find(self, label: str, href: str) -> Scene:
-        """Return the scene that a source once listed with this `href`; see `Source.find`."""
-        return replace(self._of(label).find(href), source=label)
+        """Return the scene that a source listed earlier under this `href`; see `Source.find`."""
+        return replace(self._source_of(label).find(href), source=label)
 
     def native(self, scene: Scene, band: str) -> GeoBox:
         """See `Source.native`."""
-        return self._of(scene.source).native(scene, band)
+        return self._source_of(scene.source).native(scene, band)
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
         """See `Source.read`."""
-        return self._of(scene.source).read(scene, bands, grid)
+        return self._source_of(scene.source).read(scene, bands, grid)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
-        """About how many requests a read from the first source needs."""
+        """Return about how many requests one read from the first source needs."""
         return next(iter(self.sources.values())).requests(bands, grid)
 
-    def _of(self, label: str) -> Source:
-        return self.sources.get(label) or next(iter(self.sources.values()))
+    def _source_of(self, label: str) -> Source:
+        """Return the source with a label. A single source has all scenes, whatever an older table calls it;
+        WorkError if a list of several has none of that label."""
+        if len(self.sources) == 1:
+            return next(iter(self.sources.values()))
+        if label not in self.sources:
+            raise WorkError(
+                f"The table of scenes names source {label}, and the recipe has {', '.join(self.sources)}: "
+                "run `minebench fetch --refresh`."
+            )
+        return self.sources[label]

@@ -213,7 +213,7 @@ def test_cogs_are_asked_for_once_and_through_faults(
     project = by_cogs(one_site_of(copied, tmp_path / "p", built, ""), published)
     planned = run("sites", "--plan", cwd=project).stdout
     assert "; 780 requests, " in planned
-    assert "about 0.4 GB are received, as COGs are read in whole blocks" in planned
+    assert "about 0.4 GB are downloaded, as COGs are read in whole blocks" in planned
     published.set(
         {"kind": "half", "match": ".tiff", "each": 1, "times": 3},
         {"kind": "status", "status": 503, "match": "aef_index", "each": 1},

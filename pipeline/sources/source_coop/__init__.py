@@ -1,4 +1,4 @@
-"""Google's annual Satellite Embedding from its COGs on Source Cooperative, without an account."""
+"""Read Google's annual Satellite Embedding from COGs on Source Cooperative, without an account."""
 
 from datetime import date
 from pathlib import PurePosixPath
@@ -20,42 +20,42 @@ SOURCE_COOPERATIVE = Upstream(
     "https://source.coop/tge-labs/aef",
 )  # fmt: skip
 BLOCK_MB = 0.45
-"""Compressed size of a block of 1024 x 1024 pixels of one band, as files of 2024 in zone 31N have it."""
+"""Compressed size, in MB, of a block of 1024 x 1024 pixels of one band, as in files of 2024 in zone 31N."""
 
 
 class Options(Remote):
-    """Where the index of the COGs is, and where the COGs are if not beside it."""
+    """The recipe's options: where the index of the COGs is, and where the COGs are if not beside it."""
 
     personal: ClassVar[frozenset[str]] = frozenset(
         {"parallel", "s3_endpoint", "s3_region", "requester_pays", "no_sign_request"}
     )
     name: Literal["source_coop"]
     index: str = f"{HOST}/aef_index.parquet"
-    """GeoParquet with a row per COG: an http(s) or s3:// address, or a path."""
+    """Address (http, https, s3) or path of a GeoParquet file with one row per COG."""
     cogs: str | None = None
-    """Address or folder that has the COGs as <year>/<zone>/<name>.tiff; default: the index's own."""
+    """Address or folder with the COGs as <year>/<zone>/<name>.tiff; default: the folder of the index."""
     s3_endpoint: str | None = None
-    """Address of the service that has the buckets of s3:// addresses; see source: stac."""
+    """Endpoint of the S3 service for s3:// addresses; as in `source: stac`."""
     s3_region: str | None = None
     """Region of the bucket of an s3:// address."""
     requester_pays: bool = False
-    """Whether you pay AWS for what is read where readers pay."""
+    """Whether you agree to pay AWS for what you read from requester-pays buckets."""
     no_sign_request: bool = False
-    """Whether s3:// addresses are read without keys, as public buckets can be; Source Cooperative's is."""
+    """Whether s3:// addresses are read without keys, as public buckets such as Source Cooperative's allow."""
 
     @field_validator("index")
     @classmethod
     def _check_index(cls, index: str) -> str:
         if PurePosixPath(index).suffix != ".parquet":
             raise ValueError(
-                f"{index} is no Parquet file; name the index that ends in .parquet, which has the rows of "
-                "the .gpkg and the .csv"
+                f"{index} is no Parquet file; name the index that ends in .parquet, which has the same rows "
+                "as the .gpkg and the .csv"
             )
         return index
 
     @property
     def folder(self) -> str:
-        """Address or path of the folder that has the years' folders."""
+        """Address or path of the folder that contains one folder per year."""
         return (self.cogs or self.index.rpartition("/")[0] or ".").rstrip("/")
 
     def profile(self, sensor: Sensor) -> Profile:
@@ -76,7 +76,7 @@ class Options(Remote):
         size = requests * BLOCK_MB / 1000
         if not requests:
             return ""
-        return f"about {size:,.1f} GB are received, as COGs are read in whole blocks of 1024 x 1024 pixels"
+        return f"about {size:,.1f} GB are downloaded, as COGs are read in whole blocks of 1024 x 1024 pixels"
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
         return [ALPHA_EARTH, *([SOURCE_COOPERATIVE] if "source.coop/" in self.folder else [])]

@@ -1,8 +1,8 @@
-"""Scenes of the index, and the windows of their COGs.
+"""Find scenes in the index of the Satellite Embedding's COGs, and read windows of the COGs.
 
-A COG holds 64 bands (A00 to A63) of int8: 8192 x 8192 pixels of 10 m of one UTM zone and year, in blocks of
-1024 x 1024 pixels of one band each; -128 is no data, in all bands or in none. Its numbers are those that
-`pipeline.core.embedding` keeps, so that pixels are copied. Source Cooperative's COGs are bottom-up.
+A COG has 64 bands (A00 to A63) of int8 with 8192 x 8192 pixels of 10 m, of one UTM zone and year. Its blocks
+are 1024 x 1024 pixels of one band. Nodata is -128, in all bands of a pixel or in none. The coding is that of
+`pipeline.core.embedding`, so pixels are copied unchanged. Source Cooperative's COGs are bottom-up.
 """
 
 from __future__ import annotations
@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 BLOCK = 1024
 """Side of a COG's blocks, pixels."""
 RECORD = "aef_index.json"
-"""File in the benchmark's data that says which index was read last."""
+"""File in the benchmark's data folder that records which index was read last."""
 _reading = threading.Lock()
+"""Held while the index is read, so that parallel searches read it once."""
 
 
 class CogSource:
-    """See `pipeline.sources.protocol.Source`. A COG is a scene. Pixels are copied, never interpolated:
-    between the numbers of two vectors lies no vector's."""
+    """See `pipeline.sources.protocol.Source`. Each COG is a scene.
+
+    Pixels are copied, never interpolated: an average of two pixels' numbers is no vector of the embedding.
+    """
 
     mask_band: str | None = None
 
@@ -57,14 +60,14 @@ class CogSource:
         self.parallel = options.parallel if self.is_remote else 1
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        found = self._index().near(area, start.year, (end - timedelta(days=1)).year)
-        own = zones.of_own_zone([cog.grid for cog in found], area)
-        scenes = [self._scene(cog.name, cog.grid) for cog in itertools.compress(found, own)]
+        cogs = self._index().near(area, start.year, (end - timedelta(days=1)).year)
+        chosen = zones.of_own_zone([cog.grid for cog in cogs], area)
+        scenes = [self._scene(cog.name, cog.grid) for cog in itertools.compress(cogs, chosen)]
         return sorted(scenes, key=lambda scene: (scene.time, scene.id))
 
     def find(self, href: str) -> Scene:
         if not aef_index.NAME.fullmatch(href):
-            raise WorkError(f"{href} is no COG of this source.")
+            raise WorkError(f"{href} is not the name of a COG of this source.")
         return self._scene(href, self._grid_of(href))
 
     def native(self, scene: Scene, band: str) -> GeoBox:
@@ -79,36 +82,36 @@ class CogSource:
         href, signer = self._address(f"{self.options.folder}/{scene.href}")
         numbers = stored.read(href, indexes, area, signer, self.parallel)
         if numbers.dtype != np.int8:
-            raise Unusable(f"{href} holds {numbers.dtype}, and an embedding's numbers are int8.")
+            raise Unusable(f"{href} has dtype {numbers.dtype}; an embedding has int8.")
         return window.placed(signed.raised(numbers), area, grid, Resampling.nearest)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
-        # One for the file's head; a band's blocks of one row lie together.
+        # One for the header, and one per band and row of blocks, whose blocks lie together in the file.
         return 1 + len(bands) * -(-grid.height // BLOCK) if self.is_remote else 0
 
     def _index(self) -> CogIndex:
-        """The index, read once in a process; stages are separate processes."""
+        """Return the index, read once per process. InputError where it is missing or not readable."""
         address, signer = self._address(self.options.index)
         remote = raster.is_remote(address)
-        read_at = 0 if remote or not Path(address).exists() else Path(address).stat().st_mtime_ns
+        modified = 0 if remote or not Path(address).exists() else Path(address).stat().st_mtime_ns
         with _reading:
             try:
-                found = _read_once(address, signer, self.parallel, read_at)
+                index = _read_once(address, signer, self.parallel, modified)
             except web.Gone:
                 raise InputError(f"source.index: {address} is not there (HTTP 404).") from None
-            if self.compared != found.digest:
-                self._compare(found.digest)
-                self.compared = found.digest
-        return found
+            if self.compared != index.digest:
+                self._compare(index.digest)
+                self.compared = index.digest
+        return index
 
     def _compare(self, digest: str) -> None:
-        """Say so where the index is another than the benchmark's last one; keep on record which it is."""
+        """Print a notice if the index changed since this benchmark last read it; record its digest."""
         now = {"index": self.options.index, "sha256_of_footer": digest}
         before = json.loads(self.record.read_text()) if self.record.is_file() else now
         if before["index"] == now["index"] and before != now:
             print(
-                f"The index {self.options.index} has changed since this benchmark read it last: scenes "
-                "that were chosen stay, and `minebench fetch --refresh` chooses anew",
+                f"The index {self.options.index} has changed since this benchmark last read it: the scenes "
+                "chosen before stay; `minebench fetch --refresh` chooses again",
                 file=sys.stderr,
             )
         if before != now or not self.record.is_file():
@@ -116,7 +119,7 @@ class CogSource:
 
     def _scene(self, name: str, grid: GeoBox) -> Scene:
         match = aef_index.NAME.fullmatch(name)
-        assert match is not None  # the index and `find` have looked
+        assert match is not None  # checked by the index and by `find`
         assets = {
             band: Asset(name, grid, embedding.BANDS.index(band) + 1, dtype="int8") for band in self.bands
         }
@@ -130,12 +133,12 @@ class CogSource:
         )
 
     def _grid_of(self, name: str) -> GeoBox:
-        """The grid that a COG itself says."""
+        """Return the grid in a COG's own header, north up."""
         href, signer = self._address(f"{self.options.folder}/{name}")
         return stored.grid_of(href, signer, self.parallel)
 
     def _address(self, href: str) -> tuple[str, Signer]:
-        """Where a file is on the web or on the disk, and what signs requests for it."""
+        """Return a file's web address or path, and what signs requests for it."""
         if href.startswith(SCHEME):
             if flaw := self.buckets.flaw(href, {}):
                 raise InputError(f"source.index: {href} {flaw}.")
@@ -147,16 +150,16 @@ def _is_remote(href: str) -> bool:
     return raster.is_remote(href) or href.startswith(SCHEME)
 
 
-_held: dict[tuple[str, int], CogIndex] = {}
-"""The index that was read last, by its address and, of a file, its time."""
+_last_read: dict[tuple[str, int], CogIndex] = {}
+"""The index that was read last, by its address and, for a local file, its modification time (ns)."""
 
 
-def _read_once(address: str, signer: Signer, parallel: int, read_at: int) -> CogIndex:
-    key = address, read_at
-    if key not in _held:
-        _held.clear()
-        _held[key] = aef_index.read(address, signer, parallel)
-    return _held[key]
+def _read_once(address: str, signer: Signer, parallel: int, modified: int) -> CogIndex:
+    key = address, modified
+    if key not in _last_read:
+        _last_read.clear()
+        _last_read[key] = aef_index.read(address, signer, parallel)
+    return _last_read[key]
 
 
 _conforms: type[Source] = CogSource

@@ -1,8 +1,8 @@
-"""The index of the Satellite Embedding's COGs: a GeoParquet file with a row per COG.
+"""Read the index of the Satellite Embedding's COGs: a GeoParquet file with one row per COG.
 
-Its columns (fid, geom, crs, path, year, utm_zone, utm_west, utm_south, utm_east, utm_north, wgs84_west and
-so on) are those of Google's own index; about 300,000 rows and 80 MB, outlines and all. Outlines are not read:
-the bounds in UTM say exactly where a COG lies, across the antimeridian too.
+Its columns (fid, geom, crs, path, year, utm_zone, utm_west, utm_south, utm_east, utm_north, wgs84_west, ...)
+are those of Google's own index. It has about 300,000 rows and 80 MB. The column of outlines is not read: the
+UTM bounds say exactly where a COG lies, also across the antimeridian.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from pipeline.sensors.alphaearth import PIXEL_M
 BOUNDS = ("utm_west", "utm_south", "utm_east", "utm_north")
 COLUMNS = ("path", "year", "crs", *BOUNDS)
 NAME = re.compile(r"(?P<year>\d{4})/(?P<zone>\d{1,2}[NS])/(?P<id>[\w-]+)\.tiff?")
-"""A COG's path below the folder of all years."""
+"""A COG's path below the folder that contains the years' folders."""
 ZONES_ASIDE = 2
-"""Zones on either side of a place's own that may have COGs of it: in the far north zones are narrower than
-a COG, and some are left out."""
-
+"""UTM zones on either side of a place's own zone that are searched for COGs that cover it. In the far north
+zones are narrower than a COG, and some have no COGs of their own."""
 PLAY_M = 1.0
+"""Tolerance for the error of projecting an outline, metres."""
 
 
 @dataclass(frozen=True)
 class Cog:
-    """A COG of one year: its path below the folder of all years, and its grid, north up."""
+    """A COG of one year: its path (see NAME) and its grid, north up."""
 
     name: str
     grid: GeoBox
 
 
 class CogIndex:
-    """Rows of the index by UTM zone, in memory: about 60 MB for the public one.
+    """The index in memory, about 60 MB for the public one, with its rows grouped by UTM zone.
 
-    `digest` is of the file's Parquet footer, and differs where the file differs.
+    `digest` is the SHA-256 of the Parquet footer, and differs where the file differs.
     """
 
     def __init__(self, table: pa.Table, digest: str) -> None:
@@ -65,7 +65,7 @@ class CogIndex:
 
     def near(self, area: BaseGeometry, first: int, last: int) -> list[Cog]:
         """Return the COGs of the years `first` to `last` that touch an area (EPSG:4326), by year and name."""
-        found = {}
+        cogs = {}
         for epsg in _zones_about(area):
             rows = self.rows.get(f"EPSG:{epsg}")
             if rows is None:
@@ -74,10 +74,11 @@ class CogIndex:
             outline = geodesy.project(area, 4326, epsg)
             for row in rows[_touching(self.bounds[rows], outline)]:
                 cog = self._cog(int(row), epsg)
-                found[cog.name] = cog
-        return [found[name] for name in sorted(found)]
+                cogs[cog.name] = cog
+        return [cogs[name] for name in sorted(cogs)]
 
     def _cog(self, row: int, epsg: int) -> Cog:
+        """Return the COG of a row. InputError where its path is not of the published form."""
         path = self.paths[row].as_py()
         name = "/".join(path.split("/")[-3:])
         match = NAME.fullmatch(name)
@@ -92,19 +93,19 @@ class CogIndex:
 
 
 def read(address: str, signed: Signer, parallel: int) -> CogIndex:
-    """Read an index, of a web address just the columns that are needed. InputError where it is none."""
+    """Read an index; from the web, only the columns that are needed. InputError where it is no such index."""
     with _opened(address, signed, parallel) as file:
         try:
             digest = _footer_digest(file)
             table = pq.ParquetFile(file, pre_buffer=False)
             if missing := [name for name in COLUMNS if name not in table.schema_arrow.names]:
                 raise InputError(
-                    f"source.index: {address} has no column {missing[0]}; take aef_index.parquet as it is "
-                    "published, not the STAC form of it."
+                    f"source.index: {address} has no column {missing[0]}; use the published "
+                    "aef_index.parquet, not its STAC version."
                 )
             if not table.metadata.num_rows:
                 raise InputError(f"source.index: {address} has no rows.")
-            # One thread: a read is a seek and a request, and they must not get mixed up.
+            # One thread: each read is a seek and then a request, which threads would interleave.
             groups = [
                 _typed(table.read_row_group(group, list(COLUMNS), use_threads=False))
                 for group in range(table.num_row_groups)
@@ -118,14 +119,14 @@ def read(address: str, signed: Signer, parallel: int) -> CogIndex:
 
 
 def _typed(table: pa.Table) -> pa.Table:
-    """The columns in the types that are reckoned with, without rows that lack one; years may be text."""
+    """Return the columns cast to the types used here (years may be text), without rows that have a null."""
     types = {"path": pa.string(), "crs": pa.string(), "year": pa.int16()}
     typed = pa.table({name: pc.cast(table[name], types.get(name, pa.float64())) for name in COLUMNS})
     return typed.drop_null()
 
 
 class _Ranges(RangeFile):
-    """A remote file as pyarrow reads it."""
+    """A remote file with the attributes that pyarrow needs of a Python file."""
 
     closed = False
     mode = "rb"
@@ -139,7 +140,7 @@ class _Ranges(RangeFile):
 
 @contextmanager
 def _opened(address: str, signed: Signer, parallel: int) -> Iterator[BinaryIO]:
-    """An index, open. A failure of the web comes as it is, whatever pyarrow made of it."""
+    """Open an index. A web error is raised as it was, not as what pyarrow turned it into."""
     if not raster.is_remote(address):
         try:
             file = open(address, "rb")  # noqa: PTH123, SIM115
@@ -159,7 +160,8 @@ def _opened(address: str, signed: Signer, parallel: int) -> Iterator[BinaryIO]:
 
 
 def _footer_digest(file: BinaryIO) -> str:
-    """SHA-256 of the Parquet footer, which has the place, size and statistics of every column's chunks."""
+    """Return the SHA-256 of the Parquet footer, which has offset, size and statistics of each chunk."""
+    # The last 8 bytes are the footer's length (4, little-endian) and the magic number PAR1.
     size = file.seek(0, 2)
     file.seek(max(0, size - 8))
     length = int.from_bytes(file.read(4), "little")
@@ -168,15 +170,15 @@ def _footer_digest(file: BinaryIO) -> str:
 
 
 def _zones_about(area: BaseGeometry) -> list[int]:
-    """EPSG codes of the UTM zones, north and south, that may have COGs of an area."""
+    """Return the EPSG codes of the UTM zones, north and south, that may have COGs of an area (EPSG:4326)."""
     lon, _ = geodesy.centre(area)
-    own = int((lon + 180) // 6)
-    zones = [(own + aside) % 60 + 1 for aside in range(-ZONES_ASIDE, ZONES_ASIDE + 1)]
+    own_zone = int((lon + 180) // 6)
+    zones = [(own_zone + aside) % 60 + 1 for aside in range(-ZONES_ASIDE, ZONES_ASIDE + 1)]
     return [base + zone for base in (32600, 32700) for zone in zones]
 
 
 def _touching(bounds: NDArray[Any], outline: BaseGeometry) -> NDArray[np.bool_]:
-    """Which boxes (n, 4) an outline in the same CRS touches, give or take what projecting it costs."""
+    """Return which boxes (n, 4; west, south, east, north) an outline in their CRS touches, within PLAY_M."""
     left, bottom, right, top = shapely.box(*outline.bounds).buffer(PLAY_M).bounds
     west, south, east, north = bounds.T
     near = (west <= right) & (east >= left) & (south <= top) & (north >= bottom)

@@ -1,7 +1,7 @@
-"""s3:// addresses: where they are on the web, and how requests to them are signed.
+"""Turn s3:// addresses into https addresses, and sign the requests to them.
 
-Keys come from the environment alone, under the names that AWS's own tools read, and go into the address of a
-request just before it is sent (`pipeline.core.web`); nothing else ever holds them.
+Keys come only from the environment, under the names that AWS's own tools use. They enter the address of a
+request just before it is sent (`pipeline.core.web`) and are stored nowhere else.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ TOKEN = "AWS_SESSION_TOKEN"
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 EXPIRES_S = 300
-"""How long a signed address is good for; each try of a request is signed anew."""
+"""Seconds for which a signed address is valid; each attempt of a request is signed again."""
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 REGION = re.compile(r"[a-z0-9-]{1,40}")
 WRONG = frozenset({301, 307, 400, 401, 403})
-"""Statuses of an answer to wrong keys, another region, or a reader who does not pay."""
+"""HTTP statuses for wrong keys, a wrong region, or a reader who does not agree to pay."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """What is publicly known of a bucket: where it is, and what it asks of its readers."""
+    """What is publicly known of a bucket: where it is, and what it requires of its readers.
+
+    `endpoint` is empty for AWS; `keys` says which keys it takes, for messages.
+    """
 
     region: str
     endpoint: str = ""
@@ -54,11 +57,11 @@ KNOWN = {
     "us-west-2.opendata.source.coop": Bucket("us-west-2", is_public=True),
     "deafrica-sentinel-2": Bucket("af-south-1", is_public=True),
 }  # fmt: skip
-"""Buckets of the catalogues in docs/sources.md."""
+"""Buckets of the catalogues in docs/sources.md, by name."""
 
 
 class BucketOptions(Protocol):
-    """What a recipe's source says of the buckets that it reads."""
+    """The options of a recipe's source that concern buckets."""
 
     @property
     def s3_endpoint(self) -> str | None: ...
@@ -74,15 +77,15 @@ class BucketOptions(Protocol):
 
 
 class Buckets:
-    """How a recipe's source reads s3:// addresses."""
+    """Where a recipe's source finds s3:// addresses, and how it signs requests to them."""
 
     def __init__(self, options: BucketOptions) -> None:
         self.options = options
 
     def flaw(self, href: str, storage: Mapping[str, Any]) -> str:
-        """Return what must be set before an address can be read; empty where nothing is missing.
+        """Return what must be set before an address can be read; empty if nothing is missing.
 
-        `storage` is what the item says by the storage extension: region, requester_pays.
+        `storage` has what the item says by the storage extension: region, requester_pays.
         """
         bucket, key = _parts(href)
         if not BUCKET.fullmatch(bucket) or not key:
@@ -94,26 +97,26 @@ class Buckets:
         if pays and not self._pays():
             return (
                 f"is in bucket {bucket}, whose readers pay AWS for what they read: set source.requester_pays "
-                f"to true if you want to, and {_both()}"
+                f"to true if you agree to pay, and {_both_keys()}"
             )
         if all(os.environ.get(name) for name in KEYS):
             return ""
         if known:
-            return f"is in bucket {bucket}, which needs {known.keys}: set {_both()}"
-        return f"is in bucket {bucket}: set {_both()}, or source.no_sign_request if the bucket is public"
+            return f"is in bucket {bucket}, which needs {known.keys}: set {_both_keys()}"
+        return f"is in bucket {bucket}: set {_both_keys()}, or source.no_sign_request if the bucket is public"
 
     def address(self, href: str, region: str) -> str:
-        """Return where an s3:// address is on the web, without any credential."""
+        """Return the web address of an s3:// address, without credentials; `region` is the item's, if any."""
         bucket, key = _parts(href)
         path = quote(key, safe="/~")
         if endpoint := self._endpoint(bucket):
             return f"{endpoint.rstrip('/')}/{bucket}/{path}"
         host = f"s3.{self._region(bucket, region)}.amazonaws.com"
-        # A certificate for *.s3... does not cover names with dots.
+        # The certificate for *.s3.<region>.amazonaws.com does not cover bucket names with dots.
         return f"https://{host}/{bucket}/{path}" if "." in bucket else f"https://{bucket}.{host}/{path}"
 
     def signer(self, href: str, region: str) -> Signer:
-        """Return what signs requests for an address; nothing is added where its bucket is public."""
+        """Return the signer of requests for an address; for a public bucket it adds nothing."""
         bucket, _ = _parts(href)
         if self._is_unsigned(bucket):
             return Unsigned()
@@ -121,7 +124,7 @@ class Buckets:
 
     @contextmanager
     def explained(self, href: str, region: str) -> Iterator[None]:
-        """Say what may be wrong where an s3:// address is refused."""
+        """Within it, turn the refusal of an s3:// address into a WorkError that says what may be wrong."""
         try:
             yield
         except web.Refused as error:
@@ -129,7 +132,7 @@ class Buckets:
                 raise
             bucket, _ = _parts(href)
             if self._is_unsigned(bucket):
-                advice = "its bucket may not be public: remove no_sign_request and set " + _both()
+                advice = "its bucket may not be public: remove no_sign_request and set " + _both_keys()
             else:
                 advice = f"check {KEYS[0]}, {KEYS[1]}{'' if self._pays() else ', source.requester_pays'}"
                 advice += f" and source.s3_region ({self._region(bucket, region)})"
@@ -146,42 +149,46 @@ class Buckets:
         return self.options.requester_pays or os.environ.get("AWS_REQUEST_PAYER", "") == "requester"
 
     def _named_endpoint(self) -> str:
-        """The endpoint of the recipe or of the environment."""
-        return self.options.s3_endpoint or next((e for n in ENDPOINTS if (e := os.environ.get(n))), "")
+        """Return the endpoint set in the recipe, else in the environment; empty if none is."""
+        return self.options.s3_endpoint or next(filter(None, map(os.environ.get, ENDPOINTS)), "")
 
     def _endpoint(self, bucket: str) -> str:
-        """The address of the service that has a bucket; empty for AWS's own."""
-        named = self._named_endpoint() or (KNOWN[bucket].endpoint if bucket in KNOWN else "")
-        return f"https://{named}" if named and "://" not in named else named
+        """Return the address of the service that has a bucket; empty for AWS."""
+        endpoint = self._named_endpoint() or (KNOWN[bucket].endpoint if bucket in KNOWN else "")
+        return f"https://{endpoint}" if endpoint and "://" not in endpoint else endpoint
 
     def _region(self, bucket: str, region: str) -> str:
-        """Recipe, item, what is known, environment. An item's word must not lead to another host."""
+        """Return the region by the recipe, else the item (`region`), KNOWN, the environment.
+
+        It becomes part of a host's name, so an item must not be able to put another host there.
+        """
         known = KNOWN[bucket].region if bucket in KNOWN else ""
-        said = [self.options.s3_region, region, known, *(os.environ.get(name) for name in REGIONS)]
-        return next((one for one in said if one and REGION.fullmatch(one)), "us-east-1")
+        candidates = [self.options.s3_region, region, known, *map(os.environ.get, REGIONS)]
+        return next((name for name in candidates if name and REGION.fullmatch(name)), "us-east-1")
 
 
 class KeySigner:
-    """See `pipeline.geo.remote.Signer`. Signature version 4 in the address, with the environment's keys."""
+    """See `pipeline.geo.remote.Signer`. Puts an AWS signature (version 4) into the address, with the
+    environment's keys."""
 
     def __init__(self, region: str, pays: bool) -> None:
         self.region, self.pays = region, pays
 
     def __call__(self, url: str) -> str:
-        # Here and not above: only who reads s3:// addresses needs it.
+        # Imported here, as only sources with s3:// addresses need it.
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
 
         key, secret = (os.environ.get(name, "") for name in KEYS)
         keys = Credentials(key, secret, os.environ.get(TOKEN) or None)
-        asked = f"{url}?x-amz-request-payer=requester" if self.pays else url
-        request = AWSRequest("GET", asked)
+        address = f"{url}?x-amz-request-payer=requester" if self.pays else url
+        request = AWSRequest("GET", address)
         S3SigV4QueryAuth(keys, "s3", self.region, expires=EXPIRES_S).add_auth(request)
         return str(request.url)
 
     def renew(self) -> bool:
-        # Every signature is new, and of the same keys.
+        # Every request has a new signature already; the keys would be the same.
         return False
 
     def accept(self) -> None:
@@ -189,12 +196,13 @@ class KeySigner:
 
 
 def _parts(href: str) -> tuple[str, str]:
-    """The bucket and the key of an s3:// address."""
+    """Return the bucket and the key of an s3:// address."""
     bucket, _, key = href.removeprefix(SCHEME).partition("/")
     return bucket, key
 
 
-def _both() -> str:
+def _both_keys() -> str:
+    """Return which variables hold the keys, in words."""
     return f"{KEYS[0]} and {KEYS[1]} in the environment"
 
 

@@ -169,7 +169,7 @@ class Options:
 
 def test_what_would_run_code_is_named_and_not_run(tmp_path: Path) -> None:
     torch.save({"options": Options(), "state_dict": STATE}, tmp_path / "x.pt")
-    with pytest.raises(InputError, match=r"holds tests\S+Options beside its weights, which would run code"):
+    with pytest.raises(InputError, match=r"holds tests\S+Options beside its weights, and reading"):
         weights.read(tmp_path / "x.pt")
 
 

@@ -56,7 +56,7 @@ def gap_of(candidates: list[Candidate], **rule: Any) -> gaps.Gap:
 )
 def test_a_period_lacks_an_image(candidates: list[Candidate], lacks_image: bool) -> None:
     gap = gap_of(candidates)
-    assert gap.image == lacks_image
+    assert gap.lacks_image == lacks_image
     assert bool(gap) == lacks_image
 
 

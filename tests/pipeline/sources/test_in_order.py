@@ -11,7 +11,7 @@ import yaml
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, WorkError
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 from pipeline.sources.opened import Opened
@@ -65,6 +65,8 @@ def test_a_scene_is_read_from_the_source_that_listed_it() -> None:
     assert opened.read(scenes[0], ["B02"], GRID).item() == 2
     assert opened.find("stac-2", "b") == scenes[1]
     assert opened.parallel == 2
+    with pytest.raises(WorkError, match="names source earthengine, and the recipe has stac, stac-2"):
+        opened.find("earthengine", "b")
 
 
 def test_sources_of_which_some_have_no_mask_are_refused() -> None:

@@ -162,7 +162,7 @@ def test_a_changed_index_is_said(folder: Path, tmp_path: Path, capsys: pytest.Ca
         source = opened(tmp_path, str(index))
         for _ in range(2):
             source.search(area, START, END)
-        said.append(capsys.readouterr().err.count("has changed since this benchmark read it last"))
+        said.append(capsys.readouterr().err.count("has changed since this benchmark last read it"))
     assert said == [0, 0, 1, 0]
 
 
@@ -195,7 +195,7 @@ def _with_path(text: str) -> Any:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (_without("utm_west"), "has no column utm_west; take aef_index.parquet as it is published"),
+        (_without("utm_west"), "has no column utm_west; use the published aef_index.parquet"),
         (
             _with_path("s3://b/2020/32N/a.vrt"),
             "row 0 has the path s3://b/2020/32N/a.vrt for 2020; paths must",
@@ -222,7 +222,7 @@ def test_an_index_that_is_not_on_the_web_is_said(server: Running, tmp_path: Path
         source.search(area_of(WEST), START, END)
     server.set({"kind": "short", "match": "aef_index", "each": 9})
     source = opened(tmp_path, f"{server.url}/open/aef_index.parquet")
-    aef_cogs._held.clear()
+    aef_cogs._last_read.clear()
     with pytest.raises(web.Refused, match="sent other bytes than asked for"):
         source.search(area_of(WEST), START, END)
     server.set()
