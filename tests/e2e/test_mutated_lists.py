@@ -183,4 +183,4 @@ def test_geoarrow_is_refused_before_it_can_crash(empty_project: Path) -> None:
     (empty_project / "catalogs/tiny/recipe.yaml").write_text(text.replace("mines.csv", "list.parquet"))
     done = run("sites", cwd=empty_project)
     assert done.returncode == 2
-    assert "save it as WKB" in done.stderr
+    assert "save it with encoding WKB" in done.stderr
