@@ -17,7 +17,15 @@ from models import registry
 from models.data import datasets
 from models.data.datasets import Scale
 from models.evaluation import runs
-from models.evaluation.evaluate import SCORERS, as_probability, check_count, counting, is_scored, write
+from models.evaluation.evaluate import (
+    FILES,
+    SCORERS,
+    as_probability,
+    check_count,
+    counting,
+    is_scored,
+    write,
+)
 from models.evaluation.stacks import Stacks
 from models.histogram import Histogram
 from pipeline.core import receipts, versions
@@ -89,6 +97,8 @@ def _run(benchmark: Benchmark, name: str) -> Path:
     run = benchmark.run(name)
     metrics = run / "metrics.json"
     was_scored = metrics.is_file() and runs.EXTERNAL in json.loads(metrics.read_text())
-    if run.is_dir() and any(run.iterdir()) and not was_scored:
+    names = {path.name for path in run.iterdir() if path.name[0] != "."} if run.is_dir() else set()
+    # A kill leaves some of the scores without metrics.json, which comes after them.
+    if not was_scored and (metrics.is_file() or names - {*FILES}):
         raise InputError(f"{run} is there already and is no submission: choose another --name.")
     return run
