@@ -57,6 +57,9 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)
     os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL says besides its errors
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII alone
     logging.raiseExceptions = False  # a log that cannot be written has no place on the terminal
     try:
         sys.exit(app(prog_name="minebench", standalone_mode=False) or 0)

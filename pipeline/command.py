@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from pipeline.core import layout, locks
 from pipeline.core.errors import InputError
-from pipeline.core.files import finite
+from pipeline.core.files import ONLY_READ, finite
 from pipeline.core.layout import Benchmark
 from pipeline.core.redaction import redacted
 from pipeline.core.words import counted
@@ -54,13 +55,24 @@ class _Discreet(logging.Formatter):
 
 
 def fail(message: str, status: int) -> None:
-    print(f"minebench: {redacted(message)}", file=sys.stderr)
+    print(f"minebench: {redacted(_for_this_benchmark(message))}", file=sys.stderr)
     sys.exit(status)
+
+
+def _for_this_benchmark(message: str) -> str:
+    """Name the benchmark in commands that a message says to run, where it was named: without a word they
+    would run on the first of params.yaml."""
+    if not (name := UNDER_WAY.get("named")):
+        return message
+    return re.sub(r"`(minebench [a-z]+)(?![^`]*--benchmark)", rf"`\1 --benchmark {name}", message)
 
 
 LOCKS = {"compose": "cubes", "annotate": "cubes"}
 """Stages that write the same files share a lock; all others have one of their own."""
 READERS = {"browse", "check", "doctor", "label"}
+"""Commands that take no lock."""
+LOOKING = {*READERS, "agree", "export", "score"}
+"""Commands that work where a benchmark can only be read: without a lock and without a log file there."""
 
 
 def benchmark_of(name: str | None) -> Benchmark:
@@ -73,12 +85,17 @@ def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
     from pipeline import recipe
 
     benchmark = benchmark_of(name)
+    UNDER_WAY["named"] = name or ""
     loaded = recipe.load(benchmark.recipe)
-    if stage not in READERS and os.environ.get("RANK", "0") == "0":
-        locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
-    log_to(benchmark.log(stage))
+    try:
+        if stage not in READERS and os.environ.get("RANK", "0") == "0":
+            locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
+        log_to(benchmark.log(stage))
+    except OSError as error:
+        if stage.partition("-")[0] not in LOOKING or error.errno not in ONLY_READ:
+            raise
     images = "archive" if loaded.source.is_synthetic else "fetch"
-    UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images)
+    UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images, named=name or "")
     return benchmark, loaded
 
 
@@ -104,22 +121,28 @@ def log_to(log: Path) -> None:
     for name in ("botocore", "googleapiclient", "google", "urllib3", "pystac_client"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    warnings.simplefilter("default")
+    # What other libraries warn of says nothing to a reader of the log.
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"(pipeline|models)\b")
 
 
 def params() -> dict[str, Any]:
     """params.yaml of the folder we run in."""
     import yaml
 
+    from pipeline.core import yaml_text
+
     path = Path("params.yaml")
     if not path.is_file():
         raise InputError("There is no params.yaml here: run minebench from the repository root.")
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        raise InputError("params.yaml is not valid YAML: check indentation and quotes.") from None
+        given = yaml_text.load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"params.yaml{yaml_text.mistake(error)}.") from None
     if not isinstance(given, dict) or not given.get("benchmarks"):
         raise InputError("params.yaml must list at least one name under benchmarks.")
+    if not isinstance(given["benchmarks"], list):
+        raise InputError(f"params.yaml: benchmarks is a list of names; write [{given['benchmarks']}].")
     return given
 
 

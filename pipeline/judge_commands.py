@@ -56,3 +56,6 @@ def score(
     part = f"; partial: {external['predicted']:,} of {external['asked']:,} maps"
     share = part if external["predicted"] < external["asked"] else ""
     print(f"score: {name} ({result['task']}) F1 {words.score(result['f1'])}{share}")
+    if judge.NOT_WRITTEN in result:
+        print(f"  {where.data} can only be read: no run was written, and the leaderboard does not have it")
+        command.UNDER_WAY.clear()

@@ -1,5 +1,6 @@
 """recipe.yaml: everything that decides what a benchmark is, in one validated file."""
 
+import difflib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,7 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from pipeline import sources
-from pipeline.core import periods, tiles
+from pipeline.core import periods, tiles, yaml_text
 from pipeline.core.errors import BadRecipe
 from pipeline.core.layout import Benchmark
 from pipeline.core.pair_rules import Rule
@@ -409,7 +410,7 @@ def _check_yearly(recipe: Recipe) -> None:
 def load(path: Path) -> Recipe:
     """Read and check a recipe. InputError names the file and the first wrong field."""
     try:
-        content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content: Any = yaml_text.load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadRecipe(f"There is no recipe at {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -419,8 +420,7 @@ def load(path: Path) -> Recipe:
     except ValueError as error:  # a date or a number that none is
         raise BadRecipe(f"{path} has a value that YAML cannot take ({_short(error)}).") from None
     except yaml.YAMLError as error:
-        where = f" line {error.problem_mark.line + 1}" if hasattr(error, "problem_mark") else ""
-        raise BadRecipe(f"{path}{where} is not valid YAML: check indentation and quotes.") from None
+        raise BadRecipe(f"{path}{yaml_text.mistake(error)}.") from None
     if not isinstance(content, dict):
         raise BadRecipe(f"{path} must be a mapping of fields such as title, sensor and source.")
     try:
@@ -435,13 +435,24 @@ def _short(error: Exception) -> str:
 
 def _first(error: ValidationError) -> str:
     """The first mistake as 'field: what is wrong.', and how many more there are."""
-    mistakes = error.errors()
+    # A name that is not known says more than the field that is missing for it.
+    mistakes = sorted(error.errors(), key=lambda one: one["type"] == "missing")
     mistake = mistakes[0]
-    field = ".".join(str(step) for step in mistake["loc"]) or "recipe"
-    reason = mistake["msg"].removeprefix("Value error, ").rstrip(".")
+    field = _place(mistake) or "recipe"
+    reason, others = mistake["msg"].removeprefix("Value error, ").rstrip("."), mistakes[1:]
     if mistake["type"] == "extra_forbidden":
-        reason = "no such field; remove it or correct its spelling"
+        near = difflib.get_close_matches(
+            field, [_place(one) for one in others if one["type"] == "missing"], 1
+        )
+        others = [one for one in others if _place(one) not in near]
+        mend = f"did you mean {near[0]}?" if near else "remove it or correct its spelling"
+        reason = f"no such field; {mend}"
     elif mistake["type"] == "missing":
         reason = "missing; add it"
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    more = f" (and {len(others)} more)" if others else ""
     return f"{field}: {reason}{more}."
+
+
+def _place(mistake: Any) -> str:
+    """The field of a mistake, such as sites.buffer_m."""
+    return ".".join(str(step) for step in mistake["loc"])

@@ -30,8 +30,8 @@ def analyse(
     benchmark_dir: Path, model: str, name: str, fold: str | None = None, threshold: float | str = 0.5
 ) -> pd.DataFrame:
     """Scores by level of an analysis set, in order, at `threshold` (as `evaluate` takes it); also in
-    analysis/<run>/<set>.csv. A pixel counts in every tile that has it. What is made coarser or shifted is scored unaltered as well. `regions` in the
-    table's attrs is how many regions a neighbourhood set has."""
+    analysis/<run>/<set>.csv. A pixel counts in every tile that has it. What is made coarser or shifted is
+    scored unaltered as well. `regions` in the table's attrs is how many regions a neighbourhood set has."""
     if registry.task_of(model) != "change":
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,5 +1,6 @@
 """Writing files so that nobody ever sees half of one."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 from pipeline.core.errors import InputError
 
+ONLY_READ = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors of writing where one may only read."""
 BLOCK = 1 << 16
 """Bytes of a file that are read at once."""
 _being_written: set[Path] = set()

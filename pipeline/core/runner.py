@@ -78,12 +78,14 @@ class Step(Generic[Task, Result]):
         return self.make(task, self.key(task)), True
 
 
-def prune(folder: Path, keep: Collection[str]) -> None:
-    """Make a stage's folder, and remove the subfolders in it that are of no site any more."""
+def prune(folder: Path, keep: Collection[str]) -> list[str]:
+    """Make a stage's folder, remove the subfolders in it that are of no site any more, and return their
+    names."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir() and path.name not in keep:
-            shutil.rmtree(path)
+    gone = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in keep)
+    for name in gone:
+        shutil.rmtree(folder / name)
+    return gone
 
 
 def each_site(

@@ -28,6 +28,7 @@ from pipeline.cubes.days import days_of
 from pipeline.recipe import Recipe
 from pipeline.scenes import selection
 from pipeline.scenes.scene_table import Listed
+from pipeline.scenes.status import SENTENCES, Status
 from pipeline.scenes.store import SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -44,6 +45,7 @@ ROW = {
 """Columns of `composites`. `days` and `scenes` went into the image; `clear` is the share of the
 AOI with at least one clear observation; `images` is the key of what the image is made of."""
 PIXELS = ("scene_id", "day", "checksum")
+NOT_CLEAR, NONE_FOUND = "no scene was clear enough", SENTENCES[Status.NONE_FOUND]
 VERSION = 1
 """Of the composites (`pipeline.cubes.period_image`, `pipeline.cubes.composite`): raise it when they come
 out otherwise."""
@@ -101,7 +103,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     for own, made in each_step(IMPORTED if is_import else STEP, tasks, spread):
         rows += [tuple(row[name] for name in ROW) for row in own]
         composed += made
-    composites = pd.DataFrame(rows, columns=list(ROW)).astype(ROW)
+    composites = _explained(pd.DataFrame(rows, columns=list(ROW)).astype(ROW), scenes)
     if not composites.kept.any():
         raise WorkError(
             f"No site has a period with enough clear pixels ({composites.reason.iloc[0]}): "
@@ -187,6 +189,16 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _explained(composites: pd.DataFrame, scenes: pd.DataFrame) -> pd.DataFrame:
+    """The table with the cause of periods for which the source has nothing at all."""
+    empty = scenes[scenes.status == Status.NONE_FOUND]
+    places = pd.MultiIndex.from_frame(composites[["site_id", "period"]])
+    nothing = places.isin(pd.MultiIndex.from_frame(empty[["site_id", "period"]]))
+    return composites.assign(
+        reason=composites.reason.mask(nothing & (composites.reason == NOT_CLEAR), NONE_FOUND)
+    )
+
+
 STEP = Step("compose", _key, _receipt, _make, _kept)
 IMPORTED = Step("compose", imported_cubes.key, _receipt, imported_cubes.make, _kept)
 
@@ -203,7 +215,7 @@ def _compose_period(
     row = {"site_id": task.site.site_id, "period": period.label, "days": len(days), "scenes": len(used),
            "clear": 0.0, "kept": False}  # fmt: skip
     if not days:
-        return {**row, "reason": "no scene was clear enough"}, None
+        return {**row, "reason": NOT_CLEAR}, None
     pixels, clear = compose(days, reader, task.recipe, task.site.shape, task.threads)
     share = float((clear > 0)[aoi].mean())
     if share < rule.min_period_clear:

@@ -19,6 +19,7 @@ Mask = NDArray[np.uint8]
 Image = NDArray[np.uint16]
 Count = NDArray[np.uint8]
 INVALID = 65535
+MOST_DATES = 255
 
 
 def median(stack: Stack, clear: Mask, shape: tuple[int, int]) -> tuple[Image, Count]:
@@ -84,6 +85,8 @@ def _powers(size: int) -> list[int]:
 
 
 def _check(stack: Stack, clear: Mask, shape: tuple[int, int]) -> None:
+    if len(stack) > MOST_DATES:
+        raise ValueError(f"{len(stack)} dates are more than a count of one byte can hold, {MOST_DATES}")
     half = (shape[0] // 2, shape[1] // 2)
     if stack.shape[1:] not in {shape, (half[0] + 2, half[1] + 2)}:
         raise ValueError(f"stack is {stack.shape[1:]}, neither {shape} nor half of it with a halo")

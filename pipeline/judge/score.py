@@ -30,11 +30,14 @@ from models.evaluation.stacks import Stacks
 from models.histogram import Histogram
 from pipeline.core import receipts, versions
 from pipeline.core.errors import InputError
+from pipeline.core.files import ONLY_READ
 from pipeline.core.layout import Benchmark
 from pipeline.judge import expected, submission
 from pipeline.judge.expected import TASKS, Expected
 from pipeline.recipe import Recipe
 
+NOT_WRITTEN = "not_written"
+"""In the metrics that `build` returns: that the benchmark can only be read, and no run was made."""
 VERSION = 1
 """Of the reading of submissions: raise it when the same files give other scores."""
 
@@ -80,7 +83,12 @@ def build(
             "count": count, runs.EXTERNAL: external, runs.DATA: data,
             runs.RELEASE: versions.last(benchmark.folder / "releases")}  # fmt: skip
     result = {**head, **measured}
-    write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
+    try:
+        write(run, result, scored, {scored.unit: None, "device": "", receipts.KEY: key})
+    except OSError as error:
+        if error.errno not in ONLY_READ:
+            raise
+        return {**result, NOT_WRITTEN: True}
     return result
 
 

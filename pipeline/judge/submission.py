@@ -23,8 +23,9 @@ from odc.geo.geobox import GeoBox
 from torch import Tensor
 
 from models.evaluation.stacks import Stack
+from pipeline.core import yaml_text
 from pipeline.core.errors import InputError
-from pipeline.core.files import check_links, replacing, sha256
+from pipeline.core.files import ONLY_READ, check_links, replacing, sha256
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile
 from pipeline.core.words import counted
@@ -166,14 +167,22 @@ def _refuse(folder: Path, wrong: list[tuple[str, str]], problems: Path) -> None:
     problems.unlink(missing_ok=True)
     if not wrong:
         return
-    with replacing(problems) as temporary:
-        pd.DataFrame(wrong, columns=["name", "problem"]).to_csv(temporary, index=False)
+    table = pd.DataFrame(wrong, columns=["name", "problem"])
+    try:
+        with replacing(problems) as temporary:
+            table.to_csv(temporary, index=False)
+    except OSError as error:
+        if error.errno not in ONLY_READ:
+            raise
+        written = ""
+    else:
+        written = f" (all in {problems})"
     shown = "; ".join(f"{name} {what}" for name, what in wrong[:SHOWN])
     more = f"; and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
     partial = " Or score what is there with --partial." if all(w == MISSING for _, w in wrong) else ""
     raise InputError(
-        f"{folder} cannot be scored as it is ({counted(len(wrong), 'prediction')}): {shown}{more} "
-        f"(all in {problems}).{partial}"
+        f"{folder} cannot be scored as it is ({counted(len(wrong), 'prediction')}): {shown}{more}"
+        f"{written}.{partial}"
     )
 
 
@@ -241,9 +250,11 @@ def _about(folder: Path) -> dict[str, str]:
     if path.stat().st_size > LARGEST_ABOUT:
         raise InputError(f"{path} is longer than {LARGEST_ABOUT:,} bytes: a line for each field will do.")
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
+        given = yaml_text.load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}{yaml_text.mistake(error)}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text: save it as that.") from None
     if not isinstance(given, dict) or (strange := sorted(set(given) - set(SAID))):
         named = f"'{strange[0]}'" if isinstance(given, dict) else "no fields"
         raise InputError(f"{path} has {named}: it says {', '.join(SAID)}, each a line.")

@@ -2,7 +2,7 @@
 
 Steps are in the journal before they are answered, and the annotation file follows. Whoever else labels the
 same site, in this process or another, is seen at the next step; a step on what somebody else has changed
-meanwhile is refused.
+meanwhile, or the same person in another tab, is refused.
 """
 
 import threading
@@ -47,7 +47,7 @@ class Builds(Protocol):
 
 
 class Overtaken(InputError):
-    """Somebody else changed what a step is about."""
+    """What a step is about was changed after its page showed it."""
 
 
 class Session:
@@ -122,7 +122,19 @@ class Session:
             "area": len(own),
             "coarser": tree.coarser(found),
             "finer": tree.finer(row, column, len(own)),
-            "inside": float((self.journal.labels.of(subject).ravel()[own] > 0).mean()),
+            **self._would_change(subject, own),
+        }
+
+    def _would_change(self, subject: str, own: NDArray[np.int64]) -> dict[str, Any]:
+        """What a click on a region (places in C order) would do: take in what is not in, or, where most of
+        it is in already, take out what is."""
+        inside = self.journal.labels.of(subject).ravel()[own] > 0
+        joins = bool(inside.mean() < 0.5)
+        changes = own[inside != joins]
+        return {
+            "joins": joins,
+            "pixels": len(changes),
+            "changes": regions.outline(changes, self.site.shape),
         }
 
     def _region(self, subject: str, row: int, column: int, area: float, stacked: bool) -> tuple[Regions, int]:
@@ -153,6 +165,7 @@ class Session:
             mask = (labels.of(subject) > 0).astype(np.uint8)
             return {
                 "version": self.journal.lines,
+                **self._changed_last(subject),
                 "mark": labels.mark(subject),
                 "rings": regions.rings(mask),
                 "pixels": int(mask.sum()),
@@ -167,6 +180,12 @@ class Session:
                 ],
             }
 
+    def _changed_last(self, subject: str) -> dict[str, Any]:
+        """The journal's line about a subject that came last, 0 where there is none, and whose it is."""
+        lines = enumerate(self.journal.touched, 1)
+        line, by = max(((n, by) for n, (about, by) in lines if about == subject), default=(0, ""))
+        return {"changed": line, "by": by}
+
     def click(
         self, subject: str, row: int, column: int, area: float, stacked: bool, adds: bool, **told: Any
     ) -> None:
@@ -178,10 +197,11 @@ class Session:
         """Take in, or out, what an outline (rings of [column, row]; holes after their outer ring) holds."""
         try:
             outline = shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
-        except (ValueError, IndexError, TypeError):
+        except (ValueError, shapely.errors.GEOSException):
             raise InputError("An outline needs a ring of three corners or more.") from None
-        mask = rasterize([outline], out_shape=self.site.shape) if not outline.is_empty else np.zeros(0)
-        self._change(subject, OUTLINED, np.flatnonzero(mask), adds, **told)
+        if not outline.area:
+            raise InputError("This outline holds no ground: it needs three corners that are no line.")
+        self._change(subject, OUTLINED, np.flatnonzero(rasterize([outline], self.site.shape)), adds, **told)
 
     def carry(self, subject: str, source: str, **told: Any) -> None:
         """The label of another date, with the surest of what changed; the rest is proposed."""
@@ -207,6 +227,9 @@ class Session:
 
     def answer(self, subject: str, proposal: int, accept: bool, **told: Any) -> None:
         """Take a proposal, or drop it."""
+        with self.lock:
+            self._refresh()
+            self._check_seen(subject, **told)
         one = self.open.get(subject, {}).get(proposal)
         if one is None:
             raise InputError(f"{subject} has no proposal {proposal} (any more).")
@@ -244,17 +267,18 @@ class Session:
         kept = np.uint8(mark == edits.DRAWN)
         self._edit(subject, "marked", lambda codes, _: codes * kept, mark=mark, **told)
 
-    def undo(self, by: str) -> str:
+    def undo(self, by: str, seen: int) -> str:
         """Take back the last step of `by`; the subject it was about."""
-        return self._back(by, Labels.last, Journal.undo, "There is nothing to undo.")
+        return self._back(by, seen, Labels.last, Journal.undo, "There is nothing to undo.")
 
-    def redo(self, by: str) -> str:
+    def redo(self, by: str, seen: int) -> str:
         """Do again what `by` undid last; the subject it is about."""
-        return self._back(by, Labels.next, Journal.redo, "There is nothing to do again.")
+        return self._back(by, seen, Labels.next, Journal.redo, "There is nothing to do again.")
 
     def _back(
         self,
         by: str,
+        seen: int,
         find: Callable[[Labels, str], int | None],
         do: Callable[[Journal, int, str, str], None],
         none: str,
@@ -264,6 +288,7 @@ class Session:
             number = find(labels, by)
             if number is None:
                 raise InputError(none)
+            self._check_seen(labels.steps[number].subject, by, seen)
             if other := labels.touched_since(number, by):
                 raise Overtaken(
                     f"{other} has changed {labels.steps[number].subject} since: look at it first."
@@ -296,8 +321,7 @@ class Session:
         self._check(subject)
         with self._writing() as journal:
             labels = journal.labels
-            if other := self._changed_by(subject, seen, by):
-                raise Overtaken(f"{other} has changed {subject} meanwhile: look at it, then go on.")
+            self._check_seen(subject, by, seen)
             codes = labels.of(subject)
             runs = edits.changed(codes, wanted(codes, labels.code(how)))
             if not runs and mark == labels.mark(subject):
@@ -305,10 +329,17 @@ class Session:
             was = labels.mark(subject)
             self._saved(journal.add(Edit(subject, how, runs, (was, mark), by, _now(), round(seconds, 1))))
 
-    def _changed_by(self, subject: str, seen: int, by: str) -> str | None:
-        """Who else changed a subject after the journal's line `seen`."""
-        later = self.journal.touched[seen:]
-        return next((who for about, who in later if about == subject and who != by), None)
+    def _check_seen(self, subject: str, by: str, seen: int, **_: Any) -> None:
+        """Overtaken where a subject was changed after the journal's line `seen`, by whomever: a person may
+        have two tabs."""
+        if seen > self.journal.lines:
+            raise Overtaken(
+                f"The labels of {self.site.label} were put back meanwhile: look at them, then go on."
+            )
+        for about, who in self.journal.touched[seen:]:
+            if about == subject:
+                other = f"{who}, in another tab," if who == by else who
+                raise Overtaken(f"{other} has changed {subject} meanwhile: look at it, then go on.")
 
     def _saved(self, number: int) -> str:
         """Bring the annotation file up to the journal; the subject of the step."""

@@ -15,7 +15,6 @@ Only on the loopback address, only with the token in the address, and from no ot
 """
 
 import io
-import json
 import secrets
 import socket
 import threading
@@ -34,7 +33,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from pipeline.catalog import assets
@@ -42,7 +41,7 @@ from pipeline.core.errors import InputError, MinebenchError, NotMadeYet
 from pipeline.core.faults import explained
 from pipeline.core.layout import Benchmark
 from pipeline.cubes import cube
-from pipeline.label import edits, predicted
+from pipeline.label import edits, predicted, steps
 from pipeline.label.builder import Builder
 from pipeline.label.journal import FOLDER
 from pipeline.label.session import Overtaken, Session, subjects_of
@@ -58,6 +57,10 @@ SAMPLED = 512
 LARGEST_STEP = 2**22
 """Bytes of a step: an outline of a hundred thousand corners."""
 LOOKS = ("true", "false")
+ELSEWHERE = "This page is of an earlier start: open the address that `minebench label` printed.\n"
+"""Said of every address without the token. The token is told to nobody who has only an earlier one: a page
+tells the earlier one to whoever listens at its port, and between two starts that may be another user of this
+machine."""
 FALSE_COLOUR = ("swir16", "nir", "red")
 
 
@@ -163,10 +166,6 @@ def app(studio: Studio, token: str) -> Starlette:
                 return JSONResponse({"said": str(error)}, 409)
             except MinebenchError as error:
                 return JSONResponse({"said": str(error)}, 400)
-            except (KeyError, TypeError, ValueError) as error:
-                return JSONResponse(
-                    {"said": f"This step lacks something or has too much of it: {error}."}, 400
-                )
             except OSError as error:
                 known = explained(error)
                 return JSONResponse({"said": f"Nothing was saved: {known or error}"}, 507)
@@ -193,32 +192,28 @@ def app(studio: Studio, token: str) -> Starlette:
         }
 
     def preview(request: Request) -> dict[str, Any]:
-        given = request.query_params
-        where = (int(given["row"]), int(given["column"]), float(given["area"]))
-        return session_of(request).preview(given["subject"], *where, given.get("stacked") == "true")
+        given = steps.question(steps.Preview, dict(request.query_params))
+        return session_of(request).preview(**given)
 
     def outlined(request: Request) -> dict[str, Any]:
-        given = request.query_params
-        return session_of(request).predicted(given["run"], given["subject"], int(given["threshold"]))
+        given = steps.question(steps.Predicted, dict(request.query_params))
+        return session_of(request).predicted(**given)
 
     def label(request: Request) -> dict[str, Any]:
-        session, subject = session_of(request), request.query_params["subject"]
+        subject = steps.question(steps.Label, dict(request.query_params))["subject"]
+        session = session_of(request)
         found = session.label(subject)
         session.prepare(subject)
         return found
 
     def step(request: Request, body: bytes) -> dict[str, Any]:
-        given = json.loads(body)
-        work = STEPS.get(given.pop("step", ""))
-        if work is None:
-            raise InputError(f"A step is one of {', '.join(STEPS)}.")
+        what, given = steps.step(body)
         session = session_of(request)
-        given["by"] = str(given.get("by", "")).strip()[:60] or "annotator"
-        found = work(session, **given)
+        found = STEPS[what](session, **given)
         subject = given.get("subject", found)
         return {**session.label(subject), "subject": subject, "marks": session.state()["marks"]}
 
-    async def steps(request: Request) -> Response:
+    async def posted(request: Request) -> Response:
         origin = request.headers.get("origin")
         if origin and origin != f"{request.url.scheme}://{request.headers.get('host')}":
             raise HTTPException(403)
@@ -226,7 +221,7 @@ def app(studio: Studio, token: str) -> Starlette:
         async for part in request.stream():
             body += part
             if len(body) > LARGEST_STEP:
-                raise HTTPException(413)
+                raise HTTPException(413, "A step has 4 MB at most: draw the outline in parts.")
         return await run_in_threadpool(told(lambda r: step(r, body)), request)
 
     def picture(request: Request) -> Response:
@@ -261,11 +256,20 @@ def app(studio: Studio, token: str) -> Starlette:
         Route(f"{site}/predicted", told(outlined)),
         Route(f"{site}/label", told(label)),
         Route(f"{site}/state", told(lambda request: session_of(request).state())),
-        Route(f"{site}/step", steps, methods=["POST"]),
+        Route(f"{site}/step", posted, methods=["POST"]),
         Route("/{name}", file),
     ]
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=OWN_NAMES)]
-    return Starlette(routes=[Mount(f"/{token}", routes=routes)], middleware=middleware)
+
+    def not_found(request: Request, _: Exception) -> Response:
+        is_here = request.url.path.startswith(f"/{token}/")
+        return PlainTextResponse("The studio has nothing there.\n" if is_here else ELSEWHERE, 404)
+
+    return Starlette(
+        routes=[Mount(f"/{token}", routes=routes)],
+        middleware=middleware,
+        exception_handlers={404: not_found},
+    )
 
 
 def token() -> str:

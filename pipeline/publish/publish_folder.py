@@ -114,6 +114,13 @@ def _accept(benchmark: Benchmark, out: Path) -> None:
     for own in (benchmark.root / "data", benchmark.root / "catalogs"):
         if inside == own.resolve() or inside.is_relative_to(own.resolve()):
             raise InputError(f"{out} lies in {own}/, which the stages write: choose a folder outside.")
+    for folder in FOLDERS:
+        for path in (out / folder, *(out / folder).rglob("*/")):
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a link, and what lies behind it is not the release's: name the real folder "
+                    "as OUT, or remove the link."
+                )
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: give a folder to publish into.")
     holds = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []

@@ -242,6 +242,10 @@ def _image(task: Task, labels: Labels, number: int) -> dict[str, Any]:
         if period == label
     ]
     where = shared.benchmark.stac / site.site_id / label
+    if not where.is_dir():
+        raise NotMadeYet(
+            f"The catalog is older than the cubes and lacks {where}: run `minebench catalog` first."
+        )
     return {
         "period": label,
         "footprint_km2": round(area, 6) if known.any() else None,

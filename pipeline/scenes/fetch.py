@@ -35,6 +35,7 @@ from pipeline.core.errors import WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.core.traffic import Traffic, counting
+from pipeline.core.words import few
 from pipeline.recipe import Recipe
 from pipeline.scenes import gaps, imported_scenes, scene_table
 from pipeline.scenes.scene_table import Keys, Listed, Row, rows_of
@@ -172,7 +173,8 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = 
         imported = imported_scenes.table(recipe.source.read(benchmark.root), recipe, table)
         tables.write(imported, benchmark.table("scenes"))
         return Done(len(table))
-    prune(benchmark.data / "scenes", set(table.site_id))
+    if gone := prune(benchmark.data / "scenes", set(table.site_id)):
+        print(f"fetch: removed the pixels of sites that are not listed any more: {few(gone)}")
     recipe.source.announce(recipe.setting(benchmark))
     listed = Listed(None if refresh else scene_table.read_listed(benchmark))
     found = sites.listed(table, recipe)
@@ -222,7 +224,12 @@ def _check_read(scenes: pd.DataFrame) -> None:
 
 
 def _check_used(scenes: pd.DataFrame, recipe: Recipe) -> None:
-    """WorkError where not one scene of a source can be used."""
+    """WorkError where a source has no scene at all, or not one that can be used."""
+    if len(scenes) and (scenes.status == Status.NONE_FOUND).all():
+        raise WorkError(
+            f"Source {recipe.source.name} has no scene of any site in any period: its images must cover the "
+            "sites, and be of the recipe's periods and season."
+        )
     named = scenes[scenes.scene_id != ""]
     if len(named) and (named.status == Status.FLAWED).all():
         reason = named.reason.mode().iloc[0].removeprefix("not used: ")

@@ -18,7 +18,8 @@ HOW = {
 def of(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
     """A sentence for each thing that a user may not expect, the count of sites first."""
     mines = sites.attrs.get("mines", len(sites))
-    area = f"{sites.area_km2.sum():,.1f} km² of footprints"
+    what = "footprints" if recipe.sites.geometry == "footprint" else "ground to look at"
+    area = f"{sites.area_km2.sum():,.1f} km² of {what}"
     said = [f"{counted(mines, 'mine')}, {counted(len(sites), 'site')}, {area}"]
     if several := sites.attrs.get("several", 0):
         said.append(

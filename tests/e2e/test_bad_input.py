@@ -69,7 +69,7 @@ def stac(project: Path) -> None:
         (["train"], None, 2, "Missing option '--model'"),
         (["train", "--model", "unett"], None, 2, "no model 'unett'; did you mean unet"),
         (["sites"], params("benchmarks: []\n"), 2, "params.yaml must list"),
-        (["sites"], params("a: [\n"), 2, "params.yaml is not valid YAML"),
+        (["sites"], params("a: [\n"), 2, "params.yaml line 2 is not valid YAML"),
         (["sites"], recipe("citation:", "citaton:"), 2, "recipe.yaml: "),
         (["sites"], recipe("title: tiny", "title: ["), 2, "is not valid YAML"),
         (["sites"], recipe("mines: mines.csv", "mines: gone.csv"), 2, "there is no mine list"),

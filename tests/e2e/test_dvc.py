@@ -10,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
+import pystac
 import pytest
+import rasterio
 import yaml
 
-from tests.conftest import MINEBENCH, RECIPE, ROOT, make_project
+from tests.conftest import MINEBENCH, RECIPE, ROOT, contents, make_project
 from tests.forks import CLI, FORKS
 
 STAGES = (
@@ -135,10 +138,6 @@ def check_every_stage_ran_and_the_report_is_there(repository: Path) -> None:
     assert "<script" not in page
 
 
-def check_a_second_repro_does_nothing(repository: Path) -> None:
-    assert "Running stage" not in sh("dvc repro", repository)
-
-
 def check_dag_metrics_plots_and_params(repository: Path) -> None:
     assert "compose@tiny" in sh("dvc dag", repository)
     shown = json.loads(sh("dvc metrics show --json", repository))
@@ -156,14 +155,47 @@ def check_dag_metrics_plots_and_params(repository: Path) -> None:
     assert "selection.min_clear" in changed
 
 
-def check_a_remote_takes_and_gives_back(repository: Path, tmp_path: Path) -> None:
-    sh(f"dvc remote add -f -d here {tmp_path / 'remote'} && dvc push", repository)
-    cubes = repository / "data/tiny/cubes"
-    before = {p.relative_to(cubes): p.read_bytes() for p in cubes.rglob("*") if p.is_file()}
-    shutil.rmtree(cubes)
-    shutil.rmtree(repository / ".dvc/cache")
-    sh("dvc pull", repository)
-    assert {p.relative_to(cubes): p.read_bytes() for p in cubes.rglob("*") if p.is_file()} == before
+def share(repository: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """What no stage makes, a prediction and a scored submission, and then README's lines."""
+    given = tmp_path / "given"
+    sh(f"minebench predict --model unet && minebench score --template {given}", repository, environment)
+    for path in given.glob("*.tif"):
+        with rasterio.open(path, "r+") as file:
+            file.write(np.zeros((1, *file.shape), np.uint8))
+    sh(f"minebench score {given} --name alice", repository, environment)
+    sh("dvc add data/tiny/predictions data/tiny/runs/alice && dvc repro", repository, environment)
+    sh("git add catalogs data params.yaml dvc.lock .dvc && git commit -qm built", repository)
+    sh(f"dvc remote add -f -d here {tmp_path / 'remote'} && git commit -qam remote && dvc push", repository)
+
+
+def check_a_clone_has_everything(repository: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """A colleague's `git clone` and `dvc pull`: the same files, nothing to do, a whole catalog."""
+    share(repository, environment, tmp_path)
+    clone = tmp_path / "clone"
+    sh(f"git clone -q {repository} {clone}", tmp_path)
+    sh("dvc pull", clone)
+    ours, theirs = (
+        {name: content for name, content in contents(folder).items() if "/logs/" not in name}
+        for folder in (repository / "data", clone / "data")
+    )
+    assert theirs == ours
+    assert any("predictions/unet" in name for name in theirs)
+    assert "Data and pipelines are up to date" in sh("dvc status", clone)
+    assert "Running stage" not in sh("dvc repro", clone, environment)
+    assert "files are as published" in sh("minebench check", clone, environment)
+    root = pystac.Catalog.from_file(str(clone / "catalogs/tiny/stac/catalog.json"))
+    titles = {link.title for link in root.get_child_links()}
+    assert {"Models", "Predictions", "Activity"} <= titles
+    assert list(root.get_items(recursive=True))
+    check_dag_metrics_plots_and_params(clone)
+    # What belongs to git is not ignored by it.
+    for name in (
+        "catalogs/tiny/annotations/alpha.gpkg",
+        "data/tiny/predictions.dvc",
+        "data/tiny/runs/alice.dvc",
+    ):
+        ignored = subprocess.run(["git", "check-ignore", "-q", name], cwd=clone, check=False)
+        assert ignored.returncode == 1, name
 
 
 def check_another_mine_and_one_more_model_redo_only_what_is_new(
@@ -206,9 +238,7 @@ def test_dvc(repository: Path, forked_commands: dict[str, str], tmp_path: Path) 
     """One repository through all of it, in this order: building it takes most of the time."""
     check_an_interrupted_stage_is_run_again(repository, KINDS, forked_commands)
     check_every_stage_ran_and_the_report_is_there(repository)
-    check_dag_metrics_plots_and_params(repository)
-    check_a_second_repro_does_nothing(repository)
-    check_a_remote_takes_and_gives_back(repository, tmp_path)
+    check_a_clone_has_everything(repository, forked_commands, tmp_path)
     check_another_mine_and_one_more_model_redo_only_what_is_new(repository, forked_commands)
 
 

@@ -87,6 +87,35 @@ def test_again_it_has_nothing_to_do_and_mends_what_is_damaged(ready: Path, tmp_p
     assert (out / "CNAME").is_file()
 
 
+def test_a_catalog_that_is_older_than_the_cubes_is_named(ready: Path, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(ready, tmp_path / "older"))
+    item = next(path for path in (older / "catalogs/tiny/stac").glob("*/2022"))
+    shutil.rmtree(item)
+    for path in (older / "data/tiny/viewer").rglob("*.json"):
+        path.unlink()
+    refused = run("publish", str(tmp_path / "out"), cwd=older)
+    assert refused.returncode == 1
+    assert "run `minebench catalog` first" in refused.stderr
+
+
+def test_what_lies_behind_a_link_is_not_the_releases(ready: Path, tmp_path: Path) -> None:
+    """A folder of OUT that was moved to a bigger disk: its neighbours there are nobody's to remove."""
+    out, disk = tmp_path / "published", tmp_path / "disk"
+    publish(ready, str(out))
+    (disk / "release").mkdir(parents=True)
+    (disk / "release/my-notes.txt").write_text("mine")
+    for name in ("data", "data/tiny"):
+        moved = out / name
+        moved.rename(disk / "release" / moved.name)
+        moved.symlink_to(disk / "release" / moved.name)
+        refused = run("publish", str(out), cwd=ready)
+        assert refused.returncode == 2
+        assert f"{moved} is a link" in refused.stderr
+        moved.unlink()
+        (disk / "release" / moved.name).rename(moved)
+    assert (disk / "release/my-notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("out", "sentence"),
     [

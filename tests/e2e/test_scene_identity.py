@@ -122,6 +122,24 @@ def test_a_table_that_names_files_without_their_folders_still_holds(tmp_path: Pa
     assert table.scene_id.tolist() == [f"mosaic_{year}" for year in YEARS]
 
 
+def test_images_that_cover_no_site_are_an_error_of_fetch(tmp_path: Path) -> None:
+    folder = project(tmp_path, ["a.tif", "b.tif", "c.tif"])
+    (folder / "catalogs/own/mines/mines.csv").write_text("name,lon,lat\nElsewhere,20,50\n")
+    done(folder, "sites")
+    refused = run("fetch", cwd=folder)
+    assert refused.returncode == 1
+    assert "Source local has no scene of any site in any period" in refused.stderr
+
+
+def test_a_period_without_any_image_says_so(tmp_path: Path) -> None:
+    folder = project(tmp_path, ["a.tif", "b.tif"])
+    done(folder, "sites", "fetch", "compose")
+    composites = pd.read_parquet(folder / "data/own/index/composites.parquet")
+    assert composites.reason.tolist() == ["", "", "no scene was found"]
+    log = (folder / "data/own/logs/compose.log").read_text()
+    assert "Warning" not in log
+
+
 def test_files_that_differ_by_their_suffix_alone_are_refused(tmp_path: Path) -> None:
     folder = project(tmp_path, ["a.tif", "a.tiff", "b.tif"])
     done(folder, "sites")

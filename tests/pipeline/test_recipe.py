@@ -24,7 +24,14 @@ def test_published_recipes_are_valid() -> None:
     ("old", "new", "says"),
     [
         ("resolution: 10", "resolution: -1", "sensor.resolution"),
-        ("citation:", "citatoin:", "citatoin: no such field|citation: missing"),
+        ("citation:", "citatoin:", r"citatoin: no such field; did you mean citation\?"),
+        ("periods:", "period:", r"period: no such field; did you mean periods\?"),
+        (
+            "pairs: all",
+            "pairs: all\ntiling: {size: 32}",
+            "line 18: 'tiling' is given twice",
+        ),
+        ("pairs: all", "pairs all", "line 17 is not valid YAML"),
         ("tiling: {size: 64}", "", "tiling: missing"),
         ('start: "2021"', 'start: "2025"', "end 2023 is before start 2025"),
         ('start: "2021"', 'start: "soon"', "'soon' is not a date"),

@@ -1,16 +1,13 @@
 // Two images side by side in pixels, the label and the region under the pointer over the left one.
 
-const STYLES = {
-  label: ["#56b4e9", 2, "rgba(86, 180, 233, 0.18)"],
-  preview: ["#f0e442", 2, "rgba(240, 228, 66, 0.25)"],
-  joins: ["#e69f00", 2, "rgba(230, 159, 0, 0.15)"],
-  leaves: ["#d55e00", 2, "rgba(0, 0, 0, 0.25)"],
-  model: ["#cc79a7", 2, "rgba(204, 121, 167, 0.08)"],
-  sketch: ["#ffffff", 2, "rgba(255, 255, 255, 0.2)"],
-};
+import { layers } from "./styles.js";
+
+/** Pixels of the screen within which a press and its release are a click. */
+const STILL = 5;
 
 export class Pictures {
-  /** Maps in `left` and `right`; `told` is called with what the annotator points at, clicks, draws and turns. */
+  /** Maps in `left` and `right`; `told` is called with what the annotator points at, clicks, draws and
+   *  turns, and while an image loads. */
   constructor(left, right, site, told) {
     const [height, width] = site.shape;
     Object.assign(this, { height, width, told });
@@ -18,11 +15,12 @@ export class Pictures {
     this.projection = new ol.proj.Projection({ code: "pixels", units: "pixels", extent: this.extent });
     this.view = new ol.View({ projection: this.projection, extent: this.extent, showFullExtent: true, constrainOnlyCenter: true, maxResolution: Math.max(width, height) / 200 });
     this.images = [this.image(), this.image()];
-    this.over = Object.fromEntries(Object.entries(STYLES).map(([name, style]) => [name, layer(style)]));
-    const pan = new ol.interaction.DragPan({ condition: (event) => event.originalEvent.altKey || event.originalEvent.button === 1 });
+    this.hrefs = [];
+    this.over = layers();
+    const pan = new ol.interaction.DragPan({ condition: ({ originalEvent }) => this.pans(originalEvent) });
     const zoom = new ol.interaction.MouseWheelZoom({ condition: (event) => !event.originalEvent.shiftKey });
-    const make = (target, layers) => new ol.Map({
-      target, layers, view: this.view, controls: ol.control.defaults.defaults({ rotate: false }),
+    const make = (target, shown) => new ol.Map({
+      target, layers: shown, view: this.view, moveTolerance: STILL, controls: ol.control.defaults.defaults({ rotate: false }),
       interactions: ol.interaction.defaults.defaults({ dragPan: false, mouseWheelZoom: false, doubleClickZoom: false, altShiftDragRotate: false }).extend([pan, zoom]),
     });
     this.main = make(left, [this.images[0], ...Object.values(this.over)]);
@@ -30,6 +28,11 @@ export class Pictures {
     this.listen(left);
     this.view.fit(this.extent, { padding: [6, 6, 6, 6] });
     this.tool("click");
+  }
+
+  /** Whether a press moves the map: it does, but where dragging draws; there with Alt or the middle button. */
+  pans({ altKey, shiftKey, button }) {
+    return button === 1 || (button === 0 && (altKey || (this.kind !== "freehand" && !shiftKey)));
   }
 
   image() {
@@ -45,13 +48,16 @@ export class Pictures {
       const place = this.place(event.coordinate);
       if (this.kind === "click" && place && !event.originalEvent.altKey) this.told.clicked(place);
     });
-    this.wheel = (event) => {
+    const wheel = (event) => {
       if (!event.shiftKey) return;
       event.preventDefault();
       // With Shift some browsers turn the wheel sideways.
       this.told.turned((event.deltaY || event.deltaX) < 0);
     };
-    target.addEventListener("wheel", this.wheel, { passive: false });
+    this.listening = new AbortController();
+    const { signal } = this.listening;
+    target.addEventListener("wheel", wheel, { passive: false, signal });
+    target.addEventListener("pointerleave", () => this.told.left(), { signal });
   }
 
   place([x, y]) {
@@ -60,19 +66,44 @@ export class Pictures {
   }
 
   show(...hrefs) {
-    hrefs.forEach((url, i) => this.images[i].setSource(new ol.source.ImageStatic({
-      url, projection: this.projection, imageExtent: this.extent, interpolate: false,
-    })));
+    hrefs.forEach((href, i) => this.load(i, href));
+  }
+
+  /** Load the image of a map; nobody hears of one that is not wanted any more. */
+  load(i, url) {
+    if (this.hrefs[i] === url) return;
+    this.hrefs[i] = url;
+    const source = new ol.source.ImageStatic({ url, projection: this.projection, imageExtent: this.extent, interpolate: false });
+    const ends = (failed) => () => {
+      if (this.images[i].getSource() !== source) return;
+      if (failed) this.hrefs[i] = null;
+      this.told.loads(i, false, failed);
+    };
+    source.once("imageloadend", ends(false));
+    source.once("imageloaderror", ends(true));
+    this.told.loads(i, true);
+    this.images[i].setSource(source);
   }
 
   label({ rings, proposals }) {
     this.draw("label", rings);
-    this.draw("joins", proposals.filter(({ joins }) => joins).flatMap((proposal) => proposal.rings));
-    this.draw("leaves", proposals.filter(({ joins }) => !joins).flatMap((proposal) => proposal.rings));
+    const of = (joins) => proposals.filter((one) => one.joins === joins).flatMap((one) => one.rings);
+    this.draw("mayJoin", of(true));
+    this.draw("mayLeave", of(false));
   }
 
-  point(rings) {
-    this.draw("preview", rings);
+  /** The region under the pointer, and of it what a click takes in or out; null for none. */
+  point(region) {
+    this.draw("asked", region?.rings ?? []);
+    this.draw("joins", region?.joins ? region.changes : []);
+    this.draw("leaves", region && !region.joins ? region.changes : []);
+  }
+
+  /** Nothing is known of the date that is shown. */
+  clear() {
+    this.point(null);
+    this.label({ rings: [], proposals: [] });
+    this.draw("model", []);
   }
 
   /** Rings of [column, row]; a ring inside another is its hole. */
@@ -88,34 +119,39 @@ export class Pictures {
     this.drawing?.forEach((interaction) => this.main.removeInteraction(interaction));
     this.drawing = [];
     if (kind === "click") return;
-    this.point([]);
+    this.point(null);
     const source = this.over.sketch.getSource();
-    const draw = new ol.interaction.Draw({ source, type: "Polygon", freehand: kind === "freehand", condition: (event) => !event.originalEvent.altKey });
+    const begins = ({ originalEvent }) => originalEvent.button === 0 && !originalEvent.altKey;
+    const freehandCondition = kind === "freehand" ? (event) => event.type !== "pointerdown" || begins(event) : ol.events.condition.shiftKeyOnly;
+    const draw = new ol.interaction.Draw({ source, type: "Polygon", condition: begins, freehandCondition });
     draw.on("drawend", () => this.told.outlined(true));
     this.drawing = [new ol.interaction.Modify({ source }), draw, new ol.interaction.Snap({ source }), new ol.interaction.Snap({ source: this.over.label.getSource() })];
     this.drawing.forEach((interaction) => this.main.addInteraction(interaction));
   }
 
-  /** The sketched outlines as lists of rings ([column, row]); they are no sketch any more. */
-  taken() {
-    const found = this.over.sketch.getSource().getFeatures().map((feature) =>
-      feature.getGeometry().getCoordinates().map((ring) => ring.map(([x, y]) => [x, this.height - y])));
-    this.drop();
-    return found;
+  /** The sketched outlines, as features, and as lists of rings ([column, row]). */
+  sketched() {
+    return this.over.sketch.getSource().getFeatures().map((feature) =>
+      [feature, feature.getGeometry().getCoordinates().map((ring) => ring.map(([x, y]) => [x, this.height - y]))]);
   }
 
+  /** An outline is no sketch any more. */
+  taken(feature) {
+    const source = this.over.sketch.getSource();
+    source.removeFeature(feature);
+    this.told.outlined(source.getFeatures().length > 0);
+  }
+
+  /** Drop what was sketched, and what is being drawn. */
   drop() {
+    this.drawing?.find((interaction) => interaction.abortDrawing)?.abortDrawing();
     this.over.sketch.getSource().clear();
     this.told.outlined(false);
   }
 
   dispose() {
-    this.main.getTargetElement().removeEventListener("wheel", this.wheel);
+    this.listening.abort();
+    this.images.forEach((image) => image.setSource(null));
     [this.main, this.second].forEach((map) => map.setTarget(undefined));
   }
-}
-
-function layer([color, width, fill]) {
-  const style = new ol.style.Style({ stroke: new ol.style.Stroke({ color, width }), fill: new ol.style.Fill({ color: fill }) });
-  return new ol.layer.Vector({ source: new ol.source.Vector(), style });
 }

@@ -72,9 +72,9 @@ def test_nothing_is_lost_between_processes(labelled: Path, executor: Executor) -
     session.path.unlink()  # a kill between the journal and the file
     once_more = opened(labelled, executor)
     assert (mask(once_more, "2021") == mask(session, "2021")).all()
-    again.undo("anna")
+    again.undo("anna", 1)
     assert not mask(again, "2021").any()
-    assert session.redo("anna") == "2021"
+    assert session.redo("anna", 2) == "2021"
     assert mask(session, "2021").any()
 
 
@@ -111,9 +111,51 @@ def test_two_annotators_never_overwrite_one_another(labelled: Path, executor: Ex
     ben.set_mark("2022", edits.NOTHING, **bens)
     ben.draw("2021", [[[40, 40], [60, 40], [50, 60]]], adds=True, **{**bens, "seen": ben.state()["version"]})
     with pytest.raises(Overtaken, match="ben has changed 2021 since"):
-        anna.undo("anna")
+        anna.undo("anna", anna.state()["version"])
     assert anna.state()["marks"]["2022"] == edits.NOTHING
     assert set(gpd.read_file(anna.path).by) == {"anna, ben", "ben"}
+
+
+def test_two_tabs_of_one_annotator_are_told_as_two_persons_are(labelled: Path, executor: Executor) -> None:
+    """A tab's step, answer or undoing counts only on what that tab has been shown."""
+    session = opened(labelled, executor)
+    session.set_mark("2022", edits.NOTHING, **TOLD)  # tab 2
+    square: list[list[list[float]]] = [[[2, 2], [30, 3], [12, 15]]]
+    session.open["2022"] = {0: Proposal(np.arange(9), True, 2.5, False)}
+    with pytest.raises(Overtaken, match="anna, in another tab, has changed 2022 meanwhile: look at it"):
+        session.draw("2022", square, adds=True, **TOLD)
+    for accept in (True, False):
+        with pytest.raises(Overtaken, match="in another tab"):
+            session.answer("2022", 0, accept=accept, **TOLD)
+    with pytest.raises(Overtaken, match="in another tab"):
+        session.undo("anna", 0)
+    assert session.state() == {
+        "version": 1,
+        "marks": {"2021": edits.OPEN, "2022": edits.NOTHING, "2023": edits.OPEN},
+    }
+    assert 0 in session.open["2022"]
+    with pytest.raises(Overtaken, match="were put back meanwhile"):
+        session.draw("2021", square, adds=True, **{**TOLD, "seen": 7})
+    session.draw("2022", square, adds=True, **latest(session))
+    assert session.undo("anna", 2) == "2022"
+
+
+def test_a_preview_says_what_a_click_would_do(labelled: Path, executor: Executor) -> None:
+    """Also where the pointer is on a pixel that is not in, and the region around it mostly is."""
+    session = opened(labelled, executor)
+    place = ("2021", 40, 40, 300.0)
+    for joins in (True, False):
+        shown = session.preview(*place, stacked=False)
+        assert (shown["joins"], shown["pixels"]) == (joins, shown["area"])
+        assert shown["changes"] == shown["rings"]
+        session.click(*place, stacked=False, adds=shown["joins"], **latest(session))
+        assert mask(session, "2021").sum() == (shown["area"] if joins else 0)
+    session.click(*place, stacked=False, adds=True, **latest(session))
+    pond: list[list[list[float]]] = [[[40, 40], [42, 40], [42, 42], [40, 42]]]
+    session.draw("2021", pond, adds=False, **latest(session))
+    shown = session.preview(*place, stacked=False)
+    assert (shown["joins"], shown["pixels"]) == (False, shown["area"] - 4)
+    assert shown["changes"] != shown["rings"]
 
 
 def test_a_save_keeps_what_the_other_saved(labelled: Path, executor: Executor) -> None:
@@ -199,9 +241,11 @@ def test_bad_steps_are_one_sentence(labelled: Path, executor: Executor) -> None:
         (lambda: session.set_mark("2021", "later", **TOLD), "'later' is no mark"),
         (lambda: session.carry("2022", "2021", **TOLD), "2021 is not labelled yet"),
         (lambda: session.draw("2021", [[[1, 1]]], adds=True, **TOLD), "three corners"),
+        (lambda: session.draw("2021", [[[1, 1], [9, 9], [1, 1]]], adds=True, **TOLD), "holds no ground"),
+        (lambda: session.draw("2021", [[[1, 1]] * 4], adds=True, **TOLD), "holds no ground"),
         (lambda: session.answer("2021", 0, accept=True, **TOLD), "no proposal 0"),
-        (lambda: session.undo("anna"), "nothing to undo"),
-        (lambda: session.redo("anna"), "nothing to do again"),
+        (lambda: session.undo("anna", 0), "nothing to undo"),
+        (lambda: session.redo("anna", 0), "nothing to do again"),
     ):
         with pytest.raises(InputError, match=sentence):
             wrong()
@@ -231,5 +275,5 @@ def test_a_label_is_carried_to_the_next_date(labelled: Path, executor: Executor)
     assert set(np.flatnonzero(mask(session, "2022") & ~found)) == set(pixels[10:15])
     with pytest.raises(InputError, match="no proposal 1"):
         session.answer("2022", 1, accept=True, **latest(session))
-    session.undo("anna")
+    session.undo("anna", session.state()["version"])
     assert session.label("2022")["proposals"] == []
