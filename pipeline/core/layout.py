@@ -95,7 +95,7 @@ def find(name: str, root: Path = Path()) -> Benchmark:
     if "/" in name or name in {"", ".", ".."}:
         raise InputError(f"'{name}' is not a benchmark's name: give a folder name, not a path.")
     if not benchmark.recipe.is_file():
-        known = sorted(path.parent.name for path in root.glob("catalogs/*/recipe.yaml"))
+        known = sorted(path.parent.name for path in root.glob("catalogs/[!.]*/recipe.yaml"))
         choices = ", ".join(known) if known else "none here: run from the repository root"
         raise UnknownName(f"There is no {benchmark.recipe}; benchmarks: {choices}.")
     return benchmark
