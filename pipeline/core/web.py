@@ -9,7 +9,6 @@ import math
 import random
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ import requests
 import tenacity
 
 from pipeline import __version__
-from pipeline.core import limits, patience, throttling, traffic
+from pipeline.core import deadlines, limits, origins, patience, throttling, traffic
 from pipeline.core.errors import Unusable, WorkError
 from pipeline.core.redaction import redacted
 
@@ -31,7 +30,10 @@ LONGEST_ASKED_S = 120.0
 """Longest wait that a service may ask for with Retry-After; one that asks for more is not waited for."""
 CONNECT_S, SILENCE_S, WHOLE_S = 10, 60, 300
 """Longest time to connect; before an answer begins (`silence` of a request) and between two parts of it; and
-from its beginning to its end. A try takes their sum at most."""
+of a try, from its beginning to the end of its answer. A try that may wait longer for its answer to begin may
+take so much longer."""
+SLOW_ATTEMPTS = 2
+"""Tries of an answer that takes longer than that: the next one is hardly faster."""
 LARGEST_ANSWER = 64 * 2**20
 LARGEST_LISTING = 16 * 2**20
 REDIRECTS = 5
@@ -68,6 +70,10 @@ class _Passing(Failed):
         self.wait = wait
 
 
+class _Slow(_Passing):
+    """An answer that was not whole in time."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole answer, of any status that stands. Header names are lower-case."""
@@ -101,15 +107,16 @@ def request(
     parallel: int = 20,
     signed: Callable[[str], str] = lambda url: url,
     attempts: int = ATTEMPTS,
-    silence: float = SILENCE_S,
+    silence: float | None = None,
 ) -> Answer:
     """Send a request until an answer stands; at most `parallel` to one host at a time.
 
     `signed` adds a credential to the address just before each try. An answer may begin after `silence`
-    seconds. Refused for an answer over `limit` bytes or a redirect to another host; Failed when all
-    `attempts` failed or the service asks for a longer wait than LONGEST_ASKED_S. All of it ends sooner where
-    `pipeline.core.patience` says so.
+    seconds, SILENCE_S where nothing is said. Refused for an answer over `limit` bytes or a redirect that is
+    not `followed`; Failed when all `attempts` failed or the service asks for a longer wait than
+    LONGEST_ASKED_S. All of it ends sooner where `pipeline.core.patience` says so.
     """
+    silence = SILENCE_S if silence is None else silence
     order = _Order(url, method, dict(headers or {}), body, limit, parallel, signed, silence)
     retrying = tenacity.Retrying(
         stop=_enough(min(attempts, patience.current().attempts)),
@@ -130,7 +137,9 @@ def _enough(attempts: int) -> Callable[[tenacity.RetryCallState], bool]:
 
     def is_enough(state: tenacity.RetryCallState) -> bool:
         late = patience.current().left(math.inf) <= state.upcoming_sleep
-        return state.attempt_number >= attempts or late
+        slow = state.outcome is not None and isinstance(state.outcome.exception(), _Slow)
+        most = min(attempts, SLOW_ATTEMPTS) if slow else attempts
+        return state.attempt_number >= most or late
 
     return is_enough
 
@@ -186,6 +195,22 @@ def host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def followed(start: str, target: str, verb: str = "links") -> str:
+    """Return where an address is asked that an answer of `start` names: on the same host and port, and by
+    https where it was so at the start. Refused for any other."""
+    try:
+        own = origins.of(start)
+        target = origins.https_of(urljoin(start, target), own)
+        where, place = origins.of(target), host(target)
+    except ValueError:
+        raise Refused(f"{host(start)} {verb} to {redacted(target)[:100]}, which is no web address.") from None
+    if where == own:
+        return target
+    if where.host == own.host:
+        raise Refused(f"{host(start)} {verb} to {where.scheme}://{place}, which is not followed.")
+    raise Refused(f"{host(start)} {verb} to another host, {place}, which is not followed.")
+
+
 _answered: set[str] = set()
 """Hosts that have answered well in this process."""
 
@@ -200,10 +225,7 @@ def _try(order: _Order) -> Answer:
             answer = _send(address, order)
         if answer.status not in (301, 302, 303, 307, 308):
             break
-        target = urljoin(url, answer.headers.get("location", ""))
-        if urlsplit(target)[:2] != urlsplit(url)[:2]:
-            raise Refused(f"{host(url)} redirects to another host, {host(target)}, which is not followed.")
-        url = target
+        url = followed(url, answer.headers.get("location", ""), "redirects")
     if 200 <= answer.status < 300:
         _answered.add(host(url))
     elif answer.status in PASSING or throttling.is_slow_down(
@@ -246,6 +268,8 @@ def _send(url: str, order: _Order) -> Answer:
     if not left(1):
         raise _Passing("there was no time left to ask.")
     traffic.count(requests=1)
+    whole = left(WHOLE_S + max(0, order.silence - SILENCE_S))
+    deadlines.CLOCK.start(whole, order.silence)
     try:
         with _session().request(
             order.method,
@@ -259,21 +283,15 @@ def _send(url: str, order: _Order) -> Answer:
             lower = {name.lower(): value for name, value in response.headers.items()}
             began = response.elapsed.total_seconds()
             traffic.saw(traffic.Sighting(url.partition("?")[0], response.status_code, lower, began))
-            _expect_the_rest(response)
+            deadlines.CLOCK.silence = SILENCE_S
             content = _body(response, order.limit)
             return Answer(response.status_code, lower, content)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        if deadlines.CLOCK.is_over:
+            raise _Slow(f"the answer took longer than {whole:.3g} s.") from None
         raise _Passing(f"{_plainly(error)}.") from None
     except requests.RequestException as error:
         raise Refused(f"{redacted(url)} cannot be asked: {redacted(str(error)).rstrip('.')}.") from None
-
-
-def _expect_the_rest(response: requests.Response) -> None:
-    """Wait no longer than SILENCE_S between the parts of an answer that has begun."""
-    silence = max(0.1, patience.current().left(SILENCE_S))
-    connection = getattr(response.raw, "connection", None)
-    if (sock := getattr(connection, "sock", None)) is not None:
-        sock.settimeout(silence)
 
 
 def _body(response: requests.Response, limit: int) -> bytes:
@@ -281,16 +299,13 @@ def _body(response: requests.Response, limit: int) -> bytes:
     promised = response.headers.get("Content-Length", "")
     if promised.isdigit() and int(promised) > limit:
         raise Refused(f"{host(response.url)} announces {promised} bytes, more than the limit of {limit}.")
-    began, parts, size = time.monotonic(), [], 0
-    whole = patience.current().left(WHOLE_S)
+    parts, size = [], 0
     for part in response.iter_content(2**16):
         parts.append(part)
         size += len(part)
         traffic.count(received=len(part))
         if size > limit:
             raise Refused(f"{host(response.url)} sends more than the limit of {limit} bytes.")
-        if time.monotonic() - began > whole:
-            raise _Passing(f"the answer took longer than {whole:.0f} s.")
     encoded = response.headers.get("Content-Encoding")
     if promised.isdigit() and not encoded and response.request.method != "HEAD" and size != int(promised):
         raise _Passing(f"the answer broke off after {size} of {promised} bytes.")
@@ -312,6 +327,8 @@ def _session() -> requests.Session:
     """A session a thread, so that connections are kept open and never shared."""
     if not hasattr(_local, "session"):
         session = requests.Session()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, deadlines.TimedAdapter())
         # Keeps .netrc out: a password in it must not go to a host that some catalog names.
         session.auth = lambda prepared: prepared
         session.headers["User-Agent"] = f"minebench/{__version__}"

@@ -76,7 +76,7 @@ def sign_in(visit: Visit) -> Seen:
     if service := signing.service_of(options):
         collection = options.collections[0] if options.collections else visit.scene.collection
         key = "with" if signing.has_key(service) else "without"
-        visit.once("sign-in", lambda: signing.signer(options, collection)("https://example.org/"))
+        visit.once("sign-in", lambda: signing.signer(options, collection)(f"https://any{signing.STORAGE}/"))
         return Seen(f"a token of {web.host(service)} for {collection}, {key} {signing.KEY_VARIABLE}")
     scene = visit.scene
     if scene.flaw.startswith(OF_AN_ADDRESS):

@@ -18,7 +18,7 @@ class Options(Remote):
     """Address, collections, and what of the items is which band."""
 
     personal: ClassVar[frozenset[str]] = frozenset(
-        {"parallel", "sign", "s3_endpoint", "s3_region", "requester_pays", "no_sign_request"}
+        {"parallel", "sign", "sign_hosts", "s3_endpoint", "s3_region", "requester_pays", "no_sign_request"}
     )
     name: Literal["stac"]
     href: str
@@ -29,6 +29,9 @@ class Options(Remote):
     """Asset with the sensor's mask; the default stands for the sensor's own, such as qa_pixel."""
     sign: str | None = None
     """Token service that signs the assets' addresses; Planetary Computer's own is known."""
+    sign_hosts: tuple[str, ...] = ()
+    """Hosts whose https addresses get the tokens of source.sign, beside *.blob.core.windows.net, the host of
+    the catalog and that of the token service."""
     s3_endpoint: str | None = None
     """Address of the service that has the buckets of s3:// addresses. Default: AWS_ENDPOINT_URL_S3,
     AWS_ENDPOINT_URL or AWS_S3_ENDPOINT, else what is known of the bucket, else AWS."""

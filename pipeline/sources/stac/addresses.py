@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pystac
 
+from pipeline.core import origins
 from pipeline.geo import raster
 from pipeline.sources.stac.buckets import SCHEME, Buckets
 
@@ -37,6 +38,7 @@ class Addresses:
     def __init__(self, options: Options) -> None:
         self.options, self.buckets = options, Buckets(options)
         self.is_remote = raster.is_remote(options.href)
+        self.may_be_here = not self.is_remote or origins.is_loopback(origins.of(options.href).host)
 
     def choose(self, item: pystac.Item, asset: pystac.Asset) -> Place:
         """Return the first address of an asset that can be used, its own before alternates."""
@@ -58,11 +60,23 @@ class Addresses:
             href = urlsplit(href)._replace(query="").geturl()
         return Place(href, str(storage.get("region") or ""), flaw)
 
+    def leads_in(self, href: str) -> str:
+        """Return why a web address is not asked for: a catalog must not name what is for this machine alone.
+        Empty where it is asked. ValueError where it is no address."""
+        host = origins.of(href).host
+        if origins.is_inner(host):
+            return f"is link-local ({host}), where machines are told their own secrets"
+        if origins.is_loopback(host) and not self.may_be_here:
+            return f"is on this machine ({host}), and the catalog is not"
+        return ""
+
     def _leads_away(self, href: str) -> str:
         """Why an address is not followed; empty where it is."""
         if ".." in PurePosixPath(urlsplit(href).path).parts:
             return "has '..' in its path"
-        if raster.is_remote(href) or href.startswith(SCHEME):
+        if raster.is_remote(href):
+            return self.leads_in(href)
+        if href.startswith(SCHEME):
             return ""
         if self.is_remote:
             return f"is not a web address ({href.split('://')[0][:20]})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 import pystac
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from pyproj.exceptions import ProjError
 
 from pipeline.sensors.airborne import LETTERS
 from pipeline.sensors.profile import Profile
@@ -27,6 +29,9 @@ UPSAMPLED = "sampling:upsampled"
 """Role of a copy with smaller pixels than the instrument's."""
 NUMBERED = "#"
 """Between an asset's key and its band's name or number, as in image#Red or image#1."""
+
+WRONG = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, ProjError)
+"""What describing a grid raises where an item's fields are no grid's."""
 
 WORDS = {**{letter.lower(): word for letter, word in LETTERS.items()}, "nearinfrared": "nir"}
 """Names of a band to the one that stands for them."""
@@ -88,12 +93,24 @@ def unclear(found: Mapping[str, Found]) -> str:
 
 
 def described(item: pystac.Item, found: Found, place: Place) -> Asset:
-    """Return an asset with its grid by the projection extension, its own fields before the item's."""
-    fields = {**item.properties, **found.asset.extra_fields}
+    """Return an asset with its grid by the projection extension, its own fields before the item's. One of
+    WRONG where these describe no grid."""
+    grid = _grid({**item.properties, **found.asset.extra_fields})
+    return Asset(place.href, grid, max(1, found.index), region=place.region)
+
+
+def _grid(fields: Mapping[str, Any]) -> GeoBox | None:
     code = fields.get("proj:code") or (f"EPSG:{fields['proj:epsg']}" if fields.get("proj:epsg") else None)
     shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
-    grid = GeoBox(tuple(shape), Affine(*transform[:6]), code) if code and shape and transform else None
-    return Asset(place.href, grid, max(1, found.index), region=place.region)
+    if not (code and shape and transform):
+        return None
+    height, width = (int(side) for side in shape)
+    affine = Affine(*transform[:6])
+    if [height, width] != list(shape) or min(height, width) < 1 or not isinstance(code, str):
+        raise ValueError("no shape, or no code")
+    if not all(map(math.isfinite, affine)) or affine.is_degenerate:
+        raise ValueError("no pixel")
+    return GeoBox((height, width), affine, code)
 
 
 def _of_key(item: pystac.Item, key: str, spellings: frozenset[str]) -> Found | None:

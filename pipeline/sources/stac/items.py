@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pystac
@@ -17,21 +16,22 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pystac_client import ItemSearch
-from pystac_client.stac_api_io import StacApiIO
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core import web
-from pipeline.core.errors import InputError, MinebenchError, NotMadeYet, WorkError
+from pipeline.core.errors import InputError, MinebenchError, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
 from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
 from pipeline.sources.protocol import Asset, Scene, Source
-from pipeline.sources.stac import item_bands, paging, saved, signing, web_catalog
+from pipeline.sources.stac import disk_catalog, features, item_bands, paging, saved, signing, web_catalog
 from pipeline.sources.stac.addresses import Addresses, Place
 from pipeline.sources.stac.buckets import SCHEME
+from pipeline.sources.stac.features import Entry, Odd
+from pipeline.sources.stac.wire import Wire
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -55,30 +55,21 @@ class StacSource:
         self.parallel = options.parallel if self.is_remote else 1
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
-        items = self._api(area, start, end) if self.is_remote else _local(self.options.href)
-        scenes = [
-            self._scene(item, area)
-            for item in items
-            if item.datetime is not None
-            and start <= item.datetime.date() < end
-            and (not self.options.collections or item.collection_id in self.options.collections)
-            and (item.geometry is None or shapely.geometry.shape(item.geometry).intersects(area))
-        ]
+        entries = list(
+            self._api(area, start, end) if self.is_remote else disk_catalog.items(self.options.href)
+        )
+        _expect_times(entries, web.redacted(self.options.href))
+        listed = (self._listed(entry, area, start, end) for entry in entries)
+        scenes = [scene for scene in listed if scene is not None]
         return sorted(scenes, key=lambda scene: (scene.time, scene.id))
 
     def find(self, href: str) -> Scene:
         if self.is_remote:
-            content = web.get_json(href, parallel=self.parallel)
-            item = _item(content, href)
-            item.set_self_href(href)
-            return self._scene(item)
+            return self._found(features.read(self._content(href), href), href)
         if saved.items(self.options.href) is not None:
-            return self._scene(saved.find(href, self.options.href))
-        path = Path(self.options.href).parent / href
-        try:
-            return self._scene(pystac.Item.from_file(str(path)))
-        except (OSError, ValueError, KeyError, pystac.STACError) as error:
-            raise WorkError(f"{path} cannot be read: {error}.") from None
+            return self._found(saved.find(href, self.options.href), href)
+        path = str(Path(self.options.href).parent / href)
+        return self._found(features.read(disk_catalog.read(path), path), path)
 
     def native(self, scene: Scene, band: str) -> GeoBox:
         asset = self._asset(scene, band)
@@ -133,32 +124,92 @@ class StacSource:
         buckets = self.addresses.buckets
         return buckets.address(asset.href, asset.region), buckets.signer(asset.href, asset.region)
 
+    def _content(self, href: str) -> Any:
+        """The JSON at an item's own address."""
+        try:
+            flaw = self.addresses.leads_in(href)
+        except ValueError:
+            flaw = "is no web address"
+        if flaw:
+            raise WorkError(f"{href} cannot be asked: it {flaw}.")
+        return web.get_json(href, parallel=self.parallel)
+
+    def _found(self, entry: Entry, href: str) -> Scene:
+        """The scene of an item that was listed before."""
+        try:
+            if isinstance(entry, pystac.Item):
+                return self._scene(entry)
+            why = entry.why
+        except (MinebenchError, MemoryError):
+            raise
+        except Exception as error:
+            why = _unclear(error)
+        raise WorkError(f"{href}: item {entry.id} {why}.")
+
+    def _listed(self, entry: Entry, area: BaseGeometry, start: date, end: date) -> Scene | None:
+        """The scene of an item that is of the area and time: flawed where something in the item is odd. An
+        item whose time cannot be read is of no time."""
+        time, collection = features.time_of(entry), _collection(entry)
+        if time is None or not start <= time.date() < end:
+            return None
+        if self.options.collections and collection not in self.options.collections:
+            return None
+        if isinstance(entry, Odd):
+            return self._flawed(entry, time)
+        try:
+            return self._whole(entry, area, time)
+        except MemoryError:
+            raise
+        except Exception as error:
+            return self._flawed(Odd.of(entry, _unclear(error)), time)
+
+    def _whole(self, item: pystac.Item, area: BaseGeometry, time: datetime) -> Scene | None:
+        """The scene of an item that touches the area."""
+        if item.geometry is not None:
+            outline = features.outline(item.geometry)
+            if outline is None:
+                return self._flawed(Odd.of(item, "has a geometry that cannot be read"), time)
+            if not outline.intersects(area):
+                return None
+        if item.datetime is None:
+            return self._flawed(Odd.of(item, "has no datetime of its own, only a span of time"), time)
+        scene = self._scene(item, area)
+        texts = (scene.href, scene.level, scene.baseline, scene.offset_from, scene.flaw)
+        # Half a character, which JSON may have, can be written to no file: UnicodeEncodeError.
+        "".join((*texts, *(asset.href for asset in scene.assets.values()))).encode()
+        return scene
+
+    def _flawed(self, odd: Odd, time: datetime) -> Scene:
+        return Scene(
+            id=odd.id, time=time, assets={}, source=self.label, level=self.profile.level,
+            href=_without_query(odd.href) if self.is_remote else "", collection=odd.collection,
+            flaw=f"the item {odd.why}",
+        )  # fmt: skip
+
     def _signer(self, scene: Scene) -> Signer:
         return signing.signer(self.options, scene.collection)
 
     def _scene(self, item: pystac.Item, area: BaseGeometry | None = None) -> Scene:
-        properties = item.properties
         found = item_bands.find(item, self.wanted, self.named, self.profile)
         places = {band: self.addresses.choose(item, one.asset) for band, one in found.items()}
         try:
             bands = {band: item_bands.described(item, one, places[band]) for band, one in found.items()}
             wrong = ""
-        except (TypeError, ValueError, KeyError, IndexError):
-            bands, wrong = {}, "the item describes its grid wrongly (proj:shape, proj:transform)"
-        if item.datetime is None:
+        except item_bands.WRONG:
+            bands, wrong = {}, "the item describes its grid wrongly (proj:code, proj:shape, proj:transform)"
+        time = features.time_of(item)
+        if item.datetime is None or time is None:
             raise WorkError(f"Item {item.id} has no datetime.")
         if any(raster.is_remote(place.href) or place.href.startswith(SCHEME) for place in places.values()):
             self.reads_web, self.parallel = True, self.options.parallel
-        cover = properties.get("eo:cloud_cover")
         words = self._words(item, [one.asset for one in found.values()])
         return Scene(
             id=item.id,
-            # Old items give a date alone, without a zone.
-            time=item.datetime if item.datetime.tzinfo else item.datetime.replace(tzinfo=UTC),
+            time=time,
             assets=bands,
             source=self.label,
             level=self._level(item),
-            cloud_cover=float(cover) if isinstance(cover, int | float) else None,
+            cloud_cover=_number(item.properties.get("eo:cloud_cover")),
             baseline=words.baseline,
             offset=words.offset,
             offset_from=words.evidence,
@@ -191,7 +242,7 @@ class StacSource:
         """Where the item is: its address, its path from the catalog, or its place in a saved search."""
         href = item.get_self_href() or ""
         if self.is_remote:
-            return urlsplit(href)._replace(query="", fragment="").geturl()
+            return _without_query(href)
         if saved.items(self.options.href) is not None:
             return saved.name_of(item, self.options.href)
         return Path(os.path.relpath(href, Path(self.options.href).parent)).as_posix()
@@ -221,7 +272,7 @@ class StacSource:
             return "its geometry touches the site and its pixels' grid does not"
         return ""
 
-    def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[pystac.Item]:
+    def _api(self, area: BaseGeometry, start: date, end: date) -> Iterator[Entry]:
         href = self.options.href
         try:
             entrance = web_catalog.entrance(href, self.parallel)
@@ -229,7 +280,7 @@ class StacSource:
                 yield from web_catalog.items(href, self.parallel)
                 return
             for feature in paging.features(href, self._search(entrance.search, area, start, end)):
-                yield _item(feature, web.redacted(href))
+                yield features.read(feature)
         except (MinebenchError, MemoryError):
             raise
         except Exception as error:
@@ -252,7 +303,7 @@ class StacSource:
         }
 
         def ask(size: int, tries: int) -> Iterator[paging.Page]:
-            wire = _Wire(self.parallel, tries)
+            wire = Wire(url, self.parallel, tries)
             try:
                 yield from ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
             except web.Refused as error:
@@ -263,57 +314,29 @@ class StacSource:
         return ask
 
 
-class _Wire(StacApiIO):
-    """pystac-client's requests, sent the pipeline's way."""
-
-    def __init__(self, parallel: int, attempts: int = web.ATTEMPTS) -> None:
-        super().__init__(max_retries=None)
-        self.parallel, self.attempts = parallel, attempts
-
-    def request(
-        self,
-        href: str,
-        method: str | None = None,
-        headers: dict[str, str] | None = None,
-        parameters: dict[str, Any] | None = None,
-    ) -> str:
-        body, method = None, method or "GET"
-        headers = {"Accept": "application/geo+json, application/json", **(headers or {})}
-        if method == "POST":
-            body, headers["Content-Type"] = json.dumps(parameters), "application/json"
-        elif parameters:
-            href = f"{href}{'&' if '?' in href else '?'}{urlencode(parameters)}"
-        options: dict[str, Any] = {"method": method, "headers": headers, "body": body}
-        options |= {"limit": web.LARGEST_LISTING, "parallel": self.parallel, "attempts": self.attempts}
-        answer = web.get(href, **options)
-        web.decoded(answer, href)
-        return answer.content.decode()
+def _expect_times(entries: Sequence[Entry], service: str) -> None:
+    """WorkError where nothing that a service lists is an item of any time."""
+    if entries and all(isinstance(entry, Odd) and entry.time is None for entry in entries):
+        first = next(entry for entry in entries if isinstance(entry, Odd))
+        raise WorkError(f"{service}: item {first.id} {first.why}.")
 
 
-def _item(content: Any, href: str) -> pystac.Item:
-    try:
-        return pystac.Item.from_dict(content)
-    except Exception as error:
-        name = content.get("id") if isinstance(content, dict) else None
-        raise WorkError(f"{href}: item {name} is not a STAC item ({type(error).__name__}).") from None
+def _collection(entry: Entry) -> str | None:
+    return entry.collection if isinstance(entry, Odd) else entry.collection_id
 
 
-def _local(href: str) -> tuple[pystac.Item, ...]:
-    """All items of a file on the disk: a saved search, or a static catalog."""
-    found = saved.items(href)
-    return _static(href) if found is None else found
+def _unclear(error: Exception) -> str:
+    return f"cannot be understood ({type(error).__name__})"
 
 
-@lru_cache(maxsize=4)
-def _static(href: str) -> tuple[pystac.Item, ...]:
-    """All items of a static catalog, read once in a process; stages are separate processes."""
-    if not Path(href).is_file():
-        raise NotMadeYet(f"There is no catalog at {href}: run `minebench archive`, or correct source.href.")
-    try:
-        catalog = pystac.Catalog.from_file(href)
-        return tuple(catalog.get_items(recursive=True))
-    except Exception as error:
-        raise WorkError(f"{href} cannot be read as a STAC catalog: {str(error)[:200].rstrip('.')}.") from None
+def _number(value: Any) -> float | None:
+    """A number as it should be; None for all else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+    return float(value) if is_number else None
+
+
+def _without_query(href: str) -> str:
+    return urlsplit(href)._replace(query="", fragment="").geturl()
 
 
 @lru_cache(maxsize=1024)

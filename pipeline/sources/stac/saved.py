@@ -9,10 +9,12 @@ from pathlib import Path
 import pystac
 
 from pipeline.core.errors import WorkError
+from pipeline.sources.stac import features
+from pipeline.sources.stac.features import Entry
 
 
 @lru_cache(maxsize=4)
-def items(href: str) -> tuple[pystac.Item, ...] | None:
+def items(href: str) -> tuple[Entry, ...] | None:
     """Return the items of a FeatureCollection on the disk, read once in a process; None where the file is
     something else, such as a catalog, or is not there.
 
@@ -24,7 +26,8 @@ def items(href: str) -> tuple[pystac.Item, ...] | None:
         return None
     if not isinstance(content, dict) or content.get("type") != "FeatureCollection":
         return None
-    return tuple(_item(feature, href) for feature in content.get("features") or ())
+    listed = content.get("features")
+    return tuple(_item(feature, href) for feature in listed) if isinstance(listed, list) else ()
 
 
 def name_of(item: pystac.Item, href: str) -> str:
@@ -36,7 +39,7 @@ def find(name: str, href: str) -> pystac.Item:
     """Return the item that `name_of` named. WorkError where it is gone."""
     wanted = name.partition("#")[2]
     for item in items(href) or ():
-        if _name(item) == wanted:
+        if isinstance(item, pystac.Item) and _name(item) == wanted:
             return item
     raise WorkError(f"{href} has no item {wanted} any more.")
 
@@ -45,12 +48,8 @@ def _name(item: pystac.Item) -> str:
     return f"{item.collection_id or ''}/{item.id}"
 
 
-def _item(feature: object, href: str) -> pystac.Item:
-    try:
-        item = pystac.Item.from_dict(feature)  # type: ignore[arg-type]
-    except Exception as error:
-        name = feature.get("id") if isinstance(feature, dict) else None
-        raise WorkError(f"{href}: item {name} is not a STAC item ({type(error).__name__}).") from None
-    if item.get_self_href() is None:
+def _item(feature: object, href: str) -> Entry:
+    item = features.read(feature)
+    if isinstance(item, pystac.Item) and item.get_self_href() is None:
         item.set_self_href(str(Path(href).resolve()))
     return item

@@ -1,16 +1,23 @@
-"""Signed addresses as Planetary Computer hands them out: a token a collection, for a while."""
+"""Signed addresses as Planetary Computer hands them out: a token a collection, for a while.
+
+A token is for a storage account, which the token service does not name and an item may name wrongly. It is
+added to addresses of Azure's storage by https, as Planetary Computer's own client does, and to those of hosts
+that the recipe names (its token service's, its catalog's, source.sign_hosts); all others are read without.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from pipeline.core import origins, web
+from pipeline.core.errors import InputError, WorkError
+from pipeline.geo.raster import is_remote
 from pipeline.geo.remote import Signer, Unsigned
 
 if TYPE_CHECKING:
@@ -21,6 +28,8 @@ KNOWN = {"planetarycomputer.microsoft.com": "https://planetarycomputer.microsoft
 KEY_VARIABLE, KEY_HEADER = "PC_SDK_SUBSCRIPTION_KEY", "Ocp-Apim-Subscription-Key"
 """A user's key for fewer limits, named as by Planetary Computer's SDK. Only the known services are sent it:
 source.sign may stand in a recipe that somebody else wrote."""
+STORAGE = ".blob.core.windows.net"
+"""What hosts of Azure's storage end in, the only ones that Planetary Computer's tokens are for."""
 EARLY = timedelta(minutes=5)
 """A token is fetched anew this long before it runs out."""
 REFUSALS = 3
@@ -29,10 +38,12 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class TokenSigner:
-    """See `pipeline.geo.remote.Signer`. One token for one collection, shared by all threads."""
+    """See `pipeline.geo.remote.Signer`. One token for one collection, shared by all threads. `hosts` take it
+    beside Azure's storage: whole addresses, or hosts by https."""
 
-    def __init__(self, service: str, collection: str) -> None:
+    def __init__(self, service: str, collection: str, hosts: Iterable[str] = ()) -> None:
         self.service, self.collection = service.rstrip("/"), collection
+        self.takers = frozenset(map(_taker, hosts))
         self.lock = threading.Lock()
         self.token, self.until = "", LONG_AGO
         self.refused = 0
@@ -41,13 +52,31 @@ class TokenSigner:
 
     def __call__(self, url: str) -> str:
         asked_at = time.monotonic()
+        self.mine.stranger = self._stranger(url)
+        if self.mine.stranger:
+            return url
         with self.lock:
             if datetime.now(UTC) + EARLY >= self.until:
                 self._fetch_once(asked_at)
             self.mine.token = self.token
             return f"{url}{'&' if '?' in url else '?'}{self.token}"
 
+    def _stranger(self, url: str) -> str:
+        """The host of an address that does not get the token; empty where it gets it."""
+        try:
+            origin = origins.of(url)
+        except ValueError:
+            return "no host"
+        is_safe = origin.scheme == "https" or origins.is_loopback(origin.host)
+        is_azure = origin.host.endswith(STORAGE) and origin.port == origins.PORTS["https"]
+        return "" if is_safe and (is_azure or origin in self.takers) else web.host(url)
+
     def renew(self) -> bool:
+        if stranger := getattr(self.mine, "stranger", ""):
+            raise web.Refused(
+                f"{stranger} refused a file of {self.collection}, and the tokens of {self._name()} are not "
+                f"sent there: they are for https addresses in *{STORAGE} and the hosts in source.sign_hosts."
+            )
         with self.lock:
             # Another thread may have renewed it since this one was refused.
             if getattr(self.mine, "token", "") == self.token:
@@ -58,7 +87,8 @@ class TokenSigner:
         return True
 
     def accept(self) -> None:
-        self.refused = 0
+        if not getattr(self.mine, "stranger", ""):
+            self.refused = 0
 
     def _all_refused(self) -> str:
         return (
@@ -123,7 +153,7 @@ def _key(service: str) -> dict[str, str]:
     return {KEY_HEADER: key} if key and urlsplit(service)[:2] in known else {}
 
 
-_signers: dict[tuple[str, str], TokenSigner] = {}
+_signers: dict[tuple[str, str, tuple[str, ...]], TokenSigner] = {}
 _lock = threading.Lock()
 
 
@@ -137,5 +167,22 @@ def signer(options: Options, collection: str) -> Signer:
     service = service_of(options)
     if not service:
         return Unsigned()
+    hosts = _hosts(options, service)
     with _lock:
-        return _signers.setdefault((service, collection), TokenSigner(service, collection))
+        key = service, collection, hosts
+        return _signers.setdefault(key, TokenSigner(service, collection, hosts))
+
+
+def _hosts(options: Options, service: str) -> tuple[str, ...]:
+    """Whose addresses get a service's tokens, beside Azure's storage. Planetary Computer's are for nobody
+    else."""
+    if service.rstrip("/") in KNOWN.values():
+        return ()
+    return (service, *([options.href] if is_remote(options.href) else []), *options.sign_hosts)
+
+
+def _taker(host: str) -> origins.Origin:
+    try:
+        return origins.of(host if "://" in host else f"https://{host}")
+    except ValueError:
+        raise InputError(f"source.sign_hosts: {web.redacted(host)} is no host.") from None

@@ -11,12 +11,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import pystac
-
 from pipeline.core import limits, web
 from pipeline.core.errors import WorkError
 from pipeline.core.progress import progress
 from pipeline.geo.raster import is_remote
+from pipeline.sources.stac import features
+from pipeline.sources.stac.features import Entry
 
 LARGEST = 20_000
 """Objects of a static catalog that are read: each is a request."""
@@ -24,7 +24,7 @@ DEEPEST = 12
 """Levels of catalogs below the first; hives by year, month, day and tile have six."""
 
 _lock = threading.Lock()
-_read: dict[str, tuple[pystac.Item, ...]] = {}
+_read: dict[str, tuple[Entry, ...]] = {}
 """Static catalogs that were read in this process, by address."""
 
 
@@ -44,7 +44,7 @@ def entrance(href: str, parallel: int) -> Entrance:
     links = _links(page, href)
     search = next((link.href for link in links if link.rel == "search" and is_remote(link.href)), "")
     if search:
-        return Entrance(search, False)
+        return Entrance(web.followed(href, search), False)
     leads_on = any(link.rel in ("item", "child") for link in links)
     is_api = "conformsTo" in page or not leads_on
     if is_api and _searches(_beside(href), parallel):
@@ -57,7 +57,7 @@ def entrance(href: str, parallel: int) -> Entrance:
     )
 
 
-def items(href: str, parallel: int) -> tuple[pystac.Item, ...]:
+def items(href: str, parallel: int) -> tuple[Entry, ...]:
     """All items of a static catalog, read once in a process."""
     with _lock:
         if href not in _read:
@@ -65,14 +65,14 @@ def items(href: str, parallel: int) -> tuple[pystac.Item, ...]:
         return _read[href]
 
 
-def _walk(href: str, parallel: int) -> Iterator[pystac.Item]:
+def _walk(href: str, parallel: int) -> Iterator[Entry]:
     """Items level by level; each object once, however often it is linked to."""
     level, seen = [href], {_plain(href)}
     for _ in range(DEEPEST + 1):
         below: list[str] = []
         for url, page in zip(level, _objects(level, parallel), strict=True):
             if page.get("type") == "Feature":
-                yield _item(page, url)
+                yield features.read(page, url)
                 continue
             for link in _links(page, url):
                 if link.rel in ("item", "child") and _plain(link.href) not in seen:
@@ -140,19 +140,13 @@ def _links(page: dict[str, Any], url: str) -> list[_Link]:
 
 def _inside(url: str, href: str) -> str:
     """An address that a static catalog may lead to: one on its own host."""
-    if urlsplit(url)[:2] != urlsplit(href)[:2]:
+    try:
+        return web.followed(href, url)
+    except web.Refused:
         raise WorkError(
             f"source.href: {web.redacted(href)} links to another host, {web.host(url)}, which is not "
             "followed; download that catalog, or name its own address."
-        )
-    return url
-
-
-def _item(page: dict[str, Any], url: str) -> pystac.Item:
-    try:
-        return pystac.Item.from_dict(page, href=url)
-    except Exception as error:
-        raise WorkError(f"{web.redacted(url)} is not a STAC item ({type(error).__name__}).") from None
+        ) from None
 
 
 def _beside(href: str) -> str:

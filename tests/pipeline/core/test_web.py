@@ -3,15 +3,16 @@
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tenacity
 
-from pipeline.core import throttling, web
+from pipeline.core import patience, throttling, web
 from pipeline.core.errors import WorkError
 from pipeline.core.traffic import Traffic, counting
 
@@ -198,10 +199,11 @@ def served(*parts: tuple[float, bytes]) -> Iterator[str]:
     def answer(client: socket.socket) -> None:
         with client:
             client.recv(2**16)
-            for seconds, part in parts:
-                time.sleep(seconds)
-                client.sendall(part)
-            time.sleep(2)
+            with suppress(OSError):
+                for seconds, part in parts:
+                    time.sleep(seconds)
+                    client.sendall(part)
+                time.sleep(2)
 
     def serve() -> None:
         while True:
@@ -233,3 +235,88 @@ def test_only_the_beginning_may_be_late(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(web, "SILENCE_S", 0.1)
     with served((0.3, HEAD), (1.0, b"done")) as url, pytest.raises(web.Failed, match="failed 1 times"):
         web.request(url, silence=30, attempts=1)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+NOTHING = b"\0\0\0\xff\xff"
+"""A block of deflate that holds nothing."""
+DRIPS = {
+    "status line": (b"HTTP/1.1 ", b"2"),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+    "body to the end of the connection": (b"HTTP/1.0 200 OK\r\n\r\n", b"x"),
+    "chunks": (CHUNKED + b"\r\n", b"1\r\nx\r\n"),
+    "length of a chunk": (CHUNKED + b"\r\n", b"0"),
+    "gzip of nothing": (
+        CHUNKED + b"Content-Encoding: deflate\r\n\r\n2\r\n" + zlib.compress(b"")[:2] + b"\r\n",
+        b"5\r\n" + NOTHING + b"\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+def test_an_answer_that_drips_ends(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "WHOLE_S", 0.2)
+    first, drop = DRIPS[name]
+    with (
+        served((0, first), *[(0.03, drop)] * 100) as url,
+        pytest.raises(web.Failed, match=r"failed 1 times: the answer took longer than 0\.2 s"),
+    ):
+        web.request(url, attempts=1)
+
+
+def test_a_slow_answer_is_asked_for_once_more_only(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "WHOLE_S", 0.1)
+    with served((0, HEAD), (1.0, b"done")) as url, pytest.raises(web.Failed, match="failed 2 times"):
+        web.request(url)
+    assert len(waits) == 1
+
+
+def test_an_answer_that_may_begin_late_may_end_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "WHOLE_S", 0.1)
+    with served((0.3, HEAD), (0.1, b"done")) as url:
+        assert web.request(url, silence=web.SILENCE_S + 20).content == b"done"
+
+
+def test_patience_ends_an_answer_that_drips() -> None:
+    with (
+        served((0, HEAD.replace(b"4", b"4000")), *[(0.03, b"x")] * 100) as url,
+        patience.patient(0.2, 5),
+        pytest.raises(web.Failed, match="the answer took longer than 0"),
+    ):
+        web.request(url)
+
+
+FOLLOWED = {
+    ("https://a.b/x", "https://a.b/y?z=1"): "https://a.b/y?z=1",
+    ("https://a.b/x", "https://A.B:443/y"): "https://A.B:443/y",
+    ("https://me:pw@a.b/x", "https://a.b/y"): "https://a.b/y",
+    ("https://a.b/x", "http://a.b/y?z=1"): "https://a.b/y?z=1",
+    ("http://a.b/x", "http://a.b/y"): "http://a.b/y",
+    ("http://a.b/x/", "../y"): "http://a.b/y",
+}
+NOT_FOLLOWED = {
+    ("https://a.b/x", "https://c.d/y"): r"a\.b links to another host, c\.d, which",
+    ("https://a.b/x", "https://a.b.c/y"): r"another host, a\.b\.c, which",
+    ("https://a.b/x", "https://a.b@c.d/y"): r"another host, c\.d, which",
+    ("https://a.b/x", "https://c.d\\@a.b/y"): "another host",
+    ("https://a.b/x", "http://a.b:8080/y"): r"links to http://a\.b:8080, which is not followed",
+    ("http://a.b/x", "http://a.b:8080/y"): r"links to http://a\.b:8080, which is not followed",
+    ("https://a.b/x", "file:///etc/passwd"): "links to file:///etc/passwd, which is no web address",
+    ("https://a.b/x", "https://[::1/y"): "no web address",
+    ("https://a.b/x", "https://a\u2100b/y"): "no web address",
+}
+
+
+@pytest.mark.parametrize(("start", "target"), FOLLOWED)
+def test_what_is_followed(start: str, target: str) -> None:
+    assert web.followed(start, target) == FOLLOWED[start, target]
+
+
+@pytest.mark.parametrize(("start", "target"), NOT_FOLLOWED)
+def test_what_is_not_followed(start: str, target: str) -> None:
+    with pytest.raises(web.Refused, match=NOT_FOLLOWED[start, target]):
+        web.followed(start, target)

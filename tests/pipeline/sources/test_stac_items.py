@@ -40,4 +40,4 @@ def test_a_date_without_a_zone_is_utc(tmp_path: Path) -> None:
 def test_an_item_with_a_wrong_grid_is_flawed_and_the_search_goes_on(tmp_path: Path) -> None:
     fields = {**FIELDS, "red": {**GRID, "proj:transform": [30, 0]}}
     _, scene = opened(item(tmp_path, fields), landsat.C2_L2, ["red"])
-    assert scene.flaw == "the item describes its grid wrongly (proj:shape, proj:transform)"
+    assert scene.flaw == "the item describes its grid wrongly (proj:code, proj:shape, proj:transform)"

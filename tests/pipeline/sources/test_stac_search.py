@@ -13,7 +13,7 @@ from pipeline.core import web
 from pipeline.core.errors import WorkError
 from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.stac import Options as Stac
-from pipeline.sources.stac import web_catalog
+from pipeline.sources.stac import paging, web_catalog
 from pipeline.sources.stac.items import StacSource
 from tests.standins.base import Running, running
 
@@ -104,7 +104,9 @@ def test_neither_api_nor_catalog(api: Running) -> None:
 )
 def test_answers_that_are_no_items_end_in_a_sentence(api: Running, body: str) -> None:
     api.set({"kind": "status", "status": 200, "match": "/search", "body": body})
-    with pytest.raises(WorkError, match=r"does not answer as a STAC API: |is not a STAC item") as caught:
+    with pytest.raises(
+        WorkError, match=r"does not answer as a STAC API: |is not a STAC item|no text"
+    ) as caught:
         found(f"{api.url}/odd-answers/?sig=hidden")
     assert "hidden" not in str(caught.value)
     api.set()
@@ -135,7 +137,7 @@ def test_a_static_item_can_be_found_again(api: Running) -> None:
         ("deep", "has more than 12 levels of catalogs"),
         ("elsewhere", "links to another host, localhost:1, which is not followed"),
         ("moved", "redirects to another host, localhost:1"),
-        ("broken", "a.json is not a STAC item"),
+        ("broken", "item a is not a STAC item"),
     ],
 )
 def test_odd_static_catalogs(api: Running, what: str, says: str) -> None:
@@ -148,3 +150,70 @@ def test_a_static_catalog_has_a_largest_size(api: Running, monkeypatch: pytest.M
     monkeypatch.setattr(web_catalog, "_read", {})
     with pytest.raises(WorkError, match="has more than 50 objects; name a part of it"):
         found(f"{api.url}/static/catalog.json")
+
+
+def page(*links: dict[str, Any]) -> str:
+    """A page of one item whose links are these."""
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "one", "collection": "made",
+        "links": [], "assets": {}, "geometry": None, "properties": {"datetime": "2021-05-01T00:00:00Z"},
+    }  # fmt: skip
+    return json.dumps({"type": "FeatureCollection", "features": [item], "links": links})
+
+
+@pytest.mark.parametrize("habits", ["endless", "endless+numbered"])
+def test_pages_end_though_next_leads_on(api: Running, habits: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "PAGE", 12)
+    monkeypatch.setattr(paging, "MOST_PAGES", 4)
+    with pytest.raises(WorkError, match=r"leads on after 4 pages of items for one site\. It may not keep to"):
+        found(f"{api.url}/{habits}/")
+    assert len(asked(api, habits)) == 5
+
+
+def test_an_item_that_comes_twice_is_one() -> None:
+    """An archive that grows meanwhile moves items to the next page."""
+    first, second = [{"id": name} for name in "ab"], [{"id": name} for name in "bc"]
+    pages = [{"features": first}, {"features": second}]
+    assert [one["id"] for one in paging.features("growing", lambda *_: iter(pages))] == ["a", "b", "c"]
+    pages.append({"features": second})
+    with pytest.raises(WorkError, match="sends the same page of items again"):
+        list(paging.features("growing", lambda *_: iter(pages)))
+
+
+NEXT = {
+    "another host": ("http://localhost:1/stolen", {}, "links to another host, localhost:1, which is not"),
+    "another name": ("http://localhost:{port}/stolen", {}, "links to another host, localhost:"),
+    "another port": ("http://127.0.0.1:1/stolen", {}, r"links to http://127\.0\.0\.1:1, which is not"),
+    "a file": ("file:///etc/passwd", {}, "links to file:///etc/passwd, which is no web address"),
+    "a method": ("{url}/stolen", {"method": "DELETE"}, "leads on by DELETE, and a search takes GET or POST"),
+    "no address": (5, {}, "links to|does not answer as a STAC API"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEXT)
+def test_next_leads_nowhere_else(api: Running, name: str) -> None:
+    href, more, says = NEXT[name]
+    if isinstance(href, str):
+        href = href.format(url=api.url, port=api.url.rpartition(":")[2])
+    link = {"rel": "next", "href": href, "headers": {"Authorization": "Bearer secret"}, **more}
+    api.set({"kind": "status", "status": 200, "match": "/search", "body": page(link)})
+    with pytest.raises(WorkError, match=says):
+        found(f"{api.url}/leading-away/")
+    assert not [entry for entry in api.asked() if "stolen" in entry[1]]
+    api.set()
+
+
+def test_a_search_on_another_host_is_refused(api: Running) -> None:
+    landing = {"type": "Catalog", "links": [{"rel": "search", "href": "http://localhost:1/search"}]}
+    api.set({"kind": "status", "status": 200, "match": "/elsewhere", "body": json.dumps(landing)})
+    with pytest.raises(WorkError, match="links to another host, localhost:1, which is not followed"):
+        found(f"{api.url}/elsewhere/")
+    api.set()
+
+
+@pytest.mark.parametrize("body", ["null", "[]", "3", '{"links": 3}', '{"links": [{"rel": 1, "href": 2}]}'])
+def test_a_root_that_is_no_catalog(api: Running, body: str) -> None:
+    api.set({"kind": "status", "status": 200, "match": f"/root{len(body)}", "body": body})
+    with pytest.raises(WorkError, match=r"is no STAC object|neither a STAC API|no list of links"):
+        found(f"{api.url}/root{len(body)}/")
+    api.set()

@@ -5,17 +5,19 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from pipeline.core import web
-from pipeline.core.errors import Unusable, WorkError
+from pipeline.core.errors import InputError, Unusable, WorkError
 from pipeline.geo.remote import Opener, Signer
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac import signing
 from tests.standins.base import Running, running
 
 SIZE = 1000
+AZURE = "https://made.blob.core.windows.net"
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def test_no_token_in_the_answer(files: Running) -> None:
 def test_forms_of_expiry(files: Running, expiry: str) -> None:
     token = json.dumps({"msft:expiry": expiry, "token": "se=2099&sig=made"})
     files.set({"kind": "status", "status": 200, "match": "/token", "body": token})
-    assert signer(files)("http://a/b.tif") == "http://a/b.tif?se=2099&sig=made"
+    assert signer(files)(f"{AZURE}/b.tif") == f"{AZURE}/b.tif?se=2099&sig=made"
 
 
 def keys(files: Running) -> list[list[str]]:
@@ -150,10 +152,65 @@ def test_the_subscription_key_goes_to_its_token_service_alone(
     read(files, signer(files))
     assert keys(files) == [], "source.sign of a recipe is sent the user's key"
     monkeypatch.setitem(signing.KNOWN, "127.0.0.1", f"{files.url}/token")
-    read(files, signer(files, "landsat-c2-l2"))
+    signer(files, "landsat-c2-l2")(AZURE)
     assert keys(files) == [["/token/landsat-c2-l2", "verysecretkey"]]
     monkeypatch.setenv("PC_SDK_SUBSCRIPTION_KEY", "wrong")
     with pytest.raises(
         WorkError, match=r"refuses the key in PC_SDK_SUBSCRIPTION_KEY \(HTTP 401\): correct or"
     ):
-        read(files, signer(files, "naip"))
+        signer(files, "naip")(AZURE)
+
+
+LOCAL = "http://127.0.0.1:1"
+STRANGERS = {
+    "another host": "https://evil.example/x.tif",
+    "by http": "http://made.blob.core.windows.net/x.tif",
+    "another port": "https://made.blob.core.windows.net:8443/x.tif",
+    "a name that only begins so": "https://made.blob.core.windows.net.evil.example/x.tif",
+    "a name without a dot before": "https://evilblob.core.windows.net/x.tif",
+    "a user": "https://made.blob.core.windows.net@evil.example/x.tif",
+    "two readings": "https://evil.example\\@made.blob.core.windows.net/x.tif",
+    "another name of this machine": "http://localhost:1/x.tif",
+    "a host of the recipe by http": "http://files.example/x.tif",
+    "no address": "https://[::1/x.tif",
+}
+
+
+def signed(url: str, service: str = f"{LOCAL}/token", **options: Any) -> bool:
+    """Whether an address gets the token."""
+    found = signing.signer(Stac(name="stac", href=f"{LOCAL}/", sign=service, **options), "made")
+    assert isinstance(found, signing.TokenSigner)
+    found.token, found.until = "sig=made", datetime.max.replace(tzinfo=UTC)
+    return "sig=made" in found(url)
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_token_goes_to_nobody_else(name: str) -> None:
+    assert not signed(STRANGERS[name], sign_hosts=["files.example"])
+
+
+def test_whom_a_token_goes_to() -> None:
+    assert signed(f"{AZURE}/x.tif")
+    assert signed(f"{AZURE.upper().replace('HTTPS', 'https')}:443/x.tif")
+    assert signed(f"{LOCAL}/x.tif"), "the recipe's own service, on this machine"
+    assert signed("https://files.example/x.tif", sign_hosts=["files.example"])
+    assert not signed("https://files.example/x.tif")
+
+
+def test_planetary_computers_tokens_are_for_azure_alone() -> None:
+    service = next(iter(signing.KNOWN.values()))
+    assert signed(f"{AZURE}/x.tif", service)
+    assert not signed(f"{LOCAL}/x.tif", service, sign_hosts=["127.0.0.1"])
+
+
+def test_a_file_without_a_token_that_is_refused_says_so(files: Running) -> None:
+    stranger = files.url.replace("127.0.0.1", "localhost")
+    opener = Opener(f"{stranger}/signed/a.tif", signer(files), 20)
+    with pytest.raises(OSError, match=r"localhost:\d+ refused a file of sentinel-2-l2a, and the tokens of"):
+        opener.start()
+    assert tokens(files) == 0, "a token for nobody"
+
+
+def test_a_host_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"source\.sign_hosts: a b/c is no host"):
+        signed(AZURE, sign_hosts=["a b/c"])
