@@ -40,6 +40,7 @@ from pipeline.sites import site as sites
 from pipeline.sources import local
 from pipeline.sources.import_ import readers
 from pipeline.sources.stac import Options as StacOptions
+from pipeline.sources.stac import disk_catalog, saved
 from pipeline.sources.stac.items import StacSource
 from tests import published
 from tests.conftest import complaints, make_project, run
@@ -289,6 +290,8 @@ class Kinds:
         rng = random.Random(seed)
 
         def search() -> None:
+            for cached in (saved.items, disk_catalog._static):
+                cached.cache_clear()
             source = StacSource(
                 StacOptions(name="stac", href=str(self.catalogue)), "stac", landsat.C2_L2, ["red"]
             )

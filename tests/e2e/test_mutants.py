@@ -9,7 +9,7 @@ import pytest
 from tests.mutants import Kinds
 
 COUNTS = {
-    "params.yaml": 8, "annotations": 15, "GeoTIFFs": 20, "published data": 10,
+    "params.yaml": 8, "annotations": 15, "STAC items": 60, "GeoTIFFs": 20, "published data": 10,
     "studio steps": 30, "submissions": 2, "catalogs": 2, "results": 2,
 }  # fmt: skip
 """Lists and recipes have files of their own."""
