@@ -152,8 +152,11 @@ def killed(project: Path, name: str, times: int, rng: random.Random) -> Count:
     reference, count = found(project), Count(0, [], [])
     clear(project, outputs)
     while count.kills < times:
-        process = start(words, project)
-        time.sleep(rng.uniform(begun, ended))
+        begin, process = time.monotonic(), start(words, project)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(begun, ended))
+            ended = time.monotonic() - begin  # faster than at first
+            begun = min(begun, ended / 2)
         process.send_signal(signal.SIGKILL)
         said = process.communicate()[1]
         if process.returncode == 0 or is_done(said):

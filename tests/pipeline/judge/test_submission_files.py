@@ -120,7 +120,7 @@ def test_a_scoring_that_was_killed_is_taken_up(files: list[str], is_ours: bool, 
     run = Benchmark("tiny", tmp_path).run("theirs")
     run.mkdir(parents=True)
     for name in files:
-        (run / name).write_text("{}")
+        (run / name).write_text('{"unlabelled": true}')
     if not is_ours:
         assert score._run(Benchmark("tiny", tmp_path), "theirs") == run
         return
