@@ -169,12 +169,13 @@ def read_table(path: Path) -> gpd.GeoDataFrame:
 
 
 def _odd(table: gpd.GeoDataFrame, path: Path) -> str:
-    """What is wrong with the first shape that cannot be made valid, such as a ring."""
+    """What is wrong with the first shape that cannot be made valid, such as a point at NaN."""
     for row, shape in enumerate(table.geometry, 1):
         try:
             shapely.make_valid(shape)
         except shapely.GEOSException:
-            return f"{path} row {row} is a {shape.geom_type} that cannot be used: draw it as a polygon."
+            kind = f"a {shape.geom_type} that cannot be used (a coordinate may be no number)"
+            return f"{path} row {row} is {kind}: draw it as a polygon."
     return f"{path} has shapes that cannot be used: draw them as polygons."
 
 
