@@ -76,7 +76,8 @@ def value_changed(value: Any, rng: random.Random) -> Any:
     """A nested value with one to three of its parts replaced or removed."""
     whole = {"": copy.deepcopy(value)}
     for _ in range(rng.randint(1, 3)):
-        path = rng.choice(recipes.places(whole))
+        all_, *parts = recipes.places(whole)
+        path = rng.choice(parts) if parts and rng.random() < 0.97 else all_
         holder: Any = whole
         for key in path[:-1]:
             holder = holder[key]
@@ -357,10 +358,10 @@ class Kinds:
             {"step": "click", "row": 5, "column": 5, "area": 50.0, "stacked": False, "adds": True, **told},
             {"step": "draw", "rings": [[[1, 1], [9, 1], [9, 9]]], "adds": True, **told},
             {"step": "carry", "source": self.desk.session(site).subjects[-1], **told},
-            {"step": "answer", "number": 0, "takes": True, **told},
-            {"step": "same", **told}, {"step": "model", "run": "unet", "threshold": 50, **told},
+            {"step": "answer", "proposal": 0, "accept": True, **told},
+            {"step": "same", "source": subject, **told}, {"step": "model", "run": "unet", "threshold": 50, **told},
             {"step": "mark", "mark": "nothing", **told},
-            {"step": "undo", "by": "a"}, {"step": "redo", "by": "a"},
+            {"step": "undo", "by": "a", "seen": 0}, {"step": "redo", "by": "a", "seen": 0},
         ])  # fmt: skip
         body = json.dumps(value_changed(step, rng) if rng.random() < 0.85 else step).encode()
         if rng.random() < 0.2:

@@ -24,5 +24,5 @@ def test_crossed_outlines_are_mended_and_nothing_stays_nothing(tmp_path: Path) -
 def test_a_point_nowhere_is_refused_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     gpd.GeoDataFrame({"year": [2021, 2022]}, geometry=[CROSSED, NOWHERE], crs=4326).to_parquet(path)
-    with pytest.raises(InputError, match="row 2 is a Point that cannot be used .*: draw it as a polygon"):
+    with pytest.raises(InputError, match=r"row 2 is a Point that cannot be used .*: draw it as a polygon"):
         annotate.read_table(path)
