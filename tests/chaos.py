@@ -31,7 +31,7 @@ from pathlib import Path
 import geopandas as gpd
 
 from pipeline.interchange.export import LAYOUTS
-from tests import mutants
+from tests import mutants, published
 from tests.conftest import MINEBENCH, MINES, contents, make_project
 
 DATA, STAC, MODEL = "data/tiny", "catalogs/tiny/stac", "fc-siam-diff"
@@ -59,9 +59,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         f"ingest again --from minenetcd256 --path {DATA}/export/minenetcd256",
         ("catalogs/again", "data/again"),
     ),
-    "ingest oms2cd": (
-        f"ingest more --from oms2cd --path {DATA}/export/oms2cd", ("catalogs/more", "data/more")
-    ),
+    "ingest euromine": ("ingest more --from euromine --path published", ("catalogs/more", "data/more")),
     "new": ("new made --mines mines.csv --source synthetic", ("catalogs/made",)),
     "predict --mines": (
         f"predict --model {MODEL} --mines mines.csv --name far", ("catalogs/far", "data/far")
@@ -119,6 +117,7 @@ def main() -> None:
 def kills(folder: Path, wanted: int, seed: int, only: list[str] | None) -> int:
     """Kill each command; how much went wrong."""
     project = make_project(folder, workers=2)
+    published.euromine(project / "published")
     (project / "mines.csv").write_text(MINES.replace("Alpha", "Delta"))
     names = [name for name in (*COMMANDS, "label") if only is None or name in only]
     counts = []

@@ -353,15 +353,17 @@ class Kinds:
         rng = random.Random(seed)
         site = self.sites[0].site_id
         subject = self.desk.session(site).subjects[0]
-        told = {"subject": subject, "by": "a", "seconds": 1.0, "seen": 0}
+        seen = self.desk.session(site).state()["version"]
+        told = {"subject": subject, "by": "a", "seconds": 1.0, "seen": seen}
         step = rng.choice([
             {"step": "click", "row": 5, "column": 5, "area": 50.0, "stacked": False, "adds": True, **told},
             {"step": "draw", "rings": [[[1, 1], [9, 1], [9, 9]]], "adds": True, **told},
             {"step": "carry", "source": self.desk.session(site).subjects[-1], **told},
             {"step": "answer", "proposal": 0, "accept": True, **told},
-            {"step": "same", "source": subject, **told}, {"step": "model", "run": "unet", "threshold": 50, **told},
+            {"step": "same", "source": subject, **told},
+            {"step": "model", "run": "unet", "threshold": 50, **told},
             {"step": "mark", "mark": "nothing", **told},
-            {"step": "undo", "by": "a", "seen": 0}, {"step": "redo", "by": "a", "seen": 0},
+            {"step": "undo", "by": "a", "seen": seen}, {"step": "redo", "by": "a", "seen": seen},
         ])  # fmt: skip
         body = json.dumps(value_changed(step, rng) if rng.random() < 0.85 else step).encode()
         if rng.random() < 0.2:

@@ -71,6 +71,11 @@ def _without_pages(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _misspelt(path: Path) -> None:
+    """A column's name is no text."""
+    path.write_bytes(path.read_bytes().replace(b"imageA", b"image\xa8"))
+
+
 def read_whole(layout: str, folder: Path, root: Path) -> None:
     """Read the images of the first site, as `ingest` does."""
     _, loaded = ingest.prepare("own", layout, folder, root)
@@ -87,6 +92,7 @@ def read_whole(layout: str, folder: Path, root: Path) -> None:
         ("oms2cd", published.oms2cd, "train.csv", lambda path: path.write_bytes(b"id\n\xff")),
         ("euromine", published.euromine, "*/*/*.tif", _halved),
         ("minenetcd256", published.minenetcd_parquet, "data/*.parquet", _without_pages),
+        ("minenetcd256", published.minenetcd_parquet, "data/*.parquet", _misspelt),
     ],
 )
 def test_damaged_files_are_named(
