@@ -65,7 +65,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         f"predict --model {MODEL} --mines mines.csv --name far", ("catalogs/far", "data/far")
     ),
     "activity --masks": (
-        f"activity --masks {DATA}/predictions/{MODEL}/alpha-*/*.tif --out measured", ("measured",)
+        f"activity --masks {DATA}/predictions/{MODEL}/alpha-111e46/*.tif --out measured", ("measured",)
     ),
     "label --qgis": ("label --qgis", (f"{DATA}/label", "catalogs/tiny/annotations/drawn.gpkg")),
 }  # fmt: skip
