@@ -218,8 +218,14 @@ def _time(content: dict[str, Any], field: str) -> datetime:
 def _content(path: Path) -> dict[str, Any]:
     """An item. Damaged where it is not what was written."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        _time(content, "start_datetime"), _time(content, "end_datetime"), content["properties"]["title"]
+        if any(
+            isinstance(side, bool) or not isinstance(side, int | float) for side in content.get("bbox") or ()
+        ):
+            raise TypeError
+        return content
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise Damaged(f"{path} is damaged: remove {path.parent} and run `minebench predict` again.") from None
 
 
