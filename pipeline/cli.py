@@ -300,7 +300,7 @@ def ingest(
     """Make a benchmark of published files, as they are."""
     from pipeline.interchange.ingest import prepare, run
 
-    workers = int(command.params().get("workers", 2))
+    workers = command.workers()
     benchmark, loaded = prepare(name, layout, path, resolution=resolution)
     locks.take(benchmark.lock("ingest"), f"`minebench ingest` of {benchmark.name}")
     command.log_to(benchmark.log("ingest"))

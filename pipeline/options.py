@@ -9,7 +9,7 @@ import typer
 def completed_benchmarks(begun: str) -> list[str]:
     """Names that a shell may complete."""
     return sorted(
-        p.parent.name for p in Path().glob("catalogs/*/recipe.yaml") if p.parent.name.startswith(begun)
+        p.parent.name for p in Path().glob("catalogs/[!.]*/recipe.yaml") if p.parent.name.startswith(begun)
     )
 
 

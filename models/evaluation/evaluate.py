@@ -16,7 +16,6 @@ it; `count` "tiles" counts it in each, as published protocols do that score tile
 Average precision is that of probabilities in 1024 steps.
 """
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ import pandas as pd
 import torch
 
 from models.data import datasets
-from models.evaluation import examples, processes, runs
+from models.evaluation import examples, processes, run_files, runs
 from models.evaluation.inference import predicts_of
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
@@ -73,7 +72,7 @@ def evaluate(
     data = datasets.key_of(benchmark_dir)
     key = receipts.fingerprint([VERSION, weights, data, split, fold, threshold, *counting(stacks)])
     if is_scored(run, key):
-        return dict(json.loads((run / "metrics.json").read_text()))
+        return run_files.metrics_of(run)
     score, predicts = SCORERS[saved["task"]], predicts_of(network, saved)
     chosen = as_probability(
         threshold, lambda: score(benchmark_dir, predicts, opened("val"), 0.5).run().histogram
@@ -111,7 +110,7 @@ def as_probability(given: float | str, histogram: Callable[[], Histogram]) -> fl
         return max(found_on.best()[0], float(found_on.thresholds[1]))
     try:
         found = float(given)
-    except ValueError:
+    except (ValueError, TypeError):
         found = math.nan
     if not 0 < found < 1:
         raise InputError(f"The threshold is '{given}'; give a probability between 0 and 1, or validation.")
@@ -120,7 +119,8 @@ def as_probability(given: float | str, histogram: Callable[[], Histogram]) -> fl
 
 def is_scored(run: Path, key: str) -> bool:
     """Whether a run's scores are there, and of these weights, data and threshold."""
-    return receipts.key_in(run / "timing.json") == key and all((run / name).is_file() for name in FILES)
+    is_there = all((run / name).is_file() for name in FILES) and run_files.is_sound(run)
+    return is_there and receipts.key_in(run / "timing.json") == key
 
 
 def write(run: Path, result: dict[str, Any], scored: Change | Segmentation, timing: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 Scores follow from the inputs alone; throughput is what the evaluation measured on its machine.
 """
 
-import json
 import math
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from models.evaluation import bootstrap, runs, sizes
+from models.evaluation import bootstrap, run_files, runs, sizes
 from models.evaluation.score_names import MEASURED
 from models.evaluation.scores import COUNTS
 from models.training import unlabelled
@@ -39,8 +38,8 @@ def leaderboard(benchmark_dir: Path) -> pd.DataFrame:
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    metrics = json.loads((folder / "metrics.json").read_text())
-    timing = json.loads((folder / "timing.json").read_text())
+    metrics = run_files.metrics_of(folder)
+    timing = run_files.timing_of(folder)
     external = metrics.get(runs.EXTERNAL)
     size, saved = (None, None) if external else _model(folder)
     low, high = metrics["f1_interval"]

@@ -1,10 +1,10 @@
 """Which runs have scores, and whether they are still true; reading them needs no torch."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from models.evaluation import run_files
 from pipeline.core import receipts
 from pipeline.core.errors import WorkError
 from pipeline.core.files import sha256
@@ -21,7 +21,7 @@ def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
     stale = []
     for name in names:
         folder = Path(benchmark_dir) / "runs" / name
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = run_files.metrics_of(folder)
         if EXTERNAL in metrics:
             continue
         if not (folder / "model.pt").is_file() or metrics.get(WEIGHTS) != sha256(folder / "model.pt"):
@@ -59,5 +59,5 @@ def set_apart(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
 
 def _metrics(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
     paths = {path.parent.name: path for path in Path(benchmark_dir).glob("runs/*/metrics.json")}
-    metrics = {name: json.loads(paths[name].read_text()) for name in sorted(paths)}
+    metrics = {name: run_files.metrics_of(paths[name].parent) for name in sorted(paths)}
     return {name: own for name, own in metrics.items() if not own.get("unlabelled")}

@@ -7,7 +7,6 @@ Panels show hits green, correct background light, false alarms orange, misses bl
 """
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from models.base import Model
 from models.data import datasets
 from models.data.cube_windows import Cubes
 from models.data.datasets import Scale
-from models.evaluation import runs
+from models.evaluation import run_files, runs
 from models.evaluation.gradcam import gradcam
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
@@ -50,7 +49,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
     if not (run / "metrics.json").is_file():
         raise NotMadeYet(f"{run / 'metrics.json'} is missing: run `minebench evaluate` first.")
     runs.demand_fresh(benchmark.data, [run.name])
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = run_files.metrics_of(run)
     with replacing(benchmark.explanation(run.name)) as folder:
         folder.mkdir()
         rows = _examples(benchmark, recipe, network, scale, run, folder, metrics["threshold"])

@@ -31,7 +31,7 @@ from pipeline import __version__
 from pipeline.apply import outlines
 from pipeline.catalog import predictions, times
 from pipeline.core import pair_rules, receipts, tables
-from pipeline.core.errors import UnknownName
+from pipeline.core.errors import Damaged, UnknownName
 from pipeline.core.files import replacing, sha256, write_json
 from pipeline.core.layout import Benchmark
 from pipeline.core.progress import progress
@@ -182,7 +182,7 @@ class _Predictor:
 
 def _write_collection(benchmark: Benchmark, recipe: Recipe, run: str, folder: Path) -> None:
     """The collection of every site that is there."""
-    items = [json.loads(path.read_text()) for path in _items(folder)]
+    items = [_content(path) for path in _items(folder)]
     ends = [(_time(content, "start_datetime"), _time(content, "end_datetime")) for content in items]
     boxes = [content["bbox"] for content in items if content.get("bbox")]
     bbox = [float(v) for v in (*np.min(boxes, axis=0)[:2], *np.max(boxes, axis=0)[2:])] if boxes else None
@@ -213,6 +213,20 @@ def _write_collection(benchmark: Benchmark, recipe: Recipe, run: str, folder: Pa
 
 def _time(content: dict[str, Any], field: str) -> datetime:
     return times.parsed(content["properties"][field])
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """An item. Damaged where it is not what was written."""
+    try:
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        _time(content, "start_datetime"), _time(content, "end_datetime"), content["properties"]["title"]
+        if any(
+            isinstance(side, bool) or not isinstance(side, int | float) for side in content.get("bbox") or ()
+        ):
+            raise TypeError
+        return content
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Damaged(f"{path} is damaged: remove {path.parent} and run `minebench predict` again.") from None
 
 
 def _items(folder: Path) -> list[Path]:

@@ -41,9 +41,12 @@ def check(benchmark: Benchmark) -> int:
     files = 0
     with progress("check", _count(benchmark), "objects") as advance:
         for path, content in _walk(root, found):
-            files += _files(path, content, found, shared)
-            found["invalid STAC"].update(_invalid(path, content))
-            found["items outside their period"].update(_outside(path, content))
+            try:
+                files += _files(path, content, found, shared)
+                found["invalid STAC"].update(_invalid(path, content))
+                found["items outside their period"].update(_outside(path, content))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                found["damaged"].add(f"{path}: a field is missing or is not what it should be")
             advance()
     if not any(found.values()):
         found["stale or wrong in the index"].update(_stale(benchmark))
@@ -71,21 +74,28 @@ def _count(benchmark: Benchmark) -> int:
 
 
 def _walk(root: Path, found: Found) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Root, collections and items, each with its path, by following the links."""
-    queue = [root]
+    """Root, collections and items, each with its path, by following the links; once each, even where
+    they lead in a circle."""
+    queue, seen = [root], {root.resolve()}
     while queue:
         path = queue.pop()
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            links = [link["href"] for link in content["links"] if link["rel"] in {"child", "item"}]
-        except FileNotFoundError:
+            children, items = (
+                [path.parent / link["href"] for link in content["links"] if link["rel"] == rel]
+                for rel in ("child", "item")
+            )
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             found["missing"].add(str(path))
             continue
         except (ValueError, KeyError, TypeError):
             found["damaged"].add(f"{path}: not a STAC object")
             continue
         yield path, content
-        queue += [path.parent / href for href in links]
+        # Items, of which there are many, lead nowhere.
+        queue += items if content.get("type") != "Feature" else []
+        queue += (new := [child for child in dict.fromkeys(children) if child.resolve() not in seen])
+        seen.update(child.resolve() for child in new)
 
 
 def _promised(path: Path, content: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -131,7 +141,7 @@ def _invalid(path: Path, content: dict[str, Any]) -> Iterator[str]:
     """Against the core schemas that pystac carries; extensions' schemas are on the network."""
     try:
         validate_dict({**content, "stac_extensions": []})
-    except pystac.STACValidationError as error:
+    except (pystac.STACValidationError, pystac.STACTypeError) as error:
         cause = getattr(error.__cause__, "message", None) or str(error).splitlines()[0]
         yield f"{path}: {cause}"
 

@@ -1,6 +1,5 @@
 """Trained models as a STAC Collection `models`, an Item a run with the MLM extension."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pystac
 import shapely
 
-from models.evaluation import runs
+from models.evaluation import run_files, runs
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
 from pipeline.catalog import times
@@ -82,7 +81,7 @@ def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, fol
 def _external(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
     """What another framework predicted (`minebench score`): scores and card, and no weights."""
     item = _scored(benchmark, recipe, sites, row, folder)
-    metrics = json.loads((benchmark.run(row.run) / "metrics.json").read_text())
+    metrics = run_files.metrics_of(benchmark.run(row.run))
     item.properties["minebench:external"] = metrics[runs.EXTERNAL]
     return item
 

@@ -18,6 +18,8 @@ ONLY_READ = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 """Errors of writing where one may only read."""
 BLOCK = 1 << 16
 """Bytes of a file that are read at once."""
+_being_written: set[Path] = set()
+"""Temporary paths of this process's threads."""
 
 
 @contextmanager
@@ -32,8 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}-{threading.get_native_id()}.{path.name}")
     for leftover in _leftovers(path):
         _remove(leftover)
-    # In a container a process may have the number of one that was killed.
-    _remove(temporary)
+    _being_written.add(temporary)
     try:
         yield temporary
         if temporary.is_dir() and path.exists():
@@ -41,6 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         _remove(temporary)
+        _being_written.discard(temporary)
 
 
 def check_links(folder: Path) -> None:
@@ -62,12 +64,14 @@ def link(source: Path | str, target: Path | str) -> None:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """Temporary files that killed processes left of `path`. os.scandir, because a folder may hold
-    hundreds of files and each is written so."""
-    pattern = re.compile(rf"\.(\d+)(-\d+)?\.{re.escape(path.name)}")
+    """Return the temporary files that killed processes left of `path`. Their numbers say nothing: in a
+    container a process has the number of the one that was killed.
+
+    os.scandir, because a folder may hold hundreds of files and each is written so."""
+    pattern = re.compile(rf"\.\d+(-\d+)?\.{re.escape(path.name)}")
     with os.scandir(path.parent) as entries:
-        found = [(entry.path, pattern.fullmatch(entry.name)) for entry in entries if entry.name[0] == "."]
-    return [Path(name) for name, match in found if match and int(match[1]) != os.getpid()]
+        found = [path.with_name(e.name) for e in entries if e.name[0] == "." and pattern.fullmatch(e.name)]
+    return [leftover for leftover in found if leftover not in _being_written]
 
 
 def _remove(path: Path) -> None:

@@ -11,10 +11,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 GRACE_S = 1.0
 """How long the main thread may take to leave what it is in."""
@@ -41,6 +42,7 @@ def watch() -> None:
         multiprocessing.set_start_method("fork", force=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise)
+    sys.unraisablehook = partial(_say_unless_interrupted, sys.unraisablehook)
     signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_end_late, args=(told, tell), name="minebench interruption", daemon=True).start()
 
@@ -50,6 +52,13 @@ def _raise(number: int, _frame: FrameType | None) -> None:
     for further in (signal.SIGINT, signal.SIGTERM):
         signal.signal(further, signal.SIG_IGN)
     raise Interrupted(number)
+
+
+def _say_unless_interrupted(say: Callable[[Any], object], lost: Any) -> None:
+    """Pass on what Python cannot raise, but `Interrupted`: where a signal comes within a weak reference's
+    callback, the thread of `watch` ends the process."""
+    if not isinstance(lost.exc_value, Interrupted):
+        say(lost)
 
 
 @contextmanager

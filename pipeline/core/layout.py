@@ -89,13 +89,17 @@ class Benchmark:
         return self.data / "logs" / f"{stage}.log"
 
 
+LONGEST = 200
+"""Characters of a name: file systems take 255 bytes of a folder's."""
+
+
 def find(name: str, root: Path = Path()) -> Benchmark:
     """The benchmark called `name`; InputError where it has no recipe."""
     benchmark = Benchmark(name, root)
-    if "/" in name or name in {"", ".", ".."}:
+    if "/" in name or name in {"", ".", ".."} or len(name) > LONGEST:
         raise InputError(f"'{name}' is not a benchmark's name: give a folder name, not a path.")
     if not benchmark.recipe.is_file():
-        known = sorted(path.parent.name for path in root.glob("catalogs/*/recipe.yaml"))
+        known = sorted(path.parent.name for path in root.glob("catalogs/[!.]*/recipe.yaml"))
         choices = ", ".join(known) if known else "none here: run from the repository root"
         raise UnknownName(f"There is no {benchmark.recipe}; benchmarks: {choices}.")
     return benchmark

@@ -161,8 +161,22 @@ def read_table(path: Path) -> gpd.GeoDataFrame:
     if table.crs is None:
         raise InputError(f"{path} does not say its CRS: save it again with one, such as EPSG:4326.")
     table = table.to_crs(4326)
-    valid = shapely.make_valid(table.geometry.to_numpy())
+    try:
+        valid = shapely.make_valid(table.geometry.to_numpy())
+    except shapely.GEOSException:
+        raise InputError(_odd(table, path)) from None
     return table.set_geometry(valid, crs=4326, inplace=False)
+
+
+def _odd(table: gpd.GeoDataFrame, path: Path) -> str:
+    """What is wrong with the first shape that cannot be made valid, such as a point at NaN."""
+    for row, shape in enumerate(table.geometry, 1):
+        try:
+            shapely.make_valid(shape)
+        except shapely.GEOSException:
+            kind = f"a {shape.geom_type} that cannot be used (a coordinate may be no number)"
+            return f"{path} row {row} is {kind}: draw it as a polygon."
+    return f"{path} has shapes that cannot be used: draw them as polygons."
 
 
 def _dated(table: gpd.GeoDataFrame, column: str, path: Path) -> gpd.GeoDataFrame:

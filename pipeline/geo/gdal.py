@@ -16,8 +16,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.io import MemoryFile
 
+FAILURE = CPLE_BaseError
+"""What GDAL raises where rasterio gives it no name of its own."""
+SHOWN = 200
+"""Characters of what GDAL says."""
 DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG"}
 
 
@@ -25,6 +30,12 @@ def driver_of(href: str | Path) -> str:
     """Return the one format that a file is read as, by its suffix. Others, such as VRT, are texts that make
     GDAL open what they name."""
     return DRIVERS.get(PurePosixPath(str(href).lower()).suffix, "GTiff")
+
+
+def said(error: Exception) -> str:
+    """Return a failure of GDAL (`FAILURE`, or rasterio's own) as part of a sentence: it may hold a CRS of
+    a page."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:SHOWN].rstrip(". ")
 
 
 class _Gate:

@@ -135,9 +135,9 @@ def opened_by(href: str, opener: "Opener | None") -> Iterator[DatasetReader]:
             opener.start()
         with rasterio.Env(**GDAL), gdal.opened(href, driver=gdal.driver_of(href), opener=opener) as file:
             yield file
-    except (RasterioError, OSError) as error:
+    except (RasterioError, gdal.FAILURE, OSError) as error:
         if opener is None or opener.error is None:
-            raise Unusable(f"{href} cannot be read: {str(error).rstrip('.')}.") from None
+            raise Unusable(f"{href} cannot be read: {gdal.said(error)}.") from None
     # GDAL may go on after a failed read; what it then gives is not to be used.
     if opener is not None and opener.error is not None:
         raise opener.error

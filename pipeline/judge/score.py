@@ -6,7 +6,6 @@
 Scored like our own runs: the same pixels, counts, intervals and tests.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,16 @@ import torch
 from models import registry
 from models.data import datasets
 from models.data.datasets import Scale
-from models.evaluation import runs
-from models.evaluation.evaluate import SCORERS, as_probability, check_count, counting, is_scored, write
+from models.evaluation import run_files, runs
+from models.evaluation.evaluate import (
+    FILES,
+    SCORERS,
+    as_probability,
+    check_count,
+    counting,
+    is_scored,
+    write,
+)
 from models.evaluation.stacks import Stacks
 from models.histogram import Histogram
 from pipeline.core import receipts, versions
@@ -63,7 +70,7 @@ def build(
     stacks = Stacks(benchmark.data, split, plain, found.device, count=count)
     key = receipts.fingerprint([VERSION, name, external, data, split, cut, *counting(stacks)])
     if is_scored(run, key):
-        return dict(json.loads((run / "metrics.json").read_text()))
+        return run_files.metrics_of(run)
     scored = SCORERS[chosen.task](benchmark.data, found, stacks, cut).run()
     measured = scored.result()
     if not sum(measured["pixels"].values()):
@@ -96,7 +103,9 @@ def _run(benchmark: Benchmark, name: str) -> Path:
     """Where the run goes. InputError where there is a run of ours."""
     run = benchmark.run(name)
     metrics = run / "metrics.json"
-    was_scored = metrics.is_file() and runs.EXTERNAL in json.loads(metrics.read_text())
-    if run.is_dir() and any(run.iterdir()) and not was_scored:
+    was_scored = metrics.is_file() and runs.EXTERNAL in run_files.metrics_of(run)
+    names = {path.name for path in run.iterdir() if path.name[0] != "."} if run.is_dir() else set()
+    # A kill leaves some of the scores without metrics.json, which comes after them.
+    if not was_scored and (metrics.is_file() or names - {*FILES}):
         raise InputError(f"{run} is there already and is no submission: choose another --name.")
     return run

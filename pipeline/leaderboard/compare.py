@@ -6,7 +6,6 @@ leaderboard/cards/<run>.md     a model card each
 """
 
 import html
-import json
 import re
 from functools import cache
 from importlib.resources import files
@@ -15,10 +14,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from models.evaluation import ranking, runs
+from models.evaluation import ranking, run_files, runs
 from models.evaluation.score_names import SCORES
 from pipeline import __version__
-from pipeline.core import tables
+from pipeline.core import receipts, tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.recipe import Recipe
@@ -42,7 +41,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
 def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
     folder = benchmark.run(row.run)
     saved = ranking.weights_of(folder)
-    run = json.loads((folder / "run.json").read_text()) if (folder / "run.json").is_file() else {}
+    run = receipts.read(folder / "run.json")
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
     return _template("MODEL.md").render(
         **_head(benchmark, recipe, row),
@@ -66,7 +65,7 @@ def _begun_with(saved: dict[str, Any]) -> str | None:
 
 
 def _external_card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
-    metrics = json.loads((benchmark.run(row.run) / "metrics.json").read_text())
+    metrics = run_files.metrics_of(benchmark.run(row.run))
     return _template("EXTERNAL.md").render(
         **_head(benchmark, recipe, row), external=metrics[runs.EXTERNAL], partial=row.predicted < 1
     )

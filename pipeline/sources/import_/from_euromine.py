@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError
 
 from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
-from pipeline.geo import gdal
-from pipeline.sources.import_ import tile_stacks
+from pipeline.sources.import_ import raster_files, tile_stacks
 from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
 BANDS = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
@@ -188,13 +185,13 @@ def _tiles(years: dict[str, Year]) -> tuple[tuple[int, int], None, tuple[str, ..
 
 def _scene(first: Path, years: dict[str, Year]) -> tuple[tuple[int, int], GeoBox, tuple[str, ...]]:
     """Shape and grid of the first year. ValueError where another is too different, or has no label."""
-    with _opened(first) as file:
+    with raster_files.opened(first) as file:
         if file.crs is None:
             raise ValueError(f"{first.name} does not say its CRS")
         grid = GeoBox(file.shape, file.transform, file.crs)
     for year in years.values():
         for path in (*year.images, *year.labels):
-            with _opened(path) as file:
+            with raster_files.opened(path) as file:
                 off = max(abs(a - b) for a, b in zip(file.shape, grid.shape, strict=True))
             if off > MOST_OFF:
                 raise ValueError(f"{path.name} is {file.shape}, {first.name} {tuple(grid.shape)}")
@@ -208,15 +205,8 @@ def _fitted(pixels: NDArray[Any], shape: tuple[int, int], fill: int) -> NDArray[
     return np.pad(cut, missing, constant_values=fill)
 
 
-def _opened(path: Path) -> Any:
-    try:
-        return rasterio.open(path, driver=gdal.driver_of(path))
-    except RasterioError as error:
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
-
-
 def _raster(path: Path) -> NDArray[Any]:
-    with _opened(path) as file:
+    with raster_files.opened(path) as file:
         return file.read()
 
 

@@ -165,8 +165,13 @@ def _parquet(folder: Path) -> dict[str, list[str]]:
 def _opened(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}.") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return InputError(f"{path} cannot be read as Parquet: {said}.")
 
 
 def _rows(folder: Path, names: tuple[str, ...], part: str) -> Iterator[NDArray[np.uint8]]:
@@ -176,17 +181,20 @@ def _rows(folder: Path, names: tuple[str, ...], part: str) -> Iterator[NDArray[n
     for name in names:
         file, row = name.rsplit("#", 1)[0], int(name.rsplit("#", 1)[1])
         if held[0] != file or not held[1] <= row < held[2]:
-            held = (file, *_group(_opened(folder / file), row, column))
-        content = held[3][row - held[1]]["bytes"]
+            held = (file, *_group(folder / file, row, column))
+        content = (held[3][row - held[1]] or {}).get("bytes") or b""
         yield tile_stacks.picture(content, f"{file} row {row} {column}", PARTS[part])
 
 
-def _group(file: pq.ParquetFile, row: int, column: str) -> tuple[int, int, list[Any]]:
+def _group(path: Path, row: int, column: str) -> tuple[int, int, list[Any]]:
     """The row group that holds a row: its first row, the one after its last, and its content."""
-    start = 0
+    file, start = _opened(path), 0
     for number in range(file.num_row_groups):
         end = start + file.metadata.row_group(number).num_rows
         if row < end:
-            return start, end, file.read_row_group(number, columns=[column])[column].to_pylist()
+            try:
+                return start, end, file.read_row_group(number, columns=[column])[column].to_pylist()
+            except (OSError, ValueError, pa.ArrowException) as error:
+                raise _unreadable(path, error) from None
         start = end
     raise InputError(f"There is no row {row}.")

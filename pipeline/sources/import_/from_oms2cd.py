@@ -18,14 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError
 
 from pipeline.core.errors import InputError
-from pipeline.geo import gdal
-from pipeline.sources.import_ import tile_stacks
+from pipeline.sources.import_ import raster_files, tile_stacks
 from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
 BANDS = {
@@ -59,7 +56,7 @@ class OMS2CD:
         self.found = [self._site(name, rows) for name, rows in sorted(self.by_facility.items())]
 
     def facts(self) -> Facts:
-        with _opened(self.folder / self.rows[0]["imageA"]) as file:
+        with raster_files.opened(self.folder / self.rows[0]["imageA"]) as file:
             count, dtype = file.count, file.dtypes[0]
         if count not in BANDS:
             raise InputError(f"{self.rows[0]['imageA']} has {count} bands; 3, 4, 12 or 13 are known.")
@@ -81,7 +78,7 @@ class OMS2CD:
         return self.found
 
     def image(self, site: Found, label: str) -> NDArray[Any]:
-        with _opened(self.folder / site.images[label].file) as file:
+        with raster_files.opened(self.folder / site.images[label].file) as file:
             return file.read()
 
     def mask(self, site: Found, label: str) -> NDArray[np.uint8] | None:
@@ -118,7 +115,7 @@ class OMS2CD:
         grid: GeoBox | None = None
         files = {_day(row[column]): row[column] for row in rows for column in ("imageA", "imageB")}
         for day, name in sorted(files.items()):
-            with _opened(self.folder / name) as file:
+            with raster_files.opened(self.folder / name) as file:
                 if file.crs is None:
                     raise InputError(f"{self.folder / name} does not say its CRS.")
                 own = GeoBox(file.shape, file.transform, file.crs)
@@ -161,7 +158,10 @@ def _splits(folder: Path) -> dict[str, str]:
     for name in ("train", "val", "test"):
         path = folder / f"{name}.csv"
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()[1:]
+            try:
+                lines = path.read_text(encoding="utf-8").splitlines()[1:]
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path} cannot be read as CSV: {error}.") from None
             found |= {line.split(",")[0].strip().removesuffix(".tif"): name for line in lines if line.strip()}
     return found
 
@@ -178,18 +178,11 @@ def _day(name: str) -> str:
 
 
 def _mask(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    with _opened(path) as file:
+    with raster_files.opened(path) as file:
         mask = file.read(1)
     if mask.shape != shape:
         raise InputError(f"{path} is {mask.shape}, its images {shape}.")
     return tile_stacks.binary(mask)
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return rasterio.open(path, driver=gdal.driver_of(path))
-    except RasterioError as error:
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
 
 
 def _slug(facility: str) -> str:

@@ -13,7 +13,8 @@ from sklearn.metrics import average_precision_score
 
 from models import data
 from models.data import datasets
-from models.evaluation.evaluate import evaluate
+from models.evaluation.evaluate import as_probability, evaluate
+from models.histogram import Histogram
 from models.training import train
 from models.training.checkpoint import load
 from pipeline.core.errors import InputError
@@ -117,3 +118,9 @@ def test_a_fold_is_trained_and_scored_beside_the_recipes_split(project: Path) ->
     assert result["fold"] == "country/DEU"
     assert sum(result["pixels"].values()) == 64 * 64 * len(own) - own.unknown.sum()
     assert not (folder / "runs/fc-siam-diff").exists()
+
+
+@pytest.mark.parametrize("given", [None, [], {}, "half", 0, 1, float("nan"), "inf"])
+def test_a_threshold_that_is_none_is_refused(given: object) -> None:
+    with pytest.raises(InputError, match="give a probability between 0 and 1, or validation"):
+        as_probability(given, Histogram)  # type: ignore[arg-type]

@@ -29,6 +29,29 @@ def test_check_passes_and_counts(built: Path) -> None:
     assert "files are as published" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("links", "says"),
+    [
+        ([{"rel": "child", "href": 5}], "not a STAC object"),
+        ([{"rel": "child", "href": "."}], "1 missing"),
+        ([{"rel": "describedby", "href": "./a", "file:checksum": 5}], "a field is missing or is not what"),
+        ([{"rel": "child", "href": "./below/c.json"}], "1 invalid STAC"),
+    ],
+)
+def test_a_catalog_with_anything_in_it_is_looked_through(
+    links: list[object], says: str, tmp_path: Path
+) -> None:
+    """Links that lead in a circle, too."""
+    benchmark = Benchmark("tiny", tmp_path)
+    (benchmark.stac / "below").mkdir(parents=True)
+    root = {"type": "Catalog", "id": "a", "stac_version": "1.1.0", "description": "a", "links": links}
+    up = [{"rel": "child", "href": "../catalog.json"}]
+    (benchmark.stac / "catalog.json").write_text(json.dumps(root))
+    (benchmark.stac / "below/c.json").write_text(json.dumps({**root, "id": 5, "type": "x", "links": up}))
+    with pytest.raises(WorkError, match=says):
+        check.check(benchmark)
+
+
 COLLECTION = "catalogs/tiny/stac/*/collection.json"
 
 

@@ -138,3 +138,12 @@ def test_what_is_read_was_fetched_before(tmp_path: Path, monkeypatch: pytest.Mon
     if not shift:
         assert (found == pixels[0, 400:900, 400:900]).all()
     assert opener.asked == ahead[0] <= 3
+
+
+def test_what_gdal_raises_by_another_name_is_a_sentence(tmp_path: Path) -> None:
+    """Such as that it knows no way from a file's CRS to another, of which it prints a page."""
+    cog.write(tmp_path / "a.tif", np.ones((1, 600, 600), np.uint16), BOX, 0)
+    with pytest.raises(WorkError) as caught, raster.opened(str(tmp_path / "a.tif")):
+        raise gdal.FAILURE(1, 6, "no way from " + "{}" * 5000 + "\nto another")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.tif'} cannot be read: no way from")
+    assert len(str(caught.value)) < 500

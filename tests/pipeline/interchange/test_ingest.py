@@ -1,6 +1,7 @@
 """What is refused of published files, written here in exactly the layouts their authors use."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,49 @@ def test_the_pixel_of_files_without_a_place_may_be_told(files: Path, tmp_path: P
         assert loaded.sensor.resolution == found
     with pytest.raises(InputError, match="--resolution: the files of oms2cd say it themselves"):
         ingest.prepare("other", "oms2cd", published.oms2cd(tmp_path / "oms2cd"), tmp_path, resolution=10)
+
+
+def _halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _without_pages(path: Path) -> None:
+    """The footer of a Parquet file stays."""
+    content = bytearray(path.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    path.write_bytes(content)
+
+
+def _misspelt(path: Path) -> None:
+    """A column's name is no text."""
+    path.write_bytes(path.read_bytes().replace(b"imageA", b"image\xa8"))
+
+
+def read_whole(layout: str, folder: Path, root: Path) -> None:
+    """Read the images of the first site, as `ingest` does."""
+    _, loaded = ingest.prepare("own", layout, folder, root)
+    reader = loaded.source.read(root)  # type: ignore[union-attr]
+    site = reader.sites()[0]
+    for label in site.images:
+        reader.image(site, label)
+
+
+@pytest.mark.parametrize(
+    ("layout", "write", "files", "harm"),
+    [
+        ("oms2cd", published.oms2cd, "**/*.tif", _halved),
+        ("oms2cd", published.oms2cd, "train.csv", lambda path: path.write_bytes(b"id\n\xff")),
+        ("euromine", published.euromine, "*/*/*.tif", _halved),
+        ("minenetcd256", published.minenetcd_parquet, "data/*.parquet", _without_pages),
+        ("minenetcd256", published.minenetcd_parquet, "data/*.parquet", _misspelt),
+    ],
+)
+def test_damaged_files_are_named(
+    layout: str, write: Callable[[Path], Path], files: str, harm: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """Also those of which just the pixels are damaged."""
+    folder = write(tmp_path / "files")
+    for path in folder.glob(files):
+        harm(path)
+    with pytest.raises(InputError, match=r"cannot be read.*\.$"):
+        read_whole(layout, folder, tmp_path)

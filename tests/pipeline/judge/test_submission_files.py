@@ -12,7 +12,8 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import check_links
-from pipeline.judge import maps, submission
+from pipeline.core.layout import Benchmark
+from pipeline.judge import maps, score, submission
 from pipeline.leaderboard.compare import plain
 
 GRID = GeoBox((20, 30), Affine(10, 0, 500_000, 0, -10, 5_000_000), "EPSG:32633")
@@ -104,3 +105,24 @@ def test_words_of_a_submission_are_shown_as_they_stand() -> None:
         r"A. \# Heading \!\[x\]\(https://a.example/x.png\) &lt;img onerror=1&gt; \`code\` \| cell"
     )
     assert json.dumps(plain("CC-BY-4.0, B. & C.")) == '"CC-BY-4.0, B. &amp; C."'
+
+
+@pytest.mark.parametrize(
+    ("files", "is_ours"),
+    [
+        (["examples.npz", "sites.csv", ".1-1.counts.parquet"], False),
+        (["model.pt", "sites.csv"], True),
+        (["metrics.json"], True),
+    ],
+)
+def test_a_scoring_that_was_killed_is_taken_up(files: list[str], is_ours: bool, tmp_path: Path) -> None:
+    """What it leaves is no run of ours."""
+    run = Benchmark("tiny", tmp_path).run("theirs")
+    run.mkdir(parents=True)
+    for name in files:
+        (run / name).write_text('{"unlabelled": true}')
+    if not is_ours:
+        assert score._run(Benchmark("tiny", tmp_path), "theirs") == run
+        return
+    with pytest.raises(InputError, match="is no submission"):
+        score._run(Benchmark("tiny", tmp_path), "theirs")

@@ -1,0 +1,28 @@
+"""Annotation files with anything in them."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+import shapely
+
+from pipeline.core.errors import InputError
+from pipeline.cubes import annotate
+
+CROSSED = shapely.Polygon([(14, 51), (14.1, 51.1), (14.1, 51), (14, 51.1)])
+NOWHERE = shapely.Point(float("nan"), 1)
+
+
+def test_crossed_outlines_are_mended_and_nothing_stays_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    gpd.GeoDataFrame({"year": [2021, 2022]}, geometry=[CROSSED, None], crs=4326).to_parquet(path)
+    shapes = list(annotate.read_table(path).geometry)
+    assert shapes[0].equals(shapely.make_valid(CROSSED))
+    assert shapes[1] is None
+
+
+def test_a_point_nowhere_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    gpd.GeoDataFrame({"year": [2021, 2022]}, geometry=[CROSSED, NOWHERE], crs=4326).to_parquet(path)
+    with pytest.raises(InputError, match=r"row 2 is a Point that cannot be used .*: draw it as a polygon"):
+        annotate.read_table(path)
