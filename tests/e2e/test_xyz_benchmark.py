@@ -29,7 +29,7 @@ def test_a_benchmark_from_tiles(tmp_path: Path, tiles: Running, monkeypatch: pyt
     text = text.replace("rgb: [B04, B03, B02]", "rgb: [R, G, B]").replace("resolution: 10", "resolution: 5")
     text = text.replace("snap: 20", "snap: 5").replace("labels: {source: archive}", "labels: {source: none}")
     text = text.replace("  season: {north: [6, 8], south: [12, 2]}\n", "").replace(
-        "min_size_m: 960", "min_size_m: 640, buffer_m: 50"
+        "buffer_m: 90, min_size_m: 960", "min_size_m: 640, buffer_m: 50"
     )
     project = make_project(tmp_path / "p", text.replace('end: "2023"', 'end: "2022"'))
     assert run("sites", cwd=project).returncode == 0

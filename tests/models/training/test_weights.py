@@ -82,7 +82,7 @@ def test_weights_from_the_web_are_kept_by_their_address(
         torch.save({"weights": network.state_dict(), "model": "unet"}, path)
         shutil.copyfile(path, path.with_name("cut.pth"))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(tmp_path / "web"))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         here = f"http://127.0.0.1:{server.server_port}"
         for place, network in (*zip("ab", trained, strict=True), ("a", trained[0])):
             held = weights.read(weights._from_web(f"{here}/{place}/model.pth?download=true"))

@@ -224,7 +224,7 @@ def test_nothing_to_compare_or_explain_is_a_sentence(built: Path, project: Path)
     (old / "metrics.json").write_text('{"model": "unet", "task": "segmentation", "f1": 0.5}')
     done = run("compare", cwd=project)
     assert done.returncode == 1
-    assert "the scores of unet are of other weights than model.pt holds" in done.stderr
+    assert "metrics.json is not what an evaluation wrote: remove it" in done.stderr
     done = run("explain", "--model", "unet", cwd=project)
     assert done.returncode == 1
     assert "train --benchmark tiny --model unet` first" in done.stderr
