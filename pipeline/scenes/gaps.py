@@ -42,13 +42,25 @@ def of_candidates(candidates: Sequence[Candidate], aoi: BoolImage, recipe: Recip
     for candidate in chosen:
         if candidate.clear_pixels is not None:
             clear |= candidate.clear_pixels
-    unusable = frozenset(candidate.day for candidate in candidates if candidate.is_lost)
+    unusable = _unusable_days(candidates)
     lacks_image = (
         not chosen
         or float(clear[aoi].mean()) < recipe.selection.min_period_clear
         or any("" < candidate.scene.tier < recipe.profile.level[:2] for candidate in chosen)
     )
     return Gap(lacks_image, unusable, frozenset(candidate.day for candidate in candidates) - unusable)
+
+
+def _unusable_days(candidates: Sequence[Candidate]) -> frozenset[date]:
+    """Return the days with a scene that cannot be used, unless a later source has given that day. Candidates
+    are in the order of their sources."""
+    last_source: dict[date, str] = {}
+    is_unusable: dict[date, bool] = {}
+    for candidate in candidates:
+        day, source = candidate.day, candidate.scene.source
+        before = is_unusable.get(day, False) and last_source[day] == source
+        last_source[day], is_unusable[day] = source, before or candidate.is_lost
+    return frozenset(day for day, unusable in is_unusable.items() if unusable)
 
 
 def in_rows(rows: Sequence[dict[str, Any]], recipe: Recipe) -> bool:

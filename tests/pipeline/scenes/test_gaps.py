@@ -1,5 +1,6 @@
 """What a period lacks, by its candidates and by its rows of the table of scenes."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -64,6 +65,17 @@ def test_a_period_lacks_an_image(candidates: list[Candidate], lacks_image: bool)
 def test_a_period_with_an_image_lacks_the_days_of_scenes_that_cannot_be_used(status: Status) -> None:
     gap = gap_of([candidate(1, 0, 20), candidate(2, 0, 0, status=status)])
     assert [gap.takes(date(2020, 7, day)) for day in (1, 2, 3)] == [False, True, False]
+
+
+def test_a_day_that_a_later_source_gave_is_not_lacking_any_more() -> None:
+    lost, given = candidate(1, 0, 0, status=Status.FLAWED), candidate(1, 0, 20)
+    given.scene = replace(given.scene, source="stac-2")
+    assert gap_of([lost]).takes(date(2020, 7, 1))
+    assert not gap_of([lost, given])
+    # A granule of that day which the second source cannot give either is asked of the third.
+    other = candidate(1, 0, 0, status=Status.FLAWED)
+    other.scene = replace(other.scene, source="stac-2")
+    assert gap_of([lost, given, other]).takes(date(2020, 7, 1))
 
 
 def test_a_period_without_an_image_takes_all_days_but_those_it_has() -> None:
