@@ -78,7 +78,8 @@ def _for_this_benchmark(message: str) -> str:
     the first of params.yaml."""
     if not (name := UNDER_WAY.get("named")):
         return message
-    return re.sub(r"`(minebench [a-z]+)(?![^`]*--benchmark)", rf"`\1 --benchmark {name}", message)
+    of_a_benchmark = r"`(minebench (?!new\b|ingest\b|models\b)[a-z]+)(?![^`]*--benchmark)"
+    return re.sub(of_a_benchmark, rf"`\1 --benchmark {name}", message)
 
 
 LOCKS = {"compose": "cubes", "annotate": "cubes"}

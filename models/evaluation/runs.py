@@ -43,21 +43,24 @@ def demand_fresh(benchmark_dir: Path, names: Iterable[str]) -> None:
 def scored(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
     """The metrics of every run that was scored on the tiles and labels there are, by name; those of a
     benchmark without labels are none."""
-    metrics, apart = _metrics(benchmark_dir), set_apart(benchmark_dir)
-    return {name: own for name, own in metrics.items() if name not in apart}
+    return _by_standing(benchmark_dir)[0]
 
 
 def set_apart(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
     """The metrics of submissions that were scored on other tiles or labels than there are now, by name:
     they cannot stand beside the others, nor be scored again by who rebuilds the benchmark."""
+    return _by_standing(benchmark_dir)[1]
+
+
+def _by_standing(benchmark_dir: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return the metrics of scored runs by name: of the present tiles and labels, and of others."""
     index = receipts.key_in(Path(benchmark_dir) / "index" / "tiles.parquet")
-    if index is None:
-        return {}
-    metrics = _metrics(benchmark_dir)
-    return {name: own for name, own in metrics.items() if EXTERNAL in own and own[DATA] != index}
-
-
-def _metrics(benchmark_dir: Path) -> dict[str, dict[str, Any]]:
-    paths = {path.parent.name: path for path in Path(benchmark_dir).glob("runs/*/metrics.json")}
-    metrics = {name: run_files.metrics_of(paths[name].parent) for name in sorted(paths)}
-    return {name: own for name, own in metrics.items() if not own.get("unlabelled")}
+    current: dict[str, dict[str, Any]] = {}
+    apart: dict[str, dict[str, Any]] = {}
+    for path in sorted(Path(benchmark_dir).glob("runs/*/metrics.json")):
+        metrics = run_files.metrics_of(path.parent)
+        if metrics.get("unlabelled"):
+            continue
+        is_apart = index is not None and EXTERNAL in metrics and metrics[DATA] != index
+        (apart if is_apart else current)[path.parent.name] = metrics
+    return current, apart

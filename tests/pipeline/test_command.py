@@ -13,6 +13,7 @@ from pipeline import command
         ("x: run `minebench tile` first.", "x: run `minebench tile --benchmark pts` first."),
         ("run `minebench fetch --refresh` now", "run `minebench fetch --benchmark pts --refresh` now"),
         ("run `minebench tile --benchmark own` now", "run `minebench tile --benchmark own` now"),
+        ("see `minebench models`, or `minebench new`", "see `minebench models`, or `minebench new`"),
         ("nothing to run", "nothing to run"),
     ],
 )  # fmt: skip
