@@ -98,7 +98,7 @@ def _names(folder: Path, pattern: str) -> list[str]:
 def _whole(name: str, path: Path, given: str, nodata: float | None, where: str) -> Listed:
     """The scene that a single file makes."""
     scene_id = name.removesuffix(path.suffix)
-    return Listed(name, scene_id, {"": path}, _date(given, where), nodata, len(given) > 4, (name,))
+    return Listed(name, scene_id, {"": path}, day(given, where), nodata, len(given) > 4, (name,))
 
 
 def _by_band(folder: Path, matches: list[tuple[str, re.Match[str]]], nodata: float | None) -> list[Listed]:
@@ -109,7 +109,7 @@ def _by_band(folder: Path, matches: list[tuple[str, re.Match[str]]], nodata: flo
         captured = {group: text or "" for group, text in match.groupdict().items()}
         word = captured.pop(BAND)
         own = "_".join(filter(None, (text.strip("-_. ") for text in captured.values())))
-        day = _date(match["date"], str(path))
+        found = day(match["date"], str(path))
         files = dict(scenes[own].files) if own in scenes else {}
         names = scenes[own].names if own in scenes else ()
         if word in files:
@@ -119,7 +119,7 @@ def _by_band(folder: Path, matches: list[tuple[str, re.Match[str]]], nodata: flo
                 "places apart, or remove one."
             )
         is_exact = len(match["date"]) > 4
-        scenes[own] = Listed(own, own, {**files, word: path}, day, nodata, is_exact, (*names, name))
+        scenes[own] = Listed(own, own, {**files, word: path}, found, nodata, is_exact, (*names, name))
     return list(scenes.values())
 
 
@@ -146,7 +146,8 @@ def by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
     return files
 
 
-def _date(text: str, where: str) -> date:
+def day(text: str, where: str) -> date:
+    """The day that a name or a list writes; of a year its first. InputError where it is none."""
     for form in ("%Y%j",) if DAY_OF_YEAR.fullmatch(text) else DATE_FORMATS:
         try:
             return datetime.strptime(text, form).date()

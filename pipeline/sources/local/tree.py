@@ -23,8 +23,12 @@ def images(folder: Path) -> list[str]:
 
 def path_of(folder: Path, name: str) -> Path:
     """Return what GDAL opens for a path within the folder: of a zip's content an address in /vsizip/."""
-    is_zipped = any(part.lower().endswith(ZIP) for part in PurePosixPath(name).parts[:-1])
-    return Path("/vsizip") / (folder / name).absolute().relative_to("/") if is_zipped else folder / name
+    parts = PurePosixPath(name).parts
+    for place, part in enumerate(parts[:-1], 1):
+        archive = folder.joinpath(*parts[:place])
+        if part.lower().endswith(ZIP) and not archive.is_dir():
+            return Path(f"/vsizip/{{{archive.absolute()}}}", *parts[place:])
+    return folder / name
 
 
 def text_of(folder: Path, name: str) -> str | None:
