@@ -20,7 +20,7 @@ from pipeline.core.words import counted, score
 from pipeline.options import Json, Name, Scheduler
 
 if TYPE_CHECKING:
-    from pipeline.interchange.images import Images
+    from pipeline.interchange.own_images import Images
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -262,7 +262,9 @@ def new(
     images: Annotated[
         Path | None, typer.Option(help="Folder of dated images, or a cube, for the source local.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Take what is not sure of the images as guessed.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take what is not sure of the images as guessed.")
+    ] = False,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
     from pipeline.interchange import scaffold
@@ -281,10 +283,27 @@ def new(
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
 
 
-def _accept(images: "Images", yes: bool) -> None:
+@app.command("stac", epilog="Example: minebench stac exports/")
+def stac_catalog(
+    folder: Annotated[Path, typer.Argument(help="Folder of dated images.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for catalog.json, above the images; default: their own.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take what is not sure of the images as guessed.")
+    ] = False,
+) -> None:
+    """Write a static STAC catalog of a folder of images, which the source stac reads."""
+    from pipeline.interchange import folder_catalog
+
+    path, count = folder_catalog.write(folder, out, lambda seen: _accept(seen, yes, "stac"))
+    print(f"stac: {path} has {counted(count, 'scene')}; source: {{name: stac, href: {path}}} reads it")
+
+
+def _accept(images: "Images", yes: bool, stage: str = "new") -> None:
     """Print what was understood of own images, and ask about what is not sure. InputError where nobody can be
     asked, or the answer is no."""
-    print(f"new: {images.path} holds")
+    print(f"{stage}: {images.path} holds")
     for what, found in images.table():
         print(f"  {what:9} {found}")
     for doubt in images.unsure:
@@ -293,11 +312,14 @@ def _accept(images: "Images", yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InputError(
-            f"--images: not sure of {images.path}: {'; '.join(images.unsure)}. If that is right, run it again with "
+            f"--images: not sure of {images.path}: {'; '.join(images.unsure)}. If that is right, run it "
+            f"again with "
             "--yes; nothing was written."
         )
     if not typer.confirm("Is that right?"):
-        raise InputError("Nothing was written. docs/sources.md says how files tell their bands, scale and mask.")
+        raise InputError(
+            "Nothing was written. docs/sources.md says how files tell their bands, scale and mask."
+        )
 
 
 def _chosen(choices: dict[str, str]) -> str:

@@ -214,7 +214,8 @@ def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Re
 def numbers_onto(
     pixels: NDArray[np.float32], source: GeoBox, grid: GeoBox, resampling: Resampling
 ) -> NDArray[np.float32]:
-    """Pixels (y, x) of `source` on `grid`, copied where they lie on it already; NaN where there is no data."""
+    """Pixels (y, x) of `source` on `grid`, copied where they lie on it already; NaN where there is no
+    data."""
     result = np.full(grid.shape, np.nan, np.float32)
     if grids.aligned(grid, source):
         result[grids.overlap(grid, source)] = pixels[grids.overlap(source, grid)]

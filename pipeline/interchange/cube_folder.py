@@ -13,10 +13,10 @@ from pipeline.core.errors import InputError
 from pipeline.core.words import counted
 from pipeline.geo import grid
 from pipeline.interchange import band_names, image_seasons, known_products, mask_guess, number_guess
-from pipeline.interchange.images import LIFTED_SINCE, Images, crs_name, rounded, unsure
 from pipeline.interchange.number_guess import Scale
-from pipeline.sources.local import cubes, own_numbers
-from pipeline.sources.local.cubes import Cube
+from pipeline.interchange.own_images import LIFTED_SINCE, Images, crs_name, rounded, unsure
+from pipeline.sources.local import image_cubes, own_numbers
+from pipeline.sources.local.image_cubes import Cube
 
 SIDE = 256
 LOOKED_AT = 12
@@ -25,18 +25,23 @@ LOOKED_AT = 12
 
 def look(path: Path) -> Images:
     """The bands, grid and dates of cubes. InputError where there are none, or no recipe can name them."""
-    paths = cubes.below(path)
+    paths = image_cubes.below(path)
     if not paths:
         raise InputError(
-            f"--images: {path} holds no images (GeoTIFF, JPEG 2000, or these in zips) and no cubes (NetCDF, Zarr)."
+            f"--images: {path} holds no images (GeoTIFF, JPEG 2000, or these in zips) and no cubes "
+            f"(NetCDF, Zarr)."
         )
-    found = [cubes.described(one) for one in paths]
+    found = [image_cubes.described(one) for one in paths]
     first = found[0]
     for other in found[1:]:
         if list(other.layers) != list(first.layers):
-            raise InputError(f"--images: {first.path} and {other.path.name} have other layers: make them alike.")
+            raise InputError(
+                f"--images: {first.path} and {other.path.name} have other layers: make them alike."
+            )
     bands, masks = mask_guess.apart(dict.fromkeys(first.layers, 1))
-    mask = mask_guess.best([mask_guess.of_numbers(w, w, _numbers(first, w, Resampling.nearest)) for w in masks])
+    mask = mask_guess.best(
+        [mask_guess.of_numbers(w, w, _numbers(first, w, Resampling.nearest)) for w in masks]
+    )
     scale, dtype = _scale(found, list(bands))
     days = sorted({moment.date() for cube in found for moment in cube.times})
     outlines = [shapely.box(*cube.grid.geographic_extent.boundingbox.bbox) for cube in found]
@@ -46,17 +51,20 @@ def look(path: Path) -> Images:
         and not (scale and scale.offset)
     )
     offset = (
-        "since January 2022 Sentinel-2's numbers may have an offset of 1000, and cubes do not say so: pixels are "
-        "asked, and fetch says what they leave undecided"
+        "since January 2022 Sentinel-2's numbers may have an offset of 1000, and cubes do not say so: "
+        "pixels are asked, and fetch says what they leave undecided"
     )
-    named = {known_products.canonical(word) if asks and word.upper()[:1] == "B" else word: word for word in bands}
+    named = {
+        known_products.canonical(word) if asks and word.upper()[:1] == "B" else word: word for word in bands
+    }
     pixels = [math.sqrt(grid.pixel_m2(cube.grid, abs(cube.grid.resolution.x))) for cube in found]
     found_images = Images(
         path=path, pattern="", layout=f"{counted(len(found), 'cube')} of {', '.join(first.layers)}", dates=days,
         years=image_seasons.of(days, [str(day) for day in days], outlines), bands=dict(named),
         about_bands="the cube's own names", rgb=band_names.shown(list(named)), dtype=dtype,
         resolution=rounded(min(pixels)), scale=scale, mask=mask,
-        crs=sorted({crs_name(str(cube.grid.crs)) for cube in found}), outlines=outlines, offset=offset if asks else "",
+        crs=sorted({crs_name(str(cube.grid.crs)) for cube in found}), outlines=outlines,
+        offset=offset if asks else "",
         left_out=[word for word in masks if not mask or word != mask.word],
     )  # fmt: skip
     return replace(found_images, unsure=unsure(found_images))
@@ -67,7 +75,9 @@ def _scale(found: list[Cube], bands: list[str]) -> tuple[Scale | None, str]:
     layer = found[0].layers[bands[0]]
     sets = [(cube.layers[word].dtype, cube.layers[word].is_scaled) for cube in found for word in bands]
     if len(set(sets)) > 1:
-        raise InputError(f"--images: the layers of {found[0].path} are of several types: {sets[0]}, {sets[-1]}.")
+        raise InputError(
+            f"--images: the layers of {found[0].path} are of several types: {sets[0]}, {sets[-1]}."
+        )
     numbers = {cube.path.name: _numbers(cube, bands[0], Resampling.nearest) for cube in found}
     scales = {
         name: number_guess.Numbers(

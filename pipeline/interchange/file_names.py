@@ -14,8 +14,10 @@ from pipeline.core.errors import InputError
 from pipeline.interchange import known_products
 from pipeline.sources.local import dated_files
 
-DATES = (r"(?<!\d)(?P<date>(?:19|20)\d{2}-[01]\d-[0-3]\d)(?!\d)", r"(?<!\d)(?P<date>(?:19|20)\d{2}[01]\d[0-3]\d)(?!\d)",
-         r"(?<!\d)(?P<date>(?:19|20)\d{2}[0-3]\d{2})(?!\d)", r"(?<!\d)(?P<date>(?:19|20)\d{2})(?!\d)")  # fmt: skip
+DATES = tuple(
+    rf"(?<!\d)(?P<date>(?:19|20)\d{{2}}{rest})(?!\d)"
+    for rest in (r"-[01]\d-[0-3]\d", r"[01]\d[0-3]\d", r"[0-3]\d{2}", "")
+)
 """How names tell a date, the most exact first: 2014-02-20, 20140220, 2014051 (day of the year), 2014."""
 SUFFIX = r"\.(?:[tT][iI][fF]{1,2}|[jJ][pP]2)"
 BAND = re.compile(
@@ -109,7 +111,8 @@ def _read(names: Sequence[str], folder: str) -> Named:
     of_masks = sorted({words[name].group() for name in masks if name in words})
     apart = [name for name in masks if name not in words]
     return Named(
-        pattern, images, sorted({words[name].group() for name in images}), of_masks, [*left_out, *apart], unsure,
+        pattern, images, sorted({words[name].group() for name in images}), of_masks, [*left_out, *apart],
+        unsure,
         [name for name in masks if name in words],
     )  # fmt: skip
 
@@ -167,7 +170,8 @@ def _doubts(images: Sequence[str], date: str, folder: str) -> list[str]:
         own = re.search(date, PurePosixPath(name).name)
         if own and own["date"] != dates[0]:
             raise InputError(
-                f"--images: {folder}/{name} has two dates, {dates[0]} in its folder's name and {own['date']} in "
+                f"--images: {folder}/{name} has two dates, {dates[0]} in its folder's name and "
+                f"{own['date']} in "
                 "its own: name --images the folder with the files, or rename one of them."
             )
     firsts, lasts = ({dates[place] for dates in every.values()} for place in (0, -1))
@@ -185,7 +189,8 @@ def _check_one_sensor(images: Sequence[str], folder: str) -> None:
     if len(products) > 1:
         (one, first), (other, second), *_ = products.items()
         raise InputError(
-            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), whose bands go by the "
+            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), whose bands go "
+            f"by the "
             "same names: make a folder for each, or a catalog with `minebench stac`, which knows them apart."
         )
 
@@ -214,9 +219,7 @@ def _day(name: str, date: str) -> str:
     return match["date"] if match else ""
 
 
-def _whole(
-    images: list[str], masks: list[str], left_out: list[str], date: str, unsure: list[str]
-) -> Named:
+def _whole(images: list[str], masks: list[str], left_out: list[str], date: str, unsure: list[str]) -> Named:
     """Files that are whole images, with the masks beside them if each is called as one of them."""
     below = "(?:.*/)?" if any("/" in name for name in images) else ""
     for words, ending in _beside(masks, images, date):
@@ -234,10 +237,9 @@ def _whole(
     return Named(rf"{below}.*?{date}.*{SUFFIX}", images, [], [], [*left_out, *masks], unsure)
 
 
-def _beside(
-    masks: Sequence[str], images: Sequence[str], date: str
-) -> list[tuple[dict[str, str], str]]:
-    """Ways in which masks may be called as the images: the mask's word in each name, and how names end. A word
+def _beside(masks: Sequence[str], images: Sequence[str], date: str) -> list[tuple[dict[str, str], str]]:
+    """Ways in which masks may be called as the images: the mask's word in each name, and how names end.
+    A word
     more at the end (a_SCL.tif), or one in place of the image's own (BOA_10.tif and SCL_10.tif)."""
     ways: dict[str, dict[str, str]] = defaultdict(dict)
     for name in masks:
@@ -273,10 +275,9 @@ def _pairs(pattern: str, images: Sequence[str], masks: Mapping[str, str]) -> boo
     )
 
 
-def _pattern_of(
-    words: Mapping[str, re.Match[str]], date: str, sizes: Mapping[str, str], folder: str
-) -> str:
-    """The pattern of files of one band each, in whatever folders. Where the names of the files alone tell all,
+def _pattern_of(words: Mapping[str, re.Match[str]], date: str, sizes: Mapping[str, str], folder: str) -> str:
+    """The pattern of files of one band each, in whatever folders. Where the names of the files alone
+    tell all,
     their folders are passed over: bands of one scene may lie in several, such as R10m and R20m. InputError
     where files of one scene are told apart."""
     bases = {name: PurePosixPath(name).name for name in words}
@@ -313,14 +314,17 @@ def _check_whole(pattern: str, words: Mapping[str, re.Match[str]], folder: str) 
             raise InputError(
                 f"--images: the name {name} does not tell date and band clearly: rename the files."
             )
-        scenes[tuple(text or "" for group, text in match.groupdict().items() if group != "band")].add(word.group())
+        scenes[tuple(text or "" for group, text in match.groupdict().items() if group != "band")].add(
+            word.group()
+        )
     every = {word.group() for word in words.values()}
     whole = sum(own == every for own in scenes.values())
     if not whole and len(scenes) > 1:
-        few = sorted(min(scenes.values(), key=len))
+        few = sorted(min(scenes.values(), key=lambda own: len(own)))
         raise InputError(
             f"--images: no scene of {folder} has all of the bands {', '.join(sorted(every))}; some have "
-            f"{', '.join(few)} alone: name the files of a scene alike but for the band, or leave only the files "
+            f"{', '.join(few)} alone: name the files of a scene alike but for the band, or leave only the "
+            f"files "
             "of one kind in the folder."
         )
 
@@ -334,7 +338,8 @@ def _alternatives(words: Mapping[str, re.Match[str]], sizes: Mapping[str, str]) 
 def _pattern(
     words: Mapping[str, re.Match[str]], date: str, sizes: Mapping[str, str], within: str = "."
 ) -> str:
-    """The pattern of files of one band each, any text of which is `within` some characters: what changes with the band alone is passed over, and what
+    """The pattern of files of one band each, any text of which is `within` some characters: what changes
+    with the band alone is passed over, and what
     changes otherwise, such as a tile's name, tells scenes apart."""
     band = f"(?P<band>{_alternatives(words, sizes)})"
     pieces: list[tuple[str, ...]] = []

@@ -19,14 +19,22 @@ from pipeline.core.progress import progress
 from pipeline.core.words import counted, few
 from pipeline.geo import grid, raster
 from pipeline.interchange import (
-    band_names, cube_folder, file_names, image_seasons, images, known_products, mask_guess, number_guess,
+    band_names,
+    cube_folder,
+    file_names,
+    image_seasons,
+    known_products,
+    mask_guess,
+    number_guess,
+    own_images,
 )  # fmt: skip
 from pipeline.interchange.file_names import Named
-from pipeline.interchange.images import Images
 from pipeline.interchange.known_products import Product
 from pipeline.interchange.mask_guess import Mask
 from pipeline.interchange.number_guess import Numbers, Scale
-from pipeline.sources.local import baselines, cubes, dated_files, image_places, tree
+from pipeline.interchange.own_images import Images
+from pipeline.sources.local import dated_files, image_cubes, image_places, product_baselines, tree
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -50,8 +58,11 @@ def look(folder: Path) -> Images:
     if not folder.exists():
         raise InputError(f"--images: there is no folder {folder}.")
     names = tree.images(folder) if folder.is_dir() else []
-    if not names:
-        return cube_folder.look(folder)
+    return look_at(folder, names) if names else cube_folder.look(folder)
+
+
+def look_at(folder: Path, names: Sequence[str]) -> Images:
+    """The same of some of the folder's files, paths within it."""
     named = file_names.read(names, str(folder))
     product = known_products.of_name(named.images[0])
     files = _look_at_all(folder, named, product)
@@ -81,7 +92,7 @@ def look(folder: Path) -> Images:
         path=folder, pattern=named.pattern, layout=_layout(named), dates=days,
         years=image_seasons.of(days if exact else [], named.dates, outlines), bands=bands, about_bands=about,
         rgb=band_names.shown(list(bands)), dtype=dtype,
-        resolution=images.rounded(min(file.pixel_m for file in files.values())), scale=scale, mask=mask,
+        resolution=own_images.rounded(min(file.pixel_m for file in files.values())), scale=scale, mask=mask,
         crs=sorted({file.crs for file in files.values()}), outlines=outlines,
         left_out=[*named.left_out, *_unused(named, mask)],
         nodata=0 if zeros and dtype == "uint16" else None,
@@ -89,9 +100,11 @@ def look(folder: Path) -> Images:
     )  # fmt: skip
     dated = {name: (match["date"], files[name].numbers) for name, match in named.matches.items()}
     doubts = number_guess.doubts(dated)
-    if beside := cubes.below(folder):
-        doubts.append(f"{beside[0].name} beside the images is a cube, and is not used (--images names it itself)")
-    return replace(found, unsure=[*named.unsure, *images.unsure(found), *doubts])
+    if beside := image_cubes.below(folder):
+        doubts.append(
+            f"{beside[0].name} beside the images is a cube, and is not used (--images names it itself)"
+        )
+    return replace(found, unsure=[*named.unsure, *own_images.unsure(found), *doubts])
 
 
 def _layout(named: Named) -> str:
@@ -124,10 +137,8 @@ def _look_at(folder: Path, name: str, known: Scale | None) -> Looked:
         indexes = list(mask_guess.apart(bands.numbers)[0].values())
         numbers = number_guess.of_file(file, str(folder / name), indexes, known)
         outline = shapely.box(*transform_bounds(file.crs, 4326, *file.bounds))
-        crs = images.crs_name(file.crs.to_wkt())
-        return Looked(
-            name, bands, file.count, numbers, pixel, crs, shapely.box(*_bounds(file)), outline
-        )
+        crs = own_images.crs_name(file.crs.to_wkt())
+        return Looked(name, bands, file.count, numbers, pixel, crs, shapely.box(*_bounds(file)), outline)
 
 
 def _bounds(file: DatasetReader) -> tuple[float, float, float, float]:
@@ -191,9 +202,12 @@ def _offset(
     """Why the offset of Sentinel-2's baseline 04.00 is to be asked for; empty where it is not."""
     if (scale and scale.offset) or not known_products.are_sentinel2(product, bands, masks):
         return ""
-    if any(baselines.words(folder, [name]).sure for name in named.images[:: max(1, len(named.images) // 20)]):
+    if any(
+        product_baselines.words(folder, [name]).sure
+        for name in named.images[:: max(1, len(named.images) // 20)]
+    ):
         return "the products' baseline tells whether Sentinel-2's offset of 1000 is in the numbers"
-    if max(days) < images.LIFTED_SINCE:
+    if max(days) < own_images.LIFTED_SINCE:
         return ""
     return (
         "since January 2022 Sentinel-2's numbers may have an offset of 1000, and these files do not say so: "

@@ -38,7 +38,9 @@ def of(days: Sequence[date], texts: Sequence[str], outlines: Sequence[BaseGeomet
             lost = [label for label in labels if label not in kept]
             without = f"; without {', '.join(lost)}, which have no image in it" if lost else ""
             first, last = north if is_north else south
-            return Years(kept, (north, south), f"{', '.join(kept)}, season from month {first} to {last}{without}")
+            return Years(
+                kept, (north, south), f"{', '.join(kept)}, season from month {first} to {last}{without}"
+            )
     return Years(labels, None, f"{', '.join(labels)}; no season, as in none do most years have images")
 
 

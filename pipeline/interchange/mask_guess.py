@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Mask:
     clear: tuple[int, ...] | None = None
     below: float | None = None
     is_own: bool = False
+    name: str = ""
+    """What the mask is called."""
 
 
 def apart(numbers: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
@@ -52,10 +54,10 @@ def find(folder: Path, named: Named, in_file: Mapping[str, int], product: Produc
     found = []
     for name, number in in_file.items():
         samples = _samples(folder, named.images, number)
-        found.append(_judged(name, number, samples, product))
+        found.append(_named(name, _judged(name, number, samples, product)))
     for word in named.masks:
         files = [name for name in named.mask_files if _word(named, name) == word]
-        found.append(_judged(word, word, _samples(folder, files, 1), product))
+        found.append(_named(word, _judged(word, word, _samples(folder, files, 1), product)))
     return best(found)
 
 
@@ -63,6 +65,10 @@ def best(masks: Sequence[tuple[int, Mask] | None]) -> Mask | None:
     """The mask that says most."""
     ranked = sorted((mask for mask in masks if mask), key=lambda one: one[0])
     return ranked[0][1] if ranked else None
+
+
+def _named(name: str, found: tuple[int, Mask] | None) -> tuple[int, Mask] | None:
+    return found and (found[0], replace(found[1], name=name))
 
 
 def _word(named: Named, name: str) -> str:
@@ -79,7 +85,10 @@ def _judged(
     if re.search(r"qa[-_]?pixel", name, re.IGNORECASE):
         is_own = product is not None and bool(product.profile)
         return (1, Mask(word, "the bits of Landsat's QA_PIXEL", is_own=True)) if is_own else None
-    if re.search(r"fmask", name, re.IGNORECASE) and product in (known_products.HLS_S30, known_products.HLS_L30):
+    if re.search(r"fmask", name, re.IGNORECASE) and product in (
+        known_products.HLS_S30,
+        known_products.HLS_L30,
+    ):
         about = "HLS's Fmask without cloud, what is adjacent to it, shadow and snow"
         return 1, Mask(word, about, clear=known_products.FMASK_CLEAR)
     return of_numbers(name, word, numbers)
@@ -96,10 +105,12 @@ def of_numbers(name: str, word: str | int, numbers: NDArray[np.float64]) -> tupl
         return (0, Mask(word, SCL_ABOUT)) if fits else None
     if is_whole and set(values) <= {0, 1, 255} and (OF_CLOUD.search(name) or PROBABLE.search(name)):
         return 3, Mask(word, "a guess: 0 is clear", clear=(0,))
-    most = next((most for most in (1, 100, 255) if 0 <= values.min() and values.max() <= most), None)
+    most = next((most for most in (1, 100, 255) if values.min() >= 0 and values.max() <= most), None)
     if PROBABLE.search(name) and most:
         below = round(THRESHOLD * most, 2)
-        return 2, Mask(word, f"a guess: a probability of cloud from 0 to {most}, clear below {below:g}", below=below)
+        return 2, Mask(
+            word, f"a guess: a probability of cloud from 0 to {most}, clear below {below:g}", below=below
+        )
     return None
 
 

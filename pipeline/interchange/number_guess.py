@@ -45,7 +45,8 @@ class Scale:
 @dataclass(frozen=True)
 class Numbers:
     """What the numbers of one file are. `bright` is the 99th percentile of the brightest of its bands as
-    stored, NaN where the sample has no data; `has_zeros` says that many are 0 and nothing says that 0 is no data."""
+    stored, NaN where the sample has no data; `has_zeros` says that many are 0 and nothing says that 0 is no
+    data."""
 
     dtype: str
     scale: Scale | None
@@ -78,7 +79,8 @@ def of_file(file: DatasetReader, path: str, indexes: Sequence[int], known: Scale
         if bright * own[0] + own[1] > AT_MOST:
             raise InputError(
                 f"{path} says that number x {own[0]:g} + {own[1]:g} is what it means, and numbers go up to "
-                f"{bright:g}: that is no reflectance from 0 to 1. {own_numbers.how_to_convert(dtype, 0, bright)}."
+                f"{bright:g}: that is no reflectance from 0 to 1. "
+                f"{own_numbers.how_to_convert(dtype, 0, bright)}."
             )
         return Numbers(dtype, scale, bright, has_zeros)
     if is_ready:
@@ -111,7 +113,9 @@ def of_all(numbers: Mapping[str, Numbers], folder: str) -> Scale | None:
     """The scale of all files, by their names. InputError where they are of several scales."""
     known = {name: one for name, one in numbers.items() if one.bright == one.bright}
     if not known:
-        raise InputError(f"--images: no file of {folder} has data where it was looked at: name another folder.")
+        raise InputError(
+            f"--images: no file of {folder} has data where it was looked at: name another folder."
+        )
     first, *others = known
     for other in others:
         one, another = known[first], known[other]
@@ -134,7 +138,8 @@ def doubts(numbers: Mapping[str, tuple[str, Numbers]]) -> list[str]:
     if by_date[bright] <= SEVERAL * by_date[dark]:
         return []
     return [
-        f"the numbers of {dark} (up to {by_date[dark]:.4g}) and of {bright} (up to {by_date[bright]:.4g}) seem to be "
+        f"the numbers of {dark} (up to {by_date[dark]:.4g}) and of {bright} (up to {by_date[bright]:.4g}) "
+        f"seem to be "
         "of several scales; they are taken as of one"
     ]
 
@@ -144,7 +149,8 @@ def _differ(folder: str, numbers: Mapping[str, Numbers], one: str, other: str) -
         return f"{name} ({numbers[name].dtype}, up to {numbers[name].bright:.4g})"
 
     return InputError(
-        f"--images: the numbers of {folder}/{told(one)} and {told(other)} are not of one scale: convert one of "
+        f"--images: the numbers of {folder}/{told(one)} and {told(other)} are not of one scale: convert "
+        f"one of "
         "them with gdal_translate, or move them to folders of their own."
     )
 

@@ -22,7 +22,7 @@ from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.words import counted, few
 from pipeline.interchange import band_names, image_folder
-from pipeline.interchange.images import Images
+from pipeline.interchange.own_images import Accept, Images
 from pipeline.scenes import attribution, scene_table
 from pipeline.scenes.plan import Estimate, estimate
 from pipeline.sites import account, lay_out, mines, published, site
@@ -85,7 +85,7 @@ def scaffold(
     wanted: Wanted,
     root: Path = Path(),
     then: Callable[[Benchmark], None] = lambda draft: None,
-    accept: Callable[[Images], None] = lambda images: None,
+    accept: Accept = lambda images: None,
 ) -> Made:
     """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe, which
     `then` may change before anybody sees it. `accept` is told what was understood of own images, and raises
@@ -120,22 +120,24 @@ def scaffold(
     # Own images are counted, and not estimated: how often they were taken nobody knows.
     source = loaded.source.open(loaded.setting(benchmark)) if loaded.source.name == "local" else None
     made = estimate(loaded, laid_out, source)
-    sentences = [*account.of(table, loaded), *_uncovered(seen, laid_out)]
+    sentences = [*account.of(table, loaded), *_uncovered(seen, laid_out, loaded.selection.min_period_clear)]
     return Made(benchmark, sentences, made, _to_do(loaded, seen, root))
 
 
-def _uncovered(seen: Seen, laid_out: Sequence[site.Site]) -> list[str]:
-    """What is said where own images do not cover sites."""
+def _uncovered(seen: Seen, laid_out: Sequence[site.Site], least: float) -> list[str]:
+    """What is said where own images cover less than a share of sites, by the bounds of their files."""
     if seen.images is None:
         return []
-    outlines = shapely.STRtree(seen.images.outlines)
-    lost = [one for one in laid_out if not len(outlines.query(one.geometry, predicate="intersects"))]
-    if not lost:
+    ground = shapely.union_all(seen.images.outlines)
+    shares = {one.label: one.geometry.intersection(ground).area / one.geometry.area for one in laid_out}
+    if not (lost := {label: share for label, share in shares.items() if share < least}):
         return []
-    west, south, east, north = shapely.total_bounds(seen.images.outlines)
+    west, south, east, north = ground.bounds
     where = f"they lie from {west:.3f} to {east:.3f} east and from {south:.3f} to {north:.3f} north"
-    who = "none of the sites" if len(lost) == len(laid_out) else f"{len(lost)} of {counted(len(laid_out), 'site')} not"
-    return [f"the images cover {who} ({few([one.label for one in lost], 3)}): {where}"]
+    if not any(shares.values()):
+        return [f"the images cover no site: {where}"]
+    told = few([f"{label}: {share:.0%}" for label, share in lost.items()], 3)
+    return [f"the images cover less than {least:.0%} of {counted(len(lost), 'site')} ({told}): {where}"]
 
 
 def _see(wanted: Wanted, layer: str | None) -> Seen:
@@ -208,12 +210,15 @@ def _rendered(wanted: Wanted, seen: Seen) -> Callable[[str], str]:
     return lambda citation: _squeezed(template.render(parts, citation=citation))
 
 
+YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+"""Words that YAML takes for something else than words."""
+
+
 def _as_yaml(value: int | str) -> str:
     """A number or a word as YAML has it, quoted where it needs to be."""
     is_plain = isinstance(value, int) or (
-        re.fullmatch(r"[A-Za-z_][\w-]*", value) and value.lower() not in ("y", "n", "yes", "no", "on", "off", "true",
-                                                                         "false", "null")
-    )  # fmt: skip
+        re.fullmatch(r"[A-Za-z_][\w-]*", value) and value.lower() not in YAML_WORDS
+    )
     return str(value) if is_plain else json.dumps(value)
 
 

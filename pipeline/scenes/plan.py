@@ -106,7 +106,8 @@ class Estimate:
 
 
 def estimate(recipe: Recipe, sites: Sequence[Site], source: Source | None = None) -> Estimate:
-    """Sums over sites, from the recipe alone; where an open source is given, scenes are those that it lists."""
+    """Sums over sites, from the recipe alone; where an open source is given, scenes are those that it
+    lists."""
     periods = recipe.periods.periods()
     tiles = sum(len(recipe.tiling.corners(site.shape)) for site in sites)
     scenes = weight = disk = requests = 0

@@ -17,14 +17,14 @@ from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
-from pipeline.core.words import by_another_case, few
+from pipeline.core.words import few
 from pipeline.geo import raster
 from pipeline.sensors import known
-from pipeline.sensors.boa_offset import Words, without_offset
+from pipeline.sensors.boa_offset import without_offset
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import protocol
-from pipeline.sources.local import baselines, dated_files, own_numbers, tree
+from pipeline.sources.local import dated_files, own_numbers, product_baselines, tree
 from pipeline.sources.local.dated_files import Listed
 from pipeline.sources.local.image_places import Images
 from pipeline.sources.local.own_numbers import MaskRule
@@ -39,7 +39,7 @@ class Options(protocol.Options):
     the folder, also within zips.
 
     Without `pattern` and `dates`, `path` is a cube (NetCDF or Zarr), or a folder of cubes: a scene is one
-    time of a cube, and `bands` name its layers (`cubes`)."""
+    time of a cube, and `bands` name its layers (`image_cubes`)."""
 
     name: Literal["local"]
     path: Path
@@ -77,13 +77,15 @@ class Options(protocol.Options):
         if self.pattern is not None and self.dates is not None:
             raise ValueError("give either pattern or dates")
         if self.is_of_cubes:
+            # A cube's layers have names; numbers are of the bands of files.
+            if isinstance(next(iter(self.bands.values()), None), int):
+                raise ValueError("give either pattern or dates")
             if self.nodata is not None:
                 raise ValueError("nodata: a cube has a _FillValue of its own; leave it out")
             numbers = [band for band, value in self.bands.items() if isinstance(value, int)]
             if numbers or (self.mask and isinstance(self.mask.band, int)):
                 raise ValueError(
-                    f"bands: {(*numbers, 'mask')[0]} is a number; a cube's layers have names. Of a folder of "
-                    "images, give pattern or dates"
+                    f"bands: {(*numbers, 'mask')[0]} is a number, and a cube's layers have names"
                 )
             return self
         named = {**self.bands, **({"mask": self.mask.band} if self.mask else {})}
@@ -127,7 +129,10 @@ class Options(protocol.Options):
         if profile.mask is None:
             raise ValueError(f"source.mask: {profile.name} has no mask; leave sensor.profile out")
         if self.mask.is_own and not own_numbers.takes_classes(profile.mask):
-            raise ValueError(f"source.mask: {profile.name} knows its own mask; leave out clear and below, or sensor.profile")
+            raise ValueError(
+                f"source.mask: {profile.name} knows its own mask; leave out clear and below, or "
+                f"sensor.profile"
+            )
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
         # What earlier versions did not know of is left out where it is not used: their scenes stay.
@@ -141,7 +146,7 @@ class Options(protocol.Options):
         if self.boa_offset or self.is_of_cubes or self.offset:
             return
         folder, files = setting.root / self.path, LocalSource(self, setting.root).images.files
-        lifted = [file.name for file in files if baselines.words(folder, file.names).offset]
+        lifted = [file.name for file in files if product_baselines.words(folder, file.names).offset]
         if lifted:
             print(
                 f"fetch: the numbers of {few(lifted, 1)} are 1000 too high, by their processing baseline "
@@ -185,7 +190,7 @@ class LocalSource:
         if not self.folder.is_dir():
             raise InputError(f"source.path: there is no folder {self.folder}.")
         if setting:
-            check_bands(setting.sensor, options)
+            own_numbers.check_bands(setting.sensor, options.bands)
         self.dated_by = "file name" if options.dates is None else "list"
         table = root / options.dates if options.dates else self.folder
         read_at = [path.stat().st_mtime_ns for path in (self.folder, table) if path.exists()]
@@ -255,8 +260,8 @@ class LocalSource:
         dated_by = self.dated_by if file.is_exact else f"{self.dated_by}, year only"
         scene = Scene(file.scene_id, time, {}, "local", href=file.name, dated_by=dated_by)
         if self.options.boa_offset and self.profile:
-            said = baselines.words(self.folder, file.names)
-            scene = of_words(scene, said, self.profile)
+            said = product_baselines.words(self.folder, file.names)
+            scene = product_baselines.of_words(scene, said, self.profile)
         # A number is a band of the file without a word.
         words = {band: value if isinstance(value, str) else "" for band, value in named.items()}
         if missing := [band for band, word in words.items() if word not in file.files]:
@@ -288,21 +293,6 @@ class LocalSource:
             band: Asset(str(path), grid, number, of_mask if band == self.mask_band else nodata)
             for band, number in numbers.items()
         }
-
-
-def check_bands(sensor: Sensor, options: Options) -> None:
-    """InputError where the recipe's source does not have one of the sensor's bands."""
-    if missing := [band for band in sensor.bands if band not in options.bands]:
-        mend = by_another_case(missing[0], options.bands)
-        raise InputError(f"source.bands does not say which band of the files is {missing[0]}{mend}.")
-
-
-def of_words(scene: Scene, said: Words, profile: Profile) -> Scene:
-    """A scene with what is said of the offset of its numbers."""
-    return replace(
-        scene, level=profile.level, baseline=said.baseline, offset=said.offset, offset_from=said.evidence,
-        is_doubtful=not said.sure,
-    )  # fmt: skip
 
 
 def _nearest(asset: Asset, grid: GeoBox) -> NDArray[np.float32]:

@@ -1,11 +1,13 @@
-"""Scenes of cubes on the disk: one for each time of each cube (`pipeline.sources.local.cubes`)."""
+"""Scenes of cubes on the disk: one for each time of each cube (`pipeline.sources.local.image_cubes`)."""
+
+from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -16,9 +18,12 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.sensors.boa_offset import without_offset
-from pipeline.sources.local import Options, baselines, check_bands, cubes, of_words, own_numbers
-from pipeline.sources.local.cubes import Cube
+from pipeline.sources.local import image_cubes, own_numbers, product_baselines
+from pipeline.sources.local.image_cubes import Cube
 from pipeline.sources.protocol import Asset, Scene, Setting, Source
+
+if TYPE_CHECKING:
+    from pipeline.sources.local import Options
 
 SEPARATOR = "#"
 """Separates a cube's name from a time in the address of a scene."""
@@ -34,15 +39,15 @@ class CubeSource:
         self.mask = setting.profile.mask if options.mask else None
         self.mask_band: str | None = self.mask.name if self.mask else None
         self.held = setting.sensor.held
-        check_bands(setting.sensor, options)
+        own_numbers.check_bands(setting.sensor, options.bands)
         path = setting.root / options.path
-        paths = cubes.below(path) if path.exists() else []
+        paths = image_cubes.below(path) if path.exists() else []
         if not paths:
             raise InputError(
                 f"source.path: {path} is no cube (NetCDF, Zarr) and has none. For a folder of images give "
                 "source.pattern or source.dates."
             )
-        self.cubes = {one.name: cubes.described(one) for one in paths}
+        self.cubes = {one.name: image_cubes.described(one) for one in paths}
         self.days = {name: Counter(t.date() for t in cube.times) for name, cube in self.cubes.items()}
         for cube in self.cubes.values():
             self._check(cube)
@@ -133,7 +138,9 @@ class CubeSource:
         scene = Scene(f"{Path(name).stem}_{told}", moment, assets, "local", href=href, dated_by="cube")
         if not self.options.boa_offset:
             return scene
-        return of_words(scene, baselines.words(cube.path.parent, [name]), self.profile)
+        return product_baselines.of_words(
+            scene, product_baselines.words(cube.path.parent, [name]), self.profile
+        )
 
 
 _conforms: type[Source] = CubeSource

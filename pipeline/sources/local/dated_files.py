@@ -154,5 +154,6 @@ def day(text: str, where: str) -> date:
         except ValueError:
             continue
     raise InputError(
-        f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD, YYYY-MM-DD or YYYYDDD (day of the year)."
+        f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD, YYYY-MM-DD or YYYYDDD (day of the "
+        f"year)."
     )

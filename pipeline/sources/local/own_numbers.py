@@ -5,6 +5,8 @@ and one above 6.5535 becomes 65535.
 """
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,9 @@ from pydantic import Field, model_validator
 
 from pipeline.core.errors import InputError
 from pipeline.core.parts import Part
+from pipeline.core.words import by_another_case
 from pipeline.sensors import classes, sentinel2
-from pipeline.sensors.profile import Mask
+from pipeline.sensors.profile import Mask, Sensor
 
 log = logging.getLogger(__name__)
 A_UNIT = 10_000
@@ -79,9 +82,7 @@ def reflectance(numbers: NDArray[np.float32], href: str, scale: float, offset: f
     return np.where(has_data, np.clip(found, 1, MOST), 0).astype(np.uint16)
 
 
-def clear_or_not(
-    mask: NDArray[np.float32], image: NDArray[np.float32], rule: MaskRule
-) -> NDArray[np.uint8]:
+def clear_or_not(mask: NDArray[np.float32], image: NDArray[np.float32], rule: MaskRule) -> NDArray[np.uint8]:
     """Classes (y, x): clear where the rule says so of the mask and the image has data, else cloud."""
     found = np.where(rule.is_clear(mask), classes.CLEAR, classes.CLOUD)
     return np.where(np.isfinite(mask) & np.isfinite(image), found, classes.NODATA).astype(np.uint8)
@@ -96,6 +97,13 @@ def as_stored(mask: NDArray[np.float32], href: str, kept_as: Mask) -> NDArray[np
             "name the numbers of clear ground in source.mask.clear."
         )
     return found.astype(kept_as.dtype)
+
+
+def check_bands(sensor: Sensor, bands: Mapping[str, Any]) -> None:
+    """InputError where the recipe's source does not say what one of the sensor's bands is."""
+    if missing := [band for band in sensor.bands if band not in bands]:
+        mend = by_another_case(missing[0], bands)
+        raise InputError(f"source.bands does not say which band of the files is {missing[0]}{mend}.")
 
 
 def check_type(path: str, dtype: str, held: str | None, has_scale: bool) -> None:

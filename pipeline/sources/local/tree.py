@@ -77,7 +77,9 @@ def _members(archive: Path, _changed_at: int) -> frozenset[str]:
         with zipfile.ZipFile(archive) as opened:
             return frozenset(name for name in opened.namelist() if not name.endswith("/"))
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{archive} cannot be read as a zip: {error}. Fetch it again, or remove it.") from None
+        raise InputError(
+            f"{archive} cannot be read as a zip: {error}. Fetch it again, or remove it."
+        ) from None
 
 
 def _suffix(name: str) -> str:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.sensors import boa_offset
 from pipeline.sensors.boa_offset import BOA_OFFSET, Words
+from pipeline.sensors.profile import Profile
 from pipeline.sources.local import tree
+from pipeline.sources.protocol import Scene
 
 METADATA = ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml")
 """Files of a product of ESA's that state its baseline."""
@@ -27,6 +30,14 @@ def words(folder: Path, names: Sequence[str]) -> Words:
     key, baseline = next(iter(found.items()))
     said = "the product's name" if key.startswith("name ") else "the product's metadata"
     return Words(BOA_OFFSET * boa_offset.carries(baseline), f"{said}, baseline {baseline}", True, baseline)
+
+
+def of_words(scene: Scene, said: Words, profile: Profile) -> Scene:
+    """Return a scene with what is said of the offset of its numbers."""
+    return replace(
+        scene, level=profile.level, baseline=said.baseline, offset=said.offset, offset_from=said.evidence,
+        is_doubtful=not said.sure,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """Cubes of images as xarray writes them: NetCDF files and Zarr stores with a time, y and x.
 
 A layer is a variable (time, y, x), or one place along the further dimension of a variable (time, band, y, x),
-in whatever order. Numbers are those that CF's scale_factor, add_offset and _FillValue make of the stored ones.
+in whatever order. Numbers are those that CF's scale_factor, add_offset and _FillValue make of the stored
+ones.
 """
 
 import warnings
@@ -156,7 +157,7 @@ def _time_of(dataset: xr.Dataset, path: Path) -> str:
         raise InputError(
             f"{path} has no coordinate of time: name it time, with CF units such as 'days since 2000-01-01'."
         )
-    if dataset[named[0]].isnull().any():
+    if dataset[named[0]].isna().any():
         raise InputError(f"{path}: some of its times are missing.")
     return named[0]
 
@@ -173,7 +174,8 @@ def _steps(dataset: xr.Dataset, name: str, path: Path) -> tuple[float, float]:
     ) else REGULAR * abs(step)  # fmt: skip
     if not step or np.abs(np.diff(values) - step).max() > play:
         raise InputError(f"{path}: the steps of its coordinate {name} differ; only regular grids are read.")
-    # Of a mean of rounded coordinates the intended step: it decides whether pixels are those of a site's grid.
+    # Of a mean of rounded coordinates the intended step: it decides whether pixels are those of a site's
+    # grid.
     intended = float(f"{step:.6g}")
     step = intended if abs(step - intended) * len(values) < REGULAR * abs(step) else step
     return values[0] - step / 2, step
@@ -194,7 +196,9 @@ def _grid(
     top = down[0] + down[1] * height if is_upside_down else down[0]
     crs = _crs(dataset, sides)
     if crs is None:
-        raise InputError(f"{path} has no CRS: assign one with rioxarray (dataset.rio.write_crs('EPSG:32633')).")
+        raise InputError(
+            f"{path} has no CRS: assign one with rioxarray (dataset.rio.write_crs('EPSG:32633'))."
+        )
     transform = Affine(across[1], 0, across[0], 0, -abs(down[1]), top)
     return GeoBox((height, width), transform, crs), is_upside_down
 
@@ -255,7 +259,7 @@ def _window(whole: GeoBox, grid: GeoBox) -> tuple[slice, slice]:
     """Rows and columns of a cube that a grid needs."""
     if grids.aligned(grid, whole):
         return grids.overlap(whole, grid)
-    box = grid.extent.to_crs(whole.crs).boundingbox
+    box = grid.extent.to_crs(str(whole.crs)).boundingbox
     left, top = ~whole.affine @ (box.left, box.top)
     right, bottom = ~whole.affine @ (box.right, box.bottom)
     coarser = max(1.0, (right - left) / grid.width, (bottom - top) / grid.height)

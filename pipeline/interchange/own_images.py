@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,10 @@ from pipeline.interchange.number_guess import Scale
 
 LIFTED_SINCE = date(2022, 1, 25)
 """Since when Sentinel-2's products carry the offset of processing baseline 04.00."""
+
+
+Accept = Callable[["Images"], None]
+"""Is told what was understood of images, and raises where that is not to be used."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Images:
     scale: Scale | None
     mask: Mask | None
     crs: list[str]
-    outlines: list[BaseGeometry] = field(repr=False)
+    outlines: Sequence[BaseGeometry] = field(repr=False)
     left_out: list[str] = field(default_factory=list)
     nodata: int | None = None
     profile: str = ""
@@ -69,19 +74,27 @@ class Images:
         first, last = min(self.dates), max(self.dates)
         by_year = Counter(day.year for day in self.dates)
         years = ", ".join(f"{year}: {count}" for year, count in sorted(by_year.items()))
-        said = "; ".join(filter(None, [self.dtype_words, self.scale.words if self.scale else "", self.offset]))
+        said = "; ".join(
+            filter(None, [self.dtype_words, self.scale.words if self.scale else "", self.offset])
+        )
         return [
             ("layout", self.layout),
             ("dates", f"{counted(len(self.dates), 'date')} from {first} to {last} ({years})"),
             ("bands", ", ".join(f"{n} ({v})" for n, v in self.bands.items()) + _after(self.about_bands)),
-            ("mask", f"{self.mask.word}: {self.mask.about}" if self.mask else "none: pixels with data are clear"),
+            ("mask", self._mask_words()),
             ("grid", f"{', '.join(self.crs)}, pixels of {self.resolution:g} m"),
             ("numbers", said),
             ("years", self.years.about),
-            ("left out", self._left_out()),
+            ("left out", self.why_left_out()),
         ]  # fmt: skip
 
-    def _left_out(self) -> str:
+    def _mask_words(self) -> str:
+        """Which mask is used, and what its numbers are."""
+        if self.mask is None:
+            return "none: pixels with data are clear"
+        return f"{self.mask.name or self.mask.word}: {self.mask.about}"
+
+    def why_left_out(self) -> str:
         """How many files are no images, and why."""
         by_reason: dict[str, list[str]] = defaultdict(list)
         for name in self.left_out:
@@ -107,13 +120,18 @@ def unsure(found: Images) -> list[str]:
         doubts.append(f"nothing names the bands; they are taken as {order}, in this order")
     # Of bands with names reflectance is what numbers of such a size can be.
     if found.scale and "guess" in found.scale.about and found.is_guess:
-        doubts.append(f"nothing tells the scale of the numbers; {found.scale.about.removeprefix('a guess: ')}")
+        doubts.append(
+            f"nothing tells the scale of the numbers; {found.scale.about.removeprefix('a guess: ')}"
+        )
     if found.mask and "guess" in found.mask.about:
-        doubts.append(f"mask {found.mask.word}: {found.mask.about.removeprefix('a guess: ')}")
+        doubts.append(
+            f"mask {found.mask.name or found.mask.word}: {found.mask.about.removeprefix('a guess: ')}"
+        )
     if found.left_out and not found.mask and any(file_names.MASK.search(name) for name in found.left_out):
         masks = [name for name in found.left_out if file_names.MASK.search(name)]
         doubts.append(
-            f"{few(masks, 1)} seems to be a mask and is not used, as nothing tells what its numbers mean; without "
+            f"{few(masks, 1)} seems to be a mask and is not used, as nothing tells what its numbers mean; "
+            f"without "
             "one all pixels with data are clear (source.mask)"
         )
     return doubts
