@@ -54,12 +54,11 @@ def look(path: Path) -> Images:
         "since January 2022 Sentinel-2's numbers may have an offset of 1000, and cubes do not say so: "
         "pixels are asked, and fetch says what they leave undecided"
     )
-    named = {
-        known_products.canonical(word) if asks and word.upper()[:1] == "B" else word: word for word in bands
-    }
+    named = {known_products.canonical(word) if asks else word: word for word in bands}
     pixels = [math.sqrt(grid.pixel_m2(cube.grid, abs(cube.grid.resolution.x))) for cube in found]
     found_images = Images(
-        path=path, pattern="", layout=f"{counted(len(found), 'cube')} of {', '.join(first.layers)}", dates=days,
+        path=path, pattern="", dates=days,
+        layout=f"{counted(len(found), 'cube')} of {', '.join(first.layers)}",
         years=image_seasons.of(days, [str(day) for day in days], outlines), bands=dict(named),
         about_bands="the cube's own names", rgb=band_names.shown(list(named)), dtype=dtype,
         resolution=rounded(min(pixels)), scale=scale, mask=mask,

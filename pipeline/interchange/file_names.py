@@ -33,9 +33,10 @@ MASK = re.compile(
 )
 """What says that a file is a mask: more than `dated_files` leaves out by itself."""
 DERIVED = re.compile(
-    r"(?<![A-Za-z0-9])(?:TCI|AOT|WVP|PVI|NDVI|EVI|NDWI|NDMI|NBR|SNW|SR[-_]ATMOS[-_]OPACITY|"
+    r"(?<![A-Za-z0-9])(?:TCI|visual|overview|AOT|WVP|PVI|NDVI|EVI|NDWI|NDMI|NBR|SNW|SR[-_]ATMOS[-_]OPACITY|"
     r"ST[-_](?:B\d+|QA|TRAD|URAD|DRAD|ATRAN|EMIS|EMSD|CDIST)|SAA|SZA|VAA|VZA|thumbnail|quicklook|browse|preview|RGB\d+B?)"
-    r"(?![A-Za-z0-9])"
+    r"(?![A-Za-z0-9])",
+    re.IGNORECASE,
 )
 """Words of what is made from bands and lies beside them."""
 APART = re.compile(r"(?:^|/)(?:QI_DATA|AUX_DATA|HTML|DATASTRIP|rep_info|quicklooks?|thumbnails?|previews?)/")
@@ -320,7 +321,7 @@ def _check_whole(pattern: str, words: Mapping[str, re.Match[str]], folder: str) 
     every = {word.group() for word in words.values()}
     whole = sum(own == every for own in scenes.values())
     if not whole and len(scenes) > 1:
-        few = sorted(min(scenes.values(), key=lambda own: len(own)))
+        _, few = min((len(own), sorted(own)) for own in scenes.values())
         raise InputError(
             f"--images: no scene of {folder} has all of the bands {', '.join(sorted(every))}; some have "
             f"{', '.join(few)} alone: name the files of a scene alike but for the band, or leave only the "

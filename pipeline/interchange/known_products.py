@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.interchange.number_guess import Scale
-from pipeline.sensors import landsat
+from pipeline.sensors import landsat, sentinel2
 
 LANDSAT = re.compile(r"L[COTEM]0(?P<number>[4-9])_L2S[PR]_\d{6}_")
 HLS = re.compile(r"HLS\.(?P<kind>[SL]30)\.T\d{2}[A-Z]{3}\.\d{7}T\d{6}")
@@ -63,6 +63,9 @@ def are_sentinel2(product: Product | None, words: Sequence[str], masks: Sequence
 
 
 def canonical(word: str) -> str:
-    """Return Sentinel-2's own name of a band: B02 of b2."""
+    """Return Sentinel-2's own name of a band: B02 of b2 and of blue; other words stay."""
     match = re.fullmatch(r"B0?(\d)", word.upper())
-    return f"B0{match[1]}" if match else word.upper()
+    if match:
+        return f"B0{match[1]}"
+    by_key = {key: band for band, key in sentinel2.ASSETS.items()}
+    return word.upper() if SENTINEL2_WORDS.fullmatch(word) else by_key.get(word.lower(), word)

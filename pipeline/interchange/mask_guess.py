@@ -105,6 +105,9 @@ def of_numbers(name: str, word: str | int, numbers: NDArray[np.float64]) -> tupl
         return (0, Mask(word, SCL_ABOUT)) if fits else None
     if is_whole and set(values) <= {0, 1, 255} and (OF_CLOUD.search(name) or PROBABLE.search(name)):
         return 3, Mask(word, "a guess: 0 is clear", clear=(0,))
+    if is_whole and OF_CLOUD.search(name) and {4, 5} & set(values) and values.max() <= classes.SNOW:
+        # As R's package sits calls Sentinel-2's scene classes.
+        return 1, Mask(word, f"a guess: {SCL_ABOUT}")
     most = next((most for most in (1, 100, 255) if values.min() >= 0 and values.max() <= most), None)
     if PROBABLE.search(name) and most:
         below = round(THRESHOLD * most, 2)

@@ -157,7 +157,7 @@ def _time_of(dataset: xr.Dataset, path: Path) -> str:
         raise InputError(
             f"{path} has no coordinate of time: name it time, with CF units such as 'days since 2000-01-01'."
         )
-    if dataset[named[0]].isna().any():
+    if np.isnat(dataset[named[0]].to_numpy()).any():
         raise InputError(f"{path}: some of its times are missing.")
     return named[0]
 
