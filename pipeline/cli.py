@@ -283,8 +283,8 @@ def new(
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
 
 
-@app.command("stac", epilog="Example: minebench stac exports/")
-def stac_catalog(
+@app.command(epilog="Example: minebench stac exports/")
+def stac(
     folder: Annotated[Path, typer.Argument(help="Folder of dated images.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for catalog.json, above the images; default: their own.")

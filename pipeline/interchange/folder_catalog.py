@@ -49,15 +49,20 @@ def write(folder: Path, out: Path | None, accept: Accept = lambda seen: None) ->
     if target.exists() and MADE_BY not in target.read_text("utf-8", "replace"):
         raise InputError(f"{target} is there already, and not by `minebench stac`: move it, or name --out.")
     catalog = pystac.Catalog(folder.resolve().name, f"{MADE_BY} of the images in {folder.resolve().name}.")
+    collections: dict[str, pystac.Collection] = {}
     count = 0
-    for product, seen in _groups(folder):
+    for product, names, seen in _groups(folder):
         accept(seen)
         _check(seen, product)
+        # Two of Landsat's sensors are of one collection, and each knows its own bands.
         collection = _collection(product, seen)
-        items = list(_items(folder, seen, product))
+        collection = collections.setdefault(collection.id, collection)
+        items = list(_items(folder, names, seen, product))
         collection.add_items(items)
-        catalog.add_child(collection)
         count += len(items)
+    for collection in collections.values():
+        collection.update_extent_from_items()
+        catalog.add_child(collection)
     catalog.normalize_hrefs(str(root.resolve()), strategy=_Below())
     catalog.make_all_asset_hrefs_relative()
     catalog.save(pystac.CatalogType.SELF_CONTAINED)
@@ -71,7 +76,7 @@ class _Below(pystac.layout.TemplateLayoutStrategy):
         super().__init__(collection_template="stac/${id}", item_template="${id}")
 
 
-def _groups(folder: Path) -> Iterator[tuple[Product | None, Images]]:
+def _groups(folder: Path) -> Iterator[tuple[Product | None, list[str], Images]]:
     """The folder's images by product, whose bands may go by other names."""
     names: dict[str, list[str]] = defaultdict(list)
     products: dict[str, Product | None] = {}
@@ -83,7 +88,7 @@ def _groups(folder: Path) -> Iterator[tuple[Product | None, Images]]:
     if not names:
         raise InputError(f"{folder} holds no images (GeoTIFF, JPEG 2000).")
     for key, own in names.items():
-        yield products[key], image_folder.look_at(folder, own)
+        yield products[key], own, image_folder.look_at(folder, own)
 
 
 def _check(seen: Images, product: Product | None) -> None:
@@ -115,8 +120,8 @@ def _masks(seen: Images) -> list[str]:
     return [seen.mask.name] if seen.mask else []
 
 
-def _items(folder: Path, seen: Images, product: Product | None) -> Iterator[pystac.Item]:
-    for scene in dated_files.by_pattern(folder, seen.pattern, seen.nodata):
+def _items(folder: Path, names: list[str], seen: Images, product: Product | None) -> Iterator[pystac.Item]:
+    for scene in dated_files.of_names(folder, names, seen.pattern, seen.nodata):
         yield _item(folder, scene, seen, product)
 
 

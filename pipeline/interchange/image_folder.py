@@ -10,7 +10,6 @@ from itertools import combinations
 from pathlib import Path
 
 import shapely
-from rasterio.io import DatasetReader
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
@@ -46,8 +45,6 @@ class Looked:
     numbers: Numbers
     pixel_m: float
     crs: str
-    ground: BaseGeometry
-    """In its own CRS."""
     outline: BaseGeometry
     """In EPSG:4326."""
 
@@ -138,12 +135,7 @@ def _look_at(folder: Path, name: str, known: Scale | None) -> Looked:
         numbers = number_guess.of_file(file, str(folder / name), indexes, known)
         outline = shapely.box(*transform_bounds(file.crs, 4326, *file.bounds))
         crs = own_images.crs_name(file.crs.to_wkt())
-        return Looked(name, bands, file.count, numbers, pixel, crs, shapely.box(*_bounds(file)), outline)
-
-
-def _bounds(file: DatasetReader) -> tuple[float, float, float, float]:
-    left, bottom, right, top = file.bounds
-    return left, bottom, right, top
+        return Looked(name, bands, file.count, numbers, pixel, crs, outline)
 
 
 def _of_words(
@@ -181,7 +173,7 @@ def _check_apart(files: dict[str, Looked], named: Named, folder: Path) -> None:
         by_date[match["date"]].append(files[name])
     for same in by_date.values():
         for one, other in combinations(same, 2):
-            if one.crs == other.crs and image_places.cover_each_other(one.ground, other.ground):
+            if image_places.cover_each_other(one.outline, other.outline):
                 raise InputError(
                     f"--images: several files of one date cover the same ground: {folder / one.name} and "
                     f"{other.name}. Bands of one image must be named by words such as B04 or red; else leave "

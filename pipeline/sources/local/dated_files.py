@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
@@ -69,13 +69,18 @@ def has_band_group(pattern: str | None) -> bool:
 
 def by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
     """The folder's scenes by the dates in their files' names. InputError where none fits."""
+    return of_names(folder, _names(folder, text), text, nodata)
+
+
+def of_names(folder: Path, names: Sequence[str], text: str, nodata: float | None) -> list[Listed]:
+    """The scenes of some of a folder's files, paths within it, by a pattern. InputError where none fits."""
     try:
         pattern = re.compile(text)
     except re.error as error:
         raise InputError(f"source.pattern is not a regular expression: {error}.") from None
     if "date" not in pattern.groupindex:
         raise InputError(r"source.pattern needs a group named date, such as (?P<date>\d{8}).")
-    matches = [(name, match) for name in _names(folder, text) if (match := pattern.fullmatch(name))]
+    matches = [(name, match) for name in names if (match := pattern.fullmatch(name))]
     if not matches:
         raise InputError(f"source.pattern fits no file in {folder}.")
     if BAND in pattern.groupindex:

@@ -353,6 +353,20 @@ def test_a_catalog_of_a_folder(tmp_path: Path, shared: Path) -> None:
         folder_catalog.write(images, None)
 
 
+def test_a_catalog_knows_landsats_sensors_apart(tmp_path: Path) -> None:
+    for sensor, day, words in (
+        ("LC08", "20190704", ("SR_B4", "SR_B5")),
+        ("LT05", "20090704", ("SR_B3", "SR_B4")),
+    ):
+        for word in (*words, "QA_PIXEL"):
+            write(tmp_path / f"{sensor}_L2SP_184028_{day}_20230101_02_T1_{word}.TIF", 21_824, nodata=0)
+    path, count = folder_catalog.write(tmp_path, None)
+    (collection,) = pystac.Catalog.from_file(path).get_children()
+    assert (collection.id, count) == ("landsat-c2-l2", 2)
+    named = {str(item.datetime)[:4]: item.assets["red"].href[-9:-4] for item in collection.get_items()}
+    assert named == {"2009": "SR_B3", "2019": "SR_B4"}
+
+
 def test_a_catalog_of_other_numbers_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a_20190704.tif", 0.3, "float32", described=("B04",))
     with pytest.raises(InputError, match="Use the source local"):
