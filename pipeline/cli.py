@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
 from pipeline.core.words import counted, score
 from pipeline.options import Json, Name, Scheduler
+
+if TYPE_CHECKING:
+    from pipeline.interchange.own_images import Images
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -257,15 +260,19 @@ def new(
         str | None, typer.Option(help="Benchmark whose recipe to start from, such as euromine.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of dated GeoTIFFs, for the source local.")
+        Path | None, typer.Option(help="Folder of dated images, or a cube, for the source local.")
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take what is not sure of the images as guessed.")
+    ] = False,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
     from pipeline.interchange import scaffold
 
     if source is None and scaffold.needs_source(like):
         source = _chosen(scaffold.SOURCES)
-    made = scaffold.scaffold(scaffold.Wanted(name, mines, layer, source, like, images))
+    wanted = scaffold.Wanted(name, mines, layer, source, like, images)
+    made = scaffold.scaffold(wanted, accept=lambda seen: _accept(seen, yes))
     recipe = made.benchmark.recipe
     for sentence in (*made.account, *made.estimate.sentences()):
         print(f"new: {sentence}")
@@ -274,6 +281,45 @@ def new(
         print(f"  {task}")
     print(f"  add {name} to benchmarks in params.yaml and run: dvc repro")
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
+
+
+@app.command(epilog="Example: minebench stac exports/")
+def stac(
+    folder: Annotated[Path, typer.Argument(help="Folder of dated images.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for catalog.json, above the images; default: their own.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take what is not sure of the images as guessed.")
+    ] = False,
+) -> None:
+    """Write a static STAC catalog of a folder of images, which the source stac reads."""
+    from pipeline.interchange import folder_catalog
+
+    path, count = folder_catalog.write(folder, out, lambda seen: _accept(seen, yes, "stac"))
+    print(f"stac: {path} has {counted(count, 'scene')}; source: {{name: stac, href: {path}}} reads it")
+
+
+def _accept(images: "Images", yes: bool, stage: str = "new") -> None:
+    """Print what was understood of own images, and ask about what is not sure. InputError where nobody can be
+    asked, or the answer is no."""
+    print(f"{stage}: {images.path} holds")
+    for what, found in images.table():
+        print(f"  {what:9} {found}")
+    for doubt in images.unsure:
+        print(f"  not sure: {doubt}")
+    if not images.unsure or yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"--images: not sure of {images.path}: {'; '.join(images.unsure)}. If that is right, run it "
+            f"again with "
+            "--yes; nothing was written."
+        )
+    if not typer.confirm("Is that right?"):
+        raise InputError(
+            "Nothing was written. docs/sources.md says how files tell their bands, scale and mask."
+        )
 
 
 def _chosen(choices: dict[str, str]) -> str:

@@ -116,6 +116,10 @@ class Selection(Part):
     offset: Literal["trust", "skip"] = "trust"
     """Whether to believe the metadata of a Sentinel-2 scene, or not to use it, where neither they nor its
     pixels tell for sure whether it carries the offset of baseline 04.00."""
+    equally_clear: Literal["earliest", "middle"] = "earliest"
+    """Which of the days that are equally clear goes first, the earliest, or the one nearest to the middle of
+    the season (of the period, without a season). `middle` takes days as equally clear whose clear part of the
+    AOI differs by less than a per cent."""
     exclude: tuple[str, ...] = ()
     """Ids of scenes left out by hand."""
     coregister: bool = False

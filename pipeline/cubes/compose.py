@@ -190,13 +190,19 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
 
 
 def _explained(composites: pd.DataFrame, scenes: pd.DataFrame) -> pd.DataFrame:
-    """The table with the cause of periods for which the source has nothing at all."""
-    empty = scenes[scenes.status == Status.NONE_FOUND]
+    """The table with the cause of periods for which the source has nothing at all, or nothing that can be
+    used."""
     places = pd.MultiIndex.from_frame(composites[["site_id", "period"]])
+    is_unclear = composites.reason == NOT_CLEAR
+    empty = scenes[scenes.status == Status.NONE_FOUND]
     nothing = places.isin(pd.MultiIndex.from_frame(empty[["site_id", "period"]]))
-    return composites.assign(
-        reason=composites.reason.mask(nothing & (composites.reason == NOT_CLEAR), NONE_FOUND)
-    )
+    reasons = composites.reason.mask(nothing & is_unclear, NONE_FOUND)
+    by_period = scenes.groupby(["site_id", "period"])
+    flawed = by_period.status.agg(lambda status: bool((status == Status.FLAWED).all()))
+    why = by_period.reason.agg(lambda reason: str(reason.iloc[0]).removeprefix("not used: "))
+    is_flawed = is_unclear & flawed.reindex(places, fill_value=False).to_numpy()
+    told = ("no scene can be used: " + why.reindex(places, fill_value="")).to_numpy()
+    return composites.assign(reason=reasons.mask(is_flawed, pd.Series(told, index=composites.index)))
 
 
 STEP = Step("compose", _key, _receipt, _make, _kept)

@@ -211,6 +211,31 @@ def resampled(pixels: NDArray[Any], source: GeoBox, grid: GeoBox, resampling: Re
     return result
 
 
+def numbers_onto(
+    pixels: NDArray[np.float32], source: GeoBox, grid: GeoBox, resampling: Resampling
+) -> NDArray[np.float32]:
+    """Pixels (y, x) of `source` on `grid`, copied where they lie on it already; NaN where there is no
+    data."""
+    result = np.full(grid.shape, np.nan, np.float32)
+    if grids.aligned(grid, source):
+        result[grids.overlap(grid, source)] = pixels[grids.overlap(source, grid)]
+        return result
+    with gdal.working():
+        reproject(
+            pixels,
+            result,
+            src_transform=source.transform,
+            src_crs=str(source.crs),
+            src_nodata=math.nan,
+            dst_transform=grid.transform,
+            dst_crs=str(grid.crs),
+            dst_nodata=math.nan,
+            resampling=resampling,
+            tolerance=EXACT,
+        )
+    return result
+
+
 def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float | None) -> NDArray[Any]:
     """Pixels that lie on the grid already; 0 beyond the file's edge."""
     whole = grid_of(file)

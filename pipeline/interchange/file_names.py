@@ -1,88 +1,199 @@
-"""What the names of a folder's files tell: the date, the band, and the pattern that finds both."""
+"""What the names of a folder's files tell: the date, the band, and the pattern that finds both.
+
+Names are paths within the folder; `dated_files` compares a pattern with a slash with the paths of all files
+below the folder.
+"""
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from pipeline.core.errors import InputError
+from pipeline.interchange import known_products
 from pipeline.sources.local import dated_files
 
-DATES = (r"(?<!\d)(?P<date>(?:19|20)\d{2}-\d{2}-\d{2})(?!\d)", r"(?<!\d)(?P<date>(?:19|20)\d{6})(?!\d)",
-         r"(?<!\d)(?P<date>(?:19|20)\d{2})(?!\d)")  # fmt: skip
-"""How names tell a date, the most exact first: 2014-02-20, 20140220, 2014."""
-SUFFIX = r"\.[tT][iI][fF]{1,2}"
+DATES = tuple(
+    rf"(?<!\d)(?P<date>(?:19|20)\d{{2}}{rest})(?!\d)"
+    for rest in (r"-[01]\d-[0-3]\d", r"[01]\d[0-3]\d", r"[0-3]\d{2}", "")
+)
+"""How names tell a date, the most exact first: 2014-02-20, 20140220, 2014051 (day of the year), 2014."""
+SUFFIX = r"\.(?:[tT][iI][fF]{1,2}|[jJ][pP]2)"
 BAND = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:SR_)?B\d{1,2}A?|band[-_]?\d+|coastal|blue|green|red|nir(?:08|09)?|swir\d*|"
     r"red[-_]?edge\d*|pan|VV|VH|HH|HV|[RGBN])(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 """Words of which each names a band."""
-DERIVED = re.compile(r"(?<![A-Za-z0-9])(?:TCI|AOT|WVP|PVI|NDVI|EVI|NDWI|NDMI|NBR|SNW)(?![A-Za-z0-9])")
+MASK = re.compile(
+    rf"{dated_files.MASK.pattern}|(?<![A-Za-z])(?:SR[-_]QA[-_]AEROSOL|SR[-_]CLOUD[-_]QA|SNWPRB|CLM|CLP|clouds?|"
+    r"s2cloudless|(?:cloud|cld)[-_]?prob(?:s|ability)?|MSK)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+"""What says that a file is a mask: more than `dated_files` leaves out by itself."""
+DERIVED = re.compile(
+    r"(?<![A-Za-z0-9])(?:TCI|visual|overview|AOT|WVP|PVI|NDVI|EVI|NDWI|NDMI|NBR|SNW|SR[-_]ATMOS[-_]OPACITY|"
+    r"ST[-_](?:B\d+|QA|TRAD|URAD|DRAD|ATRAN|EMIS|EMSD|CDIST)|SAA|SZA|VAA|VZA|thumbnail|quicklook|browse|preview|RGB\d+B?)"
+    r"(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
 """Words of what is made from bands and lies beside them."""
+APART = re.compile(r"(?:^|/)(?:QI_DATA|AUX_DATA|HTML|DATASTRIP|rep_info|quicklooks?|thumbnails?|previews?)/")
+"""Folders of a product that hold no images."""
+SIZE = re.compile(r"[-_](\d{1,3})m(?![A-Za-z0-9])")
+"""The side of a pixel behind the name of a band of which there are copies, as in B02_10m."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """Files by what their names tell. `words` are the bands' and `masks` the masks', and both are empty where
-    a file is a whole image; `left_out` are files that are neither."""
+    """Files by what their names tell. `words` are the bands' and `masks` the masks', and `words` is empty
+    where a file is a whole image; `left_out` are files that are neither. `unsure` are sentences on what was
+    taken without proof."""
 
     pattern: str
-    dates: list[str]
     images: list[str]
     words: list[str]
     masks: list[str]
     left_out: list[str]
+    unsure: list[str] = field(default_factory=list)
+    mask_files: list[str] = field(default_factory=list)
 
-    def of_one_date(self) -> list[str]:
-        """The images of the date that has most files."""
-        by_date: dict[str, list[str]] = defaultdict(list)
-        for name in self.images:
-            if match := re.fullmatch(self.pattern, name):
-                by_date[match["date"]].append(name)
-        return max(by_date.values(), key=len)
+    @property
+    def dates(self) -> list[str]:
+        """The dates of the images, as the names write them, once each."""
+        return sorted({found["date"] for found in self.matches.values()})
+
+    @property
+    def matches(self) -> dict[str, re.Match[str]]:
+        """What the pattern finds in each image's name."""
+        pattern = re.compile(self.pattern)
+        return {name: match for name in self.images if (match := pattern.fullmatch(name))}
+
+    def word_of(self, name: str) -> str:
+        """The word of a band in an image's name; empty of a whole image."""
+        match = re.fullmatch(self.pattern, name)
+        return (match.groupdict().get("band") or "") if match else ""
 
 
 def read(names: Sequence[str], folder: str) -> Named:
-    """Read the names of a folder's GeoTIFFs. InputError where they tell no dates, or bands in part."""
-    masks = [name for name in names if dated_files.is_mask(name)]
-    derived = [name for name in names if DERIVED.search(name) and name not in masks]
-    images = [name for name in names if name not in masks and name not in derived] or derived
-    left_out = [name for name in names if name not in images]
+    """Read the names of a folder's images. InputError where they tell no dates, or bands in part."""
+    here = [name for name in names if "/" not in name]
+    # What lies in the folder itself goes before what lies in others below it.
+    nested = [name for name in names if "/" in name] if here else []
+    found = _read([name for name in names if name not in nested], folder)
+    left_out = [*found.left_out, *nested]
+    return replace(found, pattern=_exclusive(found, names), left_out=left_out)
+
+
+def _read(names: Sequence[str], folder: str) -> Named:
+    kinds = _kinds(names)
+    masks, images = kinds["mask"], kinds["image"] or kinds["derived"]
     if not images:
-        raise InputError(f"--images: {folder} holds masks alone, such as {masks[0]}.")
-    date = next((date for date in DATES if all(re.search(date, name) for name in images)), None)
-    if date is None:
-        raise InputError(
-            f"--images: not all files of {folder} have a date in their names, such as {images[0]}: rename "
-            "them, or write source.dates into the recipe by hand."
-        )
+        raise InputError(f"--images: {folder} holds masks alone, such as {names[0]}.")
+    images, sizes = _finest(images)
+    masks, more = _finest(masks, MASK)
+    sizes |= more
+    left_out = [name for name in names if name not in images and name not in masks]
+    date = _date_of(images, folder)
+    unsure = _doubts(images, date, folder)
     words = {name: match for name in images if (match := _band(name, date))}
     if len({match.group() for match in words.values()}) < 2 or not _differ_within_a_date(words, date):
-        if pairs := _beside(masks, images):
-            own = sorted({match.group() for match in pairs.values()})
-            pattern = rf"(?P<part1>.*?){date}(?P<part2>.*?)(?:[-_](?P<band>{'|'.join(own)}))?{SUFFIX}"
-            return Named(
-                pattern, _dates(images, date), images, [], own, [n for n in left_out if n not in pairs]
-            )
-        return Named(rf".*?{date}.*{SUFFIX}", _dates(images, date), images, [], [], left_out)
+        return _whole(images, masks, left_out, date, unsure)
     if lost := [name for name in images if name not in words]:
         raise InputError(
             f"--images: {folder} has one file per band, such as {next(iter(words))}, and {lost[0]}, whose "
             "name has no band: move it to another folder."
         )
-    words |= {name: match for name in masks if (match := dated_files.MASK.search(name))}
-    dated = {name: match for name, match in words.items() if re.search(date, name)}
-    of_masks = sorted({dated[name].group() for name in masks if name in dated})
-    pattern = _pattern(dated, date)
-    in_bands = [name for name in left_out if name not in dated]
+    _check_one_sensor(images, folder)
+    dated = [name for name in masks if re.search(date, name)]
+    words |= {name: match for name in dated if (match := _last(MASK, name))}
+    pattern = _pattern_of(words, date, sizes, folder)
+    of_masks = sorted({words[name].group() for name in masks if name in words})
+    apart = [name for name in masks if name not in words]
     return Named(
-        pattern, _dates(images, date), images, sorted({words[n].group() for n in images}), of_masks, in_bands
-    )
+        pattern, images, sorted({words[name].group() for name in images}), of_masks, [*left_out, *apart],
+        unsure,
+        [name for name in masks if name in words],
+    )  # fmt: skip
 
 
-def _dates(names: Sequence[str], date: str) -> list[str]:
-    return [match["date"] for name in names if (match := re.search(date, name))]
+def _kinds(names: Sequence[str]) -> dict[str, list[str]]:
+    """Names by kind: image, mask, derived from images, or apart from them."""
+    kinds: dict[str, list[str]] = {kind: [] for kind in ("image", "mask", "derived", "apart")}
+    has_l2a = any(known_products.of_name(name) is known_products.L2A for name in names)
+    for name in names:
+        base = PurePosixPath(name).name
+        if APART.search(name) or (has_l2a and known_products.of_name(name) is known_products.L1C):
+            kind = "apart"
+        elif DERIVED.search(base):
+            kind = "derived"
+        else:
+            kind = "mask" if MASK.search(base) else "image"
+        kinds[kind].append(name)
+    return kinds
+
+
+def _finest(names: Sequence[str], rule: re.Pattern[str] = BAND) -> tuple[list[str], dict[str, str]]:
+    """Names without coarser copies of a band, and for each band of which there are copies the size of the
+    finest, such as 10 for B02."""
+    sizes: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in names:
+        match = _last(rule, name)
+        if match and (size := SIZE.match(name, match.end())):
+            sizes[match.group()][name] = size[1]
+    finest = {word: min(own.values(), key=int) for word, own in sizes.items() if len(set(own.values())) > 1}
+    coarser = {n for word, size in finest.items() for n, own in sizes[word].items() if own != size}
+    return [name for name in names if name not in coarser], finest
+
+
+def _last(rule: re.Pattern[str], name: str) -> re.Match[str] | None:
+    """The last place in the name of the file itself that a rule fits."""
+    return next(iter(reversed(list(rule.finditer(name, name.rfind("/") + 1)))), None)
+
+
+def _date_of(images: Sequence[str], folder: str) -> str:
+    """The first way of telling a date that all names share."""
+    date = next((date for date in DATES if all(re.search(date, name) for name in images)), None)
+    if date is None:
+        lost = next((n for n in images if not any(re.search(d, n) for d in DATES)), images[0])
+        raise InputError(
+            f"--images: not all files of {folder} have a date in their names, such as {lost}: rename "
+            "them, or write source.dates into the recipe by hand."
+        )
+    return date
+
+
+def _doubts(images: Sequence[str], date: str, folder: str) -> list[str]:
+    """What is not sure of the dates. InputError where a folder's name tells another date than its files'."""
+    every = {name: [match["date"] for match in re.finditer(date, name)] for name in images}
+    for name, dates in every.items():
+        own = re.search(date, PurePosixPath(name).name)
+        if own and own["date"] != dates[0]:
+            raise InputError(
+                f"--images: {folder}/{name} has two dates, {dates[0]} in its folder's name and "
+                f"{own['date']} in "
+                "its own: name --images the folder with the files, or rename one of them."
+            )
+    firsts, lasts = ({dates[place] for dates in every.values()} for place in (0, -1))
+    if len(firsts) == 1 and len(lasts) > 1:
+        return [
+            f"names have several dates, and the first is {next(iter(firsts))} in all of them; it is taken as "
+            f"the images' date, although others differ, as in {images[0]}"
+        ]
+    return []
+
+
+def _check_one_sensor(images: Sequence[str], folder: str) -> None:
+    """InputError where bands of the same name are of several sensors, as SR_B4 is red or near infrared."""
+    products = {product.name: name for name in images if (product := known_products.of_name(name))}
+    if len(products) > 1:
+        (one, first), (other, second), *_ = products.items()
+        raise InputError(
+            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), whose bands go "
+            f"by the "
+            "same names: make a folder for each, or a catalog with `minebench stac`, which knows them apart."
+        )
 
 
 def _band(name: str, date: str) -> re.Match[str] | None:
@@ -92,35 +203,146 @@ def _band(name: str, date: str) -> re.Match[str] | None:
     return found[-1] if found else None
 
 
-def _beside(masks: Sequence[str], images: Sequence[str]) -> dict[str, re.Match[str]]:
-    """Masks that are called as an image, with a word more at the end: that word in each name."""
-    found = {}
-    for name in masks:
-        stem, _, suffix = name.rpartition(".")
-        match = dated_files.MASK.search(name)
-        if match and match.end() == len(stem) and f"{stem[: match.start() - 1]}.{suffix}" in images:
-            found[name] = match
-    return found
-
-
 def _overlap(one: re.Match[str], other: re.Match[str]) -> bool:
     return one.start() < other.end("date") and other.start("date") < one.end()
 
 
-def _differ_within_a_date(words: dict[str, re.Match[str]], date: str) -> bool:
+def _differ_within_a_date(words: Mapping[str, re.Match[str]], date: str) -> bool:
     """Whether files of one date have several bands' words."""
     by_date: dict[str, set[str]] = defaultdict(set)
     for name, match in words.items():
-        (day,) = _dates([name], date)
-        by_date[day].add(match.group())
+        by_date[_day(name, date)].add(match.group())
     return any(len(found) > 1 for found in by_date.values())
 
 
-def _pattern(words: dict[str, re.Match[str]], date: str) -> str:
-    """The pattern of files of one band each: what changes with the band alone is passed over, and what
+def _day(name: str, date: str) -> str:
+    match = re.search(date, name)
+    return match["date"] if match else ""
+
+
+def _whole(images: list[str], masks: list[str], left_out: list[str], date: str, unsure: list[str]) -> Named:
+    """Files that are whole images, with the masks beside them if each is called as one of them."""
+    below = "(?:.*/)?" if any("/" in name for name in images) else ""
+    for words, ending in _beside(masks, images, date):
+        known = "|".join(sorted(map(re.escape, set(words.values())), key=_long_first))
+        band = ending.replace("BAND", f"(?P<band>{known})")
+        # The folder is a part of the name here, as a mask lies in that of its image.
+        pattern = rf"(?P<part1>(?:.*/)?[^/]*?){date}(?P<part2>.*?){band}{SUFFIX}" if below else (
+            rf"(?P<part1>.*?){date}(?P<part2>.*?){band}{SUFFIX}"
+        )  # fmt: skip
+        if _pairs(pattern, images, words):
+            return Named(
+                pattern, images, [], sorted(set(words.values())),
+                [*left_out, *(name for name in masks if name not in words)], unsure, list(words),
+            )  # fmt: skip
+    return Named(rf"{below}.*?{date}.*{SUFFIX}", images, [], [], [*left_out, *masks], unsure)
+
+
+def _beside(masks: Sequence[str], images: Sequence[str], date: str) -> list[tuple[dict[str, str], str]]:
+    """Ways in which masks may be called as the images: the mask's word in each name, and how names end.
+    A word
+    more at the end (a_SCL.tif), or one in place of the image's own (BOA_10.tif and SCL_10.tif)."""
+    ways: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in masks:
+        match = _last(MASK, name)
+        if match is None:
+            continue
+        before, after = name[: match.start()], name[match.end() :]
+        after = after[: after.rfind(".")]
+        for image in (image for image in images if _day(image, date) == _day(name, date)):
+            stem = image[: image.rfind(".")]
+            if not after and stem == before.rstrip("-_") and before[-1:] in ("-", "_"):
+                ways["(?:[-_]BAND)?"][name] = match.group()
+            elif stem.startswith(before) and stem.endswith(after) and len(stem) > len(before) + len(after):
+                own = stem[len(before) : len(stem) - len(after)]
+                if not re.search(r"\d{4}|/", own):
+                    ways[f"(?:{re.escape(own)}|BAND){re.escape(after)}"][name] = match.group()
+    return sorted(((words, ending) for ending, words in ways.items()), key=lambda way: -len(way[0]))
+
+
+def _pairs(pattern: str, images: Sequence[str], masks: Mapping[str, str]) -> bool:
+    """Whether a pattern finds each image without a band, and each mask with its word and an image's parts."""
+
+    def parts(match: re.Match[str]) -> tuple[str | None, ...]:
+        return tuple(text for group, text in match.groupdict().items() if group != "band")
+
+    found = {name: re.fullmatch(pattern, name) for name in (*images, *masks)}
+    if not all(found.values()):
+        return False
+    matched = {name: match for name, match in found.items() if match}
+    whole = {parts(matched[name]) for name in images}
+    return all(matched[name]["band"] is None for name in images) and all(
+        matched[name]["band"] == word and parts(matched[name]) in whole for name, word in masks.items()
+    )
+
+
+def _pattern_of(words: Mapping[str, re.Match[str]], date: str, sizes: Mapping[str, str], folder: str) -> str:
+    """The pattern of files of one band each, in whatever folders. Where the names of the files alone
+    tell all,
+    their folders are passed over: bands of one scene may lie in several, such as R10m and R20m. InputError
+    where files of one scene are told apart."""
+    bases = {name: PurePosixPath(name).name for name in words}
+    if any("/" in name for name in words) and all(re.search(date, base) for base in bases.values()):
+        if len(set(bases.values())) == len(bases):
+            own = {base: _at(words[name], base) for name, base in bases.items()}
+            pattern = f"(?:.*/)?{_pattern(own, date, sizes, within='[^/]')}"
+        elif all(known_products.ESA.search(name) for name in words):
+            # The same scene in products of several baselines.
+            band = f"(?P<band>{_alternatives(words, sizes)})"
+            pattern = rf"(?:.*/)?(?P<product>S2[A-D]_MSIL\w+?_{date}[^/]*)/(?:.*/)?[^/]*{band}[^/]*{SUFFIX}"
+        else:
+            pattern = _pattern(words, date, sizes)
+    else:
+        pattern = _pattern(words, date, sizes)
+    _check_whole(pattern, words, folder)
+    return pattern
+
+
+def _at(match: re.Match[str], base: str) -> re.Match[str]:
+    """The same place of a path's match in the file's name alone."""
+    start = match.start() - (len(match.string) - len(base))
+    found = re.compile(re.escape(match.group())).match(base, start)
+    assert found is not None  # the name is the path's end
+    return found
+
+
+def _check_whole(pattern: str, words: Mapping[str, re.Match[str]], folder: str) -> None:
+    """InputError where a pattern makes several scenes of one: of a date each has bands that others lack."""
+    scenes: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for name, word in words.items():
+        match = re.fullmatch(pattern, name)
+        if match is None or match["band"] != word.group():
+            raise InputError(
+                f"--images: the name {name} does not tell date and band clearly: rename the files."
+            )
+        scenes[tuple(text or "" for group, text in match.groupdict().items() if group != "band")].add(
+            word.group()
+        )
+    every = {word.group() for word in words.values()}
+    whole = sum(own == every for own in scenes.values())
+    if not whole and len(scenes) > 1:
+        _, few = min((len(own), sorted(own)) for own in scenes.values())
+        raise InputError(
+            f"--images: no scene of {folder} has all of the bands {', '.join(sorted(every))}; some have "
+            f"{', '.join(few)} alone: name the files of a scene alike but for the band, or leave only the "
+            f"files "
+            "of one kind in the folder."
+        )
+
+
+def _alternatives(words: Mapping[str, re.Match[str]], sizes: Mapping[str, str]) -> str:
+    """The words of bands as one pattern, of copies only the finest."""
+    known = sorted({match.group() for match in words.values()}, key=_long_first)
+    return "|".join(re.escape(word) + (rf"(?=[-_]{sizes[word]}m)" if word in sizes else "") for word in known)
+
+
+def _pattern(
+    words: Mapping[str, re.Match[str]], date: str, sizes: Mapping[str, str], within: str = "."
+) -> str:
+    """The pattern of files of one band each, any text of which is `within` some characters: what changes
+    with the band alone is passed over, and what
     changes otherwise, such as a tile's name, tells scenes apart."""
-    known = sorted({re.escape(match.group()) for match in words.values()}, key=_long_first)
-    band = f"(?P<band>{'|'.join(known)})"
+    band = f"(?P<band>{_alternatives(words, sizes)})"
     pieces: list[tuple[str, ...]] = []
     first = set()
     for name, match in words.items():
@@ -134,13 +356,15 @@ def _pattern(words: dict[str, re.Match[str]], date: str) -> str:
         raise InputError("--images: in some names the date comes first and in others the band: rename them.")
     date_first = first.pop()
     # Of several dates in a name the first is that of the image, and of several words the last is the band.
-    every = (".*?", ".*") if date_first else (".*", ".*?")
-    parts = [_part(number, pieces, some) for number, some in enumerate((*every, ".*"), 1)]
+    every = ("*?", "*") if date_first else ("*", "*?")
+    parts = [_part(number, pieces, f"{within}{some}") for number, some in enumerate((*every, "*"), 1)]
     middle = (date, band) if date_first else (band, date)
     pattern = f"{parts[0]}{middle[0]}{parts[1]}{middle[1]}{parts[2]}{SUFFIX}"
+    if any("/" in name for name in words) and "/" not in pattern:
+        pattern = f"(?:.*/)?{pattern}"
     for name, match in words.items():
         found = re.fullmatch(pattern, name)
-        if found is None or (found["date"], found["band"]) != (*_dates([name], date), match.group()):
+        if found is None or (found["date"], found["band"]) != (_day(name, date), match.group()):
             raise InputError(
                 f"--images: the name {name} does not tell date and band clearly: rename the files."
             )
@@ -164,3 +388,49 @@ def _part(number: int, pieces: Sequence[tuple[str, ...]], some: str) -> str:
     if only is None and all(len(found) == 1 for found in by_band.values()):
         return some
     return f"(?P<part{number}>{some})"
+
+
+def _exclusive(named: Named, names: Sequence[str]) -> str:
+    """The pattern, made to pass over files that are neither images nor masks of the scenes."""
+    pattern = re.compile(named.pattern)
+    taken = {*named.images}
+    has_band = "band" in pattern.groupindex
+    compared = names if "/" in named.pattern else [name for name in names if "/" not in name]
+    fits = [name for name in compared if name not in taken and pattern.fullmatch(name)]
+    masks = set(named.masks)
+    wrong = [
+        name
+        for name in fits
+        if not (has_band and (match := pattern.fullmatch(name)) and match["band"] in masks)
+        and not (not has_band and dated_files.is_mask(PurePosixPath(name).name))
+    ]
+    if not wrong:
+        return named.pattern
+    words = Counter(_word_of_what(name) for name in wrong)
+    none = "|".join(sorted(words, key=_long_first))
+    return rf"(?!.*(?:{none})){named.pattern}"
+
+
+def why_left_out(name: str) -> str:
+    """Return why a file is no image of the benchmark, in a few words."""
+    base = PurePosixPath(name).name
+    if APART.search(name):
+        return "beside a product's images"
+    if known_products.of_name(name) is known_products.L1C:
+        return "Level-1C, beside Level-2A"
+    if DERIVED.search(base):
+        return "made from bands"
+    if MASK.search(base):
+        return "masks that are not used"
+    return "coarser copies, or in folders below the images"
+
+
+def _word_of_what(name: str) -> str:
+    """What tells a file apart from images, as a pattern: a word of its name, else all of it."""
+    base = PurePosixPath(name).name
+    if match := APART.search(name):
+        return re.escape(match.group())
+    if known_products.of_name(name) is known_products.L1C:
+        return "MSIL1C"
+    match = DERIVED.search(base) or MASK.search(base)
+    return rf"(?<![A-Za-z0-9]){re.escape(match.group())}(?![A-Za-z0-9])" if match else re.escape(name) + "$"

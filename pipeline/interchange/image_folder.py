@@ -1,60 +1,38 @@
-"""What a folder of a user's own images holds: enough for the lines of a recipe."""
+"""Look through a folder of a user's own images, by their names and by what each file says of itself."""
 
 import math
-from collections import Counter
-from dataclasses import dataclass
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import combinations
 from pathlib import Path
 
 import shapely
-from rasterio.io import DatasetReader
+from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
+from pipeline.core.progress import progress
+from pipeline.core.words import counted, few
 from pipeline.geo import grid, raster
-from pipeline.interchange import band_names, file_names, number_guess
-from pipeline.interchange.number_guess import Scale
-from pipeline.sources.local import image_places
-
-SUFFIXES = (".tif", ".tiff")
-
-
-@dataclass(frozen=True)
-class Images:
-    """`pattern` finds the date in a file's name, and the band where `bands` are words; `resolution` is in
-    metres. `masks` are words of masks beside the bands, `left_out` files that are no images."""
-
-    path: Path
-    pattern: str
-    years: list[str]
-    bands: dict[str, int | str]
-    about_bands: str
-    rgb: tuple[str, str, str]
-    dtype: str
-    resolution: float
-    scale: Scale | None
-    masks: list[str]
-    left_out: list[str]
-
-    @property
-    def is_by_band(self) -> bool:
-        """Whether each band is a file of its own."""
-        return any(isinstance(value, str) for value in self.bands.values())
-
-    @property
-    def is_guess(self) -> bool:
-        """Whether nothing but their number tells which band is which."""
-        return "guess" in self.about_bands
-
-    @property
-    def has_guess(self) -> bool:
-        """Whether the recipe holds a guess about the bands or their numbers."""
-        return self.is_guess or (self.scale is not None and "guess" in self.scale.about)
-
-    @property
-    def scl(self) -> str | None:
-        """The word of a mask that has SCL's classes."""
-        return next((word for word in self.masks if word.upper() == "SCL"), None)
+from pipeline.interchange import (
+    band_names,
+    cube_folder,
+    file_names,
+    image_seasons,
+    known_products,
+    mask_guess,
+    number_guess,
+    own_images,
+)  # fmt: skip
+from pipeline.interchange.file_names import Named
+from pipeline.interchange.known_products import Product
+from pipeline.interchange.mask_guess import Mask
+from pipeline.interchange.number_guess import Numbers, Scale
+from pipeline.interchange.own_images import Images
+from pipeline.sources.local import dated_files, image_cubes, image_places, product_baselines, tree
 
 
 @dataclass(frozen=True)
@@ -64,99 +42,171 @@ class Looked:
     name: str
     bands: band_names.Bands
     count: int
-    dtype: str
-    scale: Scale | None
+    numbers: Numbers
     pixel_m: float
-    ground: BaseGeometry
+    crs: str
+    outline: BaseGeometry
+    """In EPSG:4326."""
 
 
 def look(folder: Path) -> Images:
-    """The folder's bands, pixel and years, by its files' names and the files of one date. InputError where it
-    is no folder of dated GeoTIFFs that a recipe can name."""
-    named = file_names.read(_names(folder), str(folder))
-    files = [_look_at(folder, name) for name in named.of_one_date()]
-    first = files[0]
+    """The folder's bands, pixel and dates, by its files' names and by what each file says of itself.
+    InputError where it is no folder of dated images that a recipe can name."""
+    if not folder.exists():
+        raise InputError(f"--images: there is no folder {folder}.")
+    names = tree.images(folder) if folder.is_dir() else []
+    return look_at(folder, names) if names else cube_folder.look(folder)
+
+
+def look_at(folder: Path, names: Sequence[str]) -> Images:
+    """The same of some of the folder's files, paths within it."""
+    named = file_names.read(names, str(folder))
+    product = known_products.of_name(named.images[0])
+    files = _look_at_all(folder, named, product)
+    first = next(iter(files.values()))
     if named.words:
-        words = band_names.in_order(named.words)
-        bands: dict[str, int | str] = {word: word for word in words}
-        about = "the word in each file's name"
-        if many := next((file for file in files if file.count > 1), None):
-            raise InputError(f"{folder / many.name} is named after one band and has {many.count}: rename it.")
+        bands, about = _of_words(named, files, product, folder)
+        in_file: dict[str, int] = {}
     else:
-        _check_one_image(files, folder)
-        bands, about = dict(first.bands.numbers), first.bands.about
-    scales = {file.scale for file in files if file.scale}
-    pixel_m = min(file.pixel_m for file in files)
-    return Images(
-        folder, named.pattern, sorted({date[:4] for date in named.dates}), bands, about,
-        band_names.shown(list(bands)), "uint16" if scales else _widest(files), _rounded(pixel_m),
-        _one_scale(files, folder), named.masks, named.left_out,
+        _check_like(files, folder)
+        numbers, in_file = mask_guess.apart(first.bands.numbers)
+        bands, about = dict(numbers), first.bands.about
+        _check_apart(files, named, folder)
+    scale = number_guess.of_all({name: file.numbers for name, file in files.items()}, str(folder))
+    mask = mask_guess.find(folder, named, in_file, product)
+    days = sorted({dated_files.day(text, str(folder)) for text in named.dates})
+    exact = all(len(text) > 4 for text in named.dates)
+    offset = _offset(folder, named, product, list(bands), [*named.masks, *in_file], days, scale)
+    if offset:
+        # Pixels of two dates are compared by the bands' own names.
+        bands = {known_products.canonical(band): value for band, value in bands.items()}
+    outlines = [file.outline for file in files.values()]
+    dtype = "uint16" if scale else _widest(files)
+    zeros = product in (known_products.L2A, known_products.L1C) or any(
+        file.numbers.has_zeros for file in files.values()
+    )
+    found = Images(
+        path=folder, pattern=named.pattern, layout=_layout(named), dates=days,
+        years=image_seasons.of(days if exact else [], named.dates, outlines), bands=bands, about_bands=about,
+        rgb=band_names.shown(list(bands)), dtype=dtype,
+        resolution=own_images.rounded(min(file.pixel_m for file in files.values())), scale=scale, mask=mask,
+        crs=sorted({file.crs for file in files.values()}), outlines=outlines,
+        left_out=[*named.left_out, *_unused(named, mask)],
+        nodata=0 if zeros and dtype == "uint16" else None,
+        profile=product.profile if product and mask and mask.is_own else "", offset=offset,
     )  # fmt: skip
+    dated = {name: (match["date"], files[name].numbers) for name, match in named.matches.items()}
+    doubts = number_guess.doubts(dated)
+    if beside := image_cubes.below(folder):
+        doubts.append(
+            f"{beside[0].name} beside the images is a cube, and is not used (--images names it itself)"
+        )
+    return replace(found, unsure=[*named.unsure, *own_images.unsure(found), *doubts])
 
 
-def _names(folder: Path) -> list[str]:
-    """The names of a folder's GeoTIFFs."""
-    paths = sorted(folder.glob("*"))
-    if names := [path.name for path in paths if path.suffix.lower() in SUFFIXES]:
-        return names
-    others = [path.name for path in paths if path.suffix.lower() == ".jp2"]
-    mend = f" Convert its JPEG 2000 files: gdal_translate {others[0]} OUT.tif, for each." if others else ""
-    raise InputError(f"--images: {folder} holds no GeoTIFFs ({', '.join(SUFFIXES)}).{mend}")
+def _layout(named: Named) -> str:
+    """How the files lie, in words."""
+    names = named.images
+    kind = "one file per band and date" if named.words else "one file per date"
+    where = "in zips" if any(".zip/" in name.lower() for name in names) else "in folders below" if any(
+        "/" in name for name in names
+    ) else "in one folder"  # fmt: skip
+    return f"{kind}, {where}: {counted(len(names), 'image file')}"
 
 
-def _look_at(folder: Path, name: str) -> Looked:
-    path = str(folder / name)
+def _look_at_all(folder: Path, named: Named, product: Product | None) -> dict[str, Looked]:
+    """What each image says of itself, by its name."""
+    with progress("looking at images", len(named.images), "files") as advance:
+        found = {}
+        for name in named.images:
+            found[name] = _look_at(folder, name, product.scale if product else None)
+            advance()
+    return found
+
+
+def _look_at(folder: Path, name: str, known: Scale | None) -> Looked:
+    path = str(tree.path_of(folder, name))
     with raster.opened(path) as file:
         if file.crs is None:
-            raise InputError(f"{path} has no CRS: assign one, for example with gdal_edit.")
+            raise InputError(f"{folder / name} has no CRS: assign one, for example with gdal_edit.")
         pixel = math.sqrt(grid.pixel_m2(raster.grid_of(file), abs(file.transform.a)))
         bands = band_names.of_file(file)
-        scale = number_guess.of_file(file, path, next(iter(bands.numbers.values())))
-        return Looked(name, bands, file.count, str(file.dtypes[0]), scale, pixel, shapely.box(*_bounds(file)))
+        indexes = list(mask_guess.apart(bands.numbers)[0].values())
+        numbers = number_guess.of_file(file, str(folder / name), indexes, known)
+        outline = shapely.box(*transform_bounds(file.crs, 4326, *file.bounds))
+        crs = own_images.crs_name(file.crs.to_wkt())
+        return Looked(name, bands, file.count, numbers, pixel, crs, outline)
 
 
-def _bounds(file: DatasetReader) -> tuple[float, float, float, float]:
-    left, bottom, right, top = file.bounds
-    return left, bottom, right, top
+def _of_words(
+    named: Named, files: dict[str, Looked], product: Product | None, folder: Path
+) -> tuple[dict[str, int | str], str]:
+    """Bands that are words in files' names. InputError where a file of a band has several."""
+    if many := next((file for file in files.values() if file.count > 1), None):
+        raise InputError(f"{folder / many.name} is named after one band and has {many.count}: rename it.")
+    if product and product.bands:
+        found = {common: word for common, word in product.bands.items() if word in named.words}
+        if found:
+            return dict(found), f"{product.name}, by their common names"
+    return {word: word for word in band_names.in_order(named.words)}, "the word in each file's name"
 
 
-def _check_one_image(files: list[Looked], folder: Path) -> None:
+def _check_like(files: dict[str, Looked], folder: Path) -> None:
+    """InputError where images of a folder do not have the same bands."""
+    first, *others = files.values()
+    for other in others:
+        if first.bands.numbers != other.bands.numbers:
+            raise InputError(
+                f"--images: {folder / first.name} and {other.name} have other bands ({_few(first)}; "
+                f"{_few(other)}): leave only the files of one kind in the folder."
+            )
+
+
+def _few(file: Looked) -> str:
+    return few(list(file.bands.numbers), 6)
+
+
+def _check_apart(files: dict[str, Looked], named: Named, folder: Path) -> None:
     """InputError where files of one date are not parts of one image, side by side."""
-    for one, other in combinations(files, 2):
-        if one.bands.numbers != other.bands.numbers:
-            raise InputError(
-                f"--images: {folder / one.name} and {other.name} are of one date and have other bands: leave "
-                "only the files of one kind in the folder."
-            )
-        if image_places.cover_each_other(one.ground, other.ground):
-            raise InputError(
-                f"--images: several files of one date cover the same ground: {folder / one.name} and "
-                f"{other.name}. Bands of one image must be named by words such as B04 or red; else leave one "
-                "file per date and place."
-            )
+    by_date: dict[str, list[Looked]] = defaultdict(list)
+    for name, match in named.matches.items():
+        by_date[match["date"]].append(files[name])
+    for same in by_date.values():
+        for one, other in combinations(same, 2):
+            if image_places.cover_each_other(one.outline, other.outline):
+                raise InputError(
+                    f"--images: several files of one date cover the same ground: {folder / one.name} and "
+                    f"{other.name}. Bands of one image must be named by words such as B04 or red; else leave "
+                    "one file per date and place."
+                )
 
 
-def _one_scale(files: list[Looked], folder: Path) -> Scale | None:
-    """The scale of all files. InputError where they differ."""
-    found = Counter((file.scale.scale, file.scale.offset) if file.scale else None for file in files)
-    if len(found) > 1:
-        one, other = files[0], next(file for file in files if _of(file) != _of(files[0]))
-        raise InputError(
-            f"--images: {folder / one.name} ({one.dtype}) and {other.name} ({other.dtype}) are of one date, "
-            "and their numbers are not of one scale: convert one of them with gdal_translate."
-        )
-    return files[0].scale
+def _unused(named: Named, mask: Mask | None) -> list[str]:
+    """Masks beside the images that are not the one that is used."""
+    words = {name: match["band"] for name in named.mask_files if (match := re.fullmatch(named.pattern, name))}
+    return [name for name, word in words.items() if mask is None or word != mask.word]
 
 
-def _of(file: Looked) -> tuple[float, float] | None:
-    return (file.scale.scale, file.scale.offset) if file.scale else None
+def _offset(
+    folder: Path, named: Named, product: Product | None, bands: Sequence[str], masks: Sequence[str],
+    days: Sequence[date], scale: Scale | None,
+) -> str:  # fmt: skip
+    """Why the offset of Sentinel-2's baseline 04.00 is to be asked for; empty where it is not."""
+    if (scale and scale.offset) or not known_products.are_sentinel2(product, bands, masks):
+        return ""
+    if any(
+        product_baselines.words(folder, [name]).sure
+        for name in named.images[:: max(1, len(named.images) // 20)]
+    ):
+        return "the products' baseline tells whether Sentinel-2's offset of 1000 is in the numbers"
+    if max(days) < own_images.LIFTED_SINCE:
+        return ""
+    return (
+        "since January 2022 Sentinel-2's numbers may have an offset of 1000, and these files do not say so: "
+        "pixels are asked, and fetch says what they leave undecided"
+    )
 
 
-def _widest(files: list[Looked]) -> str:
-    return "uint16" if any(file.dtype == "uint16" for file in files) else files[0].dtype
-
-
-def _rounded(pixel: float) -> float:
-    """Two significant digits: 5.0, 1.2, 87."""
-    digits = 1 - math.floor(math.log10(pixel))
-    return round(pixel, digits)
+def _widest(files: dict[str, Looked]) -> str:
+    types = {file.numbers.dtype for file in files.values()}
+    return "uint16" if "uint16" in types else next(iter(types))

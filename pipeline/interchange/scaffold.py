@@ -1,8 +1,9 @@
 """Command `new`: a benchmark's folder from a user's mine list and a source of images."""
 
+import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import shapely
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
@@ -18,8 +20,9 @@ from pipeline.core import layout
 from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
-from pipeline.core.words import few
+from pipeline.core.words import counted, few
 from pipeline.interchange import band_names, image_folder
+from pipeline.interchange.own_images import Accept, Images
 from pipeline.scenes import attribution, scene_table
 from pipeline.scenes.plan import Estimate, estimate
 from pipeline.sites import account, lay_out, mines, published, site
@@ -28,7 +31,7 @@ SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 SOURCES = {
     "earthengine": "Google Earth Engine: Sentinel-2, with an account",
     "stac": "Sentinel-2 from a STAC API, without an account",
-    "local": "a folder of your own dated GeoTIFFs (--images FOLDER)",
+    "local": "your own dated images: a folder, SAFE products, or cubes (--images)",
     "xyz": "dated web tiles, under their terms of use",
     "synthetic": "invented images, for trying the pipeline out",
 }
@@ -49,7 +52,7 @@ ABOUT_ANNOTATIONS = (
 @dataclass(frozen=True)
 class Wanted:
     """What a user asks for. `source` is one of `SOURCES`; `like` a benchmark whose recipe to start from;
-    `images` the folder of the source `local`."""
+    `images` the folder or cube of the source `local`."""
 
     name: str
     mines: str
@@ -65,7 +68,7 @@ class Seen:
 
     layer: str | None
     is_of_points: bool
-    images: image_folder.Images | None
+    images: Images | None
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,18 @@ class Made:
 
 
 def scaffold(
-    wanted: Wanted, root: Path = Path(), then: Callable[[Benchmark], None] = lambda draft: None
+    wanted: Wanted,
+    root: Path = Path(),
+    then: Callable[[Benchmark], None] = lambda draft: None,
+    accept: Accept = lambda images: None,
 ) -> Made:
     """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe, which
-    `then` may change before anybody sees it. InputError, and nothing written, where anything is wrong."""
+    `then` may change before anybody sees it. `accept` is told what was understood of own images, and raises
+    where that is not to be used. InputError, and nothing written, where anything is wrong."""
     benchmark, path = Benchmark(wanted.name, root), Path(wanted.mines)
     seen = _see(wanted, _check(wanted, benchmark, path))
+    if seen.images is not None:
+        accept(seen.images)
     model = layout.find(wanted.like, root) if wanted.like else None
     with replacing(benchmark.folder) as temporary:
         draft = Benchmark(temporary.name, root)
@@ -107,8 +116,28 @@ def scaffold(
             # The draft's folder is about to vanish: speak of the user's own file.
             message = str(error).replace(str(draft.mines / path.name), str(path))
             raise InputError(message.replace(str(draft.recipe), str(benchmark.recipe))) from None
-    made = estimate(loaded, site.listed(table, loaded))
-    return Made(benchmark, account.of(table, loaded), made, _to_do(loaded, seen, root))
+    laid_out = site.listed(table, loaded)
+    # Own images are counted, and not estimated: how often they were taken nobody knows.
+    source = loaded.source.open(loaded.setting(benchmark)) if loaded.source.name == "local" else None
+    made = estimate(loaded, laid_out, source)
+    sentences = [*account.of(table, loaded), *_uncovered(seen, laid_out, loaded.selection.min_period_clear)]
+    return Made(benchmark, sentences, made, _to_do(loaded, seen, root))
+
+
+def _uncovered(seen: Seen, laid_out: Sequence[site.Site], least: float) -> list[str]:
+    """What is said where own images cover less than a share of sites, by the bounds of their files."""
+    if seen.images is None:
+        return []
+    ground = shapely.union_all(seen.images.outlines)
+    shares = {one.label: one.geometry.intersection(ground).area / one.geometry.area for one in laid_out}
+    if not (lost := {label: share for label, share in shares.items() if share < least}):
+        return []
+    west, south, east, north = ground.bounds
+    where = f"they lie from {west:.3f} to {east:.3f} east and from {south:.3f} to {north:.3f} north"
+    if not any(shares.values()):
+        return [f"the images cover no site: {where}"]
+    told = few([f"{label}: {share:.0%}" for label, share in lost.items()], 3)
+    return [f"the images cover less than {least:.0%} of {counted(len(lost), 'site')} ({told}): {where}"]
 
 
 def _see(wanted: Wanted, layer: str | None) -> Seen:
@@ -132,7 +161,7 @@ def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
     if wanted.source is not None and wanted.source not in SOURCES:
         raise InputError(f"--source: there is no source '{wanted.source}'; sources: {', '.join(SOURCES)}.")
     if wanted.source == "local" and wanted.images is None:
-        raise InputError("--source local needs --images FOLDER, with dated GeoTIFFs.")
+        raise InputError("--source local needs --images FOLDER, with dated images, or a cube.")
     if is_published:
         return wanted.layer
     try:
@@ -166,6 +195,7 @@ def _rendered(wanted: Wanted, seen: Seen) -> Callable[[str], str]:
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["word"] = _as_yaml
     text = files("pipeline.interchange").joinpath("new_recipe.yaml").read_text(encoding="utf-8")
     fine = wanted.source in FINE
     parts = {
@@ -178,6 +208,18 @@ def _rendered(wanted: Wanted, seen: Seen) -> Callable[[str], str]:
     }  # fmt: skip
     template = environment.from_string(text)
     return lambda citation: _squeezed(template.render(parts, citation=citation))
+
+
+YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+"""Words that YAML takes for something else than words."""
+
+
+def _as_yaml(value: int | str) -> str:
+    """A number or a word as YAML has it, quoted where it needs to be."""
+    is_plain = isinstance(value, int) or (
+        re.fullmatch(r"[A-Za-z_][\w-]*", value) and value.lower() not in YAML_WORDS
+    )
+    return str(value) if is_plain else json.dumps(value)
 
 
 def _squeezed(text: str) -> str:

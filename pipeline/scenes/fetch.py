@@ -287,7 +287,11 @@ def _rule(recipe: Recipe, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     earlier versions do not know of is left out as long as it says what they did. Scenes to exclude open the
     periods that they are in, see `_closed`."""
     rule = recipe.selection
-    as_before = {"measure_shifts": rule.measure_shifts, "offset": rule.offset == "trust"}
+    as_before = {
+        "measure_shifts": rule.measure_shifts,
+        "offset": rule.offset == "trust",
+        "equally_clear": rule.equally_clear == "earliest",
+    }
     given = rule.model_dump(exclude={name for name, same in as_before.items() if same})
     return {**given, "exclude": exclude, "clear_classes": rule.clear.numbers}
 

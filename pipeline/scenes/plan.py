@@ -28,6 +28,7 @@ from pipeline.scenes import reader, selection
 from pipeline.scenes.selection import Candidate
 from pipeline.sites.site import Site
 from pipeline.sources.opened import Opened
+from pipeline.sources.protocol import Source
 
 CORES = os.cpu_count() or 1
 SHIFT_S, COMPOSE_S = 3.3e-6, 6e-8
@@ -104,15 +105,16 @@ class Estimate:
         ]
 
 
-def estimate(recipe: Recipe, sites: Sequence[Site]) -> Estimate:
-    """Sums over sites, from the recipe alone."""
+def estimate(recipe: Recipe, sites: Sequence[Site], source: Source | None = None) -> Estimate:
+    """Sums over sites, from the recipe alone; where an open source is given, scenes are those that it
+    lists."""
     periods = recipe.periods.periods()
     tiles = sum(len(recipe.tiling.corners(site.shape)) for site in sites)
     scenes = weight = disk = requests = 0
     work = 0.0
     bands, item = len(recipe.sensor.bands), np.dtype(recipe.sensor.dtype).itemsize
     for site in sites:
-        found, taken = _expected(recipe, site)
+        found, taken = _expected(recipe, site, source)
         fetched, pixels = _pixel_bytes(recipe, site, found, taken), site.shape[0] * site.shape[1]
         scenes, weight, requests = scenes + found, weight + fetched, requests + found + taken * bands
         # Kept scenes, the cube's images and their GeoTIFFs, and masks, as if nothing were compressed.
@@ -154,11 +156,15 @@ def _fetch_s(recipe: Recipe, requests: int, pixel_bytes: int) -> float:
     return max(asked, pixel_bytes / RECEIVED_A_SECOND)
 
 
-def _expected(recipe: Recipe, site: Site) -> tuple[int, int]:
+def _expected(recipe: Recipe, site: Site, source: Source | None) -> tuple[int, int]:
     """About how many scenes of a site will be listed, and how many read in full."""
     found = taken = 0
     for period in recipe.periods.periods():
-        count = recipe.source.expected(*site.search_window(period, recipe), recipe.profile)
+        window = site.search_window(period, recipe)
+        if source is None:
+            count = recipe.source.expected(*window, recipe.profile)
+        else:
+            count = len(source.search(site.geometry, *window))
         found, taken = found + count, taken + min(recipe.selection.most_days, count)
     return found, taken
 

@@ -105,9 +105,12 @@ def measure(candidate: Candidate, seen: NDArray[np.uint8], aoi: BoolImage, rule:
         candidate.fate = fate(Status.NO_DATA)
 
 
-def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
+def choose(
+    candidates: list[Candidate], aoi: BoolImage, rule: Selection, window: tuple[date, date] | None = None
+) -> None:
     """Decide the open scenes of one period; granules of one day stand or fall together. Levels are not mixed
-    in one image: scenes of a lower one are chosen only where none of a higher one is."""
+    in one image: scenes of a lower one are chosen only where none of a higher one is. `window` are the days
+    that were searched, from the first to before the second."""
     is_chosen = False
     for tier in sorted({candidate.scene.tier for candidate in candidates}, reverse=True):
         members = [candidate for candidate in candidates if candidate.scene.tier == tier]
@@ -115,24 +118,37 @@ def choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None
             for candidate in members:
                 candidate.fate = candidate.fate or fate(Status.OTHER_LEVEL)
             continue
-        _choose(members, aoi, rule)
+        _choose(members, aoi, rule, window)
         is_chosen = any(candidate.selected for candidate in members)
 
 
-def _choose(candidates: list[Candidate], aoi: BoolImage, rule: Selection) -> None:
+def _choose(
+    candidates: list[Candidate], aoi: BoolImage, rule: Selection, window: tuple[date, date] | None
+) -> None:
     """Decide the open ones among candidates of equal rank."""
     days: dict[date, list[Candidate]] = {}
     for candidate in candidates:
         if candidate.is_open:
             days.setdefault(candidate.day, []).append(candidate)
     clear = {day: _together(members, aoi) for day, members in days.items()}
-    ranked = sorted(days, key=lambda day: (-clear[day], day))
+    ranked = sorted(days, key=lambda day: _rank(day, clear[day], rule, window))
     usable = [day for day in ranked if clear[day] >= rule.min_clear]
     wanted = set(usable[: rule.most_days])
     for day, members in days.items():
         for candidate in members:
             candidate.day_clear = clear[day]
             candidate.fate = CHOSEN if day in wanted else _why_not(day, clear, usable, rule)
+
+
+def _rank(
+    day: date, clear: float, rule: Selection, window: tuple[date, date] | None
+) -> tuple[float, int, date]:
+    """What days are sorted by, the best first."""
+    if rule.equally_clear == "earliest" or window is None:
+        return -clear, 0, day
+    first, last = window
+    # Twice the distance from the middle, which may lie between two days.
+    return -round(clear, 2), abs((day - first).days - (last - day).days + 1), day
 
 
 def reopen(candidates: list[Candidate], tried: list[Candidate]) -> bool:
@@ -161,7 +177,8 @@ def _why_not(day: date, clear: Mapping[date, float], usable: list[date], rule: S
     if clear[day] < rule.min_clear:
         return fate(Status.NOT_CLEAR, clear=clear[day], limit=rule.min_clear)
     if rule.policy == "least_cloudy":
-        return fate(Status.OTHER_CLEARER, day=usable[0])
+        before = "earlier" if rule.equally_clear == "earliest" else "nearer to the middle of the season"
+        return fate(Status.OTHER_CLEARER, day=usable[0], before=before)
     return fate(Status.COMPOSITE_FULL, limit=rule.max_days)
 
 

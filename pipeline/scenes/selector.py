@@ -134,7 +134,7 @@ class SceneSelector:
     def _choose(self, choice: Choice) -> None:
         """Choose a period's scenes. As long as the period lacks something, ask the next source and choose
         again."""
-        self._compare(choice.candidates)
+        self._compare(choice)
         for place in range(1, len(self.source.labels)):
             gap = gaps.of_candidates(choice.candidates, self.aoi, self.recipe)
             if not gap:
@@ -160,16 +160,17 @@ class SceneSelector:
         self._look(more)
         choice.candidates += more
         selection.open_again(choice.candidates)
-        self._compare(choice.candidates)
+        self._compare(choice)
 
-    def _compare(self, candidates: list[Candidate]) -> None:
+    def _compare(self, choice: Choice) -> None:
         """Measure a period's open scenes and choose from them."""
-        rule = self.recipe.selection
+        rule, candidates = self.recipe.selection, choice.candidates
         self._each(
             lambda c: selection.measure(c, self.reader.classes(c.scene), self.aoi, rule),
             [c for c in candidates if c.is_open],
         )
-        selection.choose(candidates, self.aoi, rule)
+        window = self.site.search_window(choice.period, self.recipe)
+        selection.choose(candidates, self.aoi, rule, window)
 
     def _release(self, rejected: list[Candidate], chosen: set[str]) -> None:
         """Let go of what was only read to choose: a rebuild from the table of scenes does without,

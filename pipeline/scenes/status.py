@@ -30,7 +30,7 @@ SENTENCES = {
     Status.CLOUDY: "cloud cover of the scene is {cover:.0f} %, more than {limit:g} %",
     Status.NO_DATA: "no data over the AOI",
     Status.NOT_CLEAR: "only {clear:.0%} of the AOI is clear, less than {limit:.0%}",
-    Status.OTHER_CLEARER: "{day} is clearer, or as clear and earlier",
+    Status.OTHER_CLEARER: "{day} is clearer, or as clear and {before}",
     Status.COMPOSITE_FULL: "the composite has {limit} clearer days",
     Status.OTHER_LEVEL: "scenes of a higher level are clear enough",
     Status.NOT_READ: "not read: {why}",

@@ -258,14 +258,17 @@ def test_one_file_per_band_becomes_one_scene_per_date(tmp_path: Path) -> None:
     (tmp_path / "catalogs").mkdir()
     (tmp_path / "params.yaml").write_text("benchmarks: [ours]\nworkers: 1\n")
     words = ("new", "ours", "--mines", "list.csv", "--source", "local", "--images", "images")
-    made = run(*words, cwd=tmp_path)
+    refused = run(*words, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "mask cloudmask: 0 is clear" in refused.stderr
+    made = run(*words, "--yes", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert "check what is a guess under source" in made.stdout
     path = tmp_path / "catalogs/ours/recipe.yaml"
     text = path.read_text()
     assert "bands: {B02: B02, B03: B03, B04: B04}" in text
     assert "scale: 1   # a guess" in text
-    path.write_text(text.replace("# mask:", "mask:"))
+    assert "mask: {band: cloudmask, clear: [0]}   # a guess" in text
     for stage in ("sites", "fetch", "compose"):
         assert (done := run(stage, cwd=tmp_path)).returncode == 0, done.stderr
     scenes = pd.read_parquet(tmp_path / "data/ours/index/scenes.parquet")

@@ -1,4 +1,4 @@
-"""A folder of dated GeoTIFFs, such as images exported by hand."""
+"""A folder of dated images, or cubes of images: files of the user's own."""
 
 import math
 import os
@@ -17,13 +17,14 @@ from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
-from pipeline.core.words import by_another_case
+from pipeline.core.words import few
 from pipeline.geo import raster
 from pipeline.sensors import known
+from pipeline.sensors.boa_offset import without_offset
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import protocol
-from pipeline.sources.local import dated_files, own_numbers
+from pipeline.sources.local import dated_files, own_numbers, product_baselines, tree
 from pipeline.sources.local.dated_files import Listed
 from pipeline.sources.local.image_places import Images
 from pipeline.sources.local.own_numbers import MaskRule
@@ -31,10 +32,14 @@ from pipeline.sources.protocol import Asset, Scene, Setting, Source, Upstream
 
 
 class Options(protocol.Options):
-    """A folder of dated GeoTIFFs. Dates come from `pattern`, a regular expression on the file name
-    with a group `date` (YYYY, YYYYMMDD or YYYY-MM-DD), or from `dates`. A scene is a file, and its id the
-    path within the folder; or, where `pattern` has a group `band`, all files that agree in what its other
-    groups capture."""
+    """A folder of dated GeoTIFFs or JPEG 2000 files. Dates come from `pattern`, a regular expression on the
+    file name with a group `date` (YYYY, YYYYMMDD, YYYY-MM-DD or YYYYDDD), or from `dates`. A scene is a
+    file, and its id the path within the folder; or, where `pattern` has a group `band`, all files that agree
+    in what its other groups capture. A pattern with a slash is compared with the paths of all files below
+    the folder, also within zips.
+
+    Without `pattern` and `dates`, `path` is a cube (NetCDF or Zarr), or a folder of cubes: a scene is one
+    time of a cube, and `bands` name its layers (`image_cubes`)."""
 
     name: Literal["local"]
     path: Path
@@ -51,6 +56,9 @@ class Options(protocol.Options):
     offset: float | None = Field(default=None, allow_inf_nan=False)
     mask: MaskRule | None = None
     """Which pixels are clear; without it all with data are."""
+    boa_offset: Literal["ask"] | None = None
+    """Whether Sentinel-2's offset of processing baseline 04.00 is asked for and taken out: of the product's
+    name or its metadata, else of the pixels. Without it numbers are taken as they are."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,8 +74,20 @@ class Options(protocol.Options):
 
     @model_validator(mode="after")
     def _check(self) -> "Options":
-        if (self.pattern is None) == (self.dates is None):
+        if self.pattern is not None and self.dates is not None:
             raise ValueError("give either pattern or dates")
+        if self.is_of_cubes:
+            # A cube's layers have names; numbers are of the bands of files.
+            if isinstance(next(iter(self.bands.values()), None), int):
+                raise ValueError("give either pattern or dates")
+            if self.nodata is not None:
+                raise ValueError("nodata: a cube has a _FillValue of its own; leave it out")
+            numbers = [band for band, value in self.bands.items() if isinstance(value, int)]
+            if numbers or (self.mask and isinstance(self.mask.band, int)):
+                raise ValueError(
+                    f"bands: {(*numbers, 'mask')[0]} is a number, and a cube's layers have names"
+                )
+            return self
         named = {**self.bands, **({"mask": self.mask.band} if self.mask else {})}
         words = [band for band, value in named.items() if isinstance(value, str)]
         if words and not dated_files.has_band_group(self.pattern):
@@ -83,26 +103,61 @@ class Options(protocol.Options):
         """Whether the recipe says what the files' numbers mean."""
         return self.scale is not None or self.offset is not None
 
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """Scale and offset of the files' numbers."""
+        return 1.0 if self.scale is None else self.scale, self.offset or 0.0
+
+    @property
+    def is_of_cubes(self) -> bool:
+        """Whether scenes are times of cubes, and not files."""
+        return self.pattern is None and self.dates is None
+
     def profile(self, sensor: Sensor) -> Profile:
-        plain = known.unmasked(sensor)
-        return replace(plain, mask=own_numbers.own_mask(sensor.resolution)) if self.mask else plain
+        found = known.unmasked(sensor)
+        if self.boa_offset:
+            found = replace(found, calibrate=without_offset, has_offset=True, is_reflectance=True)
+        return replace(found, mask=own_numbers.own_mask(sensor.resolution)) if self.mask else found
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
         if self.has_scale and sensor.dtype != "uint16":
             raise ValueError("source.scale and source.offset make reflectance: set sensor.dtype to uint16")
+        if self.boa_offset and (sensor.dtype != "uint16" or not profile.has_offset):
+            raise ValueError("source.boa_offset is asked of Sentinel-2's reflectance, of dtype uint16")
         if self.mask is None:
             return
         if profile.mask is None:
             raise ValueError(f"source.mask: {profile.name} has no mask; leave sensor.profile out")
-        if self.mask.clear is not None and not own_numbers.takes_classes(profile.mask):
-            raise ValueError(f"source.mask.clear: {profile.name} knows its own mask; leave out one of them")
+        if self.mask.is_own and not own_numbers.takes_classes(profile.mask):
+            raise ValueError(
+                f"source.mask: {profile.name} knows its own mask; leave out clear and below, or "
+                f"sensor.profile"
+            )
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
         # What earlier versions did not know of is left out where it is not used: their scenes stay.
-        unused = {name for name in ("scale", "offset", "mask") if getattr(self, name) is None}
+        new = ("scale", "offset", "mask", "boa_offset")
+        unused: dict[str, Any] = {name: True for name in new if getattr(self, name) is None}
+        if self.mask and self.mask.below is None:
+            unused["mask"] = {"below"}
         return [self.model_dump(mode="json", exclude=unused)]
 
+    def announce(self, setting: Setting) -> None:
+        if self.boa_offset or self.is_of_cubes or self.offset:
+            return
+        folder, files = setting.root / self.path, LocalSource(self, setting.root).images.files
+        lifted = [file.name for file in files if product_baselines.words(folder, file.names).offset]
+        if lifted:
+            print(
+                f"fetch: the numbers of {few(lifted, 1)} are 1000 too high, by their processing baseline "
+                "(04.00 and later); source.boa_offset: ask takes it out (docs/sources.md)"
+            )
+
     def open(self, setting: Setting) -> Source:
+        if self.is_of_cubes:
+            from pipeline.sources.local.cube_source import CubeSource
+
+            return CubeSource(self, setting)
         return LocalSource(self, setting.root, setting)
 
     def attribution(self, profile: Profile, years: str) -> list[Upstream]:
@@ -130,15 +185,17 @@ class LocalSource:
         self.mask = setting.profile.mask if setting and options.mask else None
         self.mask_band: str | None = self.mask.name if self.mask else None
         self.held = setting.sensor.held if setting else None
+        self.profile = setting.profile if setting else None
         self.folder = root / options.path
         if not self.folder.is_dir():
             raise InputError(f"source.path: there is no folder {self.folder}.")
-        if setting and (missing := [b for b in setting.sensor.bands if b not in options.bands]):
-            mend = by_another_case(missing[0], options.bands)
-            raise InputError(f"source.bands does not say which band of the files is {missing[0]}{mend}.")
+        if setting:
+            own_numbers.check_bands(setting.sensor, options.bands)
         self.dated_by = "file name" if options.dates is None else "list"
         table = root / options.dates if options.dates else self.folder
         read_at = [path.stat().st_mtime_ns for path in (self.folder, table) if path.exists()]
+        if "/" in (options.pattern or ""):
+            read_at.append(tree.changed_at(self.folder))
         self.images = _looked_through(self.folder, table, options.model_dump_json(), *read_at)
 
     def search(self, area: BaseGeometry, start: date, end: date) -> list[Scene]:
@@ -170,7 +227,7 @@ class LocalSource:
             own = [band for band in bands if scene.assets[band].href == href]
             found = self._read_file([scene.assets[band] for band in own], grid)
             pixels |= dict(zip(own, found, strict=True))
-        return np.stack([pixels[band] for band in bands])
+        return without_offset(np.stack([pixels[band] for band in bands]), scene.offset)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         return 0
@@ -179,8 +236,8 @@ class LocalSource:
         """Bands (band, y, x) of one file."""
         first, indexes = assets[0], [asset.index for asset in assets]
         if self.options.has_scale:
-            scale, offset = self.options.scale, self.options.offset or 0.0
-            return own_numbers.reflectance(first, indexes, grid, 1.0 if scale is None else scale, offset)
+            numbers = raster.read_numbers(first.href, indexes, grid, Resampling.bilinear, first.nodata)
+            return own_numbers.reflectance(numbers, first.href, *self.options.scaling)
         return raster.read_bands(first.href, indexes, grid, Resampling.bilinear, first.nodata)
 
     def _read_mask(self, scene: Scene, grid: GeoBox) -> NDArray[Any]:
@@ -189,10 +246,11 @@ class LocalSource:
         if rule is None or mask is None:
             raise WorkError(f"{scene.id} has no mask.")
         asset = scene.assets[mask.name]
-        if rule.clear is None:
-            return own_numbers.as_stored(asset, grid, mask)
+        stored = _nearest(asset, grid)
+        if not rule.is_own:
+            return own_numbers.as_stored(stored, asset.href, mask)
         image = scene.assets[next(iter(self.options.bands))]
-        return own_numbers.clear_or_not(asset, image, grid, rule.clear)
+        return own_numbers.clear_or_not(stored, _nearest(image, grid), rule)
 
     def _scene(self, file: Listed) -> Scene:
         named = dict(self.options.bands)
@@ -201,6 +259,9 @@ class LocalSource:
         time = datetime(file.day.year, file.day.month, file.day.day, 12, tzinfo=UTC)
         dated_by = self.dated_by if file.is_exact else f"{self.dated_by}, year only"
         scene = Scene(file.scene_id, time, {}, "local", href=file.name, dated_by=dated_by)
+        if self.options.boa_offset and self.profile:
+            said = product_baselines.words(self.folder, file.names)
+            scene = product_baselines.of_words(scene, said, self.profile)
         # A number is a band of the file without a word.
         words = {band: value if isinstance(value, str) else "" for band, value in named.items()}
         if missing := [band for band, word in words.items() if word not in file.files]:
@@ -226,12 +287,18 @@ class LocalSource:
                         str(path), opened.dtypes[number - 1], self.held, self.options.has_scale
                     )
             # A mask's 0 may be what is clear, and be marked as nodata too.
-            is_clear = self.options.mask and opened.nodata in (self.options.mask.clear or ())
+            is_clear = self.options.mask and self.options.mask.takes(opened.nodata)
             of_mask = math.nan if is_clear else None
         return {
             band: Asset(str(path), grid, number, of_mask if band == self.mask_band else nodata)
             for band, number in numbers.items()
         }
+
+
+def _nearest(asset: Asset, grid: GeoBox) -> NDArray[np.float32]:
+    """The numbers (y, x) of one band of a file, NaN where there is no data."""
+    (found,) = raster.read_numbers(asset.href, [asset.index], grid, Resampling.nearest, asset.nodata)
+    return np.asarray(found)
 
 
 _conforms: type[Source] = LocalSource

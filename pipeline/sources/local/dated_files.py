@@ -2,17 +2,20 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from pipeline.core import tables
 from pipeline.core.errors import InputError
+from pipeline.sources.local import tree
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")
+DAY_OF_YEAR = re.compile(r"\d{7}")
+"""A year with the day of the year, as in HLS, which strptime would also read as a month and a day."""
 BAND = "band"
 """The group of a pattern that finds which band a file is."""
 MASK = re.compile(
@@ -27,9 +30,9 @@ MASK = re.compile(
 class Listed:
     """One scene's files with their date, and their nodata value where the list gives one.
 
-    `files` has a path by the word that the pattern's group `band` finds, "" without one. `name` finds the
-    scene again: of a single file its path within the folder. Of some only the year is known: their day is
-    its first.
+    `files` has a path by the word that the pattern's group `band` finds, "" without one, and `names` the
+    paths of all within the folder. `name` finds the scene again: of a single file its path within the
+    folder. Of some only the year is known: their day is its first.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Listed:
     day: date
     nodata: float | None
     is_exact: bool = True
+    names: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -65,45 +69,62 @@ def has_band_group(pattern: str | None) -> bool:
 
 def by_pattern(folder: Path, text: str, nodata: float | None) -> list[Listed]:
     """The folder's scenes by the dates in their files' names. InputError where none fits."""
+    return of_names(folder, _names(folder, text), text, nodata)
+
+
+def of_names(folder: Path, names: Sequence[str], text: str, nodata: float | None) -> list[Listed]:
+    """The scenes of some of a folder's files, paths within it, by a pattern. InputError where none fits."""
     try:
         pattern = re.compile(text)
     except re.error as error:
         raise InputError(f"source.pattern is not a regular expression: {error}.") from None
     if "date" not in pattern.groupindex:
         raise InputError(r"source.pattern needs a group named date, such as (?P<date>\d{8}).")
-    matches = [(path, match) for path in sorted(folder.iterdir()) if (match := pattern.fullmatch(path.name))]
+    matches = [(name, match) for name in names if (match := pattern.fullmatch(name))]
     if not matches:
         raise InputError(f"source.pattern fits no file in {folder}.")
     if BAND in pattern.groupindex:
-        return _by_band(matches, nodata)
-    images = [(path, match) for path, match in matches if not is_mask(path.name)]
+        return _by_band(folder, matches, nodata)
+    images = [(name, match) for name, match in matches if not is_mask(PurePosixPath(name).name)]
     if not images:
-        raise InputError(f"source.pattern fits masks alone in {folder}, such as {matches[0][0].name}.")
-    return [_whole(path.name, path, match["date"], nodata, str(path)) for path, match in images]
+        raise InputError(f"source.pattern fits masks alone in {folder}, such as {matches[0][0]}.")
+    return [
+        _whole(name, tree.path_of(folder, name), match["date"], nodata, str(folder / name))
+        for name, match in images
+    ]
+
+
+def _names(folder: Path, pattern: str) -> list[str]:
+    """The files that a pattern is compared with: all below the folder where it has a slash, by their paths
+    within the folder, else those in the folder itself."""
+    return tree.images(folder) if "/" in pattern else sorted(path.name for path in folder.iterdir())
 
 
 def _whole(name: str, path: Path, given: str, nodata: float | None, where: str) -> Listed:
     """The scene that a single file makes."""
     scene_id = name.removesuffix(path.suffix)
-    return Listed(name, scene_id, {"": path}, _date(given, where), nodata, len(given) > 4)
+    return Listed(name, scene_id, {"": path}, day(given, where), nodata, len(given) > 4, (name,))
 
 
-def _by_band(matches: list[tuple[Path, re.Match[str]]], nodata: float | None) -> list[Listed]:
+def _by_band(folder: Path, matches: list[tuple[str, re.Match[str]]], nodata: float | None) -> list[Listed]:
     """A scene for all files that agree in what the pattern captures, the band apart; its id says that."""
     scenes: dict[str, Listed] = {}
-    for path, match in matches:
-        captured = {name: text or "" for name, text in match.groupdict().items()}
+    for name, match in matches:
+        path = tree.path_of(folder, name)
+        captured = {group: text or "" for group, text in match.groupdict().items()}
         word = captured.pop(BAND)
         own = "_".join(filter(None, (text.strip("-_. ") for text in captured.values())))
-        day = _date(match["date"], str(path))
+        found = day(match["date"], str(path))
         files = dict(scenes[own].files) if own in scenes else {}
+        names = scenes[own].names if own in scenes else ()
         if word in files:
             raise InputError(
                 f"source.pattern: several files of one date are {word or 'without a band'}: "
                 f"{files[word].name} and {path.name}; let a further group, such as (?P<tile>...), tell their "
                 "places apart, or remove one."
             )
-        scenes[own] = Listed(own, own, {**files, word: path}, day, nodata, len(match["date"]) > 4)
+        is_exact = len(match["date"]) > 4
+        scenes[own] = Listed(own, own, {**files, word: path}, found, nodata, is_exact, (*names, name))
     return list(scenes.values())
 
 
@@ -130,10 +151,14 @@ def by_list(folder: Path, table: Path, nodata: float | None) -> list[Listed]:
     return files
 
 
-def _date(text: str, where: str) -> date:
-    for form in DATE_FORMATS:
+def day(text: str, where: str) -> date:
+    """The day that a name or a list writes; of a year its first. InputError where it is none."""
+    for form in ("%Y%j",) if DAY_OF_YEAR.fullmatch(text) else DATE_FORMATS:
         try:
             return datetime.strptime(text, form).date()
         except ValueError:
             continue
-    raise InputError(f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD or YYYY-MM-DD.")
+    raise InputError(
+        f"{where}: '{text}' is not a date; it must be YYYY, YYYYMMDD, YYYY-MM-DD or YYYYDDD (day of the "
+        f"year)."
+    )

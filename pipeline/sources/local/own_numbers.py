@@ -5,19 +5,18 @@ and one above 6.5535 becomes 65535.
 """
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 from pydantic import Field, model_validator
-from rasterio.enums import Resampling
 
 from pipeline.core.errors import InputError
 from pipeline.core.parts import Part
-from pipeline.geo import raster
+from pipeline.core.words import by_another_case
 from pipeline.sensors import classes, sentinel2
-from pipeline.sensors.profile import Mask
-from pipeline.sources.protocol import Asset
+from pipeline.sensors.profile import Mask, Sensor
 
 log = logging.getLogger(__name__)
 A_UNIT = 10_000
@@ -28,17 +27,36 @@ READY = ("uint8", "uint16")
 
 
 class MaskRule(Part):
-    """A mask beside the bands: `band` is the word in its file's name, or its number in the file; `clear` are
-    the numbers of clear ground. Left out, the numbers are the sensor's own classes, such as SCL's."""
+    """A mask beside the bands: `band` is the word in its file's name, or its number in the file. Ground is
+    clear where the mask has one of the numbers `clear`, or a number lower than `below`, such as a probability
+    of cloud. Without either, the numbers are the sensor's own classes, such as SCL's."""
 
     band: int | str
     clear: tuple[int, ...] | None = Field(default=None, min_length=1)
+    below: float | None = Field(default=None, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _check(self) -> "MaskRule":
         if isinstance(self.band, int) and self.band < 1:
             raise ValueError("mask.band counts from 1")
+        if self.clear is not None and self.below is not None:
+            raise ValueError("mask: give either clear or below")
         return self
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the recipe says which numbers are clear."""
+        return self.clear is not None or self.below is not None
+
+    def is_clear(self, stored: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return where the numbers of a mask, NaN where there are none, are of clear ground."""
+        if self.below is not None:
+            return np.asarray(stored < np.float32(self.below))
+        return np.isin(stored, self.clear or ())
+
+    def takes(self, number: float | None) -> bool:
+        """Return whether a file's nodata value is a number of clear ground."""
+        return number is not None and bool(self.is_clear(np.array([number], np.float32))[0])
 
 
 def own_mask(pixel_m: float) -> Mask:
@@ -51,39 +69,41 @@ def takes_classes(mask: Mask) -> bool:
     return mask.decode is sentinel2.scene_classes
 
 
-def reflectance(
-    asset: Asset, indexes: list[int], grid: GeoBox, scale: float, offset: float
-) -> NDArray[np.uint16]:
-    """Bands of a file (band, y, x) as the cube's numbers: file x scale + offset is reflectance."""
-    numbers = raster.read_numbers(asset.href, indexes, grid, Resampling.bilinear, asset.nodata)
+def reflectance(numbers: NDArray[np.float32], href: str, scale: float, offset: float) -> NDArray[np.uint16]:
+    """Numbers (band, y, x), NaN where there is no data, as the cube's: number x scale + offset is
+    reflectance."""
     has_data = np.isfinite(numbers)
     found = np.rint((np.where(has_data, numbers, 0) * scale + offset) * A_UNIT)
     if outside := int(((found < 0) | (found > MOST))[has_data].sum()):
         log.warning(
             "%s: %d of %d pixels lie below a reflectance of 0 or above %g; they are set to that",
-            asset.href, outside, int(has_data.sum()), MOST / A_UNIT,
+            href, outside, int(has_data.sum()), MOST / A_UNIT,
         )  # fmt: skip
     return np.where(has_data, np.clip(found, 1, MOST), 0).astype(np.uint16)
 
 
-def clear_or_not(mask: Asset, image: Asset, grid: GeoBox, clear: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Classes (y, x): clear where the mask has one of the numbers and the image has data, else cloud."""
-    (stored,) = raster.read_numbers(mask.href, [mask.index], grid, Resampling.nearest, mask.nodata)
-    (seen,) = raster.read_numbers(image.href, [image.index], grid, Resampling.nearest, image.nodata)
-    found = np.where(np.isin(stored, clear), classes.CLEAR, classes.CLOUD)
-    return np.where(np.isfinite(stored) & np.isfinite(seen), found, classes.NODATA).astype(np.uint8)
+def clear_or_not(mask: NDArray[np.float32], image: NDArray[np.float32], rule: MaskRule) -> NDArray[np.uint8]:
+    """Classes (y, x): clear where the rule says so of the mask and the image has data, else cloud."""
+    found = np.where(rule.is_clear(mask), classes.CLEAR, classes.CLOUD)
+    return np.where(np.isfinite(mask) & np.isfinite(image), found, classes.NODATA).astype(np.uint8)
 
 
-def as_stored(mask: Asset, grid: GeoBox, kept_as: Mask) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The mask (y, x) in its own numbers, 0 beyond the file. InputError where they are no classes."""
-    (stored,) = raster.read_numbers(mask.href, [mask.index], grid, Resampling.nearest, mask.nodata)
-    found = np.nan_to_num(stored, nan=0)
+def as_stored(mask: NDArray[np.float32], href: str, kept_as: Mask) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The mask (y, x) in its own numbers, 0 where it has none. InputError where they are no classes."""
+    found = np.nan_to_num(mask, nan=0)
     if takes_classes(kept_as) and (odd := found[(found < 0) | (found > classes.SNOW)]).size:
         raise InputError(
-            f"source.mask: {mask.href} has {odd[0]:g}, which is no scene class of Sentinel-2 (0 to 11): "
+            f"source.mask: {href} has {odd[0]:g}, which is no scene class of Sentinel-2 (0 to 11): "
             "name the numbers of clear ground in source.mask.clear."
         )
     return found.astype(kept_as.dtype)
+
+
+def check_bands(sensor: Sensor, bands: Mapping[str, Any]) -> None:
+    """InputError where the recipe's source does not say what one of the sensor's bands is."""
+    if missing := [band for band in sensor.bands if band not in bands]:
+        mend = by_another_case(missing[0], bands)
+        raise InputError(f"source.bands does not say which band of the files is {missing[0]}{mend}.")
 
 
 def check_type(path: str, dtype: str, held: str | None, has_scale: bool) -> None:

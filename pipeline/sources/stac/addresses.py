@@ -82,7 +82,9 @@ class Addresses:
             return f"is not a web address ({href.split('://')[0][:20]})"
         folder = Path(self.options.href).resolve().parent
         inside = "://" not in href and Path(href).resolve().is_relative_to(folder)
-        return "" if inside else "leads out of the catalog's folder"
+        if inside:
+            return ""
+        return "leads out of the catalog's folder: put the catalog's file into a folder above the images"
 
     def _needs(
         self, item: pystac.Item, href: str, fields: Mapping[str, Any], storage: Mapping[str, Any]
@@ -99,8 +101,11 @@ class Addresses:
 
 def _written(asset: pystac.Asset) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """An asset's own address and its alternates, each with the fields that describe it."""
-    # As written where it climbs: making it absolute would hide the climbing.
-    climbs = ".." in PurePosixPath(urlsplit(asset.href).path).parts
+    # As written where it climbs on the web: making it absolute would hide the climbing. Of a path on the disk
+    # only where it ends counts, as items of a static catalog name images above themselves.
+    item = asset.owner.get_self_href() if asset.owner else None
+    is_here = item is not None and "://" not in item and "://" not in asset.href
+    climbs = not is_here and ".." in PurePosixPath(urlsplit(asset.href).path).parts
     yield asset.href if climbs else asset.get_absolute_href() or asset.href, asset.extra_fields
     alternates = asset.extra_fields.get("alternate")
     for fields in alternates.values() if isinstance(alternates, dict) else ():

@@ -55,6 +55,19 @@ def test_a_chosen_scene_that_turns_out_flawed_gives_way_to_a_lower_level() -> No
     assert statuses(found) == ["flawed", "chosen"]
 
 
+def test_of_equally_clear_days_the_earliest_or_the_one_in_the_middle() -> None:
+    """Of a window of 30 days, the 15th or 16th; a per cent of clear pixels is no difference."""
+    window = date(2017, 7, 1), date(2017, 7, 31)
+    for kind, day in (("earliest", 2), ("middle", 14)):
+        rule = Selection(policy="least_cloudy", min_clear=0.5, equally_clear=kind)
+        found = [candidate(str(day), 1, day=day) for day in (2, 14, 20)]
+        found.append(candidate("less", 0.8, day=16))
+        selection.choose(found, AOI, rule, window)
+        assert [c.day.day for c in found if c.selected] == [day]
+        assert found[3].fate is not None
+        assert ("earlier" if kind == "earliest" else "nearer to the middle") in found[3].fate.reason
+
+
 def test_the_same_scene_in_two_periods_is_two_candidates() -> None:
     one, other = candidate("same", 0.9), candidate("same", 0.9)
     assert one not in [other]

@@ -1,12 +1,15 @@
-"""A user's own files: one file a band, other types than uint16, masks."""
+"""A user's own files: one file a band, products and zips, cubes, other types than uint16, masks."""
 
+import zipfile
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 import shapely
+import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pydantic import ValidationError
@@ -17,8 +20,9 @@ from pipeline.core.layout import Benchmark
 from pipeline.sensors import classes, known
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.local import LocalSource, Options
+from pipeline.sources.local.cube_source import CubeSource
 from pipeline.sources.local.own_numbers import MaskRule
-from pipeline.sources.protocol import Scene, Setting
+from pipeline.sources.protocol import Scene, Setting, Source
 
 UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 BOX = GeoBox((20, 20), UTM, "EPSG:32633")
@@ -41,7 +45,7 @@ def full(number: float, dtype: str = "uint16", bands: int = 1) -> np.ndarray:
 
 def opened(
     folder: Path, dtype: str = "uint16", bands: tuple[str, ...] | dict[str, int] = ("R",), **more: object
-) -> LocalSource:
+) -> Any:
     names = tuple(bands)
     words = bands if isinstance(bands, dict) else {band: band for band in bands}
     given = {"name": "local", "path": folder, "pattern": BY_BAND, "bands": words, **more}
@@ -51,11 +55,11 @@ def opened(
     profile, clear = options.profile(sensor), classes.ClearRule((), 0)
     options.check(sensor, profile, clear)
     source = options.open(Setting(Path(), folder, sensor, profile, clear))
-    assert isinstance(source, LocalSource)
+    assert isinstance(source, LocalSource | CubeSource)
     return source
 
 
-def scenes(source: LocalSource) -> list[Scene]:
+def scenes(source: Source) -> list[Scene]:
     return source.search(AREA, date(2019, 1, 1), date(2022, 1, 1))
 
 
@@ -217,6 +221,144 @@ def test_old_recipes_ask_what_they_asked(tmp_path: Path) -> None:
     assert receipts.fingerprint(options.asked("s", setting)) == receipts.fingerprint([before])
     in_text = Options(name="local", path=Path("images"), pattern=r"(?P<date>\d{8})\.tif", bands={"R": "1"})
     assert in_text == options
+    masked = options.model_copy(update={"mask": MaskRule(band=2, clear=(5,))})
+    before["mask"] = {"band": 2, "clear": [5]}
+    assert receipts.fingerprint(masked.asked("s", setting)) == receipts.fingerprint([before])
+
+
+SAFE = "S2A_MSIL2A_20190704T1_{baseline}_R136_T33UVT_2.SAFE/IMG_DATA"
+OF_SAFE = r".*/IMG_DATA/(?P<date>\d{8})_(?P<band>\w+)\.tif"
+
+
+@pytest.mark.parametrize(
+    ("product", "metadata", "offset", "says"),
+    [
+        (SAFE.format(baseline="N0500"), "", 1000, "the product's name, baseline 05.00"),
+        (SAFE.format(baseline="N0213"), "", 0, "the product's name, baseline 02.13"),
+        (
+            "renamed/IMG_DATA",
+            "<PROCESSING_BASELINE>05.11</PROCESSING_BASELINE>",
+            1000,
+            "metadata, baseline 05.11",
+        ),
+        ("renamed/IMG_DATA", "", 0, "nothing says"),
+    ],
+)
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_the_offset_of_a_product_is_taken_out(
+    tmp_path: Path, product: str, metadata: str, offset: int, says: str, is_zipped: bool
+) -> None:
+    folder = tmp_path / product
+    folder.mkdir(parents=True)
+    stored = full(3000)
+    stored[0, 0, :2] = 0, 400
+    write(folder / "20190704_B02.tif", stored, 0)
+    if metadata:
+        (folder.parent / "MTD_MSIL2A.xml").write_text(metadata)
+    if is_zipped:
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for path in files:
+                archive.write(path, path.relative_to(tmp_path))
+                path.unlink()
+    source = opened(tmp_path, bands=("B02",), pattern=OF_SAFE, boa_offset="ask")
+    (scene,) = scenes(source)
+    assert (scene.offset, scene.is_doubtful) == (offset, "nothing" in says)
+    assert says in scene.offset_from
+    found = source.read(scene, ["B02"], BOX)[0, 0, :3].tolist()
+    assert found == [0, max(1, 400 - offset), 3000 - offset]
+    assert source.read(scene.as_stored, ["B02"], BOX)[0, 0, 2] == 3000
+
+
+def test_recipes_without_the_question_are_told_of_the_offset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / SAFE.format(baseline="N0500")
+    folder.mkdir(parents=True)
+    write(folder / "20190704_B02.tif", full(3000), 0)
+    source = opened(tmp_path, bands=("B02",), pattern=OF_SAFE)
+    (scene,) = scenes(source)
+    assert (source.read(scene, ["B02"], BOX) == 3000).all()
+    source.options.announce(Setting(Path(), tmp_path, None, None, None))  # type: ignore[arg-type]
+    assert "1000 too high, by their processing baseline" in capsys.readouterr().out
+    asking = source.options.model_copy(update={"boa_offset": "ask"})
+    asking.announce(Setting(Path(), tmp_path, None, None, None))  # type: ignore[arg-type]
+    assert not capsys.readouterr().out
+    with pytest.raises(ValueError, match="asked of Sentinel-2's reflectance"):
+        opened(tmp_path, "uint8", bands=("B02",), pattern=OF_SAFE, boa_offset="ask")
+
+
+def test_a_mask_of_probabilities(tmp_path: Path) -> None:
+    write(tmp_path / "site_2019-07-04_R.tif", full(300))
+    probability = full(10, "uint8")
+    probability[0, 0, :2] = 40, 0
+    write(tmp_path / "site_2019-07-04_CLDPRB.tif", probability, 0)
+    source = opened(tmp_path, mask={"band": "CLDPRB", "below": 40})
+    seen = source.read(scenes(source)[0], ["MASK"], BOX)[0]
+    assert seen[0, :3].tolist() == [classes.CLOUD, classes.CLEAR, classes.CLEAR]
+    with pytest.raises(ValidationError, match="either clear or below"):
+        opened(tmp_path, mask={"band": "CLDPRB", "below": 40, "clear": [0]})
+
+
+def test_days_of_the_year(tmp_path: Path) -> None:
+    write(tmp_path / "a_2020123.tif", full(300))
+    source = opened(tmp_path, pattern=r"a_(?P<date>\d{7})\.tif", bands={"R": 1})
+    assert scenes(source)[0].time.date() == date(2020, 5, 2)
+
+
+@pytest.mark.parametrize("is_upside_down", [False, True])
+def test_times_of_a_cube_are_scenes(tmp_path: Path, is_upside_down: bool) -> None:
+    pixels = np.arange(2 * 20 * 20, dtype=np.float32).reshape(2, 20, 20) / 1000
+    pixels[:, 0, 0] = np.nan
+    dimensions = ("time", "y", "x")
+    cube = xr.Dataset(
+        {"B04": (dimensions, pixels), "cloudmask": (dimensions, (pixels > 0.5).astype(np.uint8))},
+        {"time": np.array(["2019-07-04T10:00", "2020-07-04"], "datetime64[ns]"),
+         "y": 4_999_995 - 10.0 * np.arange(20), "x": 500_005 + 10.0 * np.arange(20)},
+    ).rio.write_crs(32633)  # fmt: skip
+    (cube.isel(y=slice(None, None, -1)) if is_upside_down else cube).to_zarr(
+        tmp_path / "a.zarr", consolidated=False
+    )
+    given = {"path": tmp_path / "a.zarr", "pattern": None, "bands": {"R": "B04"}, "scale": 1,
+             "mask": {"band": "cloudmask", "clear": [0]}}  # fmt: skip
+    source = opened(tmp_path, **given)  # type: ignore[arg-type]
+    found = scenes(source)
+    assert [(one.id, one.time.hour) for one in found] == [("a_2019-07-04", 10), ("a_2020-07-04", 12)]
+    assert source.find(found[1].href).id == "a_2020-07-04"
+    expected = np.clip(np.rint(np.nan_to_num(pixels[1]) * 10_000), 1, 65_535)
+    expected[0, 0] = 0
+    assert (source.read(found[1], ["R"], BOX)[0] == expected).all()
+    seen = source.read(found[0], ["MASK"], BOX)[0]
+    assert (seen[0, 0], seen[0, 1]) == (classes.NODATA, classes.CLEAR)
+    # Aside, and of another grid.
+    wider = GeoBox((4, 4), Affine.translation(-20, 0) @ UTM, "EPSG:32633")
+    assert (source.read(found[1], ["R"], wider)[0, 1] == [0, 0, *expected[1, :2]]).all()
+    coarse = GeoBox((10, 10), UTM @ Affine.scale(2), "EPSG:32633")
+    assert abs(int(source.read(found[1], ["R"], coarse)[0, 5, 5]) - expected[10:12, 10:12].mean()) < 5
+    with pytest.raises(InputError, match="has no layer B08; it has B04, cloudmask"):
+        opened(tmp_path, **{**given, "bands": {"R": "B08"}})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is float32"):
+        opened(tmp_path, **{**given, "scale": None})  # type: ignore[arg-type]
+    with pytest.raises(WorkError, match="is not there any more"):
+        source.find("a.zarr#2018-07-04T12:00:00+00:00")
+
+
+def test_cubes_without_a_place_or_a_time_are_refused(tmp_path: Path) -> None:
+    steps = 500_005 + 10.0 * np.arange(6)
+    good = xr.Dataset({"B04": (("time", "y", "x"), np.ones((1, 6, 6), np.float32))},
+                      {"time": np.array(["2019-07-04"], "datetime64[ns]"),
+                       "y": steps[::-1], "x": steps})  # fmt: skip
+    irregular = good.assign_coords(x=steps + np.array([0, 0, 0, 2, 0, 0])).rio.write_crs(32633)
+    for number, (cube, says) in enumerate([
+        (good, "has no CRS"),
+        (irregular, "the steps of its coordinate x differ"),
+        (good.rio.write_crs(32633).drop_vars("time"), "has no coordinate of time"),
+        (good.rename(x="u"), "none are y and x"),
+    ]):  # fmt: skip
+        path = tmp_path / f"{number}.zarr"
+        cube.to_zarr(path, consolidated=False)
+        with pytest.raises(InputError, match=says):
+            opened(tmp_path, path=path, pattern=None, scale=1)
 
 
 def test_a_scene_that_is_gone_is_named(tmp_path: Path) -> None:

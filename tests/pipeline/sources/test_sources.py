@@ -143,7 +143,7 @@ def test_local_folder(tmp_path: Path) -> None:
         ("x_(", "not a regular expression"),
         (r"x_\d+\.tif", "needs a group named date"),
         (r"y_(?P<date>\d+)\.tif", "fits no file"),
-        (r"x_(?P<date>\d{7})\d\.tif", "is not a date"),
+        (r"x_(?P<date>\d{6})\d\d\.tif", "is not a date"),
     ],
 )
 def test_bad_patterns(tmp_path: Path, pattern: str, says: str) -> None:
