@@ -48,8 +48,8 @@ TIMED_STEPS, LONG_S = 3, 600.0
 
 def train(benchmark_dir: Path, model: str, settings: Settings, sensor: str = "") -> Path:
     """Train `model` on the training split, unless the run there is of the same data and settings;
-    returns the path of its weights. `sensor` is the profile of the benchmark's images, by which numbered bands
-    take pretrained weights.
+    returns the path of its weights. `sensor` is the profile of the benchmark's images, by which numbered
+    bands take pretrained weights.
 
     The weights with the lowest validation loss are kept. Goes on from a checkpoint of the same
     settings. InputError where the split has nothing to learn, WorkError where the loss is not a number

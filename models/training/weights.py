@@ -77,9 +77,9 @@ def load(
     address (https://), a file (.safetensors, .bin, .pt, .pth) or a folder with one: of a minebench model, of
     the model's published code, of a whole model of `transformers`, or of its encoder alone, also under a
     classifier. `bands` are the network's, by which its first layers take those of the file
-    (`first_layers.matched`, also for `alone` and `sensor`). InputError where the file is another model's, fills
-    a backbone in part, or, `alone`, where a band's meaning is unknown; WorkError where the hub or the web gives
-    nothing.
+    (`first_layers.matched`, also for `alone` and `sensor`). InputError where the file is another model's,
+    fills a backbone in part, or, `alone`, where a band's meaning is unknown; WorkError where the hub or the
+    web gives nothing.
     """
     several = network.pretrained if isinstance(network.pretrained, tuple) else None
     sources = several if several and source == "pretrained" else (source,)
@@ -103,8 +103,8 @@ def _match(bands: Sequence[str], held: Weights, alone: bool, sensor: str, count:
     if bands and alone and match.unknown:
         raise InputError(
             f"The meaning of the bands {few(match.unknown)} is not known, and the checkpoint takes "
-            f"{', '.join(held.bands)}: name the recipe's bands by colour or sensor (red, nir, B04, ...), or the "
-            "sensor under sensor.profile, such as sentinel-2-l2a."
+            f"{', '.join(held.bands)}: name the recipe's bands by colour or sensor (red, nir, B04, ...), or "
+            "the sensor under sensor.profile, such as sentinel-2-l2a."
         )
     return match
 

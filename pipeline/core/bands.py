@@ -1,9 +1,9 @@
 """What band names mean: the colour behind B04, SR_B4, Red or nir08, and its wavelength.
 
-Names are read in any case and with any separators. Colour names mean the same on every sensor. Numbers do not:
-B4 is red on Sentinel-2 and Landsat 8 and 9, and near infrared on Landsat 4 to 7. They are read by the sensor
-where it is known, else by what all sensors with such bands agree on; what is then left is a guess, which says
-so, or unknown.
+Names are read in any case and with any separators. Colour names mean the same on every sensor. Numbers do
+not: B4 is red on Sentinel-2 and Landsat 8 and 9, and near infrared on Landsat 4 to 7. They are read by the
+sensor where it is known, else by what all sensors with such bands agree on; what is then left is a guess,
+which says so, or unknown.
 
 Sources of the numbers: ESA, Sentinel-2 MSI, spectral bands; USGS, "What are the band designations for the
 Landsat satellites?".
