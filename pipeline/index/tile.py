@@ -185,7 +185,7 @@ def _tile_site(task: Task) -> tuple[list[Row], list[Row], list[Row]]:
     tiles, tile_periods, pair_rows = [], [], []
     for y0, x0 in recipe.tiling.corners(site.shape):
         part = task.drawn.get(tile_name(site, y0, x0), task.split)
-        tile = tile_at(site, y0, x0, recipe.tiling.size, part)
+        tile = tile_at(site, y0, x0, recipe.tiling.size, part, recipe.tiling.edge == "pad")
         tiles.append(tuple(vars(tile).values()))
         tile_periods += _period_rows(tile, labels)
         pair_rows += _pair_rows(tile, labels.counts(tile.window), intervals)
@@ -197,9 +197,10 @@ def tile_name(site: Site, y0: int, x0: int) -> str:
     return f"{site.site_id}_{y0:05d}_{x0:05d}"
 
 
-def tile_at(site: Site, y0: int, x0: int, size: int, part: str) -> Tile:
-    """The tile whose upper left corner is there, as far as it lies in the site."""
-    height, width = (min(size, side - start) for side, start in zip(site.shape, (y0, x0), strict=True))
+def tile_at(site: Site, y0: int, x0: int, size: int, part: str, beyond: bool = False) -> Tile:
+    """The tile whose upper left corner is there, as far as it lies in the site, which it may go on `beyond`."""
+    starts = (y0, x0) if beyond else (0, 0)
+    height, width = (min(size, side - start) for side, start in zip(site.shape, starts, strict=True))
     name = tile_name(site, y0, x0)
     return Tile(name, site.site_id, part, y0, x0, height, width, size - height, size - width)
 
