@@ -198,7 +198,7 @@ def tile_name(site: Site, y0: int, x0: int) -> str:
 
 
 def tile_at(site: Site, y0: int, x0: int, size: int, part: str, beyond: bool = False) -> Tile:
-    """The tile whose upper left corner is there, as far as it lies in the site, which it may go on `beyond`."""
+    """The tile whose upper left corner is there, as far as it lies in the site; it may go on `beyond` it."""
     starts = (y0, x0) if beyond else (0, 0)
     height, width = (min(size, side - start) for side, start in zip(site.shape, starts, strict=True))
     name = tile_name(site, y0, x0)
