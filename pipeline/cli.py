@@ -16,7 +16,7 @@ from pipeline import __version__, command, doctor_command, judge_commands, label
 from pipeline.core import arenas, interruption, locks
 from pipeline.core.errors import InputError, MinebenchError
 from pipeline.core.faults import explained
-from pipeline.core.words import counted, score
+from pipeline.core.words import counted, few, score
 from pipeline.options import Json, Name, Scheduler
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ def tile(benchmark: Name = None, scheduler: Scheduler = None) -> None:
     print(f"tile: {counted(done.tiles, 'tile')}")
     if str(done.splits):
         print(f"tile: {done.splits}")
+    if done.without:
+        print(f"tile: too small for a tile, and left out: {few(done.without)}; tiling.pad fills them up")
 
 
 @app.command(epilog="Example: minebench catalog --benchmark ours")
@@ -336,23 +338,46 @@ def _chosen(choices: dict[str, str]) -> str:
 @app.command(epilog="Example: minebench ingest mine --from oms2cd --path published/")
 def ingest(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
-    layout: Annotated[str, typer.Option("--from", help="Layout: minenetcd256, oms2cd or euromine.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Layout: minenetcd256, oms2cd, euromine, folders (A, B, label), or a set in "
+            "such folders by its name: levir-cd, whu-cd, dsifn, cdd, sysu-cd, clcd, egy-bcd, gvlm, oscd, "
+            "s2looking, "
+            "smallminesds.",
+        ),
+    ],
     path: Annotated[Path, typer.Option(help="Folder with the published files.")],
     resolution: Annotated[
         float | None,
         typer.Option(help="Metres a pixel, of files that do not say it; default: as published.", min=0.01),
     ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Of --from folders; default: the benchmark's name.")
+    ] = None,
+    citation: Annotated[str | None, typer.Option(help="Of --from folders; else unknown.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of --from folders, such as CC-BY-4.0; else unknown.")
+    ] = None,
+    dates: Annotated[
+        str | None,
+        typer.Option(help="Of --from folders: 2012,2016 or 2002..2013,2007..2018; else unknown."),
+    ] = None,
 ) -> None:
     """Make a benchmark of published files, as they are."""
-    from pipeline.interchange.ingest import prepare, run
+    from pipeline.interchange.ingest import Given, prepare, run
 
     workers = command.workers()
-    benchmark, loaded = prepare(name, layout, path, resolution=resolution)
+    given = Given(title, citation, licence, dates)
+    benchmark, loaded = prepare(name, layout, path, resolution=resolution, given=given)
     locks.take(benchmark.lock("ingest"), f"`minebench ingest` of {benchmark.name}")
     command.log_to(benchmark.log("ingest"))
     made = run(benchmark, loaded, workers)
     for reason in made.left_out:
         print(f"ingest: left out {reason}")
+    for note in made.notes:
+        print(f"ingest: {note}")
     holds = f"{counted(made.sites, 'site')} and {counted(made.tiles, 'tile')}"
     print(f"ingest: catalogs/{name} has {holds}. To train on it:")
     print(f"  minebench train --benchmark {name} --model fc-siam-diff")

@@ -32,7 +32,7 @@ def train(
     if sites is not None:
         model = registry.of_few_sites(model, sites)
     trained = registry.unsmoothed(model)
-    where, _ = command.begin(f"train-{model}", benchmark)
+    where, loaded = command.begin(f"train-{model}", benchmark)
     if trained != model:  # what is smoothed is trained first
         locks.take(where.lock(f"train-{trained}"), f"`minebench train-{trained}` of {where.name}")
     if if_labelled and unlabelled.is_unlabelled(where.data):
@@ -43,7 +43,7 @@ def train(
     given, few = given_for(trained, command.params().get("train") or {}), registry.sites_of(trained)
     given |= {"fold": fold} if fold else {}
     given |= {"sites": few} if few else {}
-    weights = run(where.data, trained, Settings.of(given, trained))
+    weights = run(where.data, trained, Settings.of(given, trained), loaded.profile.name)
     if trained != model:
         from models.evaluation.smooth import learn
 
@@ -83,7 +83,7 @@ def evaluate(
     """Score a trained model on the test split, or on a fold's."""
     from models.training import unlabelled
 
-    where, _ = command.begin(f"evaluate-{model}", benchmark)
+    where, recipe = command.begin(f"evaluate-{model}", benchmark)
     if (weights is None) != (normalise is None):
         raise InputError("--weights and --normalise go together.")
     if options is not None and weights is None:
@@ -91,7 +91,7 @@ def evaluate(
     if weights and normalise:
         from models.evaluation.adopt import adopt
 
-        loaded = adopt(where.data, model, weights, normalise, _options(options, model))
+        loaded = adopt(where.data, model, weights, normalise, _options(options, model), recipe.profile.name)
         if not json:
             print(f"evaluate: {loaded}")
     if if_labelled and unlabelled.is_unlabelled(where.data):

@@ -225,10 +225,12 @@ class Tiling(Part):
     size: int = Field(ge=8, le=8192)
     stride: int | None = Field(default=None, gt=0, le=8192)
     """Default: size, so that tiles do not overlap."""
-    edge: Literal["shift", "drop"] = "shift"
-    """The last tile of a row ends at the edge, or is left out."""
+    edge: Literal["shift", "drop", "pad"] = "shift"
+    """The last tile of a row ends at the edge, is left out, or goes on beyond the edge, where there is no
+    data."""
     pad: bool = True
-    """A scene smaller than a tile is repeated to fill it, or makes no tile."""
+    """A scene smaller than a tile is repeated to fill it, or makes no tile; with edge `pad` it makes one that
+    goes on beyond it."""
     neighbours: bool = False
     """Whether items carry the 3x3 neighbourhood of the tile, reduced to the tile's size."""
     beyond: Literal["mirror", "nodata"] = "mirror"

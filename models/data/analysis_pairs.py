@@ -31,7 +31,7 @@ class AnalysisPairs(Pairs):
             row.tile_id, row.site_id, "", row.y0, row.x0, row.height, row.width, row.pad_y, row.pad_x
         )
         dates = self.dates(window, row)
-        pixels, _ = self.cubes.read(window, dates)
+        pixels, _ = self.cubes.inputs(window, dates)
         shift = getattr(row, "dy", 0), getattr(row, "dx", 0)
         if any(shift):
             pixels = np.stack([pixels[0], self._moved(window, dates[1], *shift)])
@@ -44,7 +44,7 @@ class AnalysisPairs(Pairs):
     def _moved(self, window: Tile, date: int, dy: int, dx: int) -> NDArray[Any]:
         """The image with its content moved by so many pixels down and right."""
         if window.pad_y or window.pad_x:
-            pixels, _ = self.cubes.read(window, [date])
+            pixels, _ = self.cubes.inputs(window, [date])
             return np.roll(pixels[0], (dy, dx), axis=(1, 2))
         corner = window.y0 - dy, window.x0 - dx
         return self.cubes.window(window.site_id, date, *corner, *window.shape, "mirror")

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 class CachedCubes(Cubes):
     """Cubes whose tiles of one split are read from data/<benchmark>/cache/<key>/: images.npy (date of a
-    tile, band, y, x) and masks.npy (date of a tile, y, x)."""
+    tile, channel, y, x) and masks.npy (date of a tile, y, x)."""
 
     def __init__(self, benchmark_dir: Path, listed: pd.DataFrame) -> None:
         super().__init__(benchmark_dir)
@@ -44,6 +44,8 @@ class CachedCubes(Cubes):
     def _key(self, rows: list[Tile]) -> str:
         """Changes with the tiles and with every file of their cubes."""
         digest = hashlib.sha256(json.dumps([astuple(row) for row in rows], default=str).encode())
+        if self.cube(rows[0].site_id).is_picture:
+            digest.update(b"alpha")
         for site in sorted({row.site_id for row in rows}):
             for file in sorted((self.folder / f"{site}.zarr").rglob("*")):
                 held = file.stat()
@@ -52,12 +54,11 @@ class CachedCubes(Cubes):
 
     def _fill(self, folder: Path, rows: list[Tile]) -> None:
         height, width = rows[0].shape
-        pixels = self.cube(rows[0].site_id).pixels
+        cube = self.cube(rows[0].site_id)
         with replacing(folder) as temporary:
             temporary.mkdir()
-            images = _array(
-                temporary / "images.npy", pixels.dtype, (self.count, *pixels.shape[1:-2], height, width)
-            )
+            shape = self.count, cube.channels, height, width
+            images = _array(temporary / "images.npy", cube.pixels.dtype, shape)
             masks = _array(temporary / "masks.npy", np.dtype("u1"), (self.count, height, width))
             with progress("cache tiles", len(rows), "tiles") as advance:
                 for tile in rows:
@@ -79,6 +80,6 @@ def size_gb(cubes: Cubes, listed: pd.DataFrame) -> float:
     """What a cache of these tiles takes."""
     rows = tiles_of(listed)
     height, width = rows[0].shape
-    pixels = cubes.cube(rows[0].site_id).pixels
-    each = height * width * (int(np.prod(pixels.shape[1:-2])) * pixels.dtype.itemsize + 1)
+    cube = cubes.cube(rows[0].site_id)
+    each = height * width * (cube.channels * cube.pixels.dtype.itemsize + 1)
     return each * sum(len(cubes.periods(row.site_id)) for row in rows) / 1e9

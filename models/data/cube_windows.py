@@ -1,8 +1,14 @@
-"""A benchmark's cubes, opened once, and windows of them; see `pipeline.cubes.cube` for the store."""
+"""A benchmark's cubes, opened once, and windows of them; see `pipeline.cubes.cube` for the store.
+
+What no data is: in reflectance and embeddings 0 in all bands. In pictures of 8 bits black is a colour, and no
+data is black without a clear observation. So models take pictures with one channel more than there are bands,
+their alpha: 255 where there is data, 0 where there is none.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +16,14 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.core import receipts
 from pipeline.core.errors import NotMadeYet
 from pipeline.core.masks import UNKNOWN, change_label
 from pipeline.core.shards import Shard
-from pipeline.core.tiles import Tile
+from pipeline.core.tiles import NODATA, PADDING, Tile
+
+OPAQUE = 255
+"""Alpha of a pixel with data."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,13 @@ class Cube:
     bands: list[str]
     change: Shard | None
     pairs: dict[tuple[str, str], int]
+    is_picture: bool = False
+    """Whether black is a colour."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of what a model takes: the bands, and alpha of pictures."""
+        return self.pixels.shape[1] + self.is_picture
 
 
 class Cubes:
@@ -54,8 +71,15 @@ class Cubes:
         return self.cube(site_id).bands
 
     def read(self, tile: Tile, dates: Sequence[int] | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Pixels (date, band, y, x) and masks (date, y, x) of a tile, padded by repetition; all
-        dates without `dates`.
+        """Pixels (date, band, y, x) and masks (date, y, x) of a tile; see `inputs`."""
+        pixels, masks = self.inputs(tile, dates)
+        return pixels[:, : len(self.bands(tile.site_id))], masks
+
+    def inputs(
+        self, tile: Tile, dates: Sequence[int] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Pixels (date, channel, y, x), as `Scale` and `Standardise` take them, and masks (date, y, x) of a
+        tile, padded (`padded`); all dates without `dates`. Channels are the bands, and alpha of pictures.
 
         The mask is 255, unknown, where nothing was annotated, where no clear pixel is behind the
         image, and in the padding, so that no pixel counts twice.
@@ -63,7 +87,7 @@ class Cubes:
         cube = self.cube(tile.site_id)
         dates = range(len(cube.periods)) if dates is None else dates
         height, width = tile.shape
-        pixels = np.empty((len(dates), *cube.pixels.shape[1:-2], height, width), cube.pixels.dtype)
+        pixels = np.empty((len(dates), cube.channels, height, width), cube.pixels.dtype)
         masks = np.empty((len(dates), height, width), np.uint8)
         for date, image, mask in zip(dates, pixels, masks, strict=True):
             self.image_into(image, tile, date)
@@ -71,11 +95,25 @@ class Cubes:
         return pixels, masks
 
     def image_into(self, image: NDArray[Any], tile: Tile, date: int) -> None:
-        """Fill `image` (band, y, x) with a tile's pixels of one date, padded by repetition."""
+        """Fill `image` (channel, y, x) with a tile's pixels of one date, padded."""
         whole = image[:, : tile.height, : tile.width]
-        self.cube(tile.site_id).pixels.into(whole, date, tile.y0, tile.x0)
+        _fill(self.cube(tile.site_id), whole, date, tile.y0, tile.x0)
         if tile.pad_y or tile.pad_x:
-            image[:] = np.pad(whole, ((0, 0), (0, tile.pad_y), (0, tile.pad_x)), mode="wrap")
+            image[:] = self.padded(whole, tile)
+
+    def padded(self, pixels: NDArray[Any], tile: Tile, nodata: int = 0) -> NDArray[Any]:
+        """Pixels (..., y, x) of a tile's window filled up to its size: repeated, or with `nodata` where the
+        recipe's tiles go on beyond a site's edge."""
+        margin = [(0, 0)] * (pixels.ndim - 2) + [(0, tile.pad_y), (0, tile.pad_x)]
+        if self.repeats:
+            return np.pad(pixels, margin, mode="wrap")
+        return np.pad(pixels, margin, constant_values=nodata)
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether padding repeats the tile."""
+        path = self.folder.parent / "index" / "tiles.parquet"
+        return not path.is_file() or receipts.read(path).get(PADDING) != NODATA
 
     def mask_into(self, mask: NDArray[np.uint8], tile: Tile, date: int) -> None:
         """Fill `mask` (y, x) with a tile's mask of one date; see `read`."""
@@ -113,12 +151,13 @@ class Cubes:
     def window(
         self, site_id: str, date: int, y0: int, x0: int, height: int, width: int, beyond: str
     ) -> NDArray[Any]:
-        """Pixels (band, y, x) of any window; beyond the site's edge they are its mirror image, or 0
+        """Pixels (channel, y, x) of any window; beyond the site's edge they are its mirror image, or 0
         with `beyond` "nodata"."""
-        pixels = self.cube(site_id).pixels
-        rows, columns = pixels.shape[2:]
+        cube = self.cube(site_id)
+        rows, columns = cube.pixels.shape[2:]
         y, x = slice(max(y0, 0), min(y0 + height, rows)), slice(max(x0, 0), min(x0 + width, columns))
-        inside = pixels.window(date, y.start, x.start, y.stop - y.start, x.stop - x.start)
+        inside = np.empty((cube.channels, y.stop - y.start, x.stop - x.start), cube.pixels.dtype)
+        _fill(cube, inside, date, y.start, x.start)
         margin = ((0, 0), (y.start - y0, y0 + height - y.stop), (x.start - x0, x0 + width - x.stop))
         if beyond == "nodata":
             return np.pad(inside, margin)
@@ -126,7 +165,7 @@ class Cubes:
 
     def neighbourhood(self, tile: Tile, date: int, beyond: str) -> NDArray[np.float32]:
         """The 3x3 tiles around and with a tile, reduced to its size by block means of the pixels with
-        data: (band, y, x) in stored numbers, 0 where there is none."""
+        data: (channel, y, x) in stored numbers, 0 where there is none."""
         height, width = tile.shape
         corner = tile.y0 - height, tile.x0 - width
         wide = self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
@@ -135,6 +174,16 @@ class Cubes:
         count = has_data.sum(axis=(1, 3))
         total = (blocks * has_data).sum(axis=(2, 4))
         return np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+
+
+def _fill(cube: Cube, image: NDArray[Any], date: int, y0: int, x0: int) -> None:
+    """Fill `image` (channel, y, x) with a window inside the site."""
+    bands = cube.pixels.shape[1]
+    colours = image[:bands]
+    cube.pixels.into(colours, date, y0, x0)
+    if cube.is_picture:
+        seen = cube.clear.window(date, y0, x0, *image.shape[1:]) > 0
+        image[bands] = np.where(seen | (colours != 0).any(axis=0), OPAQUE, 0)
 
 
 def _opened(path: Path) -> Cube:
@@ -152,4 +201,5 @@ def _opened(path: Path) -> Cube:
         [str(band) for band in small["band"]],
         change,
         {(str(a), str(b)): i for i, (a, b) in enumerate(listed)},
+        pixels.name == "image",
     )

@@ -20,6 +20,9 @@ from pipeline.core.errors import InputError, NotMadeYet, UnknownName
 from pipeline.core.files import sha256
 from pipeline.core.tiles import Tile, tiles_of
 
+PICTURES = 2
+"""Version of how pictures are read: raise it when the same cubes give models other numbers."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -29,9 +32,11 @@ class Scale:
     std: NDArray[np.float32]
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """(..., band, y, x) to mean 0 and deviation 1; nodata (0 in all bands) becomes 0."""
+        """(..., channel, y, x) to (..., band, y, x) of mean 0 and deviation 1; no data, 0 in all channels,
+        becomes 0. Channels are the bands, and alpha of pictures (`models.data.cube_windows`)."""
         shape = (-1, 1, 1)
-        scaled = (pixels - self.mean.reshape(shape)) / self.std.reshape(shape)
+        colours = pixels[..., : len(self.mean), :, :]
+        scaled = (colours - self.mean.reshape(shape)) / self.std.reshape(shape)
         nodata = (pixels == 0).all(axis=-3, keepdims=True)
         return np.where(nodata, 0, scaled).astype(np.float32)
 
@@ -64,7 +69,7 @@ class Pairs(Dataset[dict[str, Any]]):
         pair = self.rows[index]
         tile = self.tiles[pair.tile_id]
         dates = self.dates(tile, pair)
-        pixels, _ = self.cubes.read(tile, dates)
+        pixels, _ = self.cubes.inputs(tile, dates)
         label = self.cubes.label(tile, pair.t1, pair.t2)
         return {
             **self.scaled(pixels),
@@ -78,7 +83,7 @@ class Pairs(Dataset[dict[str, Any]]):
         return [periods.index(pair.t1), periods.index(pair.t2)]
 
     def scaled(self, pixels: NDArray[Any]) -> dict[str, Tensor]:
-        """Two images (2, C, H, W) in stored numbers as `a` and `b`."""
+        """Two images (2, channel, H, W) in stored numbers as `a` and `b`."""
         a, b = torch.from_numpy(self.scale.apply(pixels))
         return {"a": a, "b": b}
 
@@ -107,7 +112,7 @@ class Series(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         tile = self.tiles[index]
-        pixels, masks = self.cubes.read(tile)
+        pixels, masks = self.cubes.inputs(tile)
         images = torch.from_numpy(self.scale.apply(pixels))
         periods = self.cubes.periods(tile.site_id)
         return {
@@ -166,9 +171,11 @@ def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
     chosen = train.iloc[np.unique(np.linspace(0, len(train) - 1, most).round().astype(int))]
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for tile in tiles_of(chosen):
-        pixels, _ = cubes.read(tile)
-        values = np.moveaxis(pixels, 1, 0).reshape(pixels.shape[1], -1).astype(np.float64)
-        values = values[:, (values > 0).all(axis=0)]
+        pixels, _ = cubes.inputs(tile)
+        values = np.moveaxis(pixels, 1, 0).reshape(pixels.shape[1], -1)
+        # Of pictures alpha tells; other pixels have data where no band is 0.
+        has_data = (values[len(bands) :] if len(values) > len(bands) else values).all(axis=0)
+        values = values[: len(bands), has_data].astype(np.float64)
         count += values.shape[1]
         total, squares = total + values.sum(axis=1), squares + (values**2).sum(axis=1)
     if not count:
@@ -179,9 +186,16 @@ def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
 
 
 def key_of(benchmark_dir: Path) -> str:
-    """The key of the benchmark's index: of its cubes' images and masks, its tiles, pairs and splits."""
+    """The key of the benchmark's index: of its cubes' images and masks, its tiles, pairs and splits, and of
+    how pictures are read."""
     path = Path(benchmark_dir) / "index" / "tiles.parquet"
-    return receipts.key_in(path) or sha256(path.with_name("pairs.parquet"))
+    key = receipts.key_in(path) or sha256(path.with_name("pairs.parquet"))
+    return f"{key} {PICTURES}" if _has_pictures(Path(benchmark_dir)) else key
+
+
+def _has_pictures(benchmark_dir: Path) -> bool:
+    """Whether its images are pictures; False where there are no cubes."""
+    return next((benchmark_dir / "cubes").glob("*.zarr/image"), None) is not None
 
 
 def read_table(benchmark_dir: Path, name: str) -> pd.DataFrame:

@@ -33,10 +33,12 @@ ADOPTED = "adopted"
 
 
 def adopt(
-    benchmark_dir: Path, model: str, weights: str, normalise: str, options: Mapping[str, Any] | None = None
-) -> str:
-    """Make the run, anew where it was adopted before; returns what was loaded. InputError where the file
-    does not fill the model of these options, or the run was trained here."""
+    benchmark_dir: Path, model: str, weights: str, normalise: str, options: Mapping[str, Any] | None = None,
+    sensor: str = "",
+) -> str:  # fmt: skip
+    """Make the run, anew where it was adopted before; returns what was loaded. `sensor` is the profile of the
+    benchmark's images, by which numbered bands are read. InputError where the file does not fill the model of
+    these options, a band's meaning is unknown, or the run was trained here."""
     from models.training import weights as files
 
     if registry.unsmoothed(model) != model:
@@ -48,10 +50,10 @@ def adopt(
             f"{run} was trained here: name the checkpoint's run otherwise, such as --model {model}@published."
         )
     bands = datasets.bands_of(benchmark_dir)
-    scale = scale_of(normalise, bands, _dtype(benchmark_dir))
+    scale = scale_of(normalise, bands, _dtype(benchmark_dir), sensor)
     base, chosen = registry.base(model), dict(options or {})
     network = registry.create(base, in_channels=len(bands), **chosen)
-    loaded = files.load(network, weights, bands, alone=True)
+    loaded = files.load(network, weights, bands, alone=True, sensor=sensor)
     if "trained from the start" in loaded:
         raise InputError(f"{weights} does not fill {base}: {loaded}. Name a checkpoint of the whole model.")
     settings = Settings.of({"weights": weights, "options": chosen}, base)
@@ -59,13 +61,22 @@ def adopt(
     # Runs from before there were options keep their key.
     key = receipts.fingerprint([ADOPTED, file, normalise, *([chosen] if chosen else [])])
     finish(run, key, base, network.state_dict(), scale, bands, settings, **{ADOPTED: normalise})
-    return loaded
+    return f"{loaded}; normalised by {_said(normalise, bands, sensor)}"
 
 
-def scale_of(normalise: str, bands: list[str], dtype: str) -> Scale:
+def _said(normalise: str, bands: list[str], sensor: str) -> str:
+    """By whose numbers each band is normalised."""
+    if normalise != "imagenet":
+        return normalise
+    nearest = first_layers.places(bands, first_layers.RGB, sensor)
+    names = [f"{first_layers.RGB[place]} for {band}" for band, place in zip(bands, nearest, strict=True)]
+    return f"ImageNet's {', '.join(names)}"
+
+
+def scale_of(normalise: str, bands: list[str], dtype: str, sensor: str = "") -> Scale:
     """Mean and deviation in stored numbers. InputError where the words are none."""
     if normalise == "imagenet":
-        nearest = first_layers.places(bands, first_layers.RGB)
+        nearest = first_layers.places(bands, first_layers.RGB, sensor)
         mean, std = (np.array(values, np.float32)[nearest] for values in IMAGENET)
     else:
         try:

@@ -98,7 +98,7 @@ def _of_window(
     network: Model, cubes: Cubes, window: Tile, standardise: Standardise, device: torch.device,
     pairs: list[tuple[int, int]] | None, beyond: str | None,
 ) -> Tensor:  # fmt: skip
-    pixels, _ = cubes.read(window)
+    pixels, _ = cubes.inputs(window)
     images = standardise(torch.from_numpy(pixels).to(device))
     if pairs is None:
         return mask_logits(network, images)

@@ -80,7 +80,7 @@ class Stacks:
                 )
 
     def _read(self, tile: Any) -> tuple[Any, ...]:
-        pixels, masks = self.cubes.read(tile)
+        pixels, masks = self.cubes.inputs(tile)
         if tile.tile_id in self.overlapped:
             masks[:, once.counted_before(tile, self.overlapped[tile.tile_id])] = UNKNOWN
         around = None

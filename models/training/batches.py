@@ -35,8 +35,9 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (N, D, C, H, W) in stored numbers: the two dates of pairs (and their neighbourhoods), one
-    date, or the dates of a series. `masks` (N, M, H, W) uint8: the pair's label, or a mask a date."""
+    """`images` (N, D, channel, H, W) in stored numbers (`models.data.cube_windows`): the two dates of pairs
+    (and their neighbourhoods), one date, or the dates of a series. `masks` (N, M, H, W) uint8: the pair's
+    label, or a mask a date."""
 
     images: Tensor
     masks: Tensor
@@ -167,10 +168,10 @@ class BatchSampler:
         plans = [self._plan(int(item), rng) for item in items]
         dates = len(plans[0][1])
         masks = 1 if self.kind == "pairs" else dates
-        images = np.empty((len(items), dates, *self._bands_and_shape()), self._dtype())
+        images = np.empty((len(items), dates, *self._channels_and_shape()), self._dtype())
         labels = np.empty((len(items), masks, *self.shape), np.uint8)
         around = (
-            np.empty((len(items), dates, *self._bands_and_shape()), np.float32) if self._context else None
+            np.empty((len(items), dates, *self._channels_and_shape()), np.float32) if self._context else None
         )
 
         def fill(place: int) -> None:
@@ -220,8 +221,8 @@ class BatchSampler:
         for date, image in zip(dates, around, strict=True):
             image[:] = self.dataset.cubes.neighbourhood(tile, date, self.dataset.neighbours)
 
-    def _bands_and_shape(self) -> tuple[int, ...]:
-        return (len(self.bands), *self.shape)
+    def _channels_and_shape(self) -> tuple[int, ...]:
+        return (self.dataset.cubes.cube(self.tiles[0].site_id).channels, *self.shape)
 
     def _dtype(self) -> np.dtype[Any]:
         return self.dataset.cubes.cube(self.tiles[0].site_id).pixels.dtype

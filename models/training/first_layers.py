@@ -4,24 +4,22 @@ A band takes the weights of the one nearest to it in wavelength, shared among al
 that an image that is alike in all of them gives what it gave. Only these layers are ever made to fit.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models import registry
 from models.base import Model
+from pipeline.core import bands
 
 RGB = ("red", "green", "blue")
 """Bands of what was trained on pictures."""
-NANOMETRES = {
-    "B01": 443, "B02": 492, "B03": 560, "B04": 665, "B05": 704, "B06": 740, "B07": 783, "B08": 833,
-    "B8A": 865, "B09": 945, "B10": 1374, "B11": 1610, "B12": 2190, "coastal": 443, "blue": 490,
-    "green": 560, "red": 660, "rededge": 740, "nir": 835, "nir08": 865, "swir16": 1610, "swir22": 2200,
-    "R": 660, "G": 560, "B": 490, "N": 835,
-}  # fmt: skip
-"""Centres of bands by the names that sensors and recipes give them."""
+ALIKE_NM = 40
+"""Nanometres up to which two bands show the same colour: a checkpoint's red is not fed near infrared."""
 
 
 def names_of(network: Model) -> list[str]:
@@ -32,54 +30,112 @@ def names_of(network: Model) -> list[str]:
     return [key for key, value in network.state_dict().items() if other[key].shape != value.shape]
 
 
-def places(ours: Sequence[str], theirs: Sequence[str]) -> list[int]:
-    """For each of our bands the place of the one of theirs that is nearest in wavelength; bands without a
-    known wavelength, on either side, take theirs in turn."""
+@dataclass(frozen=True)
+class Matched:
+    """How a network's bands take those of a file: for each of ours the place of theirs, and how much of its
+    weights it takes.
+
+    `unknown` are our bands without a known meaning, and `guess` says what was guessed of the others.
+    """
+
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+    places: list[int]
+    shares: list[float]
+    unknown: tuple[str, ...] = ()
+    guess: str = ""
+
+    def __str__(self) -> str:
+        """One line: which band takes the weights of which, and which takes none."""
+        bands = list(zip(self.ours, self.places, self.shares, strict=True))
+        idle = [band for band, _, share in bands if not share and band not in self.unknown]
+        used = {place for _, place, share in bands if share}
+        unseen = [band for place, band in enumerate(self.theirs) if place not in used]
+        taken = [f"{band} takes {_part(share)}{self.theirs[place]}" for band, place, share in bands if share]
+        how = "these take theirs in turn" if len(self.unknown) == len(self.ours) else "no weights"
+        notes = {
+            "without weights": idle, f"of unknown meaning, {how}": self.unknown, "not shown by any": unseen,
+        }  # fmt: skip
+        said = [f"{', '.join(names)} {note}" for note, names in notes.items() if names]
+        return "; ".join(["bands: " + ", ".join(taken), *said, *([self.guess] if self.guess else [])])
+
+
+def _part(share: float) -> str:
+    return "" if share == 1 else f"{share:.2g} of "
+
+
+def places(ours: Sequence[str], theirs: Sequence[str], sensor: str = "") -> list[int]:
+    """Return for each of our bands the place of the nearest of theirs; see `matched`."""
+    return matched(ours, theirs, sensor=sensor).places
+
+
+def matched(ours: Sequence[str], theirs: Sequence[str], alone: bool = False, sensor: str = "") -> Matched:
+    """Match our bands to those of a file.
+
+    Each of ours takes an equal part of the weights of the one nearest in wavelength. With `alone` only the
+    nearest takes them, whole, and only where it shows the same colour; the other bands count nothing. A band
+    of unknown meaning takes nothing, but where none of ours is known: then they take theirs in turn. `sensor`
+    is the profile of our images, by which numbered bands are read (`pipeline.core.bands`).
+    """
     if list(ours) == list(theirs):
-        return list(range(len(ours)))
-    if not all(band in NANOMETRES for band in (*ours, *theirs)):
-        return [place % len(theirs) for place in range(len(ours))]
-    return [
-        min(range(len(theirs)), key=lambda place: abs(NANOMETRES[theirs[place]] - NANOMETRES[band]))
-        for band in ours
+        return Matched(tuple(ours), tuple(theirs), list(range(len(ours))), [1.0] * len(ours))
+    mine, others = bands.meaning(ours, sensor), bands.meaning(theirs, sensor)
+    apart = [
+        _apart(band, colour, theirs, others.colours) for band, colour in zip(ours, mine.colours, strict=True)
     ]
+    unknown = tuple(band for band, row in zip(ours, apart, strict=True) if min(row) == math.inf)
+    if len(unknown) == len(ours):
+        places = [place % len(theirs) for place in range(len(ours))]
+        counts = Counter(places)
+        return Matched(tuple(ours), tuple(theirs), places, [1 / counts[place] for place in places], unknown)
+    places = [row.index(min(row)) for row in apart]
+    distances = [min(row) for row in apart]
+    shares = _alone(places, distances) if alone else _shared(places, distances)
+    return Matched(tuple(ours), tuple(theirs), places, shares, unknown, mine.guess)
 
 
-def shares(ours: Sequence[str], theirs: Sequence[str], alone: bool) -> list[float]:
-    """How much of their band's weights each of ours takes: an equal part, or, `alone`, the nearest all of
-    them and others nothing."""
-    nearest = places(ours, theirs)
-    if not alone:
-        counts = Counter(nearest)
-        return [1 / counts[place] for place in nearest]
+def _apart(
+    band: str, colour: str | None, theirs: Sequence[str], colours: Sequence[str | None]
+) -> list[float]:
+    """Nanometres from a band to each of theirs: 0 for the same name, infinite where either is unknown."""
+    return [
+        0.0 if band == other
+        else math.inf if colour is None or theirs_colour is None
+        else abs(bands.nanometres(colour) - bands.nanometres(theirs_colour))
+        for other, theirs_colour in zip(theirs, colours, strict=True)
+    ]  # fmt: skip
+
+
+def _shared(places: Sequence[int], distances: Sequence[float]) -> list[float]:
+    """Equal parts of a band's weights for all that are nearest to it."""
+    known = [distance < math.inf for distance in distances]
+    counts = Counter(place for place, is_known in zip(places, known, strict=True) if is_known)
+    return [1 / counts[place] if is_known else 0.0 for place, is_known in zip(places, known, strict=True)]
+
+
+def _alone(places: Sequence[int], distances: Sequence[float]) -> list[float]:
+    """All of a band's weights for the nearest one of its colour, the first of equals."""
     chosen: dict[int, int] = {}
-    for band, place in enumerate(nearest):
-        had = chosen.setdefault(place, band)
-        if _apart(ours[band], theirs[place]) < _apart(ours[had], theirs[place]):
+    for band, (place, distance) in enumerate(zip(places, distances, strict=True)):
+        if distance <= ALIKE_NM and (place not in chosen or distance < distances[chosen[place]]):
             chosen[place] = band
-    return [float(chosen[place] == band) for band, place in enumerate(nearest)]
+    return [float(chosen.get(place) == band) for band, place in enumerate(places)]
 
 
-def _apart(one: str, other: str) -> float:
-    known = one in NANOMETRES and other in NANOMETRES
-    return abs(NANOMETRES[one] - NANOMETRES[other]) if known else 0.0
-
-
-def fitted(
-    value: Tensor, own: Tensor, nearest: Sequence[int], share_of: Sequence[float], bands: int
-) -> Tensor | None:
-    """`value`, of a layer for `bands` bands, in the shape of `own`, for as many as `nearest` has; None where
-    they differ in more than that. A layer of both dates has the bands of one after those of the other."""
+def fitted(value: Tensor, own: Tensor, match: Matched) -> Tensor | None:
+    """Return `value`, of a layer for their bands, in the shape of `own`, for ours; None where they differ in
+    more than that. A layer of both dates has the bands of one after those of the other."""
     if value.ndim != own.ndim:
         return None
-    share = torch.tensor(share_of, dtype=value.dtype)
+    count, nearest = len(match.theirs), match.places
+    share = torch.tensor(match.shares, dtype=value.dtype)
     for axis, (there, here) in enumerate(zip(value.shape, own.shape, strict=True)):
         dates, odd = divmod(here, len(nearest))
-        if there == here and there != dates * bands:
+        if there == here and there != dates * count:
             continue
-        if odd or there != dates * bands:
+        if odd or there != dates * count:
             return None
-        index = torch.tensor([date * bands + place for date in range(dates) for place in nearest])
+        index = torch.tensor([date * count + place for date in range(dates) for place in nearest])
         value = value.index_select(axis, index)
         if axis == 1:
             value = value * share.repeat(dates).view(1, -1, *[1] * (value.ndim - 2))

@@ -19,8 +19,8 @@ from models.training.settings import Settings
 
 
 class Standardise(nn.Module):
-    """Images (..., C, H, W) in stored numbers to mean 0 and deviation 1 of each band; no data, 0 in all
-    bands, stays 0. The same as `Scale.apply`."""
+    """Images (..., channel, H, W) in stored numbers to (..., C, H, W) of mean 0 and deviation 1; no data, 0
+    in all channels, becomes 0. The same as `Scale.apply`."""
 
     mean: Tensor
     std: Tensor
@@ -32,13 +32,13 @@ class Standardise(nn.Module):
             self.register_buffer(name, torch.from_numpy(values).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.float()
-        data = (pixels != 0).any(dim=-3, keepdim=True)
-        return (pixels - self.mean) / self.std * data
+        channels = images.float()
+        data = (channels != 0).any(dim=-3, keepdim=True)
+        return (channels[..., : len(self.mean), :, :] - self.mean) / self.std * data
 
 
 class Objective(nn.Module):
-    """The loss of a batch: `images` (N, D, C, H, W), `masks` (N, M, H, W), as in
+    """The loss of a batch: `images` (N, D, channel, H, W), `masks` (N, M, H, W), as in
     `models.training.batches.Batch`."""
 
     def __init__(self, network: Model, task: str, scale: Scale, settings: Settings) -> None:

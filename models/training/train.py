@@ -10,6 +10,7 @@ On several processes: accelerate launch -m pipeline.cli train --model NAME
 
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -45,9 +46,10 @@ TIMED_STEPS, LONG_S = 3, 600.0
 """Steps by which the rest is judged, and what is long enough to be told."""
 
 
-def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
+def train(benchmark_dir: Path, model: str, settings: Settings, sensor: str = "") -> Path:
     """Train `model` on the training split, unless the run there is of the same data and settings;
-    returns the path of its weights.
+    returns the path of its weights. `sensor` is the profile of the benchmark's images, by which numbered
+    bands take pretrained weights.
 
     The weights with the lowest validation loss are kept. Goes on from a checkpoint of the same
     settings. InputError where the split has nothing to learn, WorkError where the loss is not a number
@@ -78,7 +80,11 @@ def train(benchmark_dir: Path, model: str, settings: Settings) -> Path:
         # Only where weights are loaded: transformers takes two seconds to import.
         from models.training import weights
 
-        log.info("%s", weights.load(network, settings.weights, datasets.bands_of(benchmark_dir)))
+        bands = datasets.bands_of(benchmark_dir)
+        loaded = weights.load(network, settings.weights, bands, sensor=sensor)
+        log.info("%s", loaded)
+        if os.environ.get("RANK", "0") == "0":  # of several processes one says it
+            print(f"train: {model} begins with {loaded}", file=sys.stderr, flush=True)
     with _sentences(settings, training):
         loop = Loop(run, benchmark_dir, model, network, training, validation)
         state = loop.run_to_end()

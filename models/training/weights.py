@@ -68,31 +68,52 @@ def begun_with(model: str, options: dict[str, Any], source: str | None) -> str |
     return f"{source} ({licence})" if licence else source
 
 
-def load(network: Model, source: str, bands: Sequence[str] = (), alone: bool = False) -> str:
+def load(
+    network: Model, source: str, bands: Sequence[str] = (), alone: bool = False, sensor: str = ""
+) -> str:
     """Fill `network`, or its backbone, from `source`; returns what was filled from where, and what was not.
 
     `source` is "pretrained" (what the paper begins with, from the hub or the web), a name on the hub, an
     address (https://), a file (.safetensors, .bin, .pt, .pth) or a folder with one: of a minebench model, of
     the model's published code, of a whole model of `transformers`, or of its encoder alone, also under a
-    classifier. `bands` are the network's, by which its first layers take those of the file (`first_layers`);
-    `alone`: bands that the file's model did not have count nothing. InputError where the file is another
-    model's or fills a backbone in part, WorkError where the hub or the web gives nothing.
+    classifier. `bands` are the network's, by which its first layers take those of the file
+    (`first_layers.matched`, also for `alone` and `sensor`). InputError where the file is another model's,
+    fills a backbone in part, or, `alone`, where a band's meaning is unknown; WorkError where the hub or the
+    web gives nothing.
     """
     several = network.pretrained if isinstance(network.pretrained, tuple) else None
     sources = several if several and source == "pretrained" else (source,)
     filled: State = {}
+    lines: list[str] = []
     for each in sources:
-        filled |= _taken(network, each, bands, alone)
+        held = read(_path(network, each))
+        match = _match(bands, held, alone, sensor, network.in_channels)
+        taken, has_bands = _taken(network, each, held, match)
+        filled |= taken
+        if bands and has_bands and tuple(bands) != held.bands and str(match) not in lines:
+            lines.append(str(match))
     network.load_state_dict(filled, strict=False)
-    return _told(network, " and ".join(sources), filled)
+    return "; ".join([_told(network, " and ".join(sources), filled), *lines])
 
 
-def _taken(network: Model, source: str, bands: Sequence[str], alone: bool) -> State:
-    """What of a network's tensors a source fills."""
-    held = read(_path(network, source))
+def _match(bands: Sequence[str], held: Weights, alone: bool, sensor: str, count: int) -> first_layers.Matched:
+    """How a network's bands take those of a file. InputError where a checkpoint is scored as it is on bands
+    that nobody knows."""
+    match = first_layers.matched(list(bands) or [str(i) for i in range(count)], held.bands, alone, sensor)
+    if bands and alone and match.unknown:
+        raise InputError(
+            f"The meaning of the bands {few(match.unknown)} is not known, and the checkpoint takes "
+            f"{', '.join(held.bands)}: name the recipe's bands by colour or sensor (red, nir, B04, ...), or "
+            "the sensor under sensor.profile, such as sentinel-2-l2a."
+        )
+    return match
+
+
+def _taken(network: Model, source: str, held: Weights, match: first_layers.Matched) -> tuple[State, bool]:
+    """What of a network's tensors a source fills, and whether those of its bands are among them."""
     if held.model is not None and registry.class_of(held.model) is not type(network):
         raise InputError(f"{source} holds {held.model}, another model: name a file of {_name(network)}.")
-    fit = _Fit(network, held, bands, alone)
+    fit = _Fit(network, held, match)
     whole = fit.match(network, fit.named(network))
     inside = tuple(f"{name}." for name in network.backbone_parts)
     filled = dict(whole.filled)
@@ -108,7 +129,7 @@ def _taken(network: Model, source: str, bands: Sequence[str], alone: bool) -> St
     if not filled:
         raise InputError(f"{source} does not hold weights of {_name(network)}: name another file.")
     _demand_whole_backbones(network, source, filled)
-    return filled
+    return filled, bool(fit.first & set(filled))
 
 
 def _demand_whole_backbones(network: Model, source: str, filled: State) -> None:
@@ -144,12 +165,9 @@ def _name(network: Model) -> str:
 class _Fit:
     """A file's tensors in the names and shapes of a network."""
 
-    def __init__(self, network: Model, held: Weights, bands: Sequence[str], alone: bool) -> None:
-        self.network, self.held = network, held
+    def __init__(self, network: Model, held: Weights, match: first_layers.Matched) -> None:
+        self.network, self.held, self.of_bands = network, held, match
         self.first = set(first_layers.names_of(network)) if network.made_of[0] else set()
-        known = list(bands) or [str(place) for place in range(network.in_channels)]
-        self.nearest = first_layers.places(known, held.bands)
-        self.shares = first_layers.shares(known, held.bands, alone)
         self.transposed = {
             f"{name}.weight" for name, part in network.named_modules() if isinstance(part, nn.ConvTranspose2d)
         }
@@ -223,7 +241,7 @@ class _Fit:
 
     def fitted(self, given: Tensor, own: Tensor) -> Tensor | None:
         if self.own_names.get(id(own)) in self.first:
-            return first_layers.fitted(given, own, self.nearest, self.shares, len(self.held.bands))
+            return first_layers.fitted(given, own, self.of_bands)
         if given.shape == own.shape:
             return given
         # A head of two classes becomes one of their difference.

@@ -106,7 +106,7 @@ def _inputs(
 ) -> tuple[list[torch.Tensor], NDArray[np.uint8]]:
     """Standardised images (1, C, H, W), and the label (H, W)."""
     standardise = Standardise(scale)
-    pixels, masks = cubes.read(tile, places)
+    pixels, masks = cubes.inputs(tile, places)
     images = [standardise(torch.from_numpy(image)[None]) for image in pixels]
     if beyond:
         images += [

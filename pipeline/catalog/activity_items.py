@@ -70,7 +70,7 @@ def write_collection(benchmark: Benchmark, recipe: Recipe, licence: str) -> None
     folder = benchmark.activity
     paths = sorted(folder.glob(f"*/{ITEM}"))
     contents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    boxes = [content["bbox"] for content in contents if content["bbox"]]
+    boxes = [content["bbox"] for content in contents if content.get("bbox")]
     bbox = [float(v) for v in (*np.min(boxes, axis=0)[:2], *np.max(boxes, axis=0)[2:])] if boxes else None
     spans = [
         (times.parsed(own["properties"]["start_datetime"]), times.parsed(own["properties"]["end_datetime"]))

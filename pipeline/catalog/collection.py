@@ -190,12 +190,16 @@ def _span(described: pystac.Item) -> tuple[datetime, datetime]:
 
 def _summaries(items: list[pystac.Item], recipe: Recipe) -> pystac.Summaries:
     """What the items have between them."""
-    cloud = [described.properties["eo:cloud_cover"] for described in items]
+    cloud = [
+        described.properties["eo:cloud_cover"]
+        for described in items
+        if "eo:cloud_cover" in described.properties
+    ]
     codes = sorted({code for described in items if (code := described.properties["proj:code"])})
     found: dict[str, Any] = {
-        "gsd": [recipe.sensor.resolution],
+        **({"gsd": [recipe.sensor.resolution]} if recipe.source.knows_pixel else {}),
         "bands": assets.bands_of(recipe),
-        "eo:cloud_cover": {"minimum": min(cloud), "maximum": max(cloud)},
+        **({"eo:cloud_cover": {"minimum": min(cloud), "maximum": max(cloud)}} if cloud else {}),
         "minebench:period": [described.properties["minebench:period"] for described in items],
     }
     return pystac.Summaries({**found, **({"proj:code": codes} if codes else {})}, maxcount=100)
@@ -245,7 +249,12 @@ def _assets(task: Task, tree: assets.Tree) -> dict[str, pystac.Asset]:
 
 def _description(recipe: Recipe, site: Site) -> str:
     if recipe.source.is_published:
-        return f"{recipe.title}: images of {site.area_km2:.2f} km², as published."
+        size = (
+            f"{site.area_km2:.2f} km²"
+            if recipe.source.knows_pixel
+            else f"{site.shape[0] * site.shape[1]:,} pixels"
+        )
+        return f"{recipe.title}: images of {size}, as published."
     shapes = counted(site.mines, "listed shape")
     return f"{recipe.title}: {shapes} of {site.area_km2:.2f} km²."
 

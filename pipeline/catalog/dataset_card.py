@@ -67,6 +67,7 @@ def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
         "licence": attribution.shared_under(sources), "balance": tables.records(found["balance"]),
         "leakage": found["leakage"].set_index("split").share.to_dict(),
         "sites": found["sites"], "countries": sorted(found["sites"].country.dropna().unique()),
+        "undated": [period.label for period in recipe.periods.periods() if period.is_unknown],
         "periods": [period.label for period in recipe.periods.periods()],
         "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
         "synthetic": recipe.source.is_synthetic,

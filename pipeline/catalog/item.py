@@ -47,8 +47,9 @@ def describe(
         assets=dict(files),
         properties={
             "title": f"{site.label}, {period.label}",
-            "gsd": recipe.sensor.resolution,
-            "eo:cloud_cover": round(float((clear == 0).mean() * 100), 3),
+            **({"gsd": recipe.sensor.resolution} if recipe.source.knows_pixel else {}),
+            # Nobody looked for clouds in published files.
+            **({} if recipe.source.is_published else {"eo:cloud_cover": _cloud_cover(clear)}),
             "proj:code": f"EPSG:{site.epsg}" if site.epsg else None,
             "proj:shape": list(site.shape),
             "proj:transform": list(site.grid.transform)[:6],
@@ -65,6 +66,11 @@ def describe(
             "minebench:dated_by": sorted(set(scenes.dated_by)),
         },
     )
+
+
+def _cloud_cover(clear: NDArray[np.uint8]) -> float:
+    """Per cent of pixels without a clear observation."""
+    return round(float((clear == 0).mean() * 100), 3)
 
 
 def _label(recipe: Recipe) -> dict[str, Any]:

@@ -22,6 +22,11 @@ class Period:
         """Whether it is a calendar year, by its label and its days."""
         return len(self.label) == 4 and self.label.isdigit()
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is known of its days but that they lie before or after another's."""
+        return self.start.year == FIRST_YEAR or self.end.year > LAST_YEAR
+
     def span(self, season: tuple[int, int] | None) -> tuple[date, date]:
         """The period where `season` is searched, from the first to before the second day: as it is
         labelled, but a year whose season runs over New Year is the twelve months that end with it. So

@@ -32,6 +32,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         described: dict[str, Any] = json.loads((path / "zarr.json").read_text())
         self.shape: tuple[int, ...] = tuple(described["shape"])
+        self.name = path.name
         self.is_signed = described["data_type"] == "int8"
         self.dtype = np.dtype("u1" if self.is_signed else described["data_type"]).newbyteorder("<")
         self.attributes: dict[str, Any] = described.get("attributes", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tile:
-    """A window of a site, in pixels of its grid. Where the site is smaller than a tile, `height` and
-    `width` are what there is, and `pad_y` and `pad_x` what repeats it to the tile's size."""
+    """A window of a site, in pixels of its grid. Where the site ends before the tile, `height` and `width`
+    are what there is, and `pad_y` and `pad_x` what fills it up to the tile's size."""
 
     tile_id: str
     site_id: str
@@ -35,6 +36,8 @@ class Tile:
         return self.height + self.pad_y, self.width + self.pad_x
 
 
+PADDING, NODATA = "padding", "nodata"
+"""Attribute of the table of tiles, and its value where padding is no data; without it padding repeats."""
 FIELDS = tuple(Tile.__dataclass_fields__)
 
 
@@ -44,13 +47,15 @@ def tiles_of(table: pd.DataFrame) -> list[Tile]:
 
 
 def starts(
-    length: int, size: int, step: int, edge: Literal["shift", "drop"] = "shift", pad: bool = True
+    length: int, size: int, step: int, edge: Literal["shift", "drop", "pad"] = "shift", pad: bool = True
 ) -> list[int]:
     """Where windows of `size` start along a side of `length` pixels.
 
-    With edge `shift` the last window is moved back to end at the edge; with `drop` it is left
-    out. A side shorter than a window gives one window to be padded, or none.
+    With edge `shift` the last window is moved back to end at the edge; with `drop` it is left out; with
+    `pad` it goes on beyond the edge. A side shorter than a window gives one window to be padded, or none.
     """
+    if edge == "pad":
+        return [step * place for place in range(max(1, math.ceil((length - size) / step) + 1))]
     if length < size:
         return [0] if pad else []
     found = list(range(0, length - size + 1, step))

@@ -1,7 +1,7 @@
 """The cube of a site: Zarr v3, one shard an array, opens with xarray and rioxarray.
 
-    reflectance  time, band, y, x   uint16  nodata 0, scale 1e-4   (or image, uint8, nodata 0; or
-                                            embedding, int8, nodata -128)
+    reflectance  time, band, y, x   uint16  nodata 0, scale 1e-4   (or image, uint8, in which no data is 0
+                                            in all bands with clear 0; or embedding, int8, nodata -128)
     clear        time, y, x         uint8   clear observations behind the pixel, 0 none
     mine         time, y, x         uint8   0 background, 1 footprint, 255 unknown (`annotate`)
     change       pair, y, x         uint8   0 unchanged, 1 changed, 255 unknown; only where change itself

@@ -192,7 +192,8 @@ def _encoding(cube: xr.Dataset, recipe: Recipe) -> dict[str, Any]:
             "compressors": (WORK,),
             **({"grid_mapping": "spatial_ref"} if "spatial_ref" in cube.coords else {}),
         }
-    encoding[image_name(recipe)]["_FillValue"] = recipe.sensor.nodata
+    if recipe.sensor.dtype != "uint8":  # black is a colour: `clear` says where pictures have no data
+        encoding[image_name(recipe)]["_FillValue"] = recipe.sensor.nodata
     if recipe.sensor.dtype == "uint16":
         cube["reflectance"].attrs["scale_factor"] = 0.0001
     return encoding

@@ -13,10 +13,12 @@ from pipeline.cubes import cube
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 from pipeline.sources.import_ import Options
-from pipeline.sources.import_.layouts import Layout, Pair, site_of, stamp
+from pipeline.sources.import_.layouts import Found, Layout, Pair, site_of, stamp
 
 VERSION = 1
 """Of what is made of the files: raise it when it comes out otherwise. Each reader has one of its own."""
+PICTURES = 2
+"""The same, of pictures alone."""
 
 
 def reader(recipe: Recipe, root: Path) -> Layout:
@@ -32,7 +34,7 @@ def key(task: Any) -> str:
     found = site_of(layout, task.site.site_id)
     return receipts.fingerprint([
         VERSION, layout.version, cube.VERSION, stamp(layout, found), task.recipe.sensor.model_dump(),
-        task.recipe.tiling.size,
+        task.recipe.tiling.size, *([PICTURES] if task.recipe.sensor.dtype == "uint8" else []),
     ])  # fmt: skip
 
 
@@ -51,17 +53,25 @@ def make(task: Any, images_key: str) -> list[dict[str, Any]]:
         expected = (len(recipe.sensor.bands), *found.shape)
         if pixels.shape != expected:
             raise InputError(f"{dated.file}: its pixels are {pixels.shape}, not {expected} (band, y, x).")
-        # In 8-bit pictures black is a colour; reflectance of 0 in all bands is no data.
-        has_data = (pixels > 0).any(axis=0) | (recipe.sensor.dtype == "uint8")
-        seen = np.asarray(has_data, np.uint8)
+        has_data = _has_data(layout, found, label, pixels)
+        seen = has_data.astype(np.uint8)
         days = [str(dated.day)] if dated.day else []
-        images.append(cube_store.Image(known[label], pixels, seen, [Path(dated.file).stem], days))
+        images.append(cube_store.Image(known[label], pixels * has_data, seen, [Path(dated.file).stem], days))
         row = {"site_id": site.site_id, "period": label, "days": 1, "scenes": 1, "images": images_key}
         rows.append({**row, "clear": float(seen.mean()), "kept": True, "reason": ""})
     aoi = layout.aoi(found)
     area = np.ones(found.shape, bool) if aoi is None else aoi
     cube_store.write(task.path, site, recipe, images, area, images_key, rows)
     return rows
+
+
+def _has_data(layout: Layout, site: Found, label: str, pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where an image (band, y, x) has data. In pictures of 8 bits black is a colour, and the file says where
+    there is none; other numbers are 0 in all bands there."""
+    if pixels.dtype != np.uint8:
+        return np.asarray((pixels > 0).any(axis=0))
+    seen = layout.seen(site, label)
+    return np.ones(site.shape, bool) if seen is None else seen
 
 
 def labels(

@@ -11,7 +11,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import shapes
 from rasterio.io import DatasetReader
@@ -242,9 +242,11 @@ def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float
     rows, columns = grids.overlap(whole, grid)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return np.zeros((len(indexes), *grid.shape), file.dtypes[indexes[0] - 1])
-    found = file.read(indexes, window=Window.from_slices(rows, columns))
+    window = Window.from_slices(rows, columns)
+    found = file.read(indexes, window=window)
     if nodata is None:
         found[found == 0] = 1
+        found *= _seen(file, indexes, window).astype(found.dtype)
     elif nodata != 0 and not math.isnan(nodata):
         found = np.where(found == nodata, 0, np.maximum(found, 1)).astype(found.dtype)
     if found.shape[1:] == grid.shape:
@@ -254,6 +256,27 @@ def _copied(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float
     return pixels
 
 
+def _seen(file: DatasetReader, indexes: list[int], window: Window) -> NDArray[np.bool_]:
+    """Where a file without a nodata value has data (y, x): by its mask, or by an alpha band."""
+    flags = [flag for index in indexes for flag in file.mask_flag_enums[index - 1]]
+    if MaskFlags.per_dataset not in flags or _is_misread(file, indexes, window):
+        return np.ones((window.height, window.width), bool)
+    return np.asarray(file.dataset_mask(window=window) > 0)
+
+
+def _is_misread(file: DatasetReader, indexes: list[int], window: Window) -> bool:
+    """Whether a band is no alpha, though GDAL calls it so.
+
+    It calls every fourth band of 8 bits alpha where nothing else is said. One that is read as a band, or
+    that has
+    numbers between 0 and 255, is near infrared or the like.
+    """
+    alphas = [i for i, colour in enumerate(file.colorinterp, 1) if colour == ColorInterp.alpha]
+    if not alphas or file.dtypes[alphas[0] - 1] != "uint8":
+        return False
+    return alphas[0] in indexes or not np.isin(file.read(alphas[0], window=window), (0, 255)).all()
+
+
 def _cut_out(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: float) -> NDArray[np.float32]:
     """Pixels that lie on the grid already, as float32; NaN beyond the file's edge and for `nodata`."""
     whole = grid_of(file)
@@ -261,9 +284,13 @@ def _cut_out(file: DatasetReader, indexes: list[int], grid: GeoBox, nodata: floa
     rows, columns = grids.overlap(whole, grid)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return pixels
-    stored = file.read(indexes, window=Window.from_slices(rows, columns))
+    window = Window.from_slices(rows, columns)
+    stored = file.read(indexes, window=window)
     # In the file's own type: -3.4e38 is another number as a Python float.
-    has_data = stored != np.float64(nodata).astype(stored.dtype) if math.isfinite(nodata) else True
+    is_number = math.isfinite(nodata)
+    has_data = (
+        stored != np.float64(nodata).astype(stored.dtype) if is_number else _seen(file, indexes, window)
+    )
     inner = grids.overlap(grid, whole[rows, columns])
     pixels[:, *inner] = np.where(has_data, stored.astype(np.float32), np.float32(np.nan))
     return pixels
@@ -280,6 +307,10 @@ def _warped(
 ) -> NDArray[Any]:
     """Resampled once by GDAL, which leaves nodata out of the weights and widens its kernel when
     going coarser. Nodata `becomes` a number, and pixels of `dtype` where that is given."""
+    if ColorInterp.alpha in file.colorinterp:
+        window = _around(file, grid)
+        if window is not None and _is_misread(file, indexes, window):
+            return _warped_pixels(file, indexes, window, grid, resampling, nodata, becomes, dtype)
     with WarpedVRT(
         file,
         crs=str(grid.crs),
@@ -294,3 +325,35 @@ def _warped(
         **({"dtype": dtype} if dtype else {}),
     ) as view:
         return view.read(indexes)
+
+
+def _around(file: DatasetReader, grid: GeoBox) -> Window | None:
+    """The window of a file that a grid lies in, with a margin; None where there is none."""
+    whole = grid_of(file)
+    if whole.crs is None:
+        return None
+    box = grid.extent.to_crs(whole.crs).boundingbox
+    left, top = ~whole.affine @ (box.left, box.top)
+    right, bottom = ~whole.affine @ (box.right, box.bottom)
+    margin = MARGIN * max(1, math.ceil((right - left) / grid.width))
+    x0, x1 = max(0, math.floor(left) - margin), min(file.width, math.ceil(right) + margin)
+    y0, y1 = max(0, math.floor(top) - margin), min(file.height, math.ceil(bottom) + margin)
+    return Window(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
+
+
+def _warped_pixels(
+    file: DatasetReader, indexes: list[int], window: Window, grid: GeoBox, resampling: Resampling,
+    nodata: float | None, becomes: float, dtype: str | None,
+) -> NDArray[Any]:  # fmt: skip
+    """As `_warped`, of pixels without their file: GDAL then takes no band for alpha."""
+    pixels = file.read(indexes, window=window).astype(dtype or file.dtypes[indexes[0] - 1], copy=False)
+    if not becomes and nodata is None:
+        pixels[pixels == 0] = 1
+    result = np.full((len(indexes), *grid.shape), becomes, pixels.dtype)
+    for band, target in zip(pixels, result, strict=True):
+        reproject(
+            band, target, src_transform=file.window_transform(window), src_crs=file.crs, src_nodata=nodata,
+            dst_transform=grid.transform, dst_crs=str(grid.crs), dst_nodata=becomes, resampling=resampling,
+            init_dest_nodata=True, tolerance=EXACT,
+        )  # fmt: skip
+    return result

@@ -22,7 +22,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import sha256
 from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, each_site
-from pipeline.core.tiles import FIELDS, Tile
+from pipeline.core.tiles import FIELDS, NODATA, PADDING, Tile
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Count, Labels
 from pipeline.geo import grid
@@ -65,10 +65,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """What a run of the stage did; `splits` says what became of the release's."""
+    """What a run of the stage did; `splits` says what became of the release's, and `without` are sites that
+    are too small for a tile."""
 
     tiles: int
     splits: Splits
+    without: tuple[str, ...] = ()
 
 
 def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
@@ -80,7 +82,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     key = _key(benchmark, recipe, listed, splits)
     path = benchmark.table("tiles")
     if receipts.key_in(path) == key and all(other.is_file() for other in _others(benchmark)):
-        return Done(len(tables.read(path, "tile")), splits)
+        return Done(len(tables.read(path, "tile")), splits, _too_small(benchmark, recipe, listed))
     drawn = _drawn(benchmark, recipe, listed)
     tasks = [
         Task(benchmark, recipe, site, splits.of[site.site_id], drawn.get(site.site_id, {})) for site in listed
@@ -103,9 +105,20 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     tables.write(split.folds(table, recipe.split), benchmark.table("folds"))
     statistics.build(benchmark, recipe, listed, tiles, spread)
     analysis_sets.build(benchmark, listed, tiles, spread)
+    if recipe.tiling.edge == "pad":
+        told[PADDING] = NODATA
     tiles.attrs = told
     tables.write(tiles, path)
-    return Done(len(tiles), splits)
+    return Done(len(tiles), splits, _too_small(benchmark, recipe, listed))
+
+
+def _too_small(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> tuple[str, ...]:
+    """Sites with images that no tile fits."""
+    return tuple(
+        f"{site.site_id} ({site.shape[0]} x {site.shape[1]} pixels)"
+        for site in listed
+        if not recipe.tiling.corners(site.shape) and cube.periods_of(benchmark.cube(site.site_id))
+    )
 
 
 def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str, dict[str, str]]:
@@ -172,7 +185,7 @@ def _tile_site(task: Task) -> tuple[list[Row], list[Row], list[Row]]:
     tiles, tile_periods, pair_rows = [], [], []
     for y0, x0 in recipe.tiling.corners(site.shape):
         part = task.drawn.get(tile_name(site, y0, x0), task.split)
-        tile = tile_at(site, y0, x0, recipe.tiling.size, part)
+        tile = tile_at(site, y0, x0, recipe.tiling.size, part, recipe.tiling.edge == "pad")
         tiles.append(tuple(vars(tile).values()))
         tile_periods += _period_rows(tile, labels)
         pair_rows += _pair_rows(tile, labels.counts(tile.window), intervals)
@@ -184,9 +197,10 @@ def tile_name(site: Site, y0: int, x0: int) -> str:
     return f"{site.site_id}_{y0:05d}_{x0:05d}"
 
 
-def tile_at(site: Site, y0: int, x0: int, size: int, part: str) -> Tile:
-    """The tile whose upper left corner is there, as far as it lies in the site."""
-    height, width = (min(size, side) for side in site.shape)
+def tile_at(site: Site, y0: int, x0: int, size: int, part: str, beyond: bool = False) -> Tile:
+    """The tile whose upper left corner is there, as far as it lies in the site; it may go on `beyond` it."""
+    starts = (y0, x0) if beyond else (0, 0)
+    height, width = (min(size, side - start) for side, start in zip(site.shape, starts, strict=True))
     name = tile_name(site, y0, x0)
     return Tile(name, site.site_id, part, y0, x0, height, width, size - height, size - width)
 

@@ -1,6 +1,6 @@
 """What every layout writes from: pairs cut from the cubes, and counts of what was left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.data.cube_windows import Cubes
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
+from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
 from pipeline.core.tiles import Tile, tiles_of
 from pipeline.recipe import Recipe
@@ -29,7 +30,7 @@ ABOUT_EXPORT = "minebench.json"
 @dataclass(frozen=True)
 class Pair:
     """A tile's two images (band, y, x) in stored numbers and its change label (y, x) in {0, 1, 255},
-    padded by repetition."""
+    padded."""
 
     name: str
     tile: Tile
@@ -38,6 +39,8 @@ class Pair:
     a: NDArray[Any]
     b: NDArray[Any]
     label: NDArray[np.uint8]
+    seen: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Of pictures where A and B have data (y, x)."""
 
 
 @dataclass
@@ -77,11 +80,15 @@ class Job:
 
     def _pair(self, tile: Tile, row: Any) -> Pair:
         periods = self.cubes.periods(tile.site_id)
-        images, _ = self.cubes.read(tile, [periods.index(row.t1), periods.index(row.t2)])
+        images, _ = self.cubes.inputs(tile, [periods.index(row.t1), periods.index(row.t2)])
+        bands = len(self.recipe.sensor.bands)
+        alpha = {
+            name: image[bands] > 0 for name, image in zip("AB", images, strict=True) if len(image) > bands
+        }
         label = self.cubes.label(tile, row.t1, row.t2)[: tile.height, : tile.width]
-        label = np.pad(label, ((0, tile.pad_y), (0, tile.pad_x)), mode="wrap")
+        label = self.cubes.padded(label, tile, UNKNOWN)
         name = f"{tile.tile_id}_{row.t1}_{row.t2}"
-        return Pair(name, tile, row.t1, row.t2, images[0], images[1], label)
+        return Pair(name, tile, row.t1, row.t2, images[0][:bands], images[1][:bands], label, alpha)
 
     def rgb(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
         """(band, y, x) as an 8-bit picture (y, x, 3): bytes as they are, reflectance 0 to 0.4."""

@@ -4,7 +4,7 @@
     list/train.txt  list/val.txt  list/test.txt      names with their suffix, a line each
 
 With --image tif A and B are GeoTIFFs of all bands in stored numbers, label a GeoTIFF in {0, 1, 255} in
-which 255 is unknown.
+which 255 is unknown; pictures of 8 bits have a mask where there is no data, for black is a colour.
 """
 
 from pathlib import Path
@@ -46,9 +46,13 @@ def _geotiffs(job: Job, pair: Pair, folder: Path) -> None:
         profile = {
             "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],
             "dtype": pixels.dtype, "transform": corner, "crs": str(box.crs) if box.crs else None,
-            "nodata": 255 if name == "label" else sensor.nodata, "compress": "deflate",
+            "nodata": 255 if name == "label" else None if name in pair.seen else sensor.nodata,
+            "compress": "deflate",
         }  # fmt: skip
-        with rasterio.open(folder / name / f"{pair.name}.tif", "w", **profile) as file:
+        path = folder / name / f"{pair.name}.tif"
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as file:
             file.write(pixels)
+            if name in pair.seen and not pair.seen[name].all():
+                file.write_mask(pair.seen[name])
             if name != "label":
                 file.descriptions = sensor.bands

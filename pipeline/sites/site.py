@@ -64,7 +64,10 @@ class Site:
         return self.name or self.site_id
 
     def aoi(self, area: GeoBox | None = None) -> NDArray[np.bool_]:
-        """Pixels (y, x) of the AOI on the site's grid, or on another, by their centres."""
+        """Pixels (y, x) of the AOI on the site's grid, or on another, by their centres; all of a
+        site without a place."""
+        if not self.epsg:
+            return np.ones((area or self.grid).shape, bool)
         return self._inside(self.geometry, area or self.grid)
 
     def counted(self) -> NDArray[np.bool_] | None:

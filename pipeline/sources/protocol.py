@@ -154,6 +154,16 @@ class Options(Part):
     """Whether the pixels are files that somebody published, taken as they are."""
 
     @property
+    def knows_pixel(self) -> bool:
+        """Whether the size of a pixel on the ground is known."""
+        return True
+
+    @property
+    def is_of_mines(self) -> bool:
+        """Whether its images show mines."""
+        return True
+
+    @property
     def members(self) -> dict[str, Options]:
         """The sources that are asked one after another, by their labels in the table of scenes."""
         return {self.name: self}

@@ -48,6 +48,8 @@ def test_scored_without_training(project: Path, tmp_path: Path) -> None:
     done = run(*words, cwd=project)
     assert done.returncode == 0, done.stderr
     assert "124 of 124 tensors from" in done.stdout
+    assert "B02 takes blue, B03 takes green, B04 takes red" in done.stdout
+    assert "ImageNet's blue for B02, green for B03, red for B04" in done.stdout
     folder = project / "data/tiny/runs/fc-siam-diff@levir"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["model"] == "fc-siam-diff@levir"

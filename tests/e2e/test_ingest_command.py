@@ -17,7 +17,7 @@ def test_facilities_of_oms2cd_by_the_command_which_goes_on_where_it_stopped(tmp_
     words = ("ingest", "oms", "--from", "oms2cd", "--path", str(files))
     done = run(*words, cwd=project)
     assert done.returncode == 0, done.stderr
-    assert "3 sites and 6 tiles" in done.stdout
+    assert "3 sites and 18 tiles" in done.stdout
     benchmark = layout.Benchmark("oms", project)
     pairs = pd.read_parquet(benchmark.table("pairs"))
     assert set(zip(pairs.t1, pairs.t2, strict=True)) == {
@@ -25,7 +25,7 @@ def test_facilities_of_oms2cd_by_the_command_which_goes_on_where_it_stopped(tmp_
     }  # fmt: skip
     assert pairs.expanded.isna().all()
     tiles = pd.read_parquet(benchmark.table("tiles"))
-    assert tiles.x0.unique().tolist() == [0, 100]
+    assert tiles.x0.unique().tolist() == [0, 100, 200]
     cube = xr.open_zarr(benchmark.cube(tiles.site_id[0]))
     assert cube.rio.crs.to_epsg() == 32633
     assert int(cube.aoi.sum()) == 260 * 340

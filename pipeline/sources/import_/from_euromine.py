@@ -2,8 +2,9 @@
 
     <site>/image(s)/Year2015.tif  <site>/label(s)/Year2015.tif    whole scenes
     <site>/2015.tif               <site>/2015_mask.tif            the same, all in one folder
-    <site>/2015/image/Year2015_Patch0.npy  .../label/...          tiles cut by the authors' own script
-    splits: train_val_test_splits.py, or splits.csv (name, split), in the folder or one above
+    <site>/2015/image/Year2015_Patch0.npy  .../label/Patch0.png   tiles cut by the authors' own script
+    splits: train_val_test_splits.py, or splits.csv (name, split), in the folder, in its datasets/, or one
+    above; without either the official split, by the folders' names
 
 Labels are any number for mine and 0 for the rest. Scenes keep their grid; tiles have no place.
 """
@@ -22,7 +23,9 @@ from odc.geo.geobox import GeoBox
 from pipeline.core import tables
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
+from pipeline.core.words import counted
 from pipeline.sources.import_ import raster_files, tile_stacks
+from pipeline.sources.import_.euromine_split import SPLITS
 from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
 BANDS = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
@@ -54,7 +57,7 @@ class EuroMine:
         self.left_out: list[str] = []
         self.years: dict[str, dict[str, Year]] = {}
         self.found: list[Found] = []
-        self.splits = _splits(folder)
+        self.splits, self.split_from = _splits(folder)
         for path in sorted(path for path in folder.iterdir() if path.is_dir()):
             if years := _years(path):
                 self._add(path, years)
@@ -78,7 +81,15 @@ class EuroMine:
             pairs="all",
             citation=CITATION,
             left_out=tuple(self.left_out),
+            notes=(self.split_from + self._lacking(),),
         )  # fmt: skip
+
+    def _lacking(self) -> str:
+        """How many of the split's sites are not there."""
+        count = len(set(self.splits)) - sum(bool(site.split) for site in self.found)
+        return (
+            f"; {counted(count, 'site')} of theirs {'is' if count == 1 else 'are'} not" if count > 0 else ""
+        )
 
     def sites(self) -> list[Found]:
         return self.found
@@ -91,6 +102,15 @@ class EuroMine:
         else:
             pixels = _fitted(_raster(files[0]), site.shape, 0)
         return np.clip(np.nan_to_num(np.rint(pixels)), 0, np.iinfo(dtype).max).astype(dtype)
+
+    def seen(self, site: Found, label: str) -> NDArray[np.bool_] | None:
+        (path, *_) = self.years[site.name][label].images
+        if site.tiles:
+            return None
+        seen = raster_files.seen(path)
+        if seen is None:
+            seen = np.ones(_raster(path).shape[-2:], bool)
+        return _fitted(seen, site.shape, 0)
 
     def mask(self, site: Found, label: str) -> NDArray[np.uint8] | None:
         files = self.years[site.name][label].labels
@@ -120,7 +140,7 @@ class EuroMine:
     def _add(self, path: Path, years: dict[str, Year]) -> None:
         """Take a site in, or say why not."""
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", path.name).strip("-.").lower()
-        split = self.splits.get(path.name)
+        split = self.splits.get(path.name) or self.splits.get(_spelt(path.name))
         if self.splits and split is None:
             self.left_out.append(f"{path.name}: in no split")
             return
@@ -145,7 +165,7 @@ def _years(folder: Path) -> dict[str, Year]:
     """A site's years, oldest first; empty where the folder is no site."""
     tiles = {p.name: p for p in folder.iterdir() if p.is_dir() and re.fullmatch(r"(19|20)\d\d", p.name)}
     if tiles:
-        found = {name: Year(_npy(p / "image"), _npy(p / "label")) for name, p in sorted(tiles.items())}
+        found = {name: Year(_cut(p / "image"), _cut(p / "label")) for name, p in sorted(tiles.items())}
         return {name: year for name, year in found.items() if year.images}
     images, labels = _by_year(folder, IMAGES, is_label=False), _by_year(folder, LABELS, is_label=True)
     return {
@@ -166,11 +186,10 @@ def _by_year(folder: Path, names: tuple[str, ...], is_label: bool) -> dict[str, 
     return {}
 
 
-def _npy(folder: Path) -> tuple[Path, ...]:
+def _cut(folder: Path) -> tuple[Path, ...]:
     """Tiles in the order of their numbers."""
-    return tuple(
-        sorted(folder.glob("*.npy"), key=lambda path: int((re.findall(r"\d+", path.stem) or ["0"])[-1]))
-    )
+    files = [path for path in folder.glob("*") if path.suffix in {".npy", ".png"}]
+    return tuple(sorted(files, key=lambda path: int((re.findall(r"\d+", path.stem) or ["0"])[-1])))
 
 
 def _tiles(years: dict[str, Year]) -> tuple[tuple[int, int], None, tuple[str, ...]]:
@@ -211,24 +230,38 @@ def _raster(path: Path) -> NDArray[Any]:
 
 
 def _array(path: Path) -> NDArray[Any]:
+    if path.suffix == ".png":
+        return tile_stacks.picture(path, str(path), "L")
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
 
 
-def _splits(folder: Path) -> dict[str, str]:
-    """Split by site's folder name, from the authors' file or a CSV; empty without either."""
-    for place in (folder, folder.parent):
+def _splits(folder: Path) -> tuple[dict[str, str], str]:
+    """Split by site's folder name, from the authors' file or a CSV, else the official one; and where it is
+    from. Empty where sites of the official three splits are not all there: a split is then drawn."""
+    for place in (folder, folder / "datasets", folder.parent, folder.parent / "datasets"):
         if (path := place / "train_val_test_splits.py").is_file():
             try:
                 listed = ast.literal_eval(path.read_text().split("=", 1)[1].strip())
-                return {str(name): split for split, names in listed.items() for name in names}
+                splits = {str(name): split for split, names in listed.items() for name in names}
             except (ValueError, SyntaxError, IndexError, AttributeError):
                 raise InputError(f"{path} does not hold one dictionary of splits.") from None
+            return splits, f"splits are those of {path.name}"
         if (path := place / "splits.csv").is_file():
             table = tables.read_csv(path, "source.path")
             if missing := {"name", "split"} - set(table):
                 raise InputError(f"{path} needs a column {sorted(missing)[0]}.")
-            return dict(zip(table.name, table.split, strict=True))
-    return {}
+            return dict(zip(table.name, table.split, strict=True)), f"splits are those of {path.name}"
+    official = {
+        _spelt(path.name): SPLITS.get(_spelt(path.name)) for path in folder.iterdir() if path.is_dir()
+    }
+    if set(official.values()) >= set(SPLITS.values()):
+        return SPLITS, "splits are EuroMineNet's official ones, by the names of the sites' folders"
+    return {}, "no splits.csv and no train_val_test_splits.py is there: splits are drawn by site"
+
+
+def _spelt(name: str) -> str:
+    """A site's name as the official split has it."""
+    return name.replace("Portugal", "Portuga")

@@ -3,11 +3,12 @@
     s2_<facility>_<coordinates>_<YYYY-MM-DD>.tif    images; mapping.csv names them, with their folder
     area_mask/<facility>.tif                        the area that was looked at
     mask/<facility>_<id>.tif                        change of a pair
-    mapping.csv                                     id, imageA, imageB, mask (<facility>.tif)
+    mapping.csv                                     id, imageA, imageB, mask (<facility>.tif); it lists more
+                                                    pairs than there are, and those without files are skipped
     train.csv, val.csv, test.csv                    facilities of each split, in the first column
 
 A facility is a site, each of its images a period. Split by facility, as published: two facilities may
-lie side by side.
+lie side by side. Tiles are the author's (`tile_mode="constant"`): the last of a row goes on beyond the edge.
 """
 
 import csv
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.core.errors import InputError
+from pipeline.core.words import few
 from pipeline.sources.import_ import raster_files, tile_stacks
 from pipeline.sources.import_.layouts import Dated, Facts, Found, Pair
 
@@ -36,6 +38,7 @@ CITATION = (
     "Strathclyde (OMS2CD)."
 )
 MEANING = "Change of a mine's area between two images, drawn by hand."
+COLUMNS = ("id", "imageA", "imageB", "mask")
 DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?!.*\d{4}-\d{2}-\d{2})")
 
 
@@ -46,7 +49,7 @@ class OMS2CD:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows = list(_mapping(folder / "mapping.csv"))
+        self.rows, self.left_out = _with_files(folder, list(_mapping(folder / "mapping.csv")))
         self.splits = _splits(folder)
         self.by_facility: dict[str, list[dict[str, str]]] = {}
         for row in self.rows:
@@ -68,10 +71,11 @@ class OMS2CD:
             periods={"unit": "month", "start": labels[0], "end": labels[-1]}
             if self.monthly
             else {"dates": labels},
-            tiling={"size": 256, "stride": 100, "edge": "drop", "pad": False},
+            tiling={"size": 256, "stride": 100, "edge": "pad"},
             labels={"source": "import", "kind": "change", "meaning": MEANING},
             pairs="all",
             citation=CITATION,
+            left_out=self.left_out,
         )  # fmt: skip
 
     def sites(self) -> list[Found]:
@@ -80,6 +84,9 @@ class OMS2CD:
     def image(self, site: Found, label: str) -> NDArray[Any]:
         with raster_files.opened(self.folder / site.images[label].file) as file:
             return file.read()
+
+    def seen(self, site: Found, label: str) -> NDArray[np.bool_] | None:
+        return raster_files.seen(self.folder / site.images[label].file)
 
     def mask(self, site: Found, label: str) -> NDArray[np.uint8] | None:
         return None
@@ -138,18 +145,43 @@ def _mapping(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if missing := {"id", "imageA", "imageB", "mask"} - set(reader.fieldnames or []):
+            if missing := set(COLUMNS) - set(reader.fieldnames or []):
                 raise InputError(f"{path} needs a column {sorted(missing)[0]}.")
             for line, row in enumerate(reader, 2):
-                for column in ("imageA", "imageB"):
-                    target = (path.parent / row[column]).resolve()
-                    if not target.is_relative_to(path.parent.resolve()) or not target.is_file():
-                        raise InputError(f"{path} line {line}: there is no file {row[column]}.")
+                if any(not row[column] for column in COLUMNS):
+                    raise InputError(f"{path} line {line} is shorter than its heading.")
+                for name in _files(row):
+                    if not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):
+                        raise InputError(f"{path} line {line}: {name} leads out of the folder.")
                 yield row
     except FileNotFoundError:
         raise InputError(f"There is no {path}: give the folder that holds mapping.csv.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}.") from None
+
+
+def _files(row: dict[str, str]) -> list[str]:
+    """The images and the mask of a row."""
+    return [row["imageA"], row["imageB"], f"mask/{row['mask'].removesuffix('.tif')}_{row['id']}.tif"]
+
+
+def _with_files(folder: Path, rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """The rows whose files are there, and what to say of the others: the published table has more rows than
+    pairs. InputError where none is."""
+    missing = [[name for name in _files(row) if not (folder / name).is_file()] for row in rows]
+    there = [row for row, names in zip(rows, missing, strict=True) if not names]
+    if not there:
+        raise InputError(
+            f"{folder / 'mapping.csv'}: no row has all of its files"
+            + (f"; there is no {next(filter(None, missing))[0]}." if rows else ", it has none.")
+        )
+    if len(there) == len(rows):
+        return there, ()
+    first = next(filter(None, missing))[0]
+    gone = sorted({row["mask"] for row in rows} - {row["mask"] for row in there})
+    said = [f"{len(rows) - len(there)} of {len(rows)} rows of mapping.csv: no file {first}, for one"]
+    said += [f"{few(gone)}: no pair of it has its files"] * bool(gone)
+    return there, tuple(said)
 
 
 def _splits(folder: Path) -> dict[str, str]:

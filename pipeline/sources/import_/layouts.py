@@ -60,6 +60,8 @@ class Facts:
     citation: str
     left_out: tuple[str, ...] = field(default=())
     """What was not taken in, and why."""
+    notes: tuple[str, ...] = field(default=())
+    """What was taken for granted."""
 
 
 class Layout(Protocol):
@@ -78,6 +80,11 @@ class Layout(Protocol):
 
     def image(self, site: Found, label: str) -> NDArray[Any]:
         """Pixels of a period (band, y, x), nodata 0."""
+        ...
+
+    def seen(self, site: Found, label: str) -> NDArray[np.bool_] | None:
+        """Where a picture of a period has data (y, x), by its file's mask, alpha or nodata value; None
+        where the file says nothing: then it has data everywhere, black too."""
         ...
 
     def mask(self, site: Found, label: str) -> NDArray[np.uint8] | None:

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
 from pipeline.core.errors import InputError
@@ -20,3 +23,12 @@ def opened(path: Path) -> Iterator[Any]:
             yield file
     except (RasterioError, gdal.FAILURE) as error:
         raise InputError(f"{path} cannot be read: {gdal.said(error)}.") from None
+
+
+def seen(path: Path) -> NDArray[np.bool_] | None:
+    """Where a raster has data (y, x), by its mask, alpha band or nodata value; None where it has none of
+    them."""
+    with opened(path) as file:
+        if all(MaskFlags.all_valid in flags for flags in file.mask_flag_enums):
+            return None
+        return np.asarray(file.dataset_mask() > 0)

@@ -25,8 +25,24 @@ def picture(content: bytes | Path, name: str, mode: str) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
             pixels = np.asarray(opened.convert(mode))
     except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise InputError(f"{name} is not a picture that can be read: {str(error).splitlines()[0]}.") from None
+        raise _unreadable(name, error) from None
     return pixels if mode == "L" else np.moveaxis(pixels, -1, 0)
+
+
+def opaque(content: bytes | Path, name: str) -> NDArray[np.bool_] | None:
+    """Where a picture file has data (y, x), by its alpha; None where it has none. InputError names it."""
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
+            if not opened.has_transparency_data:
+                return None
+            return np.asarray(opened.convert("RGBA").getchannel("A")) > 0
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> InputError:
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{name} is not a picture that can be read: {said}.")
 
 
 def stacked(tiles: Iterable[NDArray[np.uint8]], names: Sequence[str], side: int) -> NDArray[np.uint8]:

@@ -132,3 +132,41 @@ def test_bands_are_matched_by_wavelength(tmp_path: Path) -> None:
     for date in (0, 1):
         assert torch.equal(here[:, 4 * date], there[:, 3 * date + 2])
         assert torch.allclose(here[:, 4 * date + 2 : 4 * date + 4], there[:, [3 * date] * 2] / 2)
+
+
+def test_an_unknown_band_takes_nothing_from_a_known_one() -> None:
+    from models.training import first_layers
+
+    match = first_layers.matched(["blue", "green", "red", "ndvi"], first_layers.RGB)
+    assert (match.places[:3], match.shares) == ([2, 1, 0], [1, 1, 1, 0])
+    assert match.unknown == ("ndvi",)
+    assert "blue takes blue, green takes green, red takes red; ndvi of unknown meaning" in str(match)
+
+
+@pytest.mark.parametrize(
+    ("ours", "alone"),
+    [
+        (["B2", "B3", "B4", "B8"], [1, 1, 1, 0]),
+        (["blue", "green", "red", "NIR"], [1, 1, 1, 0]),
+        (["R", "G", "B", "nir1"], [1, 1, 1, 0]),
+        (["coastal", "Blue", "Green", "Red"], [0, 1, 1, 1]),
+        (["blue", "green", "NIR"], [1, 1, 0]),  # infrared is not red
+    ],
+)
+def test_a_checkpoint_sees_each_colour_in_its_own_place(ours: list[str], alone: list[float]) -> None:
+    from models.training import first_layers
+
+    match = first_layers.matched(ours, first_layers.RGB, alone=True)
+    assert match.shares == alone
+    colours = {"B2": "blue", "B3": "green", "B4": "red", "R": "red", "G": "green", "B": "blue"}
+    for band, place, share in zip(ours, match.places, match.shares, strict=True):
+        assert not share or first_layers.RGB[place] == colours.get(band, band.lower())
+
+
+def test_a_checkpoint_is_not_scored_on_bands_that_nobody_knows(tmp_path: Path) -> None:
+    network = models.create("fc-ef", in_channels=3)
+    torch.save(models.create("fc-ef", in_channels=3).state_dict(), tmp_path / "x.pth")
+    with pytest.raises(InputError, match="meaning of the bands B1, B2, B3 is not known"):
+        weights.load(network, str(tmp_path / "x.pth"), ["B1", "B2", "B3"], alone=True)
+    said = weights.load(network, str(tmp_path / "x.pth"), ["B", "G", "R"], alone=True)
+    assert said.endswith("; bands: B takes blue, G takes green, R takes red")

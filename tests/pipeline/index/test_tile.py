@@ -127,3 +127,14 @@ def test_images_too_near_in_time_make_no_pair(tmp_path) -> None:
         [(0, 1), (0, 2), (1, 2)], {"site_id": "s", "acquired": acquired}, list(acquired), recipe.load(path)
     )
     assert kept == [(0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(186, [0]), (256, [0]), (257, [0, 100]), (300, [0, 100]), (380, [0, 100, 200])]
+)
+def test_padded_tiles_go_on_beyond_the_edge(length: int, expected: list[int]) -> None:
+    """As many as the package tiler makes with mode "constant": ceil((length - overlap) / step), at least
+    one."""
+    rule = Tiling(size=256, stride=100, edge="pad")
+    assert starts(length, rule) == expected
+    assert len(expected) == max(1, -(-(length - 156) // 100))

@@ -1,12 +1,16 @@
 """EuroMineNet as a benchmark, from files in forms that others keep it in."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import zarr
+from PIL import Image
 
 from models import data
+from pipeline.sources.import_.euromine_split import SPLITS
+from pipeline.sources.import_.from_euromine import EuroMine
 from tests import published
 from tests.pipeline.interchange.ingesting import ingested
 
@@ -37,3 +41,51 @@ def test_tiles_cut_by_eurominenets_own_script(tmp_path: Path) -> None:
     item = series[10]
     assert np.array_equal(item["masks"][1].numpy(), mask)
     assert np.allclose(item["images"][1].numpy(), series.scale.apply(image.astype(np.uint16) * 20))
+
+
+def official(folder: Path, names: tuple[str, ...]) -> Path:
+    """Sites of the release, by their folders' names, without a file of splits."""
+    for number, name in enumerate(names):
+        for year in (2015, 2016):
+            image, mask = published.scene(number, (32, 32), bands=10, grown=year - 2015)
+            place = (3e5 + 12_000 * number, 5.5e6)
+            published.tif(folder / name / "images" / f"Year{year}.tif", image.astype(np.uint16) * 20, place)
+            published.tif(folder / name / "labels" / f"Year{year}.tif", mask * 255, place)
+    return folder
+
+
+def test_the_official_split_is_known_by_the_folders_names(tmp_path: Path) -> None:
+    assert Counter(SPLITS.values()) == {"train": 101, "val": 14, "test": 17}
+    files = official(tmp_path / "x", ("Austria_1", "Portugal_1", "Sweden_7", "Greece_3"))
+    reader = EuroMine(files)
+    assert {site.name: site.split for site in reader.sites()} == {
+        "austria-1": "train", "portugal-1": "val", "sweden-7": "test",
+    }  # fmt: skip
+    assert reader.facts().left_out == ("Greece_3: in no split",)
+    assert reader.facts().notes == (
+        "splits are EuroMineNet's official ones, by the names of the sites' folders; 129 sites of theirs "
+        "are not",
+    )
+    (files / "datasets").mkdir()
+    (files / "datasets/train_val_test_splits.py").write_text(
+        "train_val_test_splits={'train': ['Greece_3', 'Greece_3'],\n"
+        "                       'val': ['Portuga_1'], 'test': ['Sweden_7']}"
+    )
+    reader = EuroMine(files)
+    assert {site.name: site.split for site in reader.sites()} == {
+        "greece-3": "train", "portugal-1": "val", "sweden-7": "test",
+    }  # fmt: skip
+
+
+def test_labels_that_the_script_cuts_as_pictures(tmp_path: Path) -> None:
+    """The published script writes images as .npy and labels as .png."""
+    files = published.euromine_tiles(tmp_path / "files")
+    for path in files.rglob("label/*.npy"):
+        number = path.stem.rpartition("_")[2]
+        picture = np.repeat((np.load(path) * 255).astype(np.uint8)[..., None], 3, axis=-1)
+        Image.fromarray(picture).save(path.with_name(f"{number}.png"))
+        path.unlink()
+    reader = EuroMine(files)
+    site = reader.sites()[0]
+    _, mask = published.scene(10, (published.SIDE, published.SIDE), bands=10, grown=1)
+    assert np.array_equal(reader.mask(site, "2016")[-published.SIDE :], mask)
