@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -247,7 +247,10 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
     mines: Annotated[
         str,
-        typer.Option(help="GeoPackage, GeoJSON, Shapefile, GeoParquet or CSV, or a published list's name."),
+        typer.Option(
+            help="GeoPackage, GeoJSON, Shapefile (also zipped), KML, KMZ, FlatGeobuf, GML, GeoParquet or "
+            "CSV, or a published list's name."
+        ),
     ],
     layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
     source: Annotated[
@@ -259,13 +262,19 @@ def new(
     images: Annotated[
         Path | None, typer.Option(help="Folder of dated GeoTIFFs, for the source local.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept what would be asked.")] = False,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
     from pipeline.interchange import scaffold
+    from pipeline.sites.repairs import MuchRepaired
 
     if source is None and scaffold.needs_source(like):
         source = _chosen(scaffold.SOURCES)
-    made = scaffold.scaffold(scaffold.Wanted(name, mines, layer, source, like, images))
+    wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes)
+    try:
+        made = scaffold.scaffold(wanted)
+    except MuchRepaired as error:
+        made = scaffold.scaffold(_accepted(wanted, error))
     recipe = made.benchmark.recipe
     for sentence in (*made.account, *made.estimate.sentences()):
         print(f"new: {sentence}")
@@ -274,6 +283,18 @@ def new(
         print(f"  {task}")
     print(f"  add {name} to benchmarks in params.yaml and run: dvc repro")
     print(f"  or one stage at a time, beginning with: minebench sites --benchmark {name}")
+
+
+def _accepted(wanted: Any, error: InputError) -> Any:
+    """What is wanted with a yes to large repairs; asked on a terminal only."""
+    if not sys.stdin.isatty():
+        raise InputError(f"{str(error).rstrip('.')}, which `minebench new --yes` writes.") from None
+    from rich.prompt import Confirm
+
+    print(f"new: {error}")
+    if not Confirm.ask("Use the list as it is repaired?", default=False):
+        raise error
+    return replace(wanted, yes=True)
 
 
 def _chosen(choices: dict[str, str]) -> str:
