@@ -94,7 +94,9 @@ def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Pat
         table = gadm.fill(table, areas, path)
     _check_geometry(table, path)
     listed, sound = table.geometry, _repaired(table, path)
-    is_repaired = [new is not old for new, old in zip(sound, listed, strict=True)]
+    is_repaired = [
+        new is not old and new.geom_type in POLYGONS for new, old in zip(sound, listed, strict=True)
+    ]
     whole = table.set_geometry(sound, inplace=False)
     table = whole.set_crs(table.crs, inplace=False, allow_override=True)
     table = table.to_crs(4326)
