@@ -30,11 +30,11 @@ from pipeline.sites.site import Site
 EXTENSIONS = [
     objects.extension(name)
     for name in (
-        "classification/v1.1.0", "datacube/v2.3.0", "eo/v2.0.0", "file/v2.1.0",
+        "classification/v1.1.0", "datacube/v2.3.0", "eo/v1.1.0", "file/v2.1.0",
         "projection/v2.0.0", "raster/v2.0.0", "scientific/v1.0.0", "version/v1.2.0",
     )
 ]  # fmt: skip
-VERSION = 5
+VERSION = 6
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
 
 

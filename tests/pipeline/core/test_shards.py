@@ -11,24 +11,27 @@ from zarr.codecs import BloscCodec
 from pipeline.core.shards import Shard
 
 
-def make(path: Path, array: np.ndarray, chunk: int, fill: int = 0) -> zarr.Array:
+def make(path: Path, array: np.ndarray, chunk: int, fill: int = 0, index: str = "start") -> zarr.Array:
     chunks = (1, *array.shape[1:-2], chunk, chunk)
     shards = tuple(-(-size // side) * side for size, side in zip(array.shape, chunks, strict=True))
     made = zarr.create_array(
-        path, shape=array.shape, dtype=array.dtype, chunks=chunks, shards=shards, fill_value=fill,
+        path, shape=array.shape, dtype=array.dtype, chunks=chunks, fill_value=fill,
+        shards={"shape": shards, "index_location": index},
         compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), zarr_format=3,
     )  # fmt: skip
     made[:] = array
     return made
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shard, np.ndarray]:
+@pytest.fixture(scope="module", params=["start", "end"])
+def stored(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Shard, np.ndarray]:
     rng = np.random.default_rng(0)
     array = rng.integers(0, 9000, (3, 4, 70, 53)).astype(np.uint16)
     array[1] = 0  # chunks of nothing but the fill value are not stored
     path = tmp_path_factory.mktemp("shards") / "a"
-    make(path, array, 32)
+    make(path, array, 32, index=request.param)
     return Shard(path), array
 
 
