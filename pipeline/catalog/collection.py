@@ -247,7 +247,9 @@ def _description(recipe: Recipe, site: Site) -> str:
     if recipe.source.is_published:
         return f"{recipe.title}: images of {site.area_km2:.2f} km², as published."
     shapes = counted(site.mines, "listed shape")
-    return f"{recipe.title}: {shapes} of {site.area_km2:.2f} km²."
+    # Points, and outlines of ground to look at, are no footprints.
+    what = "" if site.footprint else " to look at"
+    return f"{recipe.title}: {shapes} of {site.area_km2:.2f} km²{what}."
 
 
 def _change(task: Task, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:

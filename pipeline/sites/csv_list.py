@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
 from pipeline.core.words import few
@@ -115,7 +116,8 @@ def _wkt_column(table: pd.DataFrame, columns: dict[str, str]) -> str | None:
 
 def _shapes(table: pd.DataFrame, column: str, path: Path) -> gpd.GeoDataFrame:
     """The rows with the shapes of a column of WKT, in EPSG:4326 where it names no SRID."""
-    shapes, codes = [], set()
+    shapes: list[BaseGeometry | None] = []
+    codes = set()
     for row, cell in enumerate(table[column], 1):
         if not isinstance(cell, str):
             shapes.append(None)

@@ -151,7 +151,7 @@ def cut_spikes(listed: gpd.GeoDataFrame, pixel_m: float) -> gpd.GeoDataFrame:
     before, from which ids are made, and `drawn_km2` its area."""
     shapes = listed.geometry.to_numpy().copy()
     outlines = np.flatnonzero(~listed.is_box.to_numpy())
-    shapes[outlines] = spikes.without(shapes[outlines], listed.row.to_numpy()[outlines], pixel_m)
+    shapes[outlines] = spikes.without(shapes[outlines], listed.row.to_numpy()[outlines].tolist(), pixel_m)
     spiky = np.array([new is not old for new, old in zip(shapes, listed.geometry, strict=True)], bool)
     areas = listed.area_km2.to_numpy().copy()
     drawn = gpd.GeoSeries(listed.geometry.to_numpy(), index=listed.index, crs=4326)

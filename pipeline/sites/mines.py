@@ -255,7 +255,7 @@ def _kinds(shape: BaseGeometry) -> set[str]:
     """The types of a shape's parts, of collections within it too."""
     if shape.geom_type != "GeometryCollection":
         return {shape.geom_type}
-    return {kind for part in shape.geoms for kind in _kinds(part)}
+    return {kind for part in shapely.get_parts(shape) for kind in _kinds(part)}
 
 
 def polygons_of(shape: BaseGeometry) -> BaseGeometry:
@@ -266,7 +266,7 @@ def polygons_of(shape: BaseGeometry) -> BaseGeometry:
 
 def _parts(shape: BaseGeometry) -> Iterator[BaseGeometry]:
     """The simple shapes of a shape, of collections within it too."""
-    for part in getattr(shape, "geoms", [shape]):
+    for part in shapely.get_parts(shape):
         yield from _parts(part) if hasattr(part, "geoms") else [part]
 
 

@@ -74,8 +74,8 @@ def _check_each(touched: pd.DataFrame) -> None:
     much = touched[(changed > MUCH * touched.before) & (changed > LEAST_KM2)]
     if much.empty:
         return
-    row = (much.after - much.before).abs().idxmax()
-    mine = much.loc[row]
+    place = int((much.after - much.before).abs().to_numpy().argmax())
+    row, mine = much.index[place], much.iloc[place]
     called = f"row {row} ({mine['name']})" if isinstance(mine["name"], str) else f"row {row}"
     more = f" (and {counted(len(much) - 1, 'more row')})" if len(much) > 1 else ""
     raise MuchRepaired(f"The mine list's {called}{more} {_changes(mine.before, mine.after)}")

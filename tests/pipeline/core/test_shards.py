@@ -6,7 +6,9 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zarr.abc.store import SuffixByteRequest
 from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore, WrapperStore
 
 from pipeline.core.shards import Shard
 
@@ -59,6 +61,22 @@ def test_signed_bytes_are_held_with_0_as_nodata(tmp_path: Path) -> None:
     assert shard.dtype == np.uint8
     assert (shard.whole().astype(int) - 128 == array).all()
     assert (shard.window(1, 3, 3, 9, 9) == 0).all()
+
+
+class PlainServer(WrapperStore[LocalStore]):
+    """Files as a web server has them that knows no range counted from the end, such as npm's http-server."""
+
+    async def get(self, key, prototype=None, byte_range=None):
+        assert not isinstance(byte_range, SuffixByteRequest)
+        return await super().get(key, prototype, byte_range)
+
+
+def test_a_tile_is_read_over_a_server_without_ranges_from_the_end(built: Path) -> None:
+    path = next((built / "data/tiny/cubes").glob("*.zarr"))
+    group = zarr.open_group(PlainServer(LocalStore(path, read_only=True)), mode="r")
+    for name in ("reflectance", "clear", "mine"):
+        tile = np.asarray(group[name][1, ..., :64, :64])
+        assert (tile == Shard(path / name).window(1, 0, 0, 64, 64)).all()
 
 
 def test_another_form_is_refused(tmp_path: Path) -> None:
