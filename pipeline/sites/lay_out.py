@@ -138,12 +138,15 @@ def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame
     shapes[~boxes] = [mines.polygons_of(shape) for shape in shapes[~boxes]]
     table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326), inplace=False)
     table = table.assign(is_box=is_box, area_km2=[geodesy.area_km2(shape) for shape in shapes])
-    if (flat := np.flatnonzero(table["area_km2"].to_numpy() < LEAST_KM2)).size:
-        row = table["row"].iloc[flat[0]] if "row" in table else flat[0] + 1
+    rows = table["row"] if "row" in table else pd.Series(np.arange(len(table)) + 1, index=table.index)
+    is_flat = table["area_km2"] < LEAST_KM2
+    if (none_left := rows[is_flat.groupby(rows).transform("all")]).size:
         raise InputError(
-            f"The mine list's row {row} is a polygon without area (less than a square metre): remove it."
+            f"The mine list's row {none_left.iloc[0]} is a polygon without area (less than a square metre): "
+            "remove it."
         )
-    return table
+    # A crumb beside polygons, as repairing leaves them, is no mine.
+    return table[~is_flat].reset_index(drop=True) if is_flat.any() else table
 
 
 def cut_spikes(listed: gpd.GeoDataFrame, pixel_m: float) -> gpd.GeoDataFrame:

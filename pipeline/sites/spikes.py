@@ -76,7 +76,7 @@ def _spikes(shape: BaseGeometry, thick: BaseGeometry, pixel_m: float) -> list[Ba
     # Pieces that touch in a point are one.
     reach = shapely.get_parts(shapely.buffer(thin, 2 * NEAR_M, join_style="mitre"))
     found = []
-    for piece in reach:
+    for piece in reach[~shapely.is_empty(reach)]:
         length = piece.length / 2
         width = shapely.intersection(piece, thin).area / length
         contacts = len(shapely.get_parts(shapely.intersection(piece, thick)))

@@ -67,6 +67,16 @@ def test_a_line_alone_is_refused(tmp_path: Path, shape: shapely.Geometry) -> Non
         laid_out(tmp_path, SQUARE, shape)
 
 
+def test_a_crumb_beside_polygons_is_no_mine(tmp_path: Path) -> None:
+    crumb = shapely.box(12.02, 50, 12.020001, 50.000001)
+    plain = laid_out(tmp_path, SQUARE)
+    assert (
+        laid_out(tmp_path, shapely.MultiPolygon([crumb, SQUARE])).site_id.tolist() == plain.site_id.tolist()
+    )
+    with pytest.raises(InputError, match="row 2 is a polygon without area"):
+        laid_out(tmp_path, SQUARE, shapely.MultiPolygon([crumb]))
+
+
 def test_points_stay_points(tmp_path: Path) -> None:
     shapes = [
         POINT,

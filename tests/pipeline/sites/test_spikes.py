@@ -58,6 +58,12 @@ def test_a_polygon_without_spikes_stays(corners: int, radius: float, random) -> 
         assert cut(thick)[0] is thick
 
 
+def test_holes_that_are_thinner_than_a_pixel_apart_stay() -> None:
+    holes = [shapely.box(440_100 + 40 * i, 5_720_100, 440_132 + 40 * i, 5_720_700) for i in range(5)]
+    shape = BODY.difference(shapely.union_all(holes))
+    assert cut(shape)[0] is shape
+
+
 def test_what_is_no_spike_stays() -> None:
     road = shapely.box(441_000, 5_720_400, 441_500, 5_720_408)
     two = shapely.union_all([BODY, road, translate(BODY, 1_500)])
