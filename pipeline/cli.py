@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -252,7 +252,10 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the benchmark to make.")],
     mines: Annotated[
         str,
-        typer.Option(help="GeoPackage, GeoJSON, Shapefile, GeoParquet or CSV, or a published list's name."),
+        typer.Option(
+            help="GeoPackage, GeoJSON, Shapefile (also zipped), KML, KMZ, FlatGeobuf, GML, GeoParquet or "
+            "CSV, or a published list's name."
+        ),
     ],
     layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
     source: Annotated[
@@ -265,16 +268,21 @@ def new(
         Path | None, typer.Option(help="Folder of dated images, or a cube, for the source local.")
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Take what is not sure of the images as guessed.")
+        bool,
+        typer.Option("--yes", help="Take what is not sure as guessed, and large repairs of the list."),
     ] = False,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
     from pipeline.interchange import scaffold
+    from pipeline.sites.repairs import MuchRepaired
 
     if source is None and scaffold.needs_source(like):
         source = _chosen(scaffold.SOURCES)
-    wanted = scaffold.Wanted(name, mines, layer, source, like, images)
-    made = scaffold.scaffold(wanted, accept=lambda seen: _accept(seen, yes))
+    wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes)
+    try:
+        made = scaffold.scaffold(wanted, accept=lambda seen: _accept(seen, yes))
+    except MuchRepaired as error:
+        made = scaffold.scaffold(_accepted(wanted, error), accept=lambda _: None)  # asked before
     recipe = made.benchmark.recipe
     for sentence in (*made.account, *made.estimate.sentences()):
         print(f"new: {sentence}")
@@ -322,6 +330,18 @@ def _accept(images: "Images", yes: bool, stage: str = "new") -> None:
         raise InputError(
             "Nothing was written. docs/sources.md says how files tell their bands, scale and mask."
         )
+
+
+def _accepted(wanted: Any, error: InputError) -> Any:
+    """What is wanted with a yes to large repairs; asked on a terminal only."""
+    if not sys.stdin.isatty():
+        raise InputError(f"{str(error).rstrip('.')}, which `minebench new --yes` writes.") from None
+    from rich.prompt import Confirm
+
+    print(f"new: {error}")
+    if not Confirm.ask("Use the list as it is repaired?", default=False):
+        raise error
+    return replace(wanted, yes=True)
 
 
 def _chosen(choices: dict[str, str]) -> str:

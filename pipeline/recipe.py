@@ -203,6 +203,8 @@ class Sites(Part):
     `merge`: they become one site."""
     limit: int | None = Field(default=None, ge=1, le=MOST_SITES)
     """Only so many sites, a fixed sample: for trying a long list."""
+    accept_repairs: bool = False
+    """Whether a list may be used of which repairing invalid shapes changes an area by more than a tenth."""
 
 
 class Labels(Part):

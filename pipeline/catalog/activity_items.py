@@ -98,6 +98,11 @@ def write_collection(benchmark: Benchmark, recipe: Recipe, licence: str) -> None
     objects.write(collection, links, path)
 
 
+def paths(benchmark: Benchmark) -> list[Path]:
+    """The items of sites, where the collection is there."""
+    return sorted(benchmark.activity.glob(f"*/{ITEM}")) if links(benchmark) else []
+
+
 def links(benchmark: Benchmark) -> list[pystac.Link]:
     """The catalog root's link to the collection, where there is one."""
     path = benchmark.activity / "collection.json"

@@ -188,7 +188,10 @@ def _bands(
     overviews = "nearest" if sensor.dtype == "int8" else "average"
     stored = signed.stored(pixels, sensor.dtype)
     cog.write(path, stored, site.grid, sensor.nodata, sensor.bands, scale=scale, overviews=overviews)
-    fields = {**placed, "data_type": sensor.dtype, "nodata": sensor.nodata, "bands": bands_of(recipe)}
+    fields = {
+        **placed, "data_type": sensor.dtype, "nodata": sensor.nodata, "bands": bands_of(recipe),
+        "eo:bands": _older_bands(recipe),
+    }  # fmt: skip
     roles = ["data", *(["reflectance"] if scale else [])]
     title = f"{KINDS[sensor.dtype]} of all bands"
     return {"reflectance-cog": objects.asset(path, path.parent, title, objects.COG, roles, **fields)}
@@ -201,6 +204,14 @@ def bands_of(recipe: Recipe) -> list[dict[str, Any]]:
     return [
         {"name": band, **({"eo:common_name": common[band]} if band in common else {}), **scale}
         for band in recipe.sensor.bands
+    ]
+
+
+def _older_bands(recipe: Recipe) -> list[dict[str, Any]]:
+    """The bands' names in the words of STAC 1.0, by which odc-stac 0.5 and others still go."""
+    return [
+        {key.removeprefix("eo:"): value for key, value in band.items() if not key.startswith("raster:")}
+        for band in bands_of(recipe)
     ]
 
 

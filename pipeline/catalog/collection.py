@@ -30,11 +30,11 @@ from pipeline.sites.site import Site
 EXTENSIONS = [
     objects.extension(name)
     for name in (
-        "classification/v1.1.0", "datacube/v2.3.0", "eo/v2.0.0", "file/v2.1.0",
+        "classification/v1.1.0", "datacube/v2.3.0", "eo/v1.1.0", "file/v2.1.0",
         "projection/v2.0.0", "raster/v2.0.0", "scientific/v1.0.0", "version/v1.2.0",
     )
 ]  # fmt: skip
-VERSION = 5
+VERSION = 6
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
 
 
@@ -256,7 +256,9 @@ def _description(recipe: Recipe, site: Site) -> str:
         )
         return f"{recipe.title}: images of {size}, as published."
     shapes = counted(site.mines, "listed shape")
-    return f"{recipe.title}: {shapes} of {site.area_km2:.2f} km²."
+    # Points, and outlines of ground to look at, are no footprints.
+    what = "" if site.footprint else " to look at"
+    return f"{recipe.title}: {shapes} of {site.area_km2:.2f} km²{what}."
 
 
 def _change(task: Task, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:

@@ -59,26 +59,35 @@ def publish(benchmark: Benchmark, recipe: Recipe) -> None:
 
 
 def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
-    """Write card and licences into a folder, such as an export's."""
+    """Write card and licences into a folder."""
+    write(contents(benchmark, recipe), folder)
+
+
+def contents(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
+    """What card and licences say. NotMadeYet where a table is missing."""
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
     found = statistics.read(benchmark)
-    parts = {
+    return {
         "recipe": recipe, "benchmark": benchmark.name, "version": __version__, "sources": sources,
         "licence": attribution.shared_under(sources), "balance": tables.records(found["balance"]),
         "leakage": found["leakage"].set_index("split").share.to_dict(),
         "sites": found["sites"], "countries": sorted(found["sites"].country.dropna().unique()),
         "undated": [period.label for period in recipe.periods.periods() if period.is_unknown],
         "periods": [period.label for period in recipe.periods.periods()],
-        "parquet": [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))],
         "synthetic": recipe.source.is_synthetic,
         "tested": any(row["split"] == "test" and row["tiles"] for row in tables.records(found["balance"])),
         "labelled": is_labelled(found["balance"]),
         "annotators": annotators.sentences(benchmark),
         "overlap": _overlap_km2(tables.read_geo(benchmark.table("sites"), "sites")),
     }  # fmt: skip
+
+
+def write(parts: dict[str, Any], folder: Path) -> None:
+    """Write card and licences of such contents into a folder, such as an export's."""
+    parquet = [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))]
     for name in ("README.md", "LICENCES.md"):
         with replacing(folder / name) as temporary:
-            temporary.write_text(_template(name).render(parts), encoding="utf-8")
+            temporary.write_text(_template(name).render(parts, parquet=parquet), encoding="utf-8")
 
 
 def is_labelled(balance: pd.DataFrame) -> bool:
@@ -114,7 +123,7 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
         "name": benchmark.name,
         "description": f"{recipe.title}. {meaning}Pixels are in one Zarr cube a site, data/"
         f"{benchmark.name}/cubes/<site_id>.zarr; a tile is a window of it, a pair a row of pairs.",
-        "license": _licence_url(attribution.shared_under(sources)),
+        "license": licence_url(attribution.shared_under(sources)),
         "url": "./catalog.json",
         "version": __version__,
         "citeAs": recipe.citation or recipe.title,
@@ -159,7 +168,8 @@ def _type(kind: pa.DataType) -> str:
     return next((name for test, name in TYPES if test(kind)), "sc:Text")
 
 
-def _licence_url(licence: str) -> str:
+def licence_url(licence: str) -> str:
+    """The address of a licence; of terms of several kinds the file that lists them."""
     urls = {
         "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
         "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",

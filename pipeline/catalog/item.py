@@ -15,10 +15,11 @@ from pipeline.geo import objects
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
+# Not eo/v2.0.0, which forbids the `eo:bands` by which readers of STAC 1.0 find bands.
 EXTENSIONS = [
     objects.extension(name)
     for name in (
-        "classification/v1.1.0", "eo/v2.0.0", "file/v2.1.0", "label/v1.0.1", "processing/v1.2.0",
+        "classification/v1.1.0", "eo/v1.1.0", "file/v2.1.0", "label/v1.0.1", "processing/v1.2.0",
         "projection/v2.0.0", "raster/v2.0.0",
     )
 ]  # fmt: skip

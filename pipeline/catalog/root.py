@@ -1,7 +1,7 @@
 """Stage `catalog`: the benchmark as a static STAC 1.1 catalog, self-contained, relative links.
 
     stac/catalog.json                              root
-    stac/items.parquet                             all items (stac-geoparquet), for search
+    stac/items.parquet                             items of sites, models and activity, for search
     stac/areas/<country>/catalog.json              sites by country, where they are more than a thousand
     stac/<site_id>/collection.json                 one site
     stac/<site_id>/<period>/<item>.json            one period, its files beside it
@@ -49,7 +49,7 @@ BESIDE = (
     ("related", "splits.parquet", objects.PARQUET),
 )
 """Files beside the catalog's root: relation, name, media type."""
-VERSION = 2
+VERSION = 3
 """Of what stands beside the sites: raise it when it comes out otherwise."""
 
 
@@ -77,12 +77,12 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     key = _key(benchmark, recipe, [own for own, _ in done])
     if not made and _is_whole(benchmark, key):
         return 0
-    write_items(benchmark, present)
     _write_splits(benchmark, recipe)
     dataset_card.publish(benchmark, recipe)
     trained = model_items.write(benchmark, recipe, present)
     if not trained:
         shutil.rmtree(benchmark.stac / model_items.FOLDER, ignore_errors=True)
+    write_items(benchmark, present)
     links = areas.write(benchmark, present) or [_child(site.site_id, site.label) for site in present]
     if trained:
         links.append(_child(model_items.FOLDER, "Models"))
@@ -147,9 +147,9 @@ def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
 
 
 def write_items(benchmark: Benchmark, sites: list[Site]) -> None:
-    """All items as stac-geoparquet, hrefs made relative to the catalog's root; without tiles that
-    have no place, which no search by area could find. They go through a file of lines, so that few are in
-    memory at a time."""
+    """All items but predictions, which are added later, as stac-geoparquet, hrefs made relative to the
+    catalog's root; without tiles that have no place, which no search by area could find. They go through a
+    file of lines, so that few are in memory at a time."""
     path = benchmark.stac / "items.parquet"
     with tempfile.TemporaryDirectory(dir=benchmark.stac, prefix=".items-") as folder:
         lines = Path(folder) / "items.ndjson"
@@ -166,14 +166,19 @@ def write_items(benchmark: Benchmark, sites: list[Site]) -> None:
 
 ITEMS = 1000
 """Items that are in memory together."""
+OF_ANY_FORM = ("mlm:hyperparameters", "minebench:external")
+"""Properties whose values differ in type from model to model, which a column cannot hold."""
 
 
 def _items(benchmark: Benchmark, sites: list[Site]) -> Iterator[dict[str, Any]]:
-    for site in sites:
-        for path in sorted((benchmark.stac / site.site_id).glob("*/*.json")):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["geometry"]:
-                yield _relocated(content, path.parent.relative_to(benchmark.stac).as_posix())
+    folders = [*(benchmark.stac / site.site_id for site in sites), benchmark.stac / model_items.FOLDER]
+    paths = [path for folder in folders for path in sorted(folder.glob("*/*.json"))]
+    for path in [*paths, *activity_items.paths(benchmark)]:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["geometry"]:
+            for name in OF_ANY_FORM:
+                content["properties"].pop(name, None)
+            yield _relocated(content, objects.relative(path.parent, benchmark.stac))
 
 
 def _relocated(item: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Windows of the arrays of a cube, read straight from their shard.
 
 zarr-python reads a tile through its general machinery, which costs many times the decoding. The cubes
-that `pipeline.cubes.cube` writes have one form: Zarr v3, one shard an array with its index at the end,
-chunks of one date (and all bands) of one tile, blosc. For that form a window is an index lookup, a read and a
-decompression a chunk, none of which holds Python's lock for long.
+that `pipeline.cubes.cube` writes have one form: Zarr v3, one shard an array with its index at the start (in
+older cubes at the end), chunks of one date (and all bands) of one tile, blosc. For that form a window is an
+index lookup, a read and a decompression a chunk, none of which holds Python's lock for long.
 """
 
 import json
@@ -38,6 +38,7 @@ class Shard:
         self.attributes: dict[str, Any] = described.get("attributes", {})
         self.fill = described["fill_value"] + (signed.ZERO if self.is_signed else 0)
         self.chunk = _chunk_of(described)
+        self.has_index_first = described["codecs"][0]["configuration"].get("index_location") == "start"
         file = path / "/".join(["c", *["0"] * len(self.shape)])
         # Never written where every pixel is the fill value.
         self.file = os.open(file, os.O_RDONLY) if file.is_file() else None
@@ -54,8 +55,9 @@ class Shard:
         if self.file is None:
             return np.full((*counts, 2), EMPTY)
         length = int(np.prod(counts)) * 16
-        held = os.fstat(self.file).st_size
-        found = os.pread(self.file, length, held - length - 4)  # a checksum of 4 bytes ends the shard
+        # A checksum of 4 bytes follows.
+        begin = 0 if self.has_index_first else os.fstat(self.file).st_size - length - 4
+        found = os.pread(self.file, length, begin)
         return np.frombuffer(found, "<u8").reshape(*counts, 2)
 
     def whole(self) -> NDArray[Any]:

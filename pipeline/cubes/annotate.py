@@ -153,7 +153,12 @@ def read_file(path: Path, recipe: Recipe) -> gpd.GeoDataFrame:
 def read_table(path: Path) -> gpd.GeoDataFrame:
     """A vector file in EPSG:4326 with valid shapes. InputError where it cannot be read or has no CRS."""
     try:
-        table = vector.read(path)
+        layers = vector.layers(path)
+        if len(layers) > 1:
+            raise InputError(
+                f"{path} has several layers ({', '.join(layers)}): save the one with annotations as a file."
+            )
+        table = vector.read(path, *layers)
     except InputError:
         raise
     except Exception as error:

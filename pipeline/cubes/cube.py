@@ -9,6 +9,9 @@
     aoi          y, x               uint8   1 inside the AOI
     time (start of period), band, y, x, spatial_ref
 
+The array of pixels also names its bands in an attribute `bands`. Cubes that were written without it, and with
+the shards' index at their end, stay as they are.
+
 Chunks are one date of one tile with all its bands, which is what training reads.
 """
 

@@ -10,7 +10,8 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from odc.geo.xr import xr_coords
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, ShardingCodecIndexLocation
+from zarr.core.array import ShardsConfigParam
 
 from pipeline import __version__
 from pipeline.core import embedding, receipts, signed
@@ -175,7 +176,8 @@ def _dataset(
     if box.crs is None:  # tiles that came without a place
         cube = cube.drop_vars("spatial_ref", errors="ignore")
     cube["time"].attrs = {"long_name": "start of period", "standard_name": "time"}
-    cube[name].attrs.update(MEANING[name])
+    # Not only as a coordinate: readers such as tensorstore and zarrs know no arrays of text.
+    cube[name].attrs.update(MEANING[name], bands=list(recipe.sensor.bands))
     cube["clear"].attrs["long_name"] = "clear observations behind the pixel, 0 none"
     cube["aoi"].attrs.update(flag_values=[0, 1], flag_meanings="outside inside")
     return cube
@@ -199,6 +201,8 @@ def _encoding(cube: xr.Dataset, recipe: Recipe) -> dict[str, Any]:
     return encoding
 
 
-def _shard(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
-    """The whole array, rounded up to whole chunks: one file an array."""
-    return tuple(-(-size // chunk) * chunk for size, chunk in zip(shape, chunks, strict=True))
+def _shard(shape: tuple[int, ...], chunks: tuple[int, ...]) -> ShardsConfigParam:
+    """The whole array, rounded up to whole chunks: one file an array. Its index stands first, because some
+    web servers know no range that is counted from a file's end."""
+    whole = tuple(-(-size // chunk) * chunk for size, chunk in zip(shape, chunks, strict=True))
+    return {"shape": whole, "index_location": ShardingCodecIndexLocation.start}

@@ -1,6 +1,6 @@
 """Stage `tile`: windows, their periods, their pairs and their split, as tables over the cubes.
 
-index/tiles.parquet          one row a window
+index/tiles.parquet          one row a window, with its outline (GeoParquet, EPSG:4326)
 index/tile_periods.parquet   one row a window and period
 index/pairs.parquet          one row a window and pair of periods
 index/folds.parquet          other splits by site: k-fold, and one country left out
@@ -15,7 +15,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
+import numpy as np
 import pandas as pd
+import shapely
+from numpy.typing import NDArray
 
 from pipeline.core import pair_rules, periods, receipts, tables
 from pipeline.core.errors import InputError
@@ -25,7 +29,7 @@ from pipeline.core.runner import Spread, each_site
 from pipeline.core.tiles import FIELDS, NODATA, PADDING, Tile
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Count, Labels
-from pipeline.geo import grid
+from pipeline.geo import geodesy, grid
 from pipeline.index import analysis_sets, split, statistics
 from pipeline.index.split import Splits
 from pipeline.recipe import Recipe
@@ -82,7 +86,10 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     key = _key(benchmark, recipe, listed, splits)
     path = benchmark.table("tiles")
     if receipts.key_in(path) == key and all(other.is_file() for other in _others(benchmark)):
-        return Done(len(tables.read(path, "tile")), splits, _too_small(benchmark, recipe, listed))
+        written = tables.read(path, "tile")
+        if "geometry" not in written:  # by an earlier version; nothing else of the table changes
+            _write(written, listed, dict(receipts.read(path).items()), path)
+        return Done(len(written), splits, _too_small(benchmark, recipe, listed))
     drawn = _drawn(benchmark, recipe, listed)
     tasks = [
         Task(benchmark, recipe, site, splits.of[site.site_id], drawn.get(site.site_id, {})) for site in listed
@@ -107,8 +114,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     analysis_sets.build(benchmark, listed, tiles, spread)
     if recipe.tiling.edge == "pad":
         told[PADDING] = NODATA
-    tiles.attrs = told
-    tables.write(tiles, path)
+    _write(tiles, listed, told, path)
     return Done(len(tiles), splits, _too_small(benchmark, recipe, listed))
 
 
@@ -119,6 +125,29 @@ def _too_small(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> tupl
         for site in listed
         if not recipe.tiling.corners(site.shape) and cube.periods_of(benchmark.cube(site.site_id))
     )
+
+
+def _write(tiles: pd.DataFrame, listed: list[Site], told: Mapping[Hashable | None, Any], path: Path) -> None:
+    """Write the table of tiles with their outlines, so that GIS show it."""
+    placed = gpd.GeoDataFrame(tiles, geometry=outlines(tiles, listed), crs=4326)
+    placed.attrs = dict(told)
+    tables.write(placed, path)
+
+
+def outlines(tiles: pd.DataFrame, listed: list[Site]) -> NDArray[Any]:
+    """The tiles' outlines within their sites (EPSG:4326), None where a site has no place."""
+    grids = {site.site_id: site.grid.transform for site in listed}
+    codes = {site.site_id: site.epsg for site in listed}
+    rows = [(codes[own], *(getattr(grids[own], part) for part in "acef")) for own in tiles.site_id]
+    columns = ["epsg", "across", "left", "down", "top"]
+    epsg, across, left, down, top = pd.DataFrame(rows, columns=columns).to_numpy().T
+    x0, y0 = left + across * tiles.x0.to_numpy(), top + down * tiles.y0.to_numpy()
+    x1, y1 = x0 + across * tiles.width.to_numpy(), y0 + down * tiles.height.to_numpy()
+    shapes = np.full(len(tiles), None, dtype=object)
+    placed = epsg > 0
+    boxes = np.asarray(shapely.box(x0, y1, x1, y0))
+    shapes[placed] = geodesy.to_lonlat_each(boxes[placed], epsg[placed])
+    return shapes
 
 
 def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str, dict[str, str]]:

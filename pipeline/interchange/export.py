@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from models.data.cube_windows import Cubes
 from pipeline import __version__
 from pipeline.catalog import dataset_card
@@ -16,6 +18,7 @@ from pipeline.core import tables
 from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.files import replacing, write_json
 from pipeline.core.layout import Benchmark
+from pipeline.cubes import cube
 from pipeline.interchange import to_coco, to_folders, to_minenetcd256, to_oms2cd, to_webdataset
 from pipeline.interchange.jobs import ABOUT_EXPORT, Job
 from pipeline.recipe import Recipe
@@ -29,6 +32,8 @@ LAYOUTS: dict[str, Callable[[Job], None]] = {
     "webdataset": to_webdataset.write,
 }
 """What can be exported to, by name."""
+BY_PAIR = ("folders", "minenetcd256", "webdataset")
+"""Layouts whose items are pairs of tiles."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +69,39 @@ def export(
     folder = folder or benchmark.data / "export" / to
     if folder.exists():
         raise InputError(f"{folder} exists already: remove it, or name another folder with --out.")
+    # What is missing is known before anything is written.
+    card = dataset_card.contents(benchmark, recipe)
+    tiles = tables.read(benchmark.table("tiles"), "tile")
+    pairs = tables.read(benchmark.table("pairs"), "tile")
+    cube.require_all(benchmark, tiles.site_id.unique())
+    if to in BY_PAIR:
+        _check_known(benchmark, tiles, pairs, max_unknown)
     with replacing(folder) as temporary:
         temporary.mkdir(parents=True)
+        listed = sites.load(benchmark, recipe)
         job = Job(
-            benchmark, recipe, temporary, image, max_unknown,
-            sites.load(benchmark, recipe),
-            tables.read(benchmark.table("tiles"), "tile"),
-            tables.read(benchmark.table("pairs"), "tile"),
+            benchmark, recipe, temporary, image, max_unknown, card["licence"], listed, tiles, pairs,
             Cubes(benchmark.data),
         )  # fmt: skip
         LAYOUTS[to](job)
         if not job.written:
-            raise InputError(
-                f"Every pair of {benchmark.name} is more unknown than {max_unknown:.0%}: "
-                "annotate it, or raise --max-unknown."
-            )
-        dataset_card.beside(benchmark, recipe, temporary)
+            raise _unknown(benchmark, max_unknown)
+        dataset_card.write(card, temporary)
         about = {"benchmark": benchmark.name, "minebench": __version__, "layout": to,
                  "resolution_m": recipe.sensor.resolution}  # fmt: skip
         write_json(about, temporary / ABOUT_EXPORT)
     return Exported(folder, job.written, job.left_out, job.made_known)
+
+
+def _check_known(benchmark: Benchmark, tiles: pd.DataFrame, pairs: pd.DataFrame, max_unknown: float) -> None:
+    """InputError where every pair would be left out."""
+    pixels = (tiles.height * tiles.width).set_axis(tiles.tile_id)
+    if not (pairs.unknown <= max_unknown * pairs.tile_id.map(pixels)).any():
+        raise _unknown(benchmark, max_unknown)
+
+
+def _unknown(benchmark: Benchmark, max_unknown: float) -> InputError:
+    return InputError(
+        f"Every pair of {benchmark.name} is more unknown than {max_unknown:.0%}: annotate it, or raise "
+        "--max-unknown."
+    )

@@ -45,13 +45,14 @@ class Pair:
 
 @dataclass
 class Job:
-    """What a layout writes from, and what it counts."""
+    """What a layout writes from, and what it counts. `licence` is what the whole may be shared under."""
 
     benchmark: Benchmark
     recipe: Recipe
     folder: Path
     image: str
     max_unknown: float
+    licence: str
     sites: list[Site]
     tiles: pd.DataFrame
     pairs: pd.DataFrame

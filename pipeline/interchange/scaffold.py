@@ -21,6 +21,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.words import counted, few
+from pipeline.geo import vector
 from pipeline.interchange import band_names, image_folder
 from pipeline.interchange.own_images import Accept, Images
 from pipeline.scenes import attribution, scene_table
@@ -44,7 +45,8 @@ FINE = ("local", "xyz")
 ABOUT_PUBLISHED = "{} is fetched from its publisher, or taken from this folder where the file is put here.\n"
 ABOUT_ANNOTATIONS = (
     "Footprint polygons with a column `year` or `date` go here, or change polygons with columns `t1` and\n"
-    "`t2` where the recipe's labels are of kind change (GeoPackage, GeoJSON, Shapefile or GeoParquet).\n"
+    "`t2` where the recipe's labels are of kind change (GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GML or\n"
+    "GeoParquet).\n"
     "The recipe then says `labels: {source: annotations}`; `none` makes images without labels.\n"
 )
 
@@ -52,7 +54,8 @@ ABOUT_ANNOTATIONS = (
 @dataclass(frozen=True)
 class Wanted:
     """What a user asks for. `source` is one of `SOURCES`; `like` a benchmark whose recipe to start from;
-    `images` the folder or cube of the source `local`."""
+    `images` the folder or cube of the source `local`. `yes` accepts what would be asked, such as large
+    repairs of the list."""
 
     name: str
     mines: str
@@ -60,11 +63,13 @@ class Wanted:
     source: str | None = None
     like: str | None = None
     images: Path | None = None
+    yes: bool = False
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the list and the images are: the `layer` of a GeoPackage, whether the list has points alone."""
+    """What the list and the images are: the `layer` of a file that may have several, whether the list has
+    points alone."""
 
     layer: str | None
     is_of_points: bool
@@ -109,13 +114,15 @@ def scaffold(
                 _write(wanted, seen, draft.recipe)
             else:
                 _adapt(model.recipe, draft.recipe, wanted, seen)
+            if wanted.yes:
+                _accept_repairs(draft.recipe)
             then(draft)
             loaded = recipe.load(draft.recipe)
             table = lay_out.lay_out(draft, loaded)
         except InputError as error:
             # The draft's folder is about to vanish: speak of the user's own file.
             message = str(error).replace(str(draft.mines / path.name), str(path))
-            raise InputError(message.replace(str(draft.recipe), str(benchmark.recipe))) from None
+            raise type(error)(message.replace(str(draft.recipe), str(benchmark.recipe))) from None
     laid_out = site.listed(table, loaded)
     # Own images are counted, and not estimated: how often they were taken nobody knows.
     source = loaded.source.open(loaded.setting(benchmark)) if loaded.source.name == "local" else None
@@ -145,7 +152,7 @@ def _see(wanted: Wanted, layer: str | None) -> Seen:
     path = Path(wanted.mines)
     is_of_points = wanted.mines not in published.LISTS and mines.is_of_points(path, layer)
     images = image_folder.look(wanted.images) if wanted.source == "local" and wanted.images else None
-    return Seen(layer if path.suffix.lower() == ".gpkg" else None, is_of_points, images)
+    return Seen(layer if path.suffix.lower() in vector.LAYERED else None, is_of_points, images)
 
 
 def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
@@ -261,6 +268,16 @@ def _adapt(model: Path, target: Path, wanted: Wanted, seen: Seen) -> None:
         with target.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
         content["citation"] = _citation(recipe.load(target))
+
+
+def _accept_repairs(target: Path) -> None:
+    """Say in a recipe that the list may be used as it is repaired."""
+    yaml = YAML()
+    yaml.width = 4096
+    content = yaml.load(target.read_text(encoding="utf-8"))
+    content["sites"]["accept_repairs"] = True
+    with target.open("w", encoding="utf-8") as file:
+        yaml.dump(content, file)
 
 
 def _name_of(source: Any) -> str:

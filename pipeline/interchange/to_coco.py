@@ -18,6 +18,7 @@ from PIL import Image
 from rasterio.features import shapes
 
 from pipeline import __version__
+from pipeline.catalog import dataset_card
 from pipeline.core.errors import InputError
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
@@ -25,12 +26,15 @@ from pipeline.core.tiles import tiles_of
 from pipeline.interchange.jobs import SPLITS, Job
 
 CATEGORY = {"id": 1, "name": "mine", "supercategory": "land use"}
+LICENCE = 1
+"""Id of the one licence, that of the whole; LICENCES.md beside has those of its parts."""
 
 
 def write(job: Job) -> None:
     """Write images and annotations. InputError where change was labelled, not footprints."""
     if job.recipe.labels.kind == "change":
         raise InputError("COCO polygons are of footprints: this benchmark labels change between two images.")
+    licence = {"id": LICENCE, "name": job.licence, "url": dataset_card.licence_url(job.licence)}
     (job.folder / "images").mkdir()
     (job.folder / "annotations").mkdir()
     with progress("export", len(job.tiles), "tiles") as advance:
@@ -42,7 +46,7 @@ def write(job: Job) -> None:
                 advance()
             content = {
                 "info": {"description": f"{job.recipe.title}, {split}", "version": __version__},
-                "categories": [CATEGORY], "images": images, "annotations": annotations,
+                "licenses": [licence], "categories": [CATEGORY], "images": images, "annotations": annotations,
             }  # fmt: skip
             (job.folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
 
@@ -62,7 +66,8 @@ def _tile(
         name = f"{tile.tile_id}_{period}.png"
         Image.fromarray(job.rgb(image)[inside]).save(job.folder / "images" / name)
         number = len(images) + 1
-        images.append({"id": number, "file_name": name, "height": int(tile.height), "width": int(tile.width)})
+        size = {"height": int(tile.height), "width": int(tile.width)}
+        images.append({"id": number, "file_name": name, **size, "license": LICENCE})
         for part in parts(mask):
             annotations.append({"id": len(annotations) + 1, "image_id": number, **part})
         job.count(split)

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.core.words import counted, few, size
 from pipeline.geo import geodesy
 from pipeline.recipe import Recipe
+from pipeline.sites import repairs
 
 HOW = {
     "once": "statistics count that ground once (sites.overlap: once)",
@@ -31,7 +32,8 @@ def of(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
         said.append(f"{counted(len(merged), 'site')} {hold} {shapes} that lie near one another")
     said += _overlap(sites, recipe)
     if sites.repaired.any():
-        said.append(f"repaired invalid geometry in {few(sites.site_id[sites.repaired].tolist())}")
+        areas = repairs.areas(sites.attrs.get("repairs"))
+        said.append(f"repaired geometry in {few(sites.site_id[sites.repaired].tolist())}{areas}")
     return said + _memory(sites, recipe)
 
 

@@ -10,9 +10,12 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
 from pipeline.core.words import few
+from pipeline.sites import degrees
 
 LON = ("lon", "longitude", "x", "lng", "long")
 LAT = ("lat", "latitude", "y")
@@ -23,24 +26,35 @@ ADDED = re.compile(
 """What a column's name may say behind `lon` or `lat`: lon_wgs84, Longitude (deg)."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+WKT = ("wkt", "wkt_geom", "geom_wkt", "geometry_wkt", "geometry", "geom", "the_geom", "shape")
+IS_WKT = re.compile(
+    r"\s*(?:SRID=\d+;)?\s*(?:MULTI)?(?:POINT|LINESTRING|POLYGON|GEOMETRYCOLLECTION)\b", re.IGNORECASE
+)
+SRID = re.compile(r"(?:SRID=(\d+);)?(.*)", re.IGNORECASE | re.DOTALL)
+"""What PostGIS writes before WKT."""
+SAYS_SEPARATOR = re.compile(r"\A\ufeff?\s*\"?sep=[,;\t|]\"?[ ]*\r?\n", re.IGNORECASE)
+"""A first line for Excel."""
 LONGEST = 2**31 - 1
 """Characters of a cell."""
 BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 def read(path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
-    """A CSV as points. `columns` maps lon and lat to the list's own names. InputError lists the columns that
-    were found, or names the row."""
-    text = _text(path)
+    """A CSV as shapes, of its column of WKT, or as points. `columns` maps wkt, or lon and lat, to the list's
+    own names. InputError lists the columns that were found, or names the row."""
+    text = SAYS_SEPARATOR.sub("", _text(path))
     separator = _separator(text, path, columns)
     header = _header(text, separator)
     _check_rows(text, separator, header, path)
     table = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, skip_blank_lines=True)
     table = table.iloc[:, : len(header)].rename(columns=str.strip)
+    if (wkt := _wkt_column(table, columns)) is not None:
+        return _shapes(table, wkt, path)
     lon, lat = _columns(list(table.columns), columns)
     if lon is None or lat is None:
         raise InputError(f"{path} has no columns lon and lat ({few(header, 20)}).")
-    numbers = pd.DataFrame({name: _numbers(table[name], separator) for name in (lon, lat)})
+    axes = {lon: "lon", lat: "lat"}
+    numbers = pd.DataFrame({name: _numbers(table[name], separator, axis) for name, axis in axes.items()})
     if (bad := numbers.isna().any(axis=1)).any():
         row = int(np.flatnonzero(bad.to_numpy())[0])
         said = ", ".join(f"'{table[name].iloc[row]}'" for name in (lon, lat))
@@ -66,8 +80,8 @@ def _text(path: Path) -> str:
 
 def _separator(text: str, path: Path, columns: dict[str, str]) -> str:
     """The separator with which the header has the two columns. InputError where none does, or several do."""
-    fitting = [s for s in SEPARATORS if None not in _columns(_header(text, s), columns)]
-    if len(fitting) == 1:
+    fitting = [s for s in SEPARATORS if _has_places(_header(text, s), columns)]
+    if len({tuple(_header(text, s)) for s in fitting}) == 1:
         return fitting[0]
     if fitting:
         kinds = " or ".join(SEPARATORS[separator] for separator in fitting)
@@ -80,9 +94,49 @@ def _separator(text: str, path: Path, columns: dict[str, str]) -> str:
     )
 
 
+def _has_places(header: Sequence[str], columns: dict[str, str]) -> bool:
+    """Whether a header has the two columns, or one that may be of WKT."""
+    return None not in _columns(header, columns) or bool(_wkt_names(header, columns))
+
+
+def _wkt_names(header: Sequence[str], columns: dict[str, str]) -> list[str]:
+    if "wkt" in columns:
+        return [columns["wkt"]] if columns["wkt"] in header else []
+    return [name for name in header if name.lower() in WKT]
+
+
+def _wkt_column(table: pd.DataFrame, columns: dict[str, str]) -> str | None:
+    """The column of WKT: the first of its names of which the first cell is some."""
+    for name in _wkt_names(list(table.columns), columns):
+        cells = table[name].dropna().astype(str)
+        if "wkt" in columns or (len(cells) and IS_WKT.match(cells.iloc[0])):
+            return name
+    return None
+
+
+def _shapes(table: pd.DataFrame, column: str, path: Path) -> gpd.GeoDataFrame:
+    """The rows with the shapes of a column of WKT, in EPSG:4326 where it names no SRID."""
+    shapes: list[BaseGeometry | None] = []
+    codes = set()
+    for row, cell in enumerate(table[column], 1):
+        if not isinstance(cell, str):
+            shapes.append(None)
+            continue
+        srid, text = SRID.fullmatch(cell.strip()).groups()  # type: ignore[union-attr]  # it takes any text
+        codes.add(int(srid or 4326))
+        try:
+            shapes.append(shapely.from_wkt(text))
+        except shapely.errors.GEOSException:
+            raise InputError(f"{path} row {row}: {column} is no WKT: '{cell[:40]}'.") from None
+    if len(codes) > 1:
+        raise InputError(f"{path}: {column} names several SRIDs: bring all rows into one.")
+    crs = codes.pop() if codes else 4326
+    return gpd.GeoDataFrame(table.drop(columns=column), geometry=shapes, crs=crs)
+
+
 def _check_named(header: Sequence[str], path: Path, columns: dict[str, str]) -> None:
     """InputError where a column that the recipe names is not there, or several may be meant."""
-    for ours, known in (("lon", LON), ("lat", LAT)):
+    for ours, known in (("lon", LON), ("lat", LAT), ("wkt", WKT)):
         if ours in columns and columns[ours] not in header:
             raise InputError(
                 f"{path} has no column '{columns[ours]}' (sites.columns.{ours}); it has {few(header, 20)}."
@@ -136,12 +190,16 @@ def _likely(header: Sequence[str], known: tuple[str, ...]) -> list[str]:
     return [name for name in header if ADDED.sub("", name.lower()).strip(" _-.()") in known]
 
 
-def _numbers(column: "pd.Series[float]", separator: str) -> "pd.Series[float]":
-    """Degrees. Decimal commas are read where commas do not separate columns."""
-    if separator != "," and not pd.api.types.is_numeric_dtype(column):
-        column = column.map(_with_point)
+def _numbers(column: "pd.Series[float]", separator: str, axis: str) -> "pd.Series[float]":
+    """Degrees along an axis. Decimal commas are read where commas do not separate columns."""
+    if not pd.api.types.is_numeric_dtype(column):
+        column = column.map(lambda cell: _degrees(cell, separator, axis))
     return pd.to_numeric(column, errors="coerce")
 
 
-def _with_point(cell: Any) -> Any:
-    return cell.replace(",", ".") if isinstance(cell, str) and DECIMAL_COMMA.fullmatch(cell) else cell
+def _degrees(cell: Any, separator: str, axis: str) -> Any:
+    """A cell's degrees; the cell itself where it is a plain number, or none."""
+    if not isinstance(cell, str) or (separator == "," and DECIMAL_COMMA.fullmatch(cell)):
+        return cell
+    found = degrees.parse(cell, axis)
+    return cell if found is None else found

@@ -1,12 +1,11 @@
 """Stage `sites`: mine list to sites, each with one AOI and one grid. Writes index/sites.parquet."""
 
 import glob
-import hashlib
 import logging
 import os
-import re
-from collections import Counter
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from shapely.geometry.base import BaseGeometry
 
 from pipeline.core import receipts, tables
 from pipeline.core.errors import InputError, NotMadeYet
@@ -26,7 +24,7 @@ from pipeline.core.progress import progress
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
 from pipeline.recipe import Sites as Rule
-from pipeline.sites import imported_sites, mines, overlaps, published
+from pipeline.sites import imported_sites, mines, overlaps, published, repairs, site_ids, spikes
 from pipeline.sites.overlaps import POLYGONS
 from pipeline.sources import import_
 
@@ -34,11 +32,7 @@ log = logging.getLogger(__name__)
 LEAST_KM2 = 1e-6
 LARGEST_PIXELS = 4 * 10**8
 """Of a site: 200 km x 200 km at 10 m, 24 km x 24 km at 1.2 m. What is larger is hardly a mine."""
-ID_DEGREES = 1e-6
-"""Geometry is rounded to this, about 0.1 m, before its hash becomes part of a site_id."""
-
-
-VERSION = 1
+VERSION = 2
 """Of the table: raise it when the same list comes out otherwise."""
 
 
@@ -61,6 +55,7 @@ def _key(benchmark: Benchmark, recipe: Recipe) -> str:
     """What the table is made of: the lists, and the rules of the recipe."""
     rule, sensor = recipe.sites.model_dump(mode="json"), recipe.sensor
     lists = {path.name: sha256(path) for path in sorted(_lists(benchmark, recipe.sites)) if path.is_file()}
+    del rule["accept_repairs"]  # it decides whether the table is made, not how
     return receipts.fingerprint(
         [VERSION, rule, sensor.resolution, sensor.step, recipe.profile.corner_m, lists]
     )
@@ -98,25 +93,40 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     the AOI that another site counts) in EPSG:4326, and its grid as epsg, left, top (metres), height, width
     (pixels). `parts` says how many sites its mine became, `part` which of them it is. The table's attrs
     `mines` and `several` are how many mines it is of, and how many of those became several sites; `points`
-    how many of them are listed as points, if any."""
+    how many of them are listed as points, and `repairs` what was repaired, if any."""
     found = mines.read(benchmark, recipe.sites)
     if found.repaired:
         log.warning("repaired invalid geometry in rows %s", ", ".join(map(str, found.repaired)))
     rows = np.arange(len(found.mines)) + 1
-    listed = found.mines.assign(row=rows, repaired=np.isin(rows, found.repaired))
+    listed = found.mines.assign(row=rows, repaired=np.isin(rows, list(found.repaired)))
     if recipe.sites.group_m:
         # Parts of one multipolygon may lie kilometres apart: distance decides what is one site.
         exploded = listed.explode(ignore_index=True)
         assert isinstance(exploded, gpd.GeoDataFrame)  # it keeps its geometry
         listed = exploded
     listed = polygons_from(listed, recipe.sites.point_radius_m)
+    listed = cut_spikes(listed, recipe.sensor.resolution)
     listed = with_production(listed, recipe.sites.production)
-    kept = apply_filters(listed, recipe.sites.filters)
+    # A spike that was a polygon of its own is gone.
+    kept = apply_filters(listed[~listed.geometry.is_empty], recipe.sites.filters)
     if kept.empty:
         raise InputError(
             f"{benchmark.recipe}: sites.filters leave none of the {len(listed)} mines; loosen them."
         )
-    return group(kept, recipe, source=Path(recipe.sites.mines).name)
+    repaired = repairs.check(listed, kept, found.repaired, recipe.sites.accept_repairs)
+    sites = group(kept, recipe, Path(recipe.sites.mines).name, _known_ids(benchmark))
+    if repaired is not None:
+        sites.attrs["repairs"] = repaired.told()
+    return sites
+
+
+def _known_ids(benchmark: Benchmark) -> set[str]:
+    """The ids of the sites that are laid out, or released, already."""
+    ids: set[str] = set()
+    for path in (benchmark.table("sites"), benchmark.stac / "splits.parquet"):
+        with suppress(NotMadeYet):
+            ids |= {*tables.read(path, "sites", ["site_id"]).site_id}
+    return ids
 
 
 def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame:
@@ -125,15 +135,33 @@ def polygons_from(listed: gpd.GeoDataFrame, radius_m: float) -> gpd.GeoDataFrame
     shapes = listed.geometry.to_numpy().copy()
     boxes = is_box.to_numpy()
     shapes[boxes] = _boxes_around(shapes[boxes], radius_m)
-    shapes[~boxes] = [_polygonal(shape) for shape in shapes[~boxes]]
+    shapes[~boxes] = [mines.polygons_of(shape) for shape in shapes[~boxes]]
     table = listed.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326), inplace=False)
     table = table.assign(is_box=is_box, area_km2=[geodesy.area_km2(shape) for shape in shapes])
-    if (flat := np.flatnonzero(table["area_km2"].to_numpy() < LEAST_KM2)).size:
-        row = table["row"].iloc[flat[0]] if "row" in table else flat[0] + 1
+    rows = table["row"] if "row" in table else pd.Series(np.arange(len(table)) + 1, index=table.index)
+    is_flat = table["area_km2"] < LEAST_KM2
+    if (none_left := rows[is_flat.groupby(rows).transform("all")]).size:
         raise InputError(
-            f"The mine list's row {row} is a polygon without area (less than a square metre): remove it."
+            f"The mine list's row {none_left.iloc[0]} is a polygon without area (less than a square metre): "
+            "remove it."
         )
-    return table
+    # A crumb beside polygons, as repairing leaves them, is no mine.
+    return table[~is_flat].reset_index(drop=True) if is_flat.any() else table
+
+
+def cut_spikes(listed: gpd.GeoDataFrame, pixel_m: float) -> gpd.GeoDataFrame:
+    """The mines without spikes (`pipeline.sites.spikes`); `spiky` says which had one. `drawn` is the shape
+    before, from which ids are made, and `drawn_km2` its area."""
+    shapes = listed.geometry.to_numpy().copy()
+    outlines = np.flatnonzero(~listed.is_box.to_numpy())
+    shapes[outlines] = spikes.without(shapes[outlines], listed.row.to_numpy()[outlines].tolist(), pixel_m)
+    spiky = np.array([new is not old for new, old in zip(shapes, listed.geometry, strict=True)], bool)
+    areas = listed.area_km2.to_numpy().copy()
+    drawn = gpd.GeoSeries(listed.geometry.to_numpy(), index=listed.index, crs=4326)
+    table = listed.assign(drawn=drawn, drawn_km2=areas.copy(), spiky=spiky, repaired=listed.repaired | spiky)
+    areas[spiky] = [geodesy.area_km2(shape) for shape in shapes[spiky]]
+    table = table.assign(area_km2=areas)
+    return table.set_geometry(gpd.GeoSeries(shapes, index=listed.index, crs=4326), inplace=False)
 
 
 def with_production(listed: gpd.GeoDataFrame, kinds: dict[str, tuple[str, ...]]) -> gpd.GeoDataFrame:
@@ -174,10 +202,15 @@ def apply_filters(listed: gpd.GeoDataFrame, filters: Filters) -> gpd.GeoDataFram
     return listed[keep].reset_index(drop=True)
 
 
-def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFrame:
-    """One row a site: mines closer than `group_m` together, sorted by site_id."""
+def group(
+    kept: gpd.GeoDataFrame, recipe: Recipe, source: str, known: Container[str] = ()
+) -> gpd.GeoDataFrame:
+    """One row a site: mines closer than `group_m` together, sorted by site_id. `known` are ids that sites
+    have already."""
     if "row" not in kept:
         kept = kept.assign(row=np.arange(len(kept)) + 1)
+    if "drawn" not in kept:
+        kept = kept.assign(drawn=kept.geometry)
     within = recipe.sites.group_m
     near = geodesy.near_pairs(list(kept.geometry), within) if within else iter(())
     together = geodesy.groups(len(kept), near)
@@ -189,7 +222,8 @@ def group(kept: gpd.GeoDataFrame, recipe: Recipe, source: str) -> gpd.GeoDataFra
     counted = _counted_parts(sites, kept, together)
     sites = sites.assign(part=counted["part"], parts=counted["parts"])
     sites = sites.drop_duplicates("site_id")
-    sites = sites.assign(site_id=short_ids(sites.site_id.tolist()))
+    short = site_ids.short_ids(sites.site_id.tolist())
+    sites = sites.assign(site_id=site_ids.known(short, sites.name.tolist(), known))
     sites = sites.sort_values("site_id").reset_index(drop=True)
     if recipe.sites.per_country:
         sites = largest_of(sites, recipe.sites.per_country)
@@ -294,7 +328,7 @@ def _sites(kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, so
     wanted = recipe.sites.geometry == "footprint"
     footprints = geodesy.to_lonlat_each(outlines, epsg)
     return pd.DataFrame({
-        "site_id": [*map(site_id, names, largest.geometry)],
+        "site_id": [*map(site_ids.site_id, names, largest["drawn"])],
         "name": names,
         "country": largest["country"].to_numpy(),
         "commodity": [_first_given(kept["commodity"].to_numpy()[m]) for m in together],
@@ -358,25 +392,6 @@ def areas_of_interest(
     return boxes, outer if rule.square else shapely.intersection(buffered, outer)
 
 
-def site_id(name: str | None, geometry: BaseGeometry) -> str:
-    """A readable, stable id: the name's slug and `LONG` hex digits of the geometry's hash."""
-    slug = re.sub(r"[^a-z0-9]+", "-", (name or "mine").lower()).strip("-")[:24].strip("-") or "mine"
-    # normalize() makes the hash free of vertex order and starting point.
-    rounded = shapely.normalize(shapely.set_precision(geometry, ID_DEGREES, mode="pointwise"))
-    return f"{slug}-{hashlib.sha256(shapely.to_wkb(rounded)).hexdigest()[:LONG]}"
-
-
-SHORT, LONG = 6, 16
-"""Digits of an id's hash: six tell the sites of a short list apart; of 45,000 about sixty are alike."""
-
-
-def short_ids(ids: list[str]) -> list[str]:
-    """Different ids with their hashes cut to `SHORT` digits, but where that would make two alike."""
-    cut = [name[: SHORT - LONG] for name in ids]
-    times = Counter(cut)
-    return [short if times[short] == 1 else name for short, name in zip(cut, ids, strict=True)]
-
-
 def _boxes_around(shapes: NDArray[Any], radius_m: float) -> NDArray[Any]:
     """Boxes of half side `radius_m` around points, or around what else has no area (EPSG:4326)."""
     if not len(shapes):
@@ -385,12 +400,6 @@ def _boxes_around(shapes: NDArray[Any], radius_m: float) -> NDArray[Any]:
     bounds = shapely.bounds(geodesy.project_each(shapes, 4326, epsg))
     boxes = np.asarray(shapely.box(*np.add(bounds, (-radius_m, -radius_m, radius_m, radius_m)).T))
     return geodesy.to_lonlat_each(boxes, epsg)
-
-
-def _polygonal(shape: BaseGeometry) -> BaseGeometry:
-    """Only the polygons of a shape: repairing can leave stray lines and points."""
-    parts = [part for part in shapely.get_parts(shapely.force_2d(shape)) if part.geom_type in POLYGONS]
-    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
 
 
 def _first_given(values: NDArray[Any]) -> str | None:

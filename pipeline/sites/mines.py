@@ -1,6 +1,7 @@
-"""Mine lists as users bring them: any vector format or CSV, read into one set of columns."""
+"""Mine lists as users bring them: vector files and CSV, read into one set of columns."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
-from pipeline.geo import vector
+from pipeline.geo import geodesy, vector
 from pipeline.recipe import Join, Sites
 from pipeline.sites import countries, csv_list, gadm, published
+from pipeline.sites.overlaps import POLYGONS
 
 COLUMNS = ("name", "country", "commodity", "production", "status", "equipment", "production_start")
 """What a mine list may say of a mine; every list ends up with all of these, empty where silent."""
@@ -37,10 +40,11 @@ SUFFIXES = (*vector.SUFFIXES, ".csv")
 
 @dataclass(frozen=True)
 class MineList:
-    """Mines in EPSG:4326 with `COLUMNS`, and the rows (1-based) whose geometry was repaired."""
+    """Mines in EPSG:4326 with `COLUMNS`, and the rows (1-based) whose geometry was repaired, with the area
+    (km²) that they had before."""
 
     mines: gpd.GeoDataFrame
-    repaired: tuple[int, ...]
+    repaired: dict[int, float]
 
 
 def read(benchmark: Benchmark, sites: Sites) -> MineList:
@@ -77,9 +81,9 @@ def _if_there(path: Path, layer: str | None) -> str | None:
 def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Path | None = None) -> MineList:
     """One mine list. InputError names the file and the row or column, and the mend. `areas` is a
     folder of GADM files, for rows that have no geometry."""
-    if unknown := set(columns) - {*COLUMNS, "lon", "lat"}:
+    if unknown := set(columns) - {*COLUMNS, "lon", "lat", "wkt"}:
         raise InputError(
-            f"sites.columns: '{sorted(unknown)[0]}' is not one of {', '.join(COLUMNS)}, lon, lat."
+            f"sites.columns: '{sorted(unknown)[0]}' is not one of {', '.join(COLUMNS)}, lon, lat, wkt."
         )
     table = _open(path, layer, columns)
     if table.empty:
@@ -89,25 +93,38 @@ def read_file(path: Path, layer: str | None, columns: dict[str, str], areas: Pat
     if areas is not None:
         table = gadm.fill(table, areas, path)
     _check_geometry(table, path)
-    repaired = tuple(int(row) + 1 for row in np.flatnonzero(~table.geometry.is_valid.to_numpy()))
-    whole = table.set_geometry(_repaired(table, path), inplace=False)
+    listed, sound = table.geometry, _repaired(table, path)
+    is_repaired = [
+        new is not old and new.geom_type in POLYGONS for new, old in zip(sound, listed, strict=True)
+    ]
+    whole = table.set_geometry(sound, inplace=False)
     table = whole.set_crs(table.crs, inplace=False, allow_override=True)
     table = table.to_crs(4326)
     _check_range(table, path)
     mines = _rename(table, columns, path)
     mines["country"] = countries.complete(mines["country"], mines.geometry)
-    return MineList(mines, repaired)
+    return MineList(mines, _areas(listed[is_repaired]))
+
+
+def _areas(listed: gpd.GeoSeries) -> dict[int, float]:
+    """The area (km²) of shapes as they are drawn, by row (1-based): what crosses itself counts with both
+    signs, what lies over itself twice."""
+    placed = listed.to_crs(4326)
+    return {int(row) + 1: _polygons_km2(shape) for row, shape in zip(placed.index, placed, strict=True)}
+
+
+def _polygons_km2(shape: BaseGeometry) -> float:
+    """The area of a shape's polygons."""
+    return sum(geodesy.area_km2(part) for part in _parts(shape) if part.geom_type == "Polygon")
 
 
 def join_nearest(mines: gpd.GeoDataFrame, facilities: gpd.GeoDataFrame, join: Join) -> gpd.GeoDataFrame:
     """Fill a mine's empty attributes from the nearest facility within the join's distance."""
-    from pipeline.geo.geodesy import distance_m, near_pairs
-
     everything = [*mines.geometry, *facilities.geometry]
     nearest: dict[int, tuple[float, int]] = {}
-    for i, j in near_pairs(everything, join.max_distance_m):
+    for i, j in geodesy.near_pairs(everything, join.max_distance_m):
         if i < len(mines) <= j:
-            candidate = (distance_m(everything[i], everything[j]), j - len(mines))
+            candidate = (geodesy.distance_m(everything[i], everything[j]), j - len(mines))
             nearest[i] = min(nearest.get(i, candidate), candidate)
     joined = mines.copy()
     for i, (_, facility) in nearest.items():
@@ -122,12 +139,18 @@ def join_nearest(mines: gpd.GeoDataFrame, facilities: gpd.GeoDataFrame, join: Jo
 
 def choose_layer(path: Path, layer: str | None) -> str | None:
     """The layer to read; InputError names the layers where a choice is needed or wrong."""
-    if path.suffix.lower() in {".csv", ".parquet", ".geoparquet"}:
+    if (suffix := path.suffix.lower()) not in SUFFIXES:
+        raise InputError(f"{path}: mine lists may be {', '.join(SUFFIXES)}, not '{suffix}'.")
+    if suffix in {".csv", *vector.PARQUET}:
         return None
     try:
         layers = vector.layers(path)
+    except InputError:
+        raise
     except Exception:
         raise InputError(f"{path} cannot be read as a mine list: its content is not {path.suffix}.") from None
+    if not layers:
+        raise InputError(f"{path} lists no mines: it has no layers.")
     if layer is None and len(layers) > 1:
         raise InputError(f"{path} has several layers; name one with layer: {', '.join(layers)}.")
     if layer is not None and layer not in layers:
@@ -137,12 +160,10 @@ def choose_layer(path: Path, layer: str | None) -> str | None:
 
 def is_of_points(path: Path, layer: str | None) -> bool:
     """Whether a list outlines no mine; False for one that cannot be read, which is told where it is used."""
-    if path.suffix.lower() == ".csv":
-        return True
     try:
-        kinds = set(vector.read(path, layer).geometry.dropna().geom_type)
-    except Exception:
-        return False
+        kinds = set(_open(path, layer, {}).geometry.dropna().geom_type)
+    except InputError:
+        return path.suffix.lower() == ".csv"
     return bool(kinds) and kinds <= {"Point", "MultiPoint"}
 
 
@@ -158,12 +179,9 @@ def _find(benchmark: Benchmark, name: str) -> Path:
 
 
 def _open(path: Path, layer: str | None, columns: dict[str, str]) -> gpd.GeoDataFrame:
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: mine lists may be {', '.join(SUFFIXES)}, not '{suffix}'.")
     layer = choose_layer(path, layer)
     try:
-        if suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             return csv_list.read(path, columns)
         return vector.read(path, layer)
     except InputError:
@@ -207,21 +225,49 @@ def _text(value: Any) -> str | None:
 
 
 def _repaired(table: gpd.GeoDataFrame, path: Path) -> NDArray[Any]:
-    """The shapes, valid ones as they are. InputError names the row of one that is beyond repair, or is a
-    polygon without any area."""
-    shapes = []
-    for row, shape in enumerate(table.geometry, 1):
-        try:
-            shapes.append(shapely.make_valid(shape))
-        except shapely.errors.GEOSException:
-            raise InputError(
-                f"{path} row {row} has a geometry that cannot be repaired: draw it again or remove the row."
-            ) from None
-        if shape.geom_type in ("Polygon", "MultiPolygon") and not shapes[-1].area > 0:
-            raise InputError(
-                f"{path} row {row} is a polygon without area: give it a shape or remove the row."
-            )
-    return np.array(shapes, dtype=object)
+    """The shapes, sound ones as they are; of one that has polygons only the polygons. InputError names the
+    row of a line, of a polygon without area, and of what is beyond repair."""
+    sound = [_sound(shape, f"{path} row {row}") for row, shape in enumerate(table.geometry, 1)]
+    return np.array(sound, dtype=object)
+
+
+def _sound(shape: BaseGeometry, where: str) -> BaseGeometry:
+    """A valid shape of polygons, or of points."""
+    try:
+        valid = shapely.make_valid(shape) if not shape.is_valid else shape
+    except shapely.errors.GEOSException:
+        raise InputError(
+            f"{where} has a geometry that cannot be repaired: draw it again or remove the row."
+        ) from None
+    kinds, valid_kinds = _kinds(shape), _kinds(valid)
+    if kinds & {*POLYGONS} and not valid.area > 0:
+        raise InputError(f"{where} is a polygon without area: give it a shape or remove the row.")
+    if not valid_kinds & {*POLYGONS}:
+        if valid_kinds <= {"Point", "MultiPoint"}:
+            return valid if valid.geom_type != "GeometryCollection" else shapely.union_all([*_parts(valid)])
+        raise InputError(
+            f"{where} is a line, which outlines no mine: draw a polygon or a point, or remove the row."
+        )
+    return valid if valid_kinds <= {*POLYGONS} else polygons_of(valid)
+
+
+def _kinds(shape: BaseGeometry) -> set[str]:
+    """The types of a shape's parts, of collections within it too."""
+    if shape.geom_type != "GeometryCollection":
+        return {shape.geom_type}
+    return {kind for part in shapely.get_parts(shape) for kind in _kinds(part)}
+
+
+def polygons_of(shape: BaseGeometry) -> BaseGeometry:
+    """The polygons of a shape alone: collections also hold lines and points."""
+    polygons = [part for part in _parts(shapely.force_2d(shape)) if part.geom_type == "Polygon"]
+    return polygons[0] if len(polygons) == 1 else shapely.union_all(polygons)
+
+
+def _parts(shape: BaseGeometry) -> Iterator[BaseGeometry]:
+    """The simple shapes of a shape, of collections within it too."""
+    for part in shapely.get_parts(shape):
+        yield from _parts(part) if hasattr(part, "geoms") else [part]
 
 
 def _check_geometry(table: gpd.GeoDataFrame, path: Path) -> None:

@@ -18,6 +18,7 @@ from pipeline.geo import cog
 from pipeline.monitor.change_maps import pairs_of
 from pipeline.sites import site as sites
 from tests.conftest import run
+from tests.pipeline.catalog.published_items import listed_items
 
 
 def predict(project: Path, name: str, right: float, wrong: float) -> None:
@@ -99,6 +100,13 @@ def test_without_labels_or_runs_there_is_nothing(project: Path) -> None:
     done = run("activity", cwd=project)
     assert done.returncode == 0, done.stderr
     assert len(table(project, "intervals")) == 0
+
+
+def test_activity_is_found_by_search(active: Path) -> None:
+    found = listed_items(active / "catalogs/tiny/stac")
+    own = [item for item in found.values() if item.collection_id == "tiny-activity"]
+    assert len(own) == 3
+    assert all(item.geometry and item.common_metadata.start_datetime for item in own)
 
 
 def test_a_site_that_is_gone_goes(active: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pty
 import shutil
@@ -14,6 +15,8 @@ from rasterio.transform import from_origin
 
 from pipeline import recipe
 from pipeline.core.layout import Benchmark
+from pipeline.interchange import scaffold
+from pipeline.sites.repairs import MuchRepaired
 from tests.conftest import MINEBENCH, ROOT, contents, run
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
@@ -240,6 +243,19 @@ def test_points_say_where_to_look_and_outline_nothing(
     side = 2 * loaded.sites.point_radius_m / 1000
     assert f"2 points, which outline nothing: boxes of {side:g} km to look at" in done.stdout
     assert "footprint" not in done.stdout
+
+
+def test_large_repairs_are_accepted_by_a_yes(empty_project: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bow.geojson"
+    bow = shapely.Polygon([(13, 48), (13.02, 48.02), (13.02, 48), (13, 48.02)])
+    gpd.GeoDataFrame({"name": ["Bow"]}, geometry=[bow], crs=4326).to_file(path)
+    wanted = scaffold.Wanted("ours", str(path), source="synthetic", like="tiny")
+    with pytest.raises(MuchRepaired, match=r"row 1 \(Bow\) changes from 0\.00 to 1\.66 km²"):
+        scaffold.scaffold(wanted, empty_project)
+    assert not (empty_project / "catalogs/ours").exists()
+    made = scaffold.scaffold(dataclasses.replace(wanted, yes=True), empty_project)
+    assert recipe.load(made.benchmark.recipe).sites.accept_repairs
+    assert any("0.00 km² as drawn, 1.66 km² now" in sentence for sentence in made.account)
 
 
 def test_one_file_per_band_becomes_one_scene_per_date(tmp_path: Path) -> None:

@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
+import pystac
+from stac_geoparquet.arrow import stac_table_to_items
+
 
 def objects(folder: Path) -> list[tuple[Path, dict]]:
     """Everything in the STAC catalog of a folder: the root, a collection a site, and its items."""
@@ -19,4 +23,17 @@ def items_of(project: Path) -> list[tuple[Path, dict]]:
     """The items of the tiny project: three sites of three dates."""
     found = [each for each in objects(project / "catalogs/tiny/stac") if each[1]["type"] == "Feature"]
     assert len(found) == 9
+    return found
+
+
+def listed_items(stac: Path) -> dict[str, pystac.Item]:
+    """The items of a catalog's table for search, by id, which are those that its links lead to."""
+    table = pq.read_table(stac / "items.parquet")
+    found = {item["id"]: pystac.Item.from_dict(item) for item in stac_table_to_items(table)}
+    catalog = pystac.Catalog.from_file(str(stac / "catalog.json"))
+    children = [child for child in catalog.get_children() if child.title != "Predictions"]
+    assert set(found) == {item.id for child in children for item in child.get_items(recursive=True)}
+    for item in found.values():
+        for asset in item.assets.values():
+            assert (stac / asset.href).exists(), asset.href
     return found

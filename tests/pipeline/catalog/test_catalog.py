@@ -91,6 +91,9 @@ def test_opens_with_pystac_odc_and_xarray(built: Path) -> None:
     cube = xr.open_zarr(items[0].assets["reflectance"].get_absolute_href(), mask_and_scale=False)
     loaded = odc.stac.load(items, bands=["mine-cog", "reflectance-cog.3"])
     assert (loaded["reflectance-cog.3"].to_numpy() == cube.reflectance.sel(band="B04").to_numpy()).all()
+    named = odc.stac.load(items, bands=["B04", "mine-cog"])
+    assert (named["B04"].to_numpy() == cube.reflectance.sel(band="B04").to_numpy()).all()
+    assert cube.reflectance.attrs["bands"] == cube.band.to_numpy().tolist()
     assert loaded.sizes["time"] == len(items) == cube.sizes["time"]
     assert (loaded["mine-cog"].to_numpy() == cube.mine.to_numpy()).all()
     assert np.allclose(loaded.x, cube.x)

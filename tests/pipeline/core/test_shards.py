@@ -6,29 +6,34 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zarr.abc.store import SuffixByteRequest
 from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore, WrapperStore
 
 from pipeline.core.shards import Shard
 
 
-def make(path: Path, array: np.ndarray, chunk: int, fill: int = 0) -> zarr.Array:
+def make(path: Path, array: np.ndarray, chunk: int, fill: int = 0, index: str = "start") -> zarr.Array:
     chunks = (1, *array.shape[1:-2], chunk, chunk)
     shards = tuple(-(-size // side) * side for size, side in zip(array.shape, chunks, strict=True))
     made = zarr.create_array(
-        path, shape=array.shape, dtype=array.dtype, chunks=chunks, shards=shards, fill_value=fill,
+        path, shape=array.shape, dtype=array.dtype, chunks=chunks, fill_value=fill,
+        shards={"shape": shards, "index_location": index},
         compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), zarr_format=3,
     )  # fmt: skip
     made[:] = array
     return made
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shard, np.ndarray]:
+@pytest.fixture(scope="module", params=["start", "end"])
+def stored(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Shard, np.ndarray]:
     rng = np.random.default_rng(0)
     array = rng.integers(0, 9000, (3, 4, 70, 53)).astype(np.uint16)
     array[1] = 0  # chunks of nothing but the fill value are not stored
     path = tmp_path_factory.mktemp("shards") / "a"
-    make(path, array, 32)
+    make(path, array, 32, index=request.param)
     return Shard(path), array
 
 
@@ -56,6 +61,22 @@ def test_signed_bytes_are_held_with_0_as_nodata(tmp_path: Path) -> None:
     assert shard.dtype == np.uint8
     assert (shard.whole().astype(int) - 128 == array).all()
     assert (shard.window(1, 3, 3, 9, 9) == 0).all()
+
+
+class PlainServer(WrapperStore[LocalStore]):
+    """Files as a web server has them that knows no range counted from the end, such as npm's http-server."""
+
+    async def get(self, key, prototype=None, byte_range=None):
+        assert not isinstance(byte_range, SuffixByteRequest)
+        return await super().get(key, prototype, byte_range)
+
+
+def test_a_tile_is_read_over_a_server_without_ranges_from_the_end(built: Path) -> None:
+    path = next((built / "data/tiny/cubes").glob("*.zarr"))
+    group = zarr.open_group(PlainServer(LocalStore(path, read_only=True)), mode="r")
+    for name in ("reflectance", "clear", "mine"):
+        tile = np.asarray(group[name][1, ..., :64, :64])
+        assert (tile == Shard(path / name).window(1, 0, 0, 64, 64)).all()
 
 
 def test_another_form_is_refused(tmp_path: Path) -> None:

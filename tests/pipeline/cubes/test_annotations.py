@@ -26,3 +26,11 @@ def test_a_point_nowhere_is_refused_with_its_row(tmp_path: Path) -> None:
     gpd.GeoDataFrame({"year": [2021, 2022]}, geometry=[CROSSED, NOWHERE], crs=4326).to_parquet(path)
     with pytest.raises(InputError, match=r"row 2 is a Point that cannot be used .*: draw it as a polygon"):
         annotate.read_table(path)
+
+
+def test_a_file_of_several_layers_is_not_read_by_its_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    for layer in ("pits", "dumps"):
+        gpd.GeoDataFrame({"year": [2021]}, geometry=[CROSSED.buffer(0)], crs=4326).to_file(path, layer=layer)
+    with pytest.raises(InputError, match=r"several layers \(pits, dumps\)"):
+        annotate.read_table(path)

@@ -1,14 +1,22 @@
+import dataclasses
+
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import recipe
 from pipeline.core import tiles
+from pipeline.core.layout import Benchmark
 from pipeline.core.pair_rules import wanted
+from pipeline.core.runner import Spread
+from pipeline.geo import geodesy
 from pipeline.index import tile
 from pipeline.recipe import Tiling
+from pipeline.sites import site as sites
 from tests.conftest import ROOT
 
 
@@ -90,7 +98,7 @@ def test_tables_of_the_tiny_project(built) -> None:
     listed = pd.read_parquet(index / "tiles.parquet")
     pairs = pd.read_parquet(index / "pairs.parquet")
     periods = pd.read_parquet(index / "tile_periods.parquet")
-    assert list(listed) == list(tile.TILE)
+    assert list(listed) == [*tile.TILE, "geometry"]
     assert list(pairs) == list(tile.PAIR)
     assert list(periods) == list(tile.TILE_PERIOD)
     assert listed.tile_id.is_unique
@@ -99,6 +107,37 @@ def test_tables_of_the_tiny_project(built) -> None:
     assert pairs.changed.sum() > 0
     assert set(listed.split) == {"train", "val", "test"}
     assert pairs.groupby("tile_id").split.nunique().max() == 1
+
+
+def test_outlines_of_tiles_are_where_the_cube_has_them(built) -> None:
+    listed = gpd.read_parquet(built / "data/tiny/index/tiles.parquet")
+    assert listed.crs == 4326
+    aois = gpd.read_parquet(built / "data/tiny/index/sites.parquet").set_index("site_id")
+    for row in listed.itertuples():
+        cube = xr.open_zarr(built / f"data/tiny/cubes/{row.site_id}.zarr")
+        own = cube.isel(y=slice(row.y0, row.y0 + row.height), x=slice(row.x0, row.x0 + row.width))
+        outline = geodesy.project(row.geometry, 4326, int(aois.epsg[row.site_id]))
+        centres = (own.x.min() - 5, own.y.min() - 5, own.x.max() + 5, own.y.max() + 5)
+        assert outline.bounds == pytest.approx([float(side) for side in centres], abs=1e-3)
+
+
+def test_an_older_table_gets_outlines_and_keeps_its_key(project) -> None:
+    path = project / "data/tiny/index/tiles.parquet"
+    whole = path.read_bytes()
+    older = pd.read_parquet(path)
+    older.drop(columns="geometry").to_parquet(path)
+    benchmark = Benchmark("tiny", project)
+    tile.build(benchmark, recipe.load(benchmark.recipe), Spread(1))
+    assert path.read_bytes() == whole
+
+
+def test_tiles_without_a_place_have_no_outline(built) -> None:
+    benchmark = Benchmark("tiny", built)
+    listed = sites.load(benchmark, recipe.load(benchmark.recipe))
+    table = pd.read_parquet(benchmark.table("tiles"))
+    nowhere = [dataclasses.replace(site, epsg=0) for site in listed[:1]] + listed[1:]
+    shapes = tile.outlines(table, nowhere)
+    assert [shape is None for shape in shapes] == (table.site_id == listed[0].site_id).tolist()
 
 
 def test_tile_larger_than_the_scene_is_padded() -> None:

@@ -1,5 +1,6 @@
 """Every layout, written from the tiny benchmark; those that `ingest` reads have files of their own."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from models import data
 from pipeline import recipe
 from pipeline.core import layout
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, NotMadeYet
 from pipeline.interchange import export, to_coco
 from tests.conftest import contents, run
 from tests.pipeline.interchange.exporting import exported, truth
@@ -66,6 +67,22 @@ def test_coco_polygons_burn_to_the_masks(tiny, layouts) -> None:
             found += 1
         assert np.array_equal(burnt, masks[image["file_name"]] == 1), image["file_name"]
     assert found
+
+
+def test_coco_names_the_licence(layouts) -> None:
+    content = json.loads((layouts["coco"][0] / "annotations/test.json").read_text())
+    (licence,) = content["licenses"]
+    assert licence["name"]
+    assert licence["url"]
+    assert {image["license"] for image in content["images"]} == {licence["id"]}
+
+
+def test_each_pit_is_an_annotation_of_its_own() -> None:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[2:6, 2:10] = mask[20:30, 5:9] = mask[30:32, 40:50] = 1
+    mask[0, 49] = 255
+    found = {tuple(part["bbox"]): part["area"] for part in to_coco.parts(mask)}
+    assert found == {(2, 2, 8, 4): 32, (5, 20, 4, 10): 40, (40, 30, 10, 2): 20}
 
 
 def test_a_hole_is_cut_away(tmp_path: Path) -> None:
@@ -124,6 +141,31 @@ def test_the_command_line(built: Path, tmp_path: Path) -> None:
     again = run("export", "--to", "folders", "--out", str(tmp_path / "out"), cwd=built)
     assert again.returncode == 2
     assert "exists already" in again.stderr
+
+
+@pytest.mark.parametrize("to", list(export.LAYOUTS))
+def test_what_is_missing_is_known_before_anything_is_written(
+    to: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = layout.Benchmark("tiny", project)
+    loaded = recipe.load(benchmark.recipe)
+    monkeypatch.setitem(export.LAYOUTS, to, lambda job: pytest.fail("it began to write"))
+    missing = [benchmark.table(name) for name in ("scenes", "statistics/balance", "sites", "tiles", "pairs")]
+    missing.append(next(benchmark.cube("").parent.glob("*.zarr")))
+    for path in missing:
+        aside = path.rename(tmp_path / "aside")
+        with pytest.raises(NotMadeYet, match="minebench"):
+            exported((benchmark, loaded), to, tmp_path / "out")
+        aside.rename(path)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_nothing_is_known_is_known_before_anything_is_written(project: Path, tmp_path: Path) -> None:
+    benchmark = layout.Benchmark("tiny", project)
+    pairs = pd.read_parquet(benchmark.table("pairs"))
+    pairs.assign(unknown=64 * 64).to_parquet(benchmark.table("pairs"))
+    with pytest.raises(InputError, match="Every pair of tiny is more unknown than 10%"):
+        exported((benchmark, recipe.load(benchmark.recipe)), "webdataset", tmp_path / "out", max_unknown=0.1)
 
 
 def test_wrong_words_write_nothing(tiny, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from models.evaluation.sitewide import windows
 from models.training.checkpoint import load
 from pipeline.stages import STAGES
 from tests.conftest import COMPARED, contents, run
+from tests.pipeline.catalog.published_items import listed_items
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +73,9 @@ def test_models_are_stac_items_with_a_card(compared: Path, shared: Path) -> None
         assert "The images are synthetic" in card
         assert "| F1 |" in card
     assert items["unet"].properties["mlm:total_parameters"] > 0
-    # Searching by area finds images, not models.
+    # A search for images leaves models out by their collection.
     found = pd.read_parquet(root / "items.parquet")
-    assert not set(found.id) & set(COMPARED)
+    assert set(found[found.collection == "tiny-models"].id) == set(COMPARED)
 
 
 def without_addresses(schema: object) -> object:
@@ -86,6 +87,15 @@ def without_addresses(schema: object) -> object:
             if not (key == "$ref" and str(value).startswith("http"))
         }
     return [without_addresses(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def test_models_are_found_by_search(compared: Path) -> None:
+    found = listed_items(compared / "catalogs/tiny/stac")
+    own = {name: item for name, item in found.items() if item.collection_id == "tiny-models"}
+    assert {item.properties["mlm:architecture"] for item in own.values()} == set(COMPARED)
+    for item in own.values():
+        assert item.assets["weights"].extra_fields["eo:bands"]
+        assert item.properties["minebench:scores"]
 
 
 def test_the_report_and_the_page_of_a_model(compared: Path) -> None:

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
-from pipeline.sites import mines
+from pipeline.sites import degrees, mines
 
 
 def saved(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -74,3 +77,72 @@ def test_a_list_of_points_outlines_nothing(tmp_path: Path) -> None:
     assert not mines.is_of_points(line, None)
     line.write_text("none")
     assert not mines.is_of_points(line, None)
+
+
+SQUARE = "POLYGON ((14 51, 14.02 51, 14.02 51.02, 14 51.02, 14 51))"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (f'name,wkt\nPit,"{SQUARE}"\n', {}),
+        (f'WKT,name\n"{SQUARE}",Pit\n', {}),
+        (f"name;the_geom\nPit;{SQUARE}\n", {}),
+        (f"name;lon;lat;geometry\nPit;1;2;SRID=4326;{SQUARE}\n".replace("SRID=4326;", ""), {}),
+        (f'name;Umriss\nPit;"SRID=4326;{SQUARE}"\n', {"wkt": "Umriss"}),
+        (f'wkt\n"{SQUARE}"\n', {}),
+        (f"sep=;\r\nname;wkt\r\nPit;{SQUARE}\r\n", {}),
+    ],
+)
+def test_outlines_as_wkt(tmp_path: Path, text: str, columns: dict[str, str]) -> None:
+    path = saved(tmp_path, text)
+    (row,) = mines.read_file(path, None, columns).mines.itertuples()
+    assert row.geometry.equals(shapely.from_wkt(SQUARE))
+    assert mines.is_of_points(path, None) == bool(columns)  # a name that only the recipe knows
+
+
+def test_wkt_in_another_crs_and_in_none(tmp_path: Path) -> None:
+    path = saved(tmp_path, 'name,wkt\nPit,"SRID=32633;POINT (440000 5720000)"\n')
+    (row,) = mines.read_file(path, None, {}).mines.itertuples()
+    assert (round(row.geometry.x, 3), round(row.geometry.y, 3)) == (14.133, 51.628)
+    two = saved(tmp_path, 'wkt\n"SRID=32633;POINT (440000 5720000)"\nPOINT (14 51)\n')
+    with pytest.raises(InputError, match="wkt names several SRIDs"):
+        mines.read_file(two, None, {})
+    with pytest.raises(InputError, match="row 2: wkt is no WKT: 'POLYGON round the pit'"):
+        mines.read_file(saved(tmp_path, "wkt\nPOINT (14 51)\nPOLYGON round the pit\n"), None, {})
+    shape = saved(tmp_path, "name,lon,lat,shape\nPit,14.5,51.25,round\n")
+    assert mines.read_file(shape, None, {}).mines.geometry.iloc[0].equals(shapely.Point(14.5, 51.25))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,lat,lon\nPit,51°15'0\"N,14°30'0\"E\n",
+        'name,lat,lon\nPit,"51°15\'00.0""N","14°30\'00.0""E"\n',
+        "name;lat;lon\nPit;N 51° 15′ 0,0″;E 14° 30,0′\n",
+        "name,lat,lon\nPit,51:15:00,14:30:00\n",
+        "name,lat,lon\nPit,51 15 00 N,14 30 00 E\n",
+        "name,lat,lon\nPit,51d15m0s,14.5° E\n",
+        "name,lat,lon\nSouth,51°15'S,14.5 W\nPit,51.25,14.5\n",
+    ],
+)
+def test_degrees_minutes_and_seconds(tmp_path: Path, text: str) -> None:
+    last = mines.read_file(saved(tmp_path, text), None, {}).mines.geometry.iloc[-1]
+    assert (last.x, last.y) == (14.5, 51.25)
+
+
+@pytest.mark.parametrize(
+    "lat",
+    ["51°75'", "51.5°15'", "51°15'E", "-51°15'S", "51 15 00", '51°15"', "51°15'20''30", "N51S", "51°1215''"],
+)
+def test_unclear_degrees_are_refused(tmp_path: Path, lat: str) -> None:
+    with pytest.raises(InputError, match="row 1: lon and lat must both be numbers"):
+        mines.read_file(saved(tmp_path, f"name;lat;lon\nPit;{lat};14.5\n"), None, {})
+
+
+@given(st.floats(-89, 89), st.sampled_from(["{}°{}'{}\"{}", "{3}{0} {1} {2}", "{0}:{1}:{2} {3}"]))
+def test_degrees_come_back(value: float, form: str) -> None:
+    minutes, seconds = divmod(abs(value) * 3600, 60)
+    whole, minutes = divmod(int(minutes), 60)
+    text = form.format(whole, minutes, f"{seconds:.6f}", "N" if value >= 0 else "S")
+    assert seconds > 59.999999 or degrees.parse(text, "lat") == pytest.approx(value, abs=1e-8)

@@ -36,7 +36,7 @@ def test_what_is_left_covers_the_ground_once(boxes: list[tuple[float, float, flo
     theirs = overlaps.shared_ground(sites, 0)
     left = [a if b is None else a.difference(b) for a, b in zip(sites.geometry, theirs, strict=True)]
     union = shapely.union_all(sites.geometry.to_numpy())
-    assert sum(map(geodesy.area_km2, left)) == pytest.approx(geodesy.area_km2(union), rel=2e-4)
+    assert sum(map(geodesy.area_km2, left)) == pytest.approx(geodesy.area_km2(union), rel=1e-3)
 
 
 THIRDS = "{train: 0.34, val: 0.33, test: 0.33}"
