@@ -14,7 +14,8 @@ import numpy as np
 from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import gaussian_filter, shift, uniform_filter
 
-from pipeline.scenes.coregister import AGREE, CLEAR_SHARE, WINDOW, Reference
+from pipeline.scenes.coregister import CLEAR_SHARE, WINDOW, Reference
+from pipeline.scenes.peaks import AGREE
 
 DATES = 4
 

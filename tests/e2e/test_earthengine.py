@@ -185,14 +185,21 @@ def assert_same_scenes(project: Path, built: Path) -> None:
 PIXELS, LISTING = {"match": "getPixels", "times": 999}, {"match": "listAssets", "times": 999}
 STORMS = {
     "429": [{"kind": "status", "status": 429, "each": 3}],
-    "503 and 500": [{"kind": "status", "status": code, "each": 1} for code in (503, 500)],
-    "half answers": [{"kind": "half", **PIXELS, "each": 2}, {"kind": "half", **LISTING, "each": 1}],
-    "short answers": [{"kind": "short", **PIXELS, "times": 2}],
+    "503, 500 and slow": [
+        *({"kind": "status", "status": code, "each": 1} for code in (503, 500)),
+        {"kind": "slow", "seconds": 0.1, **PIXELS},
+    ],
+    "half and short answers": [
+        {"kind": "half", **PIXELS, "each": 2},
+        {"kind": "half", **LISTING, "each": 1},
+        {"kind": "short", **PIXELS, "times": 2},
+    ],
     "wrong sizes": [{"kind": kind, **PIXELS, "each": 1} for kind in ("wrong size", "wrong bands")],
-    "resets": [{"kind": "reset", "match": "v1", "each": 2}],
-    "expired tokens": [{"kind": "status", "status": 401, **PIXELS, "each": 1, "times": 3}],
-    "slow": [{"kind": "slow", "seconds": 0.1, **PIXELS}],
-}  # fmt: skip
+    "resets and expired tokens": [
+        {"kind": "reset", "match": "v1", "each": 2},
+        {"kind": "status", "status": 401, **PIXELS, "each": 1, "times": 3},
+    ],
+}
 
 
 @pytest.mark.parametrize("storm", STORMS, ids=list(STORMS))

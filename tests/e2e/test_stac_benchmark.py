@@ -109,23 +109,20 @@ def test_wrong_offset_flags_are_found_on_the_pixels(tmp_path: Path, built: Path,
     assert_same_cubes(project, built, [BETA])
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
+def test_passing_faults_of_the_file_server(
+    tmp_path: Path, built: Path, files: Running, run_hurried: Run
+) -> None:
+    faults: list[dict[str, Any]] = [
         {"kind": "status", "status": 503, "times": 6},
         {"kind": "half", "match": ".tif", "times": 6},
         {"kind": "reset", "match": ".tif", "times": 6},
-    ],
-)
-def test_passing_faults_of_the_file_server(
-    fault: dict[str, Any], tmp_path: Path, built: Path, files: Running, run_hurried: Run
-) -> None:
+    ]
     with api(tmp_path, made(built, earth_search, files.url)) as href:
         project = stac_project(tmp_path / "p", built, href)
-        files.set(fault)
+        files.set(*faults)
         done = run_hurried("fetch", cwd=project)
         assert done.returncode == 0, done.stderr
-    assert f" {fault['times']} of them retries" in done.stdout
+    assert " 18 of them retries" in done.stdout
     assert scenes(project).checksum.tolist() == scenes_of(BETA, built).checksum.tolist()
 
 

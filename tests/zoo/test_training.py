@@ -14,8 +14,13 @@ from models.training import train
 from models.training.settings import Settings
 from tests.zoo.names import EVERY, HEAVY, OPTIONS, marked
 
-QUICK = [name for name in EVERY if name not in HEAVY] + ["minenetcd-resnet18", "mask2former-swin-t"]
-"""Of the heavy networks those with a loss or a backbone that the others train differently."""
+SIBLING = {
+    "minenetcd-resnet18", "tfi-gr", "icifnet", "afcf3d", "snunet", "hanet", "mspsnet", "fcnpp", "resunet",
+    "sqnet", "linknet", "segformer-b1", "fc-ef", "fc-siam-conc", "a2net", "dminet",
+}  # fmt: skip
+"""Those that go through `train` and `evaluate` by the same lines as another; `test_networks` has a step of
+training of each."""
+QUICK = [name for name in EVERY if name not in HEAVY and name not in SIBLING] + ["mask2former-swin-t"]
 
 
 @pytest.fixture(scope="module")
