@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
+from pipeline.core.yaml_text import NO_TEXT
 from pipeline.geo import geodesy, vector
 from pipeline.recipe import Join, Sites
 from pipeline.sites import countries, csv_list, gadm, published
@@ -221,7 +222,7 @@ def _text(value: Any) -> str | None:
         return ", ".join(text for item in value if (text := _text(item))) or None
     if value is None or value is pd.NA or value is pd.NaT or value != value:
         return None
-    return str(value).strip() or None
+    return NO_TEXT.sub(" ", str(value)).strip() or None
 
 
 def _repaired(table: gpd.GeoDataFrame, path: Path) -> NDArray[Any]:
