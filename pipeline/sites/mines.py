@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
+from pipeline.core.files import check_links
 from pipeline.core.layout import Benchmark
 from pipeline.core.yaml_text import NO_TEXT
 from pipeline.geo import geodesy, vector
@@ -49,7 +50,9 @@ class MineList:
 
 
 def read(benchmark: Benchmark, sites: Sites) -> MineList:
-    """The recipe's mine list, joined with its second list where it names one."""
+    """Return the recipe's mine list, joined with its second list where it names one. InputError also where a
+    link leads out of the folder of lists: whoever gave the benchmark may have set it."""
+    check_links(benchmark.mines)
     found = _read_named(benchmark, sites.mines, sites.layer, sites.columns, sites.gadm)
     if sites.join is None:
         return found
