@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Activity:
-    """NDTCI of a site: `index` (P, H, W) float32 in -1..1, one map a pair; NaN where it is not known."""
+    """NDTCI of a site: `index` (P, H, W) float32 in -1..1, one map per pair; NaN where it is not known."""
 
     index: NDArray[np.float32]
     change: NDArray[np.float32]

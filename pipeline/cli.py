@@ -147,7 +147,7 @@ def fetch(
 
 @app.command(epilog="Example: minebench compose --benchmark ours")
 def compose(benchmark: Name = None, scheduler: Scheduler = None) -> None:
-    """Make one image a period, and the sites' cubes."""
+    """Make one image per period, and the sites' cubes."""
     command.made("compose", "composed", _by_site("compose", benchmark, scheduler))
 
 

@@ -213,7 +213,7 @@ class Labels(Part):
 
     source: Literal["archive", "annotations", "import", "none"]
     kind: Literal["footprint", "change"] = "footprint"
-    """`footprint`: a mask a date; a pair's change is where two masks differ. `change`: a mask a pair,
+    """`footprint`: a mask per date; a pair's change is where two masks differ. `change`: a mask per pair,
     drawn as such; annotations have columns t1 and t2 with the periods, and there are no footprints."""
     column: str = "year"
     """Column of the annotations with a year or a date."""

@@ -87,7 +87,7 @@ STAGES = (
         writes=(Out(f"{DATA}/scenes"), Out(f"{INDEX}/scenes.parquet")),
     ),
     Stage(
-        "compose", "one image a period, into the cubes", "pipeline.cubes.compose:build",
+        "compose", "one image per period, into the cubes", "pipeline.cubes.compose:build",
         (*SCENES, "pipeline/cubes"),
         reads=(f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet", f"{DATA}/scenes"),
         recipe=("periods", "sensor", "selection", "source", "tiling.size"),

@@ -77,7 +77,7 @@ def test_every_folder_of_the_pipeline_is_on_the_map() -> None:
 
 def test_the_readme_counts_the_models_and_the_page_lists_them() -> None:
     every = [name for task in registry.REGISTRY for name in registry.names(task)]
-    assert f"{len(every)} models are there by name" in (ROOT / "README.md").read_text()
+    assert f"There are {len(every)} models, among them" in (ROOT / "README.md").read_text()
     assert list(shown()) == [name for name in every if not registry.class_of(name).classical]
     page = (ROOT / "docs/models.md").read_text()
     assert all(f"`{name}`" in page for name in every)

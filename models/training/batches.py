@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 class Batch:
     """`images` (N, D, channel, H, W) in stored numbers (`models.data.cube_windows`): the two dates of pairs
     (and their neighbourhoods), one date, or the dates of a series. `masks` (N, M, H, W) uint8: the pair's
-    label, or a mask a date."""
+    label, or a mask per date."""
 
     images: Tensor
     masks: Tensor

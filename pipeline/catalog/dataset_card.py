@@ -121,7 +121,7 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": benchmark.name,
-        "description": f"{recipe.title}. {meaning}Pixels are in one Zarr cube a site, data/"
+        "description": f"{recipe.title}. {meaning}Pixels are in one Zarr cube per site, data/"
         f"{benchmark.name}/cubes/<site_id>.zarr; a tile is a window of it, a pair a row of pairs.",
         "license": licence_url(attribution.shared_under(sources)),
         "url": "./catalog.json",

@@ -40,6 +40,11 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary.is_dir() and path.exists():
             _remove(path)
         temporary.replace(path)
+    except OSError as error:
+        # A write that fails for want of space says no name.
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         _remove(temporary)
         _being_written.discard(temporary)

@@ -1,10 +1,14 @@
-"""Load YAML more strictly than PyYAML: duplicate keys are errors, and 4e-3 is a number, not text."""
+"""Load YAML more strictly than PyYAML: duplicate keys and characters that no file can hold are errors, and
+4e-3 is a number, not text."""
 
 import re
 from typing import Any
 
 import yaml
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, ScalarNode
+
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Characters that YAML can escape and neither UTF-8 nor a file's name can hold."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -21,6 +25,14 @@ class _Loader(yaml.SafeLoader):
                 )
             names.add(name)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: ScalarNode | MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and (wrong := NO_TEXT.search(value)):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"U+{ord(wrong[0]):04X} is no character of a text; remove it", node.start_mark
+            )
+        return value
 
 
 _Loader.add_implicit_resolver(
@@ -40,6 +52,6 @@ def mistake(error: yaml.YAMLError) -> str:
     marks = (getattr(error, name, None) for name in ("context_mark", "problem_mark"))
     first = next((mark for mark in marks if mark is not None), None)
     where = f" line {first.line + 1}" if first else ""
-    if "given twice" in problem:
+    if "given twice" in problem or "no character" in problem:
         return f"{where}: {problem}"
     return f"{where} is not valid YAML: check indentation, colons and quotes"

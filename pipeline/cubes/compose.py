@@ -1,4 +1,4 @@
-"""Stage `compose`: one image a period from the kept scenes, written as the site's cube.
+"""Stage `compose`: one image per period from the kept scenes, written as the site's cube.
 
     cubes/<site_id>.zarr       reflectance (or image), clear, aoi; see `pipeline.cubes.cube`
     index/composites.parquet   every period of every site: kept or not, and why

@@ -200,7 +200,7 @@ def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe)
 def per_site(
     sites: list[Site], site_pairs: pd.DataFrame, by_site: pd.DataFrame, days: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a site with images. `changed_km2` is of its longest labelled pair."""
+    """One row per site with images. `changed_km2` is of its longest labelled pair."""
     rows = []
     footprints, changes = tables.by_text(by_site, "site_id"), tables.by_text(site_pairs, "site_id")
     dates = tables.by_text(days, "site_id")

@@ -1,4 +1,4 @@
-"""Footprints as COCO polygons: one image a tile and period.
+"""Footprints as COCO polygons: one image per tile and period.
 
     images/<tile_id>_<period>.png
     annotations/train.json, val.json, test.json     category 1, `mine`; one annotation a connected part

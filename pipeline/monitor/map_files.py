@@ -1,6 +1,6 @@
 """The maps of a site and source as GeoTIFFs, and as pictures.
 
-ndtci.tif, ndtci_aoi.tif       a band an interval, float32, NaN unknown; by the whole grid's and by the
+ndtci.tif, ndtci_aoi.tif       a band per interval, float32, NaN unknown; by the whole grid's and by the
                                AOI's own stable ground
 mean_ndtci.tif                 both means: whole grid, AOI
 when.tif                       first and last change: number of the interval, 0 never, 65535 unknown

@@ -4,7 +4,7 @@
     qgis/sites.gpkg                             AOIs, and the footprints of every date (EPSG:4326)
     qgis/<period>_<epsg>_<visual|mine>.vrt      the sites' COGs of a date and a projection as one layer
 
-A layer a site would be thousands; a VRT is a list of files, and draws those that are looked at.
+A layer per site would be thousands; a VRT is a list of files, and draws those that are looked at.
 """
 
 import json

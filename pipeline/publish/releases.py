@@ -1,6 +1,6 @@
 """What changed between two releases of a benchmark, in numbers.
 
-catalogs/<b>/releases/<version>.parquet    a row a date of a site: which image, which labels, which split
+catalogs/<b>/releases/<version>.parquet    a row per date of a site: which image, which labels, which split
 
 The tables stay with the recipe, so that they can be committed and the next release compared with them.
 """

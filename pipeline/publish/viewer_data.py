@@ -1,7 +1,7 @@
 """What the viewer reads besides the catalog's own files: small JSON under data/<b>/viewer/.
 
     benchmark.json       title, bands, periods, runs with their thresholds, where things lie
-    sites.json           a row a site, for map and table
+    sites.json           a row per site, for map and table
     countries.json       outlines of the land (Natural Earth, public domain)
     sites/<site_id>.json one site: its images, the scenes behind them, areas, activity, predictions
 

@@ -23,8 +23,9 @@ BESIDE = 2
 """Whole pixels around a peak that are its slope, and hold no second peak."""
 SECOND = 0.7
 """Share of the highest peak that a second one may reach."""
-LARGEST_ERROR = 0.05
-"""Standard error of a peak, pixels."""
+LARGEST_ERROR, ENOUGH = 0.05, 25
+"""Standard error of a peak, pixels, where so many windows tell it. An error that fewer tell is less certain
+itself, and must be smaller with the root of their number."""
 HALVES = 0.5
 """Difference between the peaks of opposite halves, pixels."""
 Surfaces = NDArray[np.float64]
@@ -69,7 +70,8 @@ def fraction(windows: Surfaces, places: NDArray[np.int64]) -> Fraction | None:
     (peak,) = _peaks(total[np.newaxis])
     left_out = _peaks(total - windows)
     error = np.sqrt((len(windows) - 1) * left_out.var(axis=0)).max()
-    if error > LARGEST_ERROR or np.abs(peak).max() > PARTS[-2] or _halves_differ(windows, places):
+    most = LARGEST_ERROR * min(1, np.sqrt(len(windows) / ENOUGH))
+    if error > most or np.abs(peak).max() > PARTS[-2] or _halves_differ(windows, places):
         return None
     own = _peaks(windows)
     agree = np.abs(own - peak).max(axis=1) < AGREE

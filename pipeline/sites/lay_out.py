@@ -205,7 +205,7 @@ def apply_filters(listed: gpd.GeoDataFrame, filters: Filters) -> gpd.GeoDataFram
 def group(
     kept: gpd.GeoDataFrame, recipe: Recipe, source: str, known: Container[str] = ()
 ) -> gpd.GeoDataFrame:
-    """One row a site: mines closer than `group_m` together, sorted by site_id. `known` are ids that sites
+    """One row per site: mines closer than `group_m` together, sorted by site_id. `known` are ids that sites
     have already."""
     if "row" not in kept:
         kept = kept.assign(row=np.arange(len(kept)) + 1)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
+from pipeline.core.files import check_links
 from pipeline.core.layout import Benchmark
+from pipeline.core.yaml_text import NO_TEXT
 from pipeline.geo import geodesy, vector
 from pipeline.recipe import Join, Sites
 from pipeline.sites import countries, csv_list, gadm, published
@@ -48,7 +50,9 @@ class MineList:
 
 
 def read(benchmark: Benchmark, sites: Sites) -> MineList:
-    """The recipe's mine list, joined with its second list where it names one."""
+    """Return the recipe's mine list, joined with its second list where it names one. InputError also where a
+    link leads out of the folder of lists: whoever gave the benchmark may have set it."""
+    check_links(benchmark.mines)
     found = _read_named(benchmark, sites.mines, sites.layer, sites.columns, sites.gadm)
     if sites.join is None:
         return found
@@ -221,7 +225,7 @@ def _text(value: Any) -> str | None:
         return ", ".join(text for item in value if (text := _text(item))) or None
     if value is None or value is pd.NA or value is pd.NaT or value != value:
         return None
-    return str(value).strip() or None
+    return NO_TEXT.sub(" ", str(value)).strip() or None
 
 
 def _repaired(table: gpd.GeoDataFrame, path: Path) -> NDArray[Any]:

@@ -18,6 +18,7 @@ import pytest
 import rasterio
 import yaml
 
+from tests.chaos import ask, studio
 from tests.conftest import MINEBENCH, RECIPE, ROOT, contents, make_project
 from tests.forks import CLI, FORKS
 
@@ -156,16 +157,28 @@ def check_dag_metrics_plots_and_params(repository: Path) -> None:
 
 
 def share(repository: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    """What no stage makes, a prediction and a scored submission, and then README's lines."""
+    """What no stage makes, a prediction, a scored submission and a session of labelling, and then README's
+    lines."""
     given = tmp_path / "given"
     sh(f"minebench predict --model unet && minebench score --template {given}", repository, environment)
     for path in given.glob("*.tif"):
         with rasterio.open(path, "r+") as file:
             file.write(np.zeros((1, *file.shape), np.uint8))
     sh(f"minebench score {given} --name alice", repository, environment)
+    label(repository)
     sh("dvc add data/tiny/predictions data/tiny/runs/alice && dvc repro", repository, environment)
     sh("git add catalogs data params.yaml dvc.lock .dvc && git commit -qm built", repository)
     sh(f"dvc remote add -f -d here {tmp_path / 'remote'} && git commit -qam remote && dvc push", repository)
+
+
+def label(repository: Path) -> None:
+    """Say of one date of a site, in the studio, that there is no mine."""
+    site = next((repository / "data/tiny/cubes").glob("*.zarr")).stem
+    with studio(repository) as (address, _):
+        subject = ask(f"{address}site/{site}")["subjects"][0]
+        version = ask(f"{address}site/{site}/state")["version"]
+        step = {"step": "mark", "subject": subject, "mark": "nothing", "by": "alice", "seconds": 1}
+        ask(f"{address}site/{site}/step", {**step, "seen": version})
 
 
 def check_a_clone_has_everything(repository: Path, environment: dict[str, str], tmp_path: Path) -> None:
@@ -179,6 +192,9 @@ def check_a_clone_has_everything(repository: Path, environment: dict[str, str], 
         for folder in (repository / "data", clone / "data")
     )
     assert theirs == ours
+    annotations = contents(clone / "catalogs/tiny/annotations")
+    assert annotations == contents(repository / "catalogs/tiny/annotations")
+    assert {Path(name).suffix for name in annotations} >= {".gpkg", ".jsonl"}
     assert any("predictions/unet" in name for name in theirs)
     assert "Data and pipelines are up to date" in sh("dvc status", clone)
     assert "Running stage" not in sh("dvc repro", clone, environment)

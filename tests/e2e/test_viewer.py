@@ -124,7 +124,7 @@ def test_filters_filter_and_columns_sort(page, address: str) -> None:  # type: i
     page.get_by_label("Name").fill("")
     page.get_by_role("button", name="Site").click()
     assert page.locator("tbody tr a").all_text_contents() == ["Gamma", "Beta", "Alpha"]
-    page.get_by_label("Commodity").select_option("coal")
+    page.get_by_label("Production").select_option("coal")
     assert page.locator("tbody tr a").all_text_contents() == ["Alpha"]
     keep(page, "sites-1400")
     assert not page.said

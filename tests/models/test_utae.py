@@ -1,4 +1,4 @@
-"""U-TAE looks at the whole series, and gives a map a date."""
+"""U-TAE looks at the whole series, and gives a map per date."""
 
 import shutil
 from pathlib import Path

@@ -6,7 +6,7 @@ import { choice, json, make, number } from "./elements.js";
 const COLOURS = { train: "#0072b2", val: "#e69f00", test: "#d55e00", mixed: "#cc79a7" };
 const OTHER = "#8a8f98";
 const HEADS = {
-  name: "Site", country: "Country", production: "Commodity", split: "Split", images: "Images",
+  name: "Site", country: "Country", production: "Production", split: "Split", images: "Images",
   footprint_km2: "Footprint, km²", changed_km2: "Changed, km²",
 };
 const A_PAGE = 100;
@@ -49,10 +49,10 @@ class Overview {
     const base = make("input", { type: "checkbox", onchange: () => this.tiles.setVisible(base.checked) });
     this.filters.append(
       make("label", {}, make("span", {}, "Name"), search),
-      select("Country", "country"), select("Commodity", "production"), select("Split", "split"),
+      select("Country", "country"), select("Production", "production"), select("Split", "split"),
       ...(this.scores.length ? [
         choice("Score", this.scores.map((name) => [name, name]), this.view.run, (run) => this.set({ run })),
-        make("label", {}, make("span", {}, "at least"), least),
+        make("label", {}, make("span", {}, "of at least (0 to 1)"), least),
       ] : []),
       make("label", { class: "check" }, base, make("span", {}, "base map (from openstreetmap.org)")),
     );

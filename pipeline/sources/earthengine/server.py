@@ -1,4 +1,4 @@
-"""Medians made on Earth Engine's side (`composite: server`): one finished image a period.
+"""Medians made on Earth Engine's side (`composite: server`): one finished image per period.
 
 Few bytes, and not quite the pipeline's own composite: resampling, mask margin and the choice of
 days are the server's. A period's composite is listed as one scene, and its mask says where at

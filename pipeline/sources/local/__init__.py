@@ -45,7 +45,7 @@ class Options(protocol.Options):
     path: Path
     pattern: str | None = None
     dates: Path | None = None
-    """CSV with columns file and date, and if need be nodata, a line a file."""
+    """CSV with columns file and date, and if need be nodata, a line per file."""
     bands: dict[str, Annotated[int, Field(ge=1)] | str]
     """Band name to 1-based band number in the file, or to the word that `pattern` finds as `band`."""
     nodata: float | None = None

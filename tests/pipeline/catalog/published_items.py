@@ -9,7 +9,7 @@ from stac_geoparquet.arrow import stac_table_to_items
 
 
 def objects(folder: Path) -> list[tuple[Path, dict]]:
-    """Everything in the STAC catalog of a folder: the root, a collection a site, and its items."""
+    """Everything in the STAC catalog of a folder: the root, a collection per site, and its items."""
     found = [(path, json.loads(path.read_text())) for path in sorted(folder.rglob("*.json"))]
     found = [(path, content) for path, content in found if "stac_version" in content]
     types = [content["type"] for _, content in found]

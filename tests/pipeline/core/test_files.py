@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core import faults
 from pipeline.core.files import replacing, write_json
 
 
@@ -88,3 +90,15 @@ def test_a_run_after_a_kill_in_a_container(tmp_path: Path) -> None:
     assert [run.returncode for run in done] == [1, 0], done[1].stderr
     assert done[0].stdout == done[1].stdout
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_failure_that_names_no_file_gets_the_name_of_what_is_written(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "export") as temporary:
+            temporary.mkdir()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space") as error:
+        write()
+    told = faults.explained(error.value)
+    assert str(told).startswith(f"{tmp_path / 'export'}: the disk is full")

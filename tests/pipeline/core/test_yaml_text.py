@@ -1,5 +1,7 @@
 """YAML as its writers mean it."""
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given
@@ -34,3 +36,10 @@ def test_merged_keys_are_no_repetition() -> None:
 )
 def test_what_is_written_is_read(content: dict[str, object]) -> None:
     assert yaml_text.load(yaml.safe_dump(content)) == content
+
+
+@pytest.mark.parametrize("character", ["\\0", "\\ud800", "\\udfff"])
+def test_what_no_file_can_hold_is_refused_with_its_line(character: str) -> None:
+    with pytest.raises(yaml.YAMLError) as error:
+        yaml_text.load(f'rgb: [B04]\ntitle: "Mines {character}"\n')
+    assert re.search(r"line 2: U\+(0000|D800|DFFF) is no character", yaml_text.mistake(error.value))

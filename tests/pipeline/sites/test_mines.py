@@ -6,7 +6,8 @@ import pytest
 import shapely
 
 from pipeline.core.errors import InputError
-from pipeline.recipe import Join
+from pipeline.core.layout import Benchmark
+from pipeline.recipe import Join, Sites
 from pipeline.sites import mines
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
@@ -128,3 +129,12 @@ def test_join_fills_from_the_nearest_facility() -> None:
     assert joined.commodity.tolist()[0] == "Coal"
     assert joined["name"].tolist() == ["near", "2"]
     assert pd.isna(joined.commodity.iloc[1])
+
+
+def test_a_list_that_is_a_link_out_of_the_benchmark_is_refused(tmp_path: Path) -> None:
+    benchmark = Benchmark("tiny", tmp_path)
+    benchmark.mines.mkdir(parents=True)
+    (tmp_path / "elsewhere.csv").write_text("name,lon,lat\nA,10,50\n")
+    (benchmark.mines / "list.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(InputError, match="is a link that leads out of"):
+        mines.read(benchmark, Sites.model_construct(mines="list.csv"))

@@ -1,4 +1,4 @@
-"""A user's own files: one file a band, products and zips, cubes, other types than uint16, masks."""
+"""A user's own files: one file per band, products and zips, cubes, other types than uint16, masks."""
 
 import zipfile
 from datetime import date
