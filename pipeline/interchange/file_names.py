@@ -260,8 +260,8 @@ def _ways(
     paths = {PurePosixPath(name).name: name for name in (*images, *masks)}
     if len(paths) == len(images) + len(masks) and all(re.search(date, base) for base in paths):
         # Or masks have a folder of their own: BOA/a_BOA.tif and SCL/a_SCL.tif.
-        own = ([PurePosixPath(name).name for name in names] for names in (masks, images))
-        for words, ending in _beside(*own, date):
+        own_masks, own_images = ([PurePosixPath(name).name for name in names] for names in (masks, images))
+        for words, ending in _beside(own_masks, own_images, date):
             placed = {paths[base]: word for base, word in words.items()}
             yield "(?:.*/)?(?P<part1>[^/]*?)", placed, ending
 
