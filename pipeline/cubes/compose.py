@@ -198,11 +198,12 @@ def _explained(composites: pd.DataFrame, scenes: pd.DataFrame) -> pd.DataFrame:
     nothing = places.isin(pd.MultiIndex.from_frame(empty[["site_id", "period"]]))
     reasons = composites.reason.mask(nothing & is_unclear, NONE_FOUND)
     by_period = scenes.groupby(["site_id", "period"])
-    flawed = by_period.status.agg(lambda status: bool((status == Status.FLAWED).all()))
     why = by_period.reason.agg(lambda reason: str(reason.iloc[0]).removeprefix("not used: "))
-    is_flawed = is_unclear & flawed.reindex(places, fill_value=False).to_numpy()
-    told = ("no scene can be used: " + why.reindex(places, fill_value="")).to_numpy()
-    return composites.assign(reason=reasons.mask(is_flawed, pd.Series(told, index=composites.index)))
+    causes = "no scene can be used: " + why.reindex(places, fill_value="")
+    told = pd.Series(causes.to_numpy(), composites.index)
+    unusable = by_period.status.agg(lambda status: bool(status.isin((Status.FLAWED, Status.NOT_READ)).all()))
+    is_unusable = is_unclear & unusable.reindex(places, fill_value=False).to_numpy()
+    return composites.assign(reason=reasons.mask(is_unusable, told))
 
 
 STEP = Step("compose", _key, _receipt, _make, _kept)

@@ -52,14 +52,20 @@ MOST_BYTES = 2**31
 
 
 def layers(path: Path) -> list[str]:
-    """Return the names of a file's layers, none for GeoParquet; tables without geometry are left out where
-    others have one. InputError for content of another format."""
+    """Return the names of a file's layers, none for GeoParquet. Tables without geometry are left out where
+    others have one, and a KML's folders without places of their own. InputError for content of another
+    format."""
     if path.suffix.lower() in PARQUET:
         return []
+    suffix = path.suffix.lower()
     with _opened(path) as safe:
         found = pyogrio.list_layers(safe)
-    placed = [str(name) for name, kind in found if kind is not None]
-    return placed or [str(name) for name, _ in found]
+        names = [str(name) for name, kind in found if kind is not None] or [str(name) for name, _ in found]
+        if suffix in {".kml", ".kmz"}:
+            # A layer for each folder, also for those that only hold folders.
+            names = [name for name in names if _has_features(safe, name)] or names
+    # GDAL lists the Shapefiles of a folder as the disk does.
+    return sorted(names) if suffix == ".zip" else names
 
 
 def read(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
@@ -70,6 +76,10 @@ def read(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
         return gpd.read_parquet(path)
     with _opened(path) as safe:
         return gpd.read_file(safe, layer=layer)
+
+
+def _has_features(path: Path, layer: str) -> bool:
+    return bool(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"] > 0)
 
 
 @contextmanager

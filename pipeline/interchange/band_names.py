@@ -18,6 +18,7 @@ SHOWN = {
 """Names of the bands that a picture shows."""
 ORDER = ("coastal", "blue", "b", "green", "g", "red", "r", "rededge", "nir", "n", "swir", "pan")
 GUESSED = "a guess: the files do not name their bands"
+NIR_GUESSED = "; NIR is a guess"
 HOW_TO_CHECK = (
     "Open a file in QGIS with these bands as red, green and blue: where its colours are not natural,\n"
     "  # correct the numbers."
@@ -44,7 +45,7 @@ def of_file(file: DatasetReader) -> Bands:
     others = [i for i, name in zip(numbers, found, strict=True) if name is None]
     if is_said and sorted(filter(None, found)) == ["B", "G", "R"] and len(others) < 2:
         names = [name or "NIR" for name in found]
-        nir = "; NIR is a guess" if others else ""
+        nir = NIR_GUESSED if others else ""
         return Bands(dict(zip(names, numbers, strict=True)), f"by the files' colour interpretation{nir}")
     guessed = NAMED.get(len(numbers), tuple(f"B{i}" for i in numbers))
     return Bands(dict(zip(guessed, numbers, strict=True)), GUESSED if len(numbers) > 1 else "")

@@ -6,7 +6,7 @@ below the folder.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -19,6 +19,10 @@ DATES = tuple(
     for rest in (r"-[01]\d-[0-3]\d", r"[01]\d[0-3]\d", r"[0-3]\d{2}", "")
 )
 """How names tell a date, the most exact first: 2014-02-20, 20140220, 2014051 (day of the year), 2014."""
+MORE_THAN_YEAR = re.compile(
+    r"(?<!\d)(?:[0-3]?\d[-_. ][01]?\d[-_. ](?:19|20)\d{2}|(?:19|20)\d{2}[-_. ][01]\d)(?!\d)"
+)
+"""Dates in forms that are not read: 04.07.2014, 2014-07."""
 SUFFIX = r"\.(?:[tT][iI][fF]{1,2}|[jJ][pP]2)"
 BAND = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:SR_)?B\d{1,2}A?|band[-_]?\d+|coastal|blue|green|red|nir(?:08|09)?|swir\d*|"
@@ -32,6 +36,8 @@ MASK = re.compile(
     re.IGNORECASE,
 )
 """What says that a file is a mask: more than `dated_files` leaves out by itself."""
+MASK_BAND = re.compile(r"prob(?:s|ability)?|cs(?:_cdf)?|clear|valid|QA\d*", re.IGNORECASE)
+"""Names of bands of masks, of Earth Engine's among them, that say less as a word of a file's name."""
 DERIVED = re.compile(
     r"(?<![A-Za-z0-9])(?:TCI|visual|overview|AOT|WVP|PVI|NDVI|EVI|NDWI|NDMI|NBR|SNW|SR[-_]ATMOS[-_]OPACITY|"
     r"ST[-_](?:B\d+|QA|TRAD|URAD|DRAD|ATRAN|EMIS|EMSD|CDIST)|SAA|SZA|VAA|VZA|thumbnail|quicklook|browse|preview|RGB\d+B?)"
@@ -175,6 +181,12 @@ def _doubts(images: Sequence[str], date: str, folder: str) -> list[str]:
                 f"{own['date']} in "
                 "its own: name --images the folder with the files, or rename one of them."
             )
+    dated = next((name for name in images if MORE_THAN_YEAR.search(name)), None)
+    if date == DATES[-1] and dated:
+        return [
+            f"the name {dated} seems to tell more than a year, in a form that is not read (dates may be "
+            "2014-02-20, 20140220 or 2014051); only the year is used"
+        ]
     firsts, lasts = ({dates[place] for dates in every.values()} for place in (0, -1))
     if len(firsts) == 1 and len(lasts) > 1:
         return [
@@ -223,13 +235,10 @@ def _day(name: str, date: str) -> str:
 def _whole(images: list[str], masks: list[str], left_out: list[str], date: str, unsure: list[str]) -> Named:
     """Files that are whole images, with the masks beside them if each is called as one of them."""
     below = "(?:.*/)?" if any("/" in name for name in images) else ""
-    for words, ending in _beside(masks, images, date):
+    for place, words, ending in _ways(masks, images, date):
         known = "|".join(sorted(map(re.escape, set(words.values())), key=_long_first))
         band = ending.replace("BAND", f"(?P<band>{known})")
-        # The folder is a part of the name here, as a mask lies in that of its image.
-        pattern = rf"(?P<part1>(?:.*/)?[^/]*?){date}(?P<part2>.*?){band}{SUFFIX}" if below else (
-            rf"(?P<part1>.*?){date}(?P<part2>.*?){band}{SUFFIX}"
-        )  # fmt: skip
+        pattern = f"{place}{date}(?P<part2>.*?){band}{SUFFIX}"
         if _pairs(pattern, images, words):
             return Named(
                 pattern, images, [], sorted(set(words.values())),
@@ -238,10 +247,28 @@ def _whole(images: list[str], masks: list[str], left_out: list[str], date: str, 
     return Named(rf"{below}.*?{date}.*{SUFFIX}", images, [], [], [*left_out, *masks], unsure)
 
 
+def _ways(
+    masks: Sequence[str], images: Sequence[str], date: str
+) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Yield ways in which masks may be called as the images: what names begin with, as a pattern, and what
+    `_beside` gives."""
+    if not any("/" in name for name in images):
+        yield from (("(?P<part1>.*?)", *way) for way in _beside(masks, images, date))
+        return
+    # The folder is a part of the name, as a mask lies in that of its image.
+    yield from (("(?P<part1>(?:.*/)?[^/]*?)", *way) for way in _beside(masks, images, date))
+    paths = {PurePosixPath(name).name: name for name in (*images, *masks)}
+    if len(paths) == len(images) + len(masks) and all(re.search(date, base) for base in paths):
+        # Or masks have a folder of their own: BOA/a_BOA.tif and SCL/a_SCL.tif.
+        own_masks, own_images = ([PurePosixPath(name).name for name in names] for names in (masks, images))
+        for words, ending in _beside(own_masks, own_images, date):
+            placed = {paths[base]: word for base, word in words.items()}
+            yield "(?:.*/)?(?P<part1>[^/]*?)", placed, ending
+
+
 def _beside(masks: Sequence[str], images: Sequence[str], date: str) -> list[tuple[dict[str, str], str]]:
-    """Ways in which masks may be called as the images: the mask's word in each name, and how names end.
-    A word
-    more at the end (a_SCL.tif), or one in place of the image's own (BOA_10.tif and SCL_10.tif)."""
+    """Ways in which masks may be called as the images: the mask's word in each name, and how names end. A
+    word more at the end (a_SCL.tif), or one in place of the image's own (BOA_10.tif and SCL_10.tif)."""
     ways: dict[str, dict[str, str]] = defaultdict(dict)
     for name in masks:
         match = _last(MASK, name)
@@ -411,6 +438,12 @@ def _exclusive(named: Named, names: Sequence[str]) -> str:
     return rf"(?!.*(?:{none})){named.pattern}"
 
 
+def seems_mask(name: str) -> bool:
+    """Return whether a file, by its path, or a band, by its name, seems to be a mask."""
+    base = PurePosixPath(name).name
+    return MASK.search(base) is not None or MASK_BAND.fullmatch(base) is not None
+
+
 def why_left_out(name: str) -> str:
     """Return why a file is no image of the benchmark, in a few words."""
     base = PurePosixPath(name).name
@@ -420,8 +453,8 @@ def why_left_out(name: str) -> str:
         return "Level-1C, beside Level-2A"
     if DERIVED.search(base):
         return "made from bands"
-    if MASK.search(base):
-        return "masks that are not used"
+    if seems_mask(base):
+        return "not used as mask"
     return "coarser copies, or in folders below the images"
 
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import combinations
@@ -91,9 +91,9 @@ def look_at(folder: Path, names: Sequence[str]) -> Images:
         rgb=band_names.shown(list(bands)), dtype=dtype,
         resolution=own_images.rounded(min(file.pixel_m for file in files.values())), scale=scale, mask=mask,
         crs=sorted({file.crs for file in files.values()}), outlines=outlines,
-        left_out=[*named.left_out, *_unused(named, mask)],
+        left_out=[*named.left_out, *_unused(named, mask, in_file)],
         nodata=0 if zeros and dtype == "uint16" else None,
-        profile=product.profile if product and mask and mask.is_own else "", offset=offset,
+        profile=product.profile if product and mask and mask.is_own else "", offset=offset, has_days=exact,
     )  # fmt: skip
     dated = {name: (match["date"], files[name].numbers) for name, match in named.matches.items()}
     doubts = number_guess.doubts(dated)
@@ -101,6 +101,7 @@ def look_at(folder: Path, names: Sequence[str]) -> Images:
         doubts.append(
             f"{beside[0].name} beside the images is a cube, and is not used (--images names it itself)"
         )
+    doubts += _incomplete(named, list(found.bands.values()), mask)
     return replace(found, unsure=[*named.unsure, *own_images.unsure(found), *doubts])
 
 
@@ -126,6 +127,8 @@ def _look_at_all(folder: Path, named: Named, product: Product | None) -> dict[st
 
 def _look_at(folder: Path, name: str, known: Scale | None) -> Looked:
     path = str(tree.path_of(folder, name))
+    if (folder / name).is_file() and (folder / name).stat().st_size == 0:
+        raise InputError(f"--images: {folder / name} is an empty file: fetch it again, or remove it.")
     with raster.opened(path) as file:
         if file.crs is None:
             raise InputError(f"{folder / name} has no CRS: assign one, for example with gdal_edit.")
@@ -181,10 +184,35 @@ def _check_apart(files: dict[str, Looked], named: Named, folder: Path) -> None:
                 )
 
 
-def _unused(named: Named, mask: Mask | None) -> list[str]:
-    """Masks beside the images that are not the one that is used."""
+def _unused(named: Named, mask: Mask | None, in_file: Mapping[str, int]) -> list[str]:
+    """Masks beside the images, and those in them, that are not the one that is used."""
     words = {name: match["band"] for name in named.mask_files if (match := re.fullmatch(named.pattern, name))}
-    return [name for name, word in words.items() if mask is None or word != mask.word]
+    every = {**words, **in_file}
+    return [name for name, word in every.items() if mask is None or word != mask.word]
+
+
+def _incomplete(named: Named, bands: Collection[int | str], mask: Mask | None) -> list[str]:
+    """Return a sentence on the scenes that lack a band's file or the mask's, if any do."""
+    pattern = re.compile(named.pattern)
+    if "band" not in pattern.groupindex:
+        return []
+    needed = {word for word in (*bands, mask.word if mask else "") if isinstance(word, str) and word}
+    scenes: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    dates: dict[tuple[str, ...], str] = {}
+    for name in (*named.images, *named.mask_files):
+        if match := pattern.fullmatch(name):
+            scene = tuple(text or "" for group, text in match.groupdict().items() if group != "band")
+            scenes[scene].add(match["band"] or "")
+            dates[scene] = match["date"]
+    lacking = {scene: sorted(needed - words) for scene, words in scenes.items() if needed - words}
+    if not lacking:
+        return []
+    first = next(iter(lacking))
+    more = f" and {counted(len(lacking) - 1, 'other')}" if len(lacking) > 1 else ""
+    return [
+        f"{len(lacking)} of {counted(len(scenes), 'scene')} will not be used: that of {dates[first]} has no "
+        f"{' and no '.join(lacking[first])}{more}"
+    ]
 
 
 def _offset(

@@ -27,6 +27,9 @@ THRESHOLD = 0.4
 """Probability of cloud below which ground is clear, as s2cloudless has it."""
 SCL_ABOUT = "the scene classes of Sentinel-2; which of them are clear: selection.clear_classes"
 
+QA60_ABOUT = "a guess: 0 is clear; from February 2022 to February 2024 QA60 may be 0 under clouds too"
+"""The band of Earth Engine's Sentinel-2 that has bits for opaque and cirrus clouds."""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -44,7 +47,7 @@ class Mask:
 
 def apart(numbers: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
     """Bands of a file by their names, and its masks."""
-    masks = {name: number for name, number in numbers.items() if file_names.MASK.search(name)}
+    masks = {name: number for name, number in numbers.items() if file_names.seems_mask(name)}
     bands = {name: number for name, number in numbers.items() if name not in masks}
     return (bands, masks) if bands else (dict(numbers), {})
 
@@ -103,6 +106,8 @@ def of_numbers(name: str, word: str | int, numbers: NDArray[np.float64]) -> tupl
     if re.search(r"(?<![a-z])scl(?![a-z])", name, re.IGNORECASE):
         fits = is_whole and values.min() >= 0 and values.max() <= classes.SNOW
         return (0, Mask(word, SCL_ABOUT)) if fits else None
+    if is_whole and re.fullmatch(r"qa60", name, re.IGNORECASE):
+        return 2, Mask(word, QA60_ABOUT, clear=(0,))
     if is_whole and set(values) <= {0, 1, 255} and (OF_CLOUD.search(name) or PROBABLE.search(name)):
         return 3, Mask(word, "a guess: 0 is clear", clear=(0,))
     if is_whole and OF_CLOUD.search(name) and {4, 5} & set(values) and values.max() <= classes.SNOW:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,13 @@ SIDE = 256
 """Pixels a side, at most, that are looked at."""
 SEVERAL = 30.0
 """Times by which the brightest of two images of a place differ at most: snow, and dark forest in shadow."""
+CORNER = 32
+"""The same of each corner."""
 EMPTY = 0.001
 """Share of pixels of 0 above which they seem to stand for no data."""
 AT_MOST = 2.0
 """A reflectance above which numbers are no reflectance from 0 to 1; bright snow and glint go above 1."""
 LOWEST = -0.5
-MISSING = -999
-"""Such a number, or a lower one, stands for no data."""
 TEN_THOUSANDTHS = (100.0, 2e4)
 """What the highest numbers are where 10,000 stands for a reflectance of 1."""
 
@@ -65,6 +66,8 @@ def of_file(file: DatasetReader, path: str, indexes: Sequence[int], known: Scale
     index = indexes[0]
     dtype = str(file.dtypes[index - 1])
     samples = [_sample(file, one) for one in indexes]
+    if dtype not in own_numbers.READY and file.nodata is None:
+        _check_corners(file, index, path)
     found = np.concatenate(samples)
     # Of the brightest band: in the blue a forest is darker than in the near infrared by much.
     bright = max((float(np.percentile(own, 99)) for own in samples if own.size), default=math.nan)
@@ -93,11 +96,8 @@ def of_sample(found: NDArray[np.float64], dtype: str, path: str, has_nodata: boo
     where nothing tells what they are."""
     if not found.size:
         return None
-    if not has_nodata and found.min() <= MISSING:
-        raise InputError(
-            f"{path} has pixels of {found.min():g}, which seem to have no data, and does not say so: "
-            f"gdal_edit -a_nodata {found.min():g} FILE for each."
-        )
+    if not has_nodata:
+        _check_missing(found, path)
     low, high = (float(value) for value in np.percentile(found, [1, 99]))
     if dtype.startswith("float") and low > LOWEST and high <= AT_MOST:
         return Scale(1, 0, "a guess: the files' numbers are reflectance from 0 to 1")
@@ -109,6 +109,23 @@ def of_sample(found: NDArray[np.float64], dtype: str, path: str, has_nodata: boo
     )
 
 
+def _check_corners(file: DatasetReader, index: int, path: str) -> None:
+    """InputError where a file's corners, which images often do not fill, hold numbers of no data."""
+    high, wide = min(file.height, CORNER), min(file.width, CORNER)
+    for top, left in product((0, file.height - high), (0, file.width - wide)):
+        stored = file.read(index, window=Window(left, top, wide, high)).astype(np.float64)
+        _check_missing(stored[np.isfinite(stored)], path)
+
+
+def _check_missing(found: NDArray[np.float64], path: str) -> None:
+    """InputError where numbers of a file that names no nodata value seem to be one."""
+    if found.size and (least := found.min()) <= own_numbers.MISSING:
+        raise InputError(
+            f"{path} has pixels of {least:g}, which seem to have no data, and does not say so: "
+            f"gdal_edit -a_nodata {least:g} FILE for each."
+        )
+
+
 def of_all(numbers: Mapping[str, Numbers], folder: str) -> Scale | None:
     """The scale of all files, by their names. InputError where they are of several scales."""
     known = {name: one for name, one in numbers.items() if one.bright == one.bright}
@@ -116,6 +133,13 @@ def of_all(numbers: Mapping[str, Numbers], folder: str) -> Scale | None:
         raise InputError(
             f"--images: no file of {folder} has data where it was looked at: name another folder."
         )
+    scaled = next((one.scale for one in known.values() if one.scale), None)
+    if scaled and (scaled.scale, scaled.offset) == (1 / own_numbers.A_UNIT, 0):
+        # What uint16 is as it is: exports write int16 for dates with negative numbers.
+        known = {
+            name: replace(one, scale=one.scale or scaled) if one.dtype == "uint16" else one
+            for name, one in known.items()
+        }
     first, *others = known
     for other in others:
         one, another = known[first], known[other]

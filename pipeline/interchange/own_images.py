@@ -11,7 +11,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.words import counted, few
-from pipeline.interchange import file_names
+from pipeline.interchange import band_names, file_names
 from pipeline.interchange.image_seasons import Years
 from pipeline.interchange.mask_guess import Mask
 from pipeline.interchange.number_guess import Scale
@@ -52,6 +52,8 @@ class Images:
     offset: str = ""
     """Why Sentinel-2's offset is asked for; empty where it is not."""
     unsure: list[str] = field(default_factory=list)
+    has_days: bool = True
+    """Whether names tell days, and not years alone."""
 
     @property
     def is_by_band(self) -> bool:
@@ -79,7 +81,8 @@ class Images:
         )
         return [
             ("layout", self.layout),
-            ("dates", f"{counted(len(self.dates), 'date')} from {first} to {last} ({years})"),
+            ("dates", f"{counted(len(self.dates), 'date')} from {first} to {last} ({years})"
+                if self.has_days else f"years alone: {', '.join(sorted(map(str, by_year)))}"),
             ("bands", ", ".join(f"{n} ({v})" for n, v in self.bands.items()) + _after(self.about_bands)),
             ("mask", self._mask_words()),
             ("grid", f"{', '.join(self.crs)}, pixels of {self.resolution:g} m"),
@@ -115,7 +118,9 @@ def _after(about: str) -> str:
 def unsure(found: Images) -> list[str]:
     """What a user is asked about."""
     doubts = []
-    if found.is_guess and len(found.bands) > 1 and not (found.dtype == "uint8" and len(found.bands) == 3):
+    if found.about_bands.endswith(band_names.NIR_GUESSED):
+        doubts.append(f"nothing names band {found.bands['NIR']}; it is taken as NIR")
+    elif found.is_guess and len(found.bands) > 1 and not (found.dtype == "uint8" and len(found.bands) == 3):
         order = ", ".join(found.bands)
         doubts.append(f"nothing names the bands; they are taken as {order}, in this order")
     # Of bands with names reflectance is what numbers of such a size can be.
@@ -127,8 +132,8 @@ def unsure(found: Images) -> list[str]:
         doubts.append(
             f"mask {found.mask.name or found.mask.word}: {found.mask.about.removeprefix('a guess: ')}"
         )
-    if found.left_out and not found.mask and any(file_names.MASK.search(name) for name in found.left_out):
-        masks = [name for name in found.left_out if file_names.MASK.search(name)]
+    masks = [name for name in found.left_out if file_names.seems_mask(name)]
+    if masks and not found.mask:
         doubts.append(
             f"{few(masks, 1)} seems to be a mask and is not used, as nothing tells what its numbers mean; "
             f"without "

@@ -41,7 +41,8 @@ def _ground(sites: gpd.GeoDataFrame, mines: int, recipe: Recipe) -> str:
     """What the list says of the ground: outlines of mines, or where to look."""
     area, side = f"{sites.area_km2.sum():,.1f} km²", 2 * recipe.sites.point_radius_m / 1000
     points = sites.attrs.get("points", 0)
-    boxes = f"{counted(points, 'point')}, which outline nothing: boxes of {side:g} km to look at"
+    outline, shape = ("outlines", "a box") if points == 1 else ("outline", "boxes")
+    boxes = f"{counted(points, 'point')}, which {outline} nothing: {shape} of {side:g} km to look at"
     if points == mines:
         return boxes
     what = "footprints" if recipe.sites.geometry == "footprint" else "ground to look at"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -43,24 +42,40 @@ def read(path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
     """A CSV as shapes, of its column of WKT, or as points. `columns` maps wkt, or lon and lat, to the list's
     own names. InputError lists the columns that were found, or names the row."""
     text = SAYS_SEPARATOR.sub("", _text(path))
+    if not text.strip():
+        raise InputError(f"{path} lists no mines: it is empty.")
     separator = _separator(text, path, columns)
     header = _header(text, separator)
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise InputError(f"{path} has several columns '{twice[0]}': rename or remove all but one.")
     _check_rows(text, separator, header, path)
     table = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, skip_blank_lines=True)
-    table = table.iloc[:, : len(header)].rename(columns=str.strip)
+    table = table.iloc[:, : len(header)].set_axis(header, axis=1)
+    # Spreadsheets end with rows of separators. Rows keep the numbers that they have in the file.
+    table = table.set_axis(range(1, len(table) + 1)).dropna(how="all")
     if (wkt := _wkt_column(table, columns)) is not None:
         return _shapes(table, wkt, path)
     lon, lat = _columns(list(table.columns), columns)
     if lon is None or lat is None:
-        raise InputError(f"{path} has no columns lon and lat ({few(header, 20)}).")
+        raise InputError(
+            f"{path} has no columns lon and lat, and none of WKT ({few(header, 20)}): name them in "
+            "sites.columns (lon, lat, wkt)."
+        )
     axes = {lon: "lon", lat: "lat"}
     numbers = pd.DataFrame({name: _numbers(table[name], separator, axis) for name, axis in axes.items()})
     if (bad := numbers.isna().any(axis=1)).any():
-        row = int(np.flatnonzero(bad.to_numpy())[0])
-        said = ", ".join(f"'{table[name].iloc[row]}'" for name in (lon, lat))
-        raise InputError(f"{path} row {row + 1}: {lon} and {lat} must both be numbers, not {said}.")
+        row = bad.index[bad][0]
+        cells = [table.loc[row, name] for name in (lon, lat)]
+        said = ", ".join("empty" if pd.isna(cell) else f"'{_shown(cell)}'" for cell in cells)
+        raise InputError(f"{path} row {row}: {lon} and {lat} must both be numbers, not {said}.")
     points = gpd.points_from_xy(numbers[lon], numbers[lat])
-    return gpd.GeoDataFrame(table.drop(columns=[lon, lat]), geometry=points, crs=4326)
+    rest = table.drop(columns=[lon, lat]).reset_index(drop=True)
+    return gpd.GeoDataFrame(rest, geometry=points, crs=4326)
+
+
+def _shown(cell: Any) -> str:
+    """A cell as in the file: pandas makes floats of whole numbers beside an empty cell."""
+    return f"{cell:.15g}" if isinstance(cell, float) else str(cell)
 
 
 def _text(path: Path) -> str:
@@ -118,7 +133,7 @@ def _shapes(table: pd.DataFrame, column: str, path: Path) -> gpd.GeoDataFrame:
     """The rows with the shapes of a column of WKT, in EPSG:4326 where it names no SRID."""
     shapes: list[BaseGeometry | None] = []
     codes = set()
-    for row, cell in enumerate(table[column], 1):
+    for row, cell in table[column].items():
         if not isinstance(cell, str):
             shapes.append(None)
             continue
@@ -131,7 +146,8 @@ def _shapes(table: pd.DataFrame, column: str, path: Path) -> gpd.GeoDataFrame:
     if len(codes) > 1:
         raise InputError(f"{path}: {column} names several SRIDs: bring all rows into one.")
     crs = codes.pop() if codes else 4326
-    return gpd.GeoDataFrame(table.drop(columns=column), geometry=shapes, crs=crs)
+    rest = table.drop(columns=column).reset_index(drop=True)
+    return gpd.GeoDataFrame(rest, geometry=shapes, crs=crs)
 
 
 def _check_named(header: Sequence[str], path: Path, columns: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ COLUMNS = ("name", "country", "commodity", "production", "status", "equipment", 
 
 KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     # In order of preference: Maus et al. v1/v2, Jasansky et al., then common names.
-    "name": ("facility_name", "name", "mine_name", "site_name", "tile_id"),
+    "name": ("facility_name", "name", "mine_name", "site_name", "tile_id", "mine"),
     "country": ("ISO3_CODE", "GID_0", "iso_a3", "iso3", "COUNTRY_NAME", "country"),
     "commodity": ("primary_commodity", "commodity", "commodities_products"),
     "production": ("production", "production_type", "minetype1"),

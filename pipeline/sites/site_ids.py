@@ -48,6 +48,10 @@ def short_ids(ids: list[str]) -> list[str]:
 
 def known(ids: Sequence[str], names: Sequence[str | None], there: Container[str]) -> list[str]:
     """Return ids in the form in which they are there already: before letters with marks were written as plain
-    ones, they were left out."""
-    before = [f"{_slug(name or '')}-{own.rpartition('-')[2]}" for own, name in zip(ids, names, strict=True)]
-    return [old if old in there else own for old, own in zip(before, ids, strict=True)]
+    ones, they were left out, and names in a column `mine` were not read."""
+    found = []
+    for own, name in zip(ids, names, strict=True):
+        digits = own.rpartition("-")[2]
+        before = (f"{_slug(name or '')}-{digits}", f"{_slug('')}-{digits}")
+        found.append(own if own in there else next((old for old in before if old in there), own))
+    return found

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 A_UNIT = 10_000
 """The cube's number for a reflectance of 1."""
 MOST = 65_535
+MISSING, IMPOSSIBLE = -999, -0.5
+"""A number, and the reflectance that it stands for, below which pixels have no data."""
 READY = ("uint8", "uint16")
 """Types that are taken as they are."""
 
@@ -71,8 +73,15 @@ def takes_classes(mask: Mask) -> bool:
 
 def reflectance(numbers: NDArray[np.float32], href: str, scale: float, offset: float) -> NDArray[np.uint16]:
     """Numbers (band, y, x), NaN where there is no data, as the cube's: number x scale + offset is
-    reflectance."""
+    reflectance. InputError where numbers such as -9999 seem to have no data."""
     has_data = np.isfinite(numbers)
+    missing = has_data & (numbers <= MISSING) & (numbers * scale + offset < IMPOSSIBLE)
+    if missing.any():
+        least = numbers[missing].min()
+        raise InputError(
+            f"{href} has pixels of {least:g}, which are no reflectance and are not marked as no data: name "
+            "the number that stands for no data in source.nodata, of a cube in the layer's _FillValue."
+        )
     found = np.rint((np.where(has_data, numbers, 0) * scale + offset) * A_UNIT)
     if outside := int(((found < 0) | (found > MOST))[has_data].sum()):
         log.warning(

@@ -17,11 +17,11 @@ def test_the_cause_is_named_where_no_scene_could_be_used() -> None:
         [("a", "2019", Status.FLAWED, away), ("a", "2019", Status.FLAWED, away),
          ("a", "2020", Status.FLAWED, away), ("a", "2020", Status.NOT_CLEAR, "cloudy"),
          ("a", "2021", Status.NONE_FOUND, "none"),
-         ("b", "2019", Status.FLAWED, away)],
+         ("b", "2019", Status.FLAWED, away), ("b", "2020", Status.NOT_READ, "not read: refused")],
         columns=["site_id", "period", "status", "reason"],
     )  # fmt: skip
     found = compose._explained(composites, scenes).reason.tolist()
     assert found == [
         f"no scene can be used: {away.removeprefix('not used: ')}", compose.NOT_CLEAR, compose.NONE_FOUND, "",
-        compose.NOT_CLEAR,
+        "no scene can be used: not read: refused",
     ]  # fmt: skip

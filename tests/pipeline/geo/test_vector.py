@@ -193,3 +193,12 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
     path.write_text("<OGRVRTDataSource/>")
     with pytest.raises(InputError, match=r"may be \.gpkg"):
         vector.read(path)
+
+
+def test_folders_without_places_are_no_layers(tmp_path: Path) -> None:
+    point = "<Placemark><name>A</name><Point><coordinates>14,51</coordinates></Point></Placemark>"
+    folder = "<Folder><name>{}</name>{}</Folder>".format
+    inside = folder("Europe", folder("Germany", point)) + folder("Empty", "")
+    path = tmp_path / "nested.kml"
+    path.write_text(f'<kml xmlns="{vector.KML}"><Document>{inside}</Document></kml>')
+    assert vector.layers(path) == ["Germany"]

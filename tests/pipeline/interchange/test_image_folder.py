@@ -163,3 +163,79 @@ def test_a_mask_beside_each_image_is_named(tmp_path: Path) -> None:
     assert (found.mask.word, found.bands, found.left_out) == ("SCL", {"R": 1, "G": 2, "B": 3}, [])
     words = [re.fullmatch(found.pattern, path.name)["band"] for path in sorted(tmp_path.iterdir())]  # type: ignore[index]
     assert words == [None, "SCL", None, "SCL"]
+
+
+def test_masks_in_folders_of_their_own_go_with_the_images() -> None:
+    names = [
+        f"{kind}/S2A2A_2019070{day}_022_a_{kind}_10.tif" for day in (1, 2) for kind in ("BOA", "SCL", "NDVI")
+    ]
+    named = file_names.read(names, "out")
+    assert (named.masks, len(named.images), len(named.mask_files)) == (["SCL"], 2, 2)
+    pattern = re.compile(named.pattern)
+    assert [name for name in names if not pattern.fullmatch(name)] == [n for n in names if "NDVI" in n]
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "mask"),
+    [("QA60", 1024, (0,)), ("probability", 90, None), ("cs_cdf", 1, None), ("clear", 1, None)],
+)
+def test_bands_of_masks_are_no_bands_of_images(
+    tmp_path: Path, name: str, number: int, mask: tuple[int, ...] | None
+) -> None:
+    write(tmp_path / "a_20190704.tif", number, bands=3, described=("B2", "B3", name))
+    found = image_folder.look(tmp_path)
+    assert list(found.bands) == ["B2", "B3"]
+    assert any(name in doubt for doubt in found.unsure)
+    assert (found.mask.clear if found.mask else None) == mask
+    assert (name in found.left_out) == (found.mask is None)
+
+
+@pytest.mark.parametrize(("lost", "says"), [("B03", "no B03"), ("SCL", "no SCL")])
+def test_scenes_without_a_band_or_a_mask_are_named(tmp_path: Path, lost: str, says: str) -> None:
+    for day in ("2019-07-04", "2020-07-04", "2021-07-04"):
+        for word in ("B02", "B03", "SCL"):
+            if (day, word) != ("2020-07-04", lost):
+                write(tmp_path / f"a_{day}_{word}.tif", 4)
+    (doubt,) = image_folder.look(tmp_path).unsure
+    assert doubt == f"1 of 3 scenes will not be used: that of 2020-07-04 has {says}"
+
+
+@pytest.mark.parametrize("form", ["a_04.07.{}.tif", "a_4-7-{}.tif", "a_{}-07.tif"])
+def test_dates_of_other_forms_are_not_taken_as_years_in_silence(form: str) -> None:
+    (doubt,) = file_names.read([form.format(year) for year in (2019, 2020)], "").unsure
+    assert "only the year is used" in doubt
+    assert file_names.read(["a_2019.tif", "site_12_2020.tif"], "").unsure == []
+
+
+def test_dates_of_years_alone_are_shown_as_years(tmp_path: Path) -> None:
+    write(tmp_path / "a_2019.tif")
+    assert dict(image_folder.look(tmp_path).table())["dates"] == "years alone: 2019"
+
+
+def test_int16_and_uint16_of_one_scale_go_together(tmp_path: Path) -> None:
+    write(tmp_path / "a_2019.tif", 1000, bands=4)
+    write(tmp_path / "a_2020.tif", 1200, "int16", 4, nodata=-9999)
+    scale = image_folder.look(tmp_path).scale
+    assert scale is not None
+    assert (scale.scale, scale.offset) == (0.0001, 0)
+
+
+def test_an_empty_file_and_corners_without_data_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a_2019.tif"
+    pixels = np.full((1, 400, 400), 0.2, "float32")
+    pixels[:, :9, :9] = -9999
+    with rasterio.open(
+        path, "w", driver="GTiff", height=400, width=400, count=1, dtype="float32", crs=32633, transform=UTM
+    ) as file:
+        file.write(pixels)
+    with pytest.raises(InputError, match="pixels of -9999"):
+        image_folder.look(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="is an empty file"):
+        image_folder.look(tmp_path)
+
+
+def test_colours_that_are_known_are_not_asked_for(tmp_path: Path) -> None:
+    colours = (ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.undefined)
+    write(tmp_path / "a_2019.tif", 9, "uint8", 4, colours=colours)
+    assert image_folder.look(tmp_path).unsure == ["nothing names band 4; it is taken as NIR"]

@@ -146,3 +146,26 @@ def test_degrees_come_back(value: float, form: str) -> None:
     whole, minutes = divmod(int(minutes), 60)
     text = form.format(whole, minutes, f"{seconds:.6f}", "N" if value >= 0 else "S")
     assert seconds > 59.999999 or degrees.parse(text, "lat") == pytest.approx(value, abs=1e-8)
+
+
+def test_rows_of_separators_are_no_mines(tmp_path: Path) -> None:
+    for text in (
+        "mine,lat,lon\nA,51,14\n,,\nB,52,15\n,,\n",
+        "mine,wkt\nA,POINT (14 51)\n,\nB,POINT (15 52)\n",
+    ):
+        found = mines.read_file(saved(tmp_path, text), None, {}).mines
+        assert found["name"].tolist() == ["A", "B"]
+        assert found.geometry.x.tolist() == [14, 15]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "it is empty"),
+        ("name,lat,lon,lat\nA,51,14,52\n", "several columns 'lat'"),
+        ("name,lat,lon\nA,51,14\n,,\nB,,15\n", "row 3: lon and lat must both be numbers, not '15', empty"),
+    ],
+)
+def test_what_is_missing_or_there_twice_is_a_sentence(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        mines.read_file(saved(tmp_path, text), None, {})

@@ -155,3 +155,9 @@ def test_sites_that_are_there_keep_their_ids(tmp_path: Path) -> None:
     assert sorted(again.site_id)[:2] == [f"aziska-{ends[1]}", f"k-ln-s-d-{ends[0]}"]
     assert sorted(again.site_id)[2].startswith("oed-")
     assert set(again.name) == {*names, "Öd"}
+
+
+def test_ids_that_are_there_stay() -> None:
+    ids, names = ["koeln-1", "bor-2", "new-3"], ["Köln", "Bor", "New"]
+    assert site_ids.known(ids, names, {"k-ln-1", "mine-2"}) == ["k-ln-1", "mine-2", "new-3"]
+    assert site_ids.known(ids, names, {"koeln-1", "k-ln-1"})[0] == "koeln-1"

@@ -19,7 +19,7 @@ from pipeline.core.errors import InputError, WorkError
 from pipeline.core.layout import Benchmark
 from pipeline.sensors import classes, known
 from pipeline.sensors.profile import Sensor
-from pipeline.sources.local import LocalSource, Options
+from pipeline.sources.local import LocalSource, Options, own_numbers
 from pipeline.sources.local.cube_source import CubeSource
 from pipeline.sources.local.own_numbers import MaskRule
 from pipeline.sources.protocol import Scene, Setting, Source
@@ -365,3 +365,11 @@ def test_a_scene_that_is_gone_is_named(tmp_path: Path) -> None:
     write(tmp_path / "site_2019-07-04_R.tif", full(1))
     with pytest.raises(WorkError, match="2018-07-04 is not there any more"):
         opened(tmp_path).find("2018-07-04")
+
+
+def test_numbers_that_stand_for_no_data_do_not_become_reflectance() -> None:
+    numbers = np.array([[[-9999, 0.2]]], "float32")
+    for scale in (1.0, 0.0001):
+        with pytest.raises(InputError, match="-9999, which are no reflectance"):
+            own_numbers.reflectance(numbers, "a.tif", scale, 0)
+    assert own_numbers.reflectance(np.array([[[-0.01]]], "float32"), "a.tif", 1, 0).item() == 1
