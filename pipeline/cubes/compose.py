@@ -105,10 +105,11 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
         composed += made
     composites = _explained(pd.DataFrame(rows, columns=list(ROW)).astype(ROW), scenes)
     if not composites.kept.any():
-        raise WorkError(
-            f"No site has a period with enough clear pixels ({composites.reason.iloc[0]}): "
-            "lower selection.min_period_clear or search more scenes."
-        )
+        reason = composites.reason.iloc[0]
+        mend = "index/scenes.parquet says of each scene why it was not used"
+        if "clear" in reason:
+            mend = "lower selection.min_period_clear or search more scenes"
+        raise WorkError(f"No site has a period with enough clear pixels ({reason}): {mend}.")
     tables.write(composites, benchmark.table("composites"))
     return composed
 
