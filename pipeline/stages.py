@@ -123,7 +123,7 @@ STAGES = (
         reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/tiles.parquet", f"{RUN}/model.pt"),
         params=("evaluate",),
         writes=tuple(Out(f"{RUN}/{name}") for name in (
-            "counts.parquet", "curve.csv", "examples.npz", "sites.csv", "timing.json",
+            "counts.parquet", "curve.csv", "examples.npz", "intervals.csv", "sites.csv", "timing.json",
         )),
         metrics=(f"{RUN}/metrics.json",),
         plots=(f"{RUN}/scores.csv",),

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.activity import Activity, first_and_last, ndtci
+from pipeline.core.words import EVERY_SITE
 from pipeline.monitor.change_maps import ChangeMaps, Pair
 
 INTERVALS = {
@@ -26,7 +27,6 @@ AGREEMENT = {
     "site_id": "str", "first": "str", "second": "str", "intervals": "int64", "pearson_area": "float64",
     "rmse_m2": "float64", "pearson_ndtci": "float64",
 }  # fmt: skip
-EVERY = "all sites"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def agreement(intervals: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     for site_id, own in intervals.groupby("site_id", sort=True):
         yield from _agreement(str(site_id), own)
     if len(set(intervals.site_id)) > 1:
-        yield from _agreement(EVERY, intervals)
+        yield from _agreement(EVERY_SITE, intervals)
 
 
 def _agreement(name: str, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
