@@ -31,7 +31,8 @@ def analyse(
 ) -> pd.DataFrame:
     """Scores by level of an analysis set, in order, at `threshold` (as `evaluate` takes it); also in
     analysis/<run>/<set>.csv. A pixel counts in every tile that has it. What is made coarser or shifted is
-    scored unaltered as well. `regions` in the table's attrs is how many regions a neighbourhood set has."""
+    scored unaltered as well. A ring's scores are the means of its four corners' (INSINet, 3.1.2), its counts
+    their sums. `regions` in the table's attrs is how many regions a neighbourhood set has."""
     if registry.task_of(model) != "change":
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -51,26 +52,19 @@ def analyse(
     cut = as_probability(threshold, on_validation)
     regions = _regions(pairs.pairs)
     pairs.pairs = pd.concat([_unaltered(pairs.pairs), pairs.pairs], ignore_index=True)
-    counted: dict[str, Histogram] = {}
+    counted: dict[str, dict[str, Histogram]] = {}
+    corners = pairs.pairs.corner.tolist() if "corner" in pairs.pairs else [""] * len(pairs)
     with progress(f"analyse {name}", len(pairs), "pairs") as advance:
         for start in range(0, len(pairs), BATCH):
             items = [pairs[i] for i in range(start, min(start + BATCH, len(pairs)))]
             names = ["a", "b", *(["a_context", "b_context"] if network.context else [])]
             images = [torch.stack([item[name] for item in items]).to(device) for name in names]
             found = torch.sigmoid(network(*images)[:, 0]).cpu()
-            for item, probability in zip(items, found, strict=True):
-                counted.setdefault(item["level"], Histogram()).add(probability, item["label"])
+            for item, corner, probability in zip(items, corners[start:], found, strict=False):
+                of_level = counted.setdefault(item["level"], {})
+                of_level.setdefault(corner, Histogram()).add(probability, item["label"])
             advance(len(items))
-    rows = [
-        {
-            "level": level,
-            **scores(c := h.at(math.ceil(cut * BINS))),
-            "ap": h.average_precision(),
-            **vars(c),
-        }
-        for level in LEVELS
-        if (h := counted.get(level))
-    ]
+    rows = [{"level": level, **_mean(counted[level], cut)} for level in LEVELS if level in counted]
     table = pd.DataFrame(rows)
     table.attrs["regions"] = regions
     with replacing(Path(benchmark_dir) / "analysis" / run.name / f"{name}.csv") as temporary:
@@ -78,10 +72,21 @@ def analyse(
     return table
 
 
+def _mean(corners: dict[str, Histogram], cut: float) -> dict[str, float]:
+    """The means of the corners' scores, of those that have one, and the sums of their counts."""
+    at_cut = {corner: histogram.at(math.ceil(cut * BINS)) for corner, histogram in corners.items()}
+    each = [
+        {**scores(at_cut[corner]), "ap": histogram.average_precision()}
+        for corner, histogram in corners.items()
+    ]
+    counts = pd.DataFrame([vars(own) for own in at_cut.values()]).sum()
+    return {**pd.DataFrame(each).mean().to_dict(), **counts.to_dict()}
+
+
 def _unaltered(rows: pd.DataFrame) -> pd.DataFrame:
     """The same pairs without what is done to them; none where nothing is."""
     plain = {name: value for name, value in (("scale", 1), ("dy", 0), ("dx", 0)) if name in rows}
-    if not plain:
+    if not plain or ("scale" in rows and rows.scale.eq(1).any()):
         return rows[:0]
     return rows[rows.level == rows.level.iloc[0]].assign(level=UNALTERED, **plain)
 
