@@ -132,7 +132,7 @@ STAGES = (
     Stage(
         "compare", "all evaluated models side by side", "pipeline.leaderboard.compare:build",
         (*BASE, "models", "pipeline/leaderboard", "pipeline/scenes"),
-        reads=(f"{INDEX}/scenes.parquet", f"{DATA}/runs"),
+        reads=(f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet", f"{DATA}/runs"),
         writes=(Out(f"{DATA}/leaderboard", persist=False),),
     ),
     Stage(

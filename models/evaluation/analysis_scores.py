@@ -3,6 +3,7 @@ edge, small objects, or images that do not lie on one another."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -72,7 +73,7 @@ def analyse(
     return table
 
 
-def _mean(corners: dict[str, Histogram], cut: float) -> dict[str, float]:
+def _mean(corners: dict[str, Histogram], cut: float) -> dict[str, Any]:
     """The means of the corners' scores, of those that have one, and the sums of their counts."""
     at_cut = {corner: histogram.at(math.ceil(cut * BINS)) for corner, histogram in corners.items()}
     each = [
@@ -80,7 +81,7 @@ def _mean(corners: dict[str, Histogram], cut: float) -> dict[str, float]:
         for corner, histogram in corners.items()
     ]
     counts = pd.DataFrame([vars(own) for own in at_cut.values()]).sum()
-    return {**pd.DataFrame(each).mean().to_dict(), **counts.to_dict()}
+    return {str(name): value for own in (pd.DataFrame(each).mean(), counts) for name, value in own.items()}
 
 
 def _unaltered(rows: pd.DataFrame) -> pd.DataFrame:

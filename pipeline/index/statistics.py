@@ -6,6 +6,7 @@ Tables under index/statistics/, areas in km², shares of the known area in 0..1:
     site_pairs     every pair of periods of every site: known, expanded, reduced, changed
     sites          a site's first and last footprint, change between them, days of acquisition
     by_country     country and production type: sites, first and last footprint, change
+    by_country_period  country and period: sites, known, footprint
     by_period      period: area, footprint, share, expanded, reduced, total since the period before
     by_interval    interval: pairs of periods that far apart, and what one of them changes on average:
                    expanded, reduced, accumulated, share (EuroMineNet's table 3)
@@ -39,8 +40,8 @@ from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
-TABLES = ("site_pairs", "sites", "by_country", "by_period", "by_interval", "acquisitions", "spectra",
-          "balance", "leakage")  # fmt: skip
+TABLES = ("site_pairs", "sites", "by_country", "by_country_period", "by_period", "by_interval", "acquisitions",
+          "spectra", "balance", "leakage")  # fmt: skip
 VERSION = 2
 """Of the tables: raise it when the same cubes give others."""
 BINS = 64
@@ -167,6 +168,7 @@ class Gathered:
             "site_pairs": site_pairs,
             "sites": each,
             "by_country": by_country(each),
+            "by_country_period": by_country_period(by_site, each),
             "by_period": by_period(by_site),
             "by_interval": by_interval(site_pairs),
             "acquisitions": days,
@@ -247,6 +249,16 @@ def by_country(each: pd.DataFrame) -> pd.DataFrame:
     sums.insert(0, "sites", grouped.size())
     sums["months"] = grouped.months.mean()
     return sums.reset_index()
+
+
+def by_country_period(by_site: pd.DataFrame, each: pd.DataFrame) -> pd.DataFrame:
+    """Sums by country and period over the sites that are known in it."""
+    country = each.set_index("site_id").country.fillna("unknown")
+    known = by_site[by_site.known_km2 > 0]
+    grouped = known.assign(country=known.site_id.map(country)).groupby(["country", "period"])
+    table = grouped.agg(sites=("site_id", "nunique"), known_km2=("known_km2", "sum"),
+                        footprint_km2=("footprint_km2", "sum"))  # fmt: skip
+    return table.reset_index()
 
 
 def by_period(by_site: pd.DataFrame) -> pd.DataFrame:

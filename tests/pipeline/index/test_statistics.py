@@ -59,6 +59,11 @@ def test_periods_intervals_and_countries_add_up(built: Path) -> None:
         assert row.scenes == len(starts)
         assert row.accumulated_km2 == pytest.approx(starts.mean())
         assert row.share == pytest.approx(own.changed_km2.sum() / own.known_km2.sum())
+    each = found["by_country_period"]
+    assert each.groupby("period").footprint_km2.sum().tolist() == pytest.approx(
+        found["by_period"].footprint_km2.tolist()
+    )
+    assert (each.sites == 1).all()
     countries = found["by_country"]
     assert countries.sites.sum() == len(found["sites"]) == len(sites)
     assert countries.footprint_last_km2.sum() == pytest.approx(found["sites"].footprint_last_km2.sum())

@@ -87,6 +87,29 @@ def test_agreement_is_averaged_over_the_sites_alone(correlations: list[float], o
     assert source.pearson_area == pytest.approx(np.mean(correlations), abs=1e-9)
 
 
+def test_countries_have_their_sum_and_growth() -> None:
+    """EuroMineNet's table 1."""
+    table = pd.DataFrame(
+        [("DEU", "coal", 2, 9.0, 2.0, 3.0, 1.0, 80.0), ("DEU", "quarry", 1, 1.0, 2.0, 1.0, 1.0, 80.0),
+         ("GRC", "coal", 1, 5.0, np.nan, np.nan, 0.5, 80.0)],
+        columns=["country", "production", *page.SUMMED, "months"],
+    )  # fmt: skip
+    rows = page._by_country(table)
+    shown = [(row["country"], row["production"], row["sites"], row["growth"]) for row in rows]
+    assert shown == [
+        ("DEU", "coal", 2, 0.5), ("DEU", "quarry", 1, -0.5), ("DEU", "all", 3, 0.0), ("GRC", "coal", 1, None),
+        ("total", "", 4, 0.0),
+    ]  # fmt: skip
+    each = pd.DataFrame({
+        "site_id": [f"s{i}" for i in range(30)], "country": [*["DEU"] * 29, None], "changed_km2": 1.0,
+    })  # fmt: skip
+    charts = drawings.countries_and_sites(each, {site: f"Site {site}" for site in each.site_id})
+    assert [("first 20 of 30" in chart, "unknown" in chart) for chart in charts] == [
+        (False, True), (False, True), (True, False),
+    ]  # fmt: skip
+    assert len(drawings.countries_and_sites(each.assign(changed_km2=np.nan), {})) == 1
+
+
 def test_a_run_that_found_nothing_has_a_curve_without_a_dot() -> None:
     curve = pd.DataFrame({"threshold": [0.0, 0.5], "precision": [0.1, 0.2], "recall": [1.0, 0.1]})
     run = Run("none", {"task": "change", "precision": None, "recall": 0.0}, curve, curve, curve, {})
