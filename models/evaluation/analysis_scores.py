@@ -5,8 +5,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from models import registry
 from models.data import opening
@@ -24,6 +27,10 @@ from pipeline.core.levels import LEVELS, UNALTERED
 from pipeline.core.progress import progress
 
 BATCH = 16
+OBJECT_PX = (5, 20, 100, 500)
+"""Upper ends of the sizes of changed objects, pixels; the last size is of all larger ones."""
+FOUND = 0.5
+"""Share of an object's pixels that must be predicted for it to be found."""
 
 
 @torch.no_grad()
@@ -33,7 +40,8 @@ def analyse(
     """Scores by level of an analysis set, in order, at `threshold` (as `evaluate` takes it); also in
     analysis/<run>/<set>.csv. A pixel counts in every tile that has it. What is made coarser or shifted is
     scored unaltered as well. A ring's scores are the means of its four corners' (INSINet, 3.1.2), its counts
-    their sums. `regions` in the table's attrs is how many regions a neighbourhood set has."""
+    their sums. Of object_size there is also analysis/<run>/objects.csv (`Objects`). `regions` in the table's
+    attrs is how many regions a neighbourhood set has."""
     if registry.task_of(model) != "change":
         raise InputError(f"Analysis sets are made of pairs, and {model} is not a change model.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -55,6 +63,7 @@ def analyse(
     pairs.pairs = pd.concat([_unaltered(pairs.pairs), pairs.pairs], ignore_index=True)
     counted: dict[str, dict[str, Histogram]] = {}
     corners = pairs.pairs.corner.tolist() if "corner" in pairs.pairs else [""] * len(pairs)
+    objects = Objects()
     with progress(f"analyse {name}", len(pairs), "pairs") as advance:
         for start in range(0, len(pairs), BATCH):
             items = [pairs[i] for i in range(start, min(start + BATCH, len(pairs)))]
@@ -64,13 +73,45 @@ def analyse(
             for item, corner, probability in zip(items, corners[start:], found, strict=False):
                 of_level = counted.setdefault(item["level"], {})
                 of_level.setdefault(corner, Histogram()).add(probability, item["label"])
+                if name == "object_size":
+                    objects.add((probability >= cut).numpy(), item["label"].numpy() == 1)
             advance(len(items))
     rows = [{"level": level, **_mean(counted[level], cut)} for level in LEVELS if level in counted]
     table = pd.DataFrame(rows)
     table.attrs["regions"] = regions
-    with replacing(Path(benchmark_dir) / "analysis" / run.name / f"{name}.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+    written = {name: table, **({"objects": objects.table()} if name == "object_size" else {})}
+    for file, content in written.items():
+        with replacing(Path(benchmark_dir) / "analysis" / run.name / f"{file}.csv") as temporary:
+            content.to_csv(temporary, index=False, float_format="%.6f")
     return table
+
+
+class Objects:
+    """Changed objects (8-connected, cut at their tile's edge) by size: how many there are, how many were
+    found, and the recall of their pixels."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros((len(OBJECT_PX) + 1, 4), np.int64)
+
+    def add(self, predicted: NDArray[np.bool_], changed: NDArray[np.bool_]) -> None:
+        """Count one pair's maps (H, W)."""
+        parts, count = ndimage.label(changed, structure=np.ones((3, 3)))
+        pixels = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+        hits = np.bincount(parts[predicted].ravel(), minlength=count + 1)[1:]
+        sizes = np.searchsorted(OBJECT_PX, pixels, side="left")
+        of_each = np.stack([np.ones_like(pixels), hits >= FOUND * pixels, pixels, hits], axis=1)
+        np.add.at(self.counts, sizes, of_each)
+
+    def table(self) -> pd.DataFrame:
+        """pixels (a size's smallest and largest), objects, found (their share), recall (of their pixels)."""
+        ends = [1, *(end + 1 for end in OBJECT_PX)]
+        names = [f"{low} to {high}" for low, high in zip(ends, OBJECT_PX, strict=False)] + [
+            f"{ends[-1]} or more"
+        ]
+        objects, found, pixels, hits = self.counts.T.astype(float)
+        with np.errstate(invalid="ignore"):
+            shares = {"found": found / objects, "recall": hits / pixels}
+        return pd.DataFrame({"pixels": names, "objects": self.counts[:, 0], **shares})
 
 
 def _mean(corners: dict[str, Histogram], cut: float) -> dict[str, Any]:

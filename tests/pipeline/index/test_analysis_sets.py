@@ -200,6 +200,31 @@ def test_a_ring_is_the_mean_of_its_corners() -> None:
     assert (found["tp"], found["fn"]) == (10, 30)
 
 
+def test_objects_are_found_by_size() -> None:
+    """OMS2CD 4.8: what is below five pixels is missed; diagonal neighbours are one object."""
+    changed = np.zeros((40, 40), bool)
+    changed[0, 0] = changed[1, 1] = changed[10, 10] = True  # objects of 2 and 1 pixels
+    changed[20:30, 20:30] = True  # of 100
+    predicted = np.zeros_like(changed)
+    predicted[20:30, 20:26] = predicted[10, 10] = True
+    predicted[35] = True  # where nothing changed
+    objects = analysis_scores.Objects()
+    objects.add(predicted, changed)
+    objects.add(~changed, np.zeros_like(changed))
+    table = objects.table().set_index("pixels")
+    assert table.objects.to_dict() == {
+        "1 to 5": 2,
+        "6 to 20": 0,
+        "21 to 100": 1,
+        "101 to 500": 0,
+        "501 or more": 0,
+    }
+    assert table.recall["1 to 5"] == pytest.approx(1 / 3)
+    assert table.found[["1 to 5", "21 to 100"]].tolist() == [0.5, 1]
+    assert table.recall["21 to 100"] == pytest.approx(0.6)
+    assert table.recall[table.objects == 0].isna().all()
+
+
 def test_no_pixel_is_copied_and_unknown_words_are_named(folder: Path) -> None:
     assert sum(path.stat().st_size for path in (folder / "index/analysis").iterdir()) < 200_000
     with pytest.raises(InputError, match="neighbourhood, scale, object_size, misregistration"):
