@@ -74,6 +74,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         days_chart=drawings.acquisitions(totals["acquisitions"]),
         spectra_chart=drawings.spectra(totals["spectra"], recipe.sensor.bands),
         analysis=_analysis(benchmark),
+        analysed=_analysed(benchmark),
         series=pictures.series(look, sites, names),
         labels=names,
         left_out=_left_out(composites),
@@ -291,6 +292,24 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
         counts = tables.read(analysis_sets.path(benchmark, name), "tile", ["level"]).level.value_counts()
         levels = [level for level in LEVELS if level in counts.index]
         found.append((name.replace("_", " "), [(level, int(counts[level])) for level in levels]))
+    return found
+
+
+def _analysed(benchmark: Benchmark) -> list[dict[str, Any]]:
+    """F1 by level of each analysis set that runs were scored on (`evaluate --analysis`), and the mean over
+    the runs, of those that have one (INSINet, 3.3)."""
+    found = []
+    for name in analysis_sets.COLUMNS:
+        paths = sorted((benchmark.data / "analysis").glob(f"*/{name}.csv"))
+        if not paths:
+            continue
+        of_runs = {path.parent.name: pd.read_csv(path, dtype={"level": str}) for path in paths}
+        table = pd.DataFrame({run: own.set_index("level").f1 for run, own in of_runs.items()}).T
+        table = table[[level for level in LEVELS if level in table]]
+        if len(table) > 1:
+            table.loc["mean"] = table.mean()
+        rows = [(str(run), list(row)) for run, row in zip(table.index, table.to_numpy(), strict=True)]
+        found.append({"title": name.replace("_", " "), "heads": list(table.columns), "rows": rows})
     return found
 
 

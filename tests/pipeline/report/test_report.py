@@ -110,6 +110,18 @@ def test_countries_have_their_sum_and_growth() -> None:
     assert len(drawings.countries_and_sites(each.assign(changed_km2=np.nan), {})) == 1
 
 
+def test_analysis_sets_show_the_mean_over_all_models(tmp_path: Path) -> None:
+    benchmark = Benchmark("tiny", tmp_path)
+    for run, f1 in (("bit", [0.8, 0.4]), ("tinycd", [0.6, np.nan])):
+        folder = benchmark.data / "analysis" / run
+        folder.mkdir(parents=True)
+        pd.DataFrame({"level": ["16", "2"], "f1": f1[::-1]}).to_csv(folder / "scale.csv", index=False)
+    (table,) = page._analysed(benchmark)
+    assert (table["title"], table["heads"]) == ("scale", ["2", "16"])
+    assert table["rows"][2][0] == "mean"
+    assert table["rows"][2][1] == pytest.approx([0.7, 0.4])
+
+
 def test_a_run_that_found_nothing_has_a_curve_without_a_dot() -> None:
     curve = pd.DataFrame({"threshold": [0.0, 0.5], "precision": [0.1, 0.2], "recall": [1.0, 0.1]})
     run = Run("none", {"task": "change", "precision": None, "recall": 0.0}, curve, curve, curve, {})
