@@ -1,5 +1,6 @@
 """Training settings by whose they are. A model's file has those of its authors' repository (RECIPE), and
-`recipe:` under `train.<model>` in params.yaml takes another's: euromine, minenet, oms2."""
+`recipe:` under `train.<model>` in params.yaml takes another's: euromine, minenet, oms2. Which weights a model
+begins with is the model's own, and stays: no such work takes them from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ FOOTPRINTS = Recipe(
     },
 )
 MINENETCD = Recipe(
-    "MineNetCD (Yu et al. 2024), section 5.3, for its own models; flips and turns are ours",
+    "MineNetCD (Yu et al. 2024), section 5.3, for its own models; the paper names no augmentation, and none "
+    "is made",
     {"optimiser": "adam", "learning_rate": 1e-4, "lowest_rate": 1e-7, "betas": (0.9, 0.99), "batch": 32,
-     "loss": "bce", "epochs": 100, "seed": 8888},
+     "loss": "bce", "epochs": 100, "seed": 8888, "augment": ()},
 )  # fmt: skip
 UCD = Recipe(
     "MineNetCD's authors, whose form of the network this is (EricYu97/UCD)",
@@ -40,10 +42,10 @@ UCD = Recipe(
 )  # fmt: skip
 """Of the networks that have no training of their authors."""
 OMS2CD = Recipe(
-    "OMS2CD (Dibble 2023), as it trains TinyCD; the patience of 10 and `swap` are ours",
+    "OMS2CD (Dibble 2023), as it trains TinyCD; the patience of 10 is ours",
     {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 9e-3, "schedule": "constant",
      "batch": 16, "loss": "bce", "epochs": 50, "patience": 10,
-     "augment": ("flip", "noise", "affine", "swap")},
+     "augment": ("flip", "noise", "affine")},
 )  # fmt: skip
 FC = Recipe(
     "the authors' repository (rcdaudt/fully_convolutional_change_detection), without its class weights, "

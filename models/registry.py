@@ -8,7 +8,7 @@ import difflib
 import importlib
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import InputError, UnknownName
@@ -153,19 +153,20 @@ def _task(name: str) -> str:
 
 
 def recipe(name: str, whose: str | None = None) -> "Recipe":
-    """The training settings of the model's authors, or those of another work by its word; see
-    `models.recipes`."""
+    """The training settings of the model's authors, or those of another work by its word, which
+    keep the weights that the model's own begin with; see `models.recipes`."""
     from models.recipes import SHARED
 
+    own: Recipe = _module(name).RECIPE
     if whose is None:
-        own: Recipe = _module(name).RECIPE
         return own
     if whose not in SHARED:
         raise UnknownName(
             f"params.yaml: train.{name}.recipe is '{whose}'; choose one of {', '.join(SHARED)}, or leave it "
             "out for the authors' own."
         )
-    return SHARED[whose]
+    weights = {"weights": own.settings["weights"]} if "weights" in own.settings else {}
+    return replace(SHARED[whose], settings={**weights, **SHARED[whose].settings})
 
 
 def create(name: str, *, in_channels: int, **options: Any) -> "Model":

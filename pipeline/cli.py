@@ -223,6 +223,10 @@ def activity(
     by_length: Annotated[
         bool, typer.Option("--by-length", help="Weigh mean NDTCI by the intervals' lengths.")
     ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Probability from which on change counts, for all runs; else each run's own."),
+    ] = None,
 ) -> None:
     """Measure how much, where and when each site changed: areas, NDTCI, maps."""
     if masks is not None:
@@ -232,7 +236,11 @@ def activity(
         total = table.cumulative_m2.iloc[-1]
         print(f"activity: {counted(len(table), 'interval')}, {total:,.0f} m² changed, in {out}")
         return
-    command.made("activity", "measured", _by_site("activity", benchmark, scheduler, by_length=by_length))
+    command.made(
+        "activity",
+        "measured",
+        _by_site("activity", benchmark, scheduler, by_length=by_length, threshold=threshold),
+    )
 
 
 app.command(epilog="Example: minebench predict --model unet --split all")(model_commands.predict)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from pipeline import sources
 from pipeline.core import periods, tiles, yaml_text
@@ -167,6 +167,19 @@ class Filters(Part):
     production_start: tuple[int | None, int | None] = (None, None)
     min_area_km2: float | None = None
     max_area_km2: float | None = None
+    bounds: tuple[float, float, float, float] | None = None
+    """West, south, east, north in degrees: the box that a mine's middle lies in."""
+
+    @field_validator("bounds")
+    @classmethod
+    def _check_bounds(cls, bounds: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if bounds is not None:
+            west, south, east, north = bounds
+            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+                raise ValueError(
+                    "bounds are west, south, east, north in degrees, the lower of each two first"
+                )
+        return bounds
 
 
 class Sites(Part):

@@ -123,7 +123,7 @@ STAGES = (
         reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/tiles.parquet", f"{RUN}/model.pt"),
         params=("evaluate",),
         writes=tuple(Out(f"{RUN}/{name}") for name in (
-            "counts.parquet", "curve.csv", "examples.npz", "sites.csv", "timing.json",
+            "counts.parquet", "curve.csv", "examples.npz", "intervals.csv", "sites.csv", "timing.json",
         )),
         metrics=(f"{RUN}/metrics.json",),
         plots=(f"{RUN}/scores.csv",),
@@ -132,7 +132,7 @@ STAGES = (
     Stage(
         "compare", "all evaluated models side by side", "pipeline.leaderboard.compare:build",
         (*BASE, "models", "pipeline/leaderboard", "pipeline/scenes"),
-        reads=(f"{INDEX}/scenes.parquet", f"{DATA}/runs"),
+        reads=(f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet", f"{DATA}/runs"),
         writes=(Out(f"{DATA}/leaderboard", persist=False),),
     ),
     Stage(

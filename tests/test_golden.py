@@ -156,8 +156,9 @@ def of_statistics(tmp_path: Path) -> str:
 def of_analysis(_: Path) -> str:
     made = tile.tile_at(a_site(), 0, 0, 64, "test")
     label = (masks()[0] != masks()[2]).astype(np.uint8)[:64, :64]
-    region = analysis_sets.region_of(label, made, (400, 400))
-    return digest(analysis_sets.objects(label), [None if region is None else int(v) for v in region or ()])
+    inside = tile.tile_at(a_site(), 128, 128, 64, "test")
+    regions = [analysis_sets.region_of(each, (400, 400)) for each in (made, inside)]
+    return digest(analysis_sets.objects(label), [[int(v) for v in region or ()] for region in regions])
 
 
 def of_archive(_: Path) -> str:

@@ -4,18 +4,25 @@ shared weights for the tile's dates and two for its neighbourhood's, fused on ea
 The dates already meet within the encoder (temporal fusion on each level feeds the next one), so nothing
 can be encoded once for several pairs. The branch maps are supervised through the aggregation that
 makes the result, as in the authors' code; the paper does not say how else.
+
+Parts can be left out, as in the paper's table III; what stands in their place is ours. `neighbours: off` has
+the encoders of the two dates alone. `tf: off` lets the dates meet in their difference alone, without temporal
+fusion. `mdsa: off` does not weigh the decoder's features with the branches' maps, of which the result is
+still made. `cnf: off` takes the neighbourhood's features whole, not the tile's third of them.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import Model
+from models.base import Model, options_of
 from models.layers.mobilenet import CHANNELS, STAGES, first_eleven
 from models.layers.resize import resized
 from models.recipes import Recipe
+from pipeline.core.errors import InputError
 
 RECIPE = Recipe(
     "the paper (the repository's rate is 1e-5); without its ImageNet weights, which are torchvision's file",
@@ -53,6 +60,7 @@ PUBLISHED = (
     (r"^outs_mixing\.conv\.conv\.", "head.out."),
 )
 """Names in checkpoints of the published code."""
+SWITCH: dict[Any, bool] = {"on": True, "off": False, True: True, False: False}
 
 
 class INSINet(Model):
@@ -62,17 +70,32 @@ class INSINet(Model):
     version = 2
     smallest = 32
     context = True
-    backbone_parts = ("encoder", "around")
+    backbone_parts: tuple[str, ...] = ("encoder", "around")
     published = PUBLISHED
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(
+        self, in_channels: int, neighbours: str | bool = True, tf: str | bool = True, mdsa: str | bool = True,
+        cnf: str | bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.in_channels = in_channels
-        self.encoder, self.around = first_eleven(in_channels), first_eleven(in_channels)
-        self.meet = nn.ModuleList(TemporalFusion(width) for width in CHANNELS)
-        self.meet_around = nn.ModuleList(TemporalFusion(width) for width in CHANNELS)
+        given = {"neighbours": neighbours, "tf": tf, "mdsa": mdsa, "cnf": cnf}
+        has = {name: bool(options_of({name: word}, SWITCH, "insinet")) for name, word in given.items()}
+        if not has["neighbours"] and not has["cnf"]:
+            raise InputError("insinet: cnf off does nothing with neighbours off: remove it.")
+        self.has_neighbours, self.weighs, self.crops = has["neighbours"], has["mdsa"], has["cnf"]
+        self.encoder = first_eleven(in_channels)
+        if self.has_neighbours:
+            self.around = first_eleven(in_channels)
+        else:
+            self.backbone_parts = ("encoder",)
+        fusion = TemporalFusion if has["tf"] else NoFusion
+        self.meet = nn.ModuleList(fusion(width) for width in CHANNELS)
+        if self.has_neighbours:
+            self.meet_around = nn.ModuleList(fusion(width) for width in CHANNELS)
+        seen = (1 + has["tf"]) * (1 + has["neighbours"])
         self.branches = nn.ModuleList(
-            nn.Sequential(Bottleneck(4 * width, width, 3, 3 * width), Bottleneck(width, 1, 1, width))
+            nn.Sequential(Bottleneck(seen * width, width, 3, 3 * width), Bottleneck(width, 1, 1, width))
             for width in CHANNELS
         )
         self.deepest = Bottleneck(2 * CHANNELS[-1], CHANNELS[-1], 3, CHANNELS[-1])
@@ -84,20 +107,24 @@ class INSINet(Model):
     def forward(
         self, a: Tensor, b: Tensor, a_context: Tensor | None = None, b_context: Tensor | None = None
     ) -> Tensor:
-        around_a = mirrored(a) if a_context is None else a_context
-        around_b = mirrored(b) if b_context is None else b_context
+        if self.has_neighbours:
+            around_a = mirrored(a) if a_context is None else a_context
+            around_b = mirrored(b) if b_context is None else b_context
         image, masks = a, []
         for level, stage in enumerate(STAGES):
             a, b = _through(self.encoder[stage], a, b, self.training)
-            around_a, around_b = _through(self.around[stage], around_a, around_b, self.training)
-            a, b, mixed = self.meet[level](a, b)
-            around_a, around_b, mixed_around = self.meet_around[level](around_a, around_b)
-            seen = [(a - b).abs(), mixed, core((around_a - around_b).abs()), core(mixed_around)]
+            a, b, *mixed = self.meet[level](a, b)
+            seen = [(a - b).abs(), *mixed]
+            if self.has_neighbours:
+                around_a, around_b = _through(self.around[stage], around_a, around_b, self.training)
+                around_a, around_b, *mixed = self.meet_around[level](around_a, around_b)
+                around = [(around_a - around_b).abs(), *mixed]
+                seen += [core(each) for each in around] if self.crops else around
             masks.append(torch.sigmoid(self.branches[level](torch.cat(seen, dim=1))))
         x = self.deepest(torch.cat([a, b], dim=1))
         larger = [*masks[-2::-1], image]
         for up, mask, like in zip(self.ups, reversed(masks), larger, strict=True):
-            x = resized(up(x * mask), like, align_corners=True)
+            x = resized(up(x * mask if self.weighs else x), like, align_corners=True)
         maps = [torch.sigmoid(self.main(x)), *masks]
         return self.head(torch.cat([resized(each, image, align_corners=True) for each in maps], dim=1))
 
@@ -142,6 +169,16 @@ class TemporalFusion(nn.Module):
         mixed = self.mix(torch.cat([a, b], dim=1))
         a, b = (x + self.enrich(torch.cat([x, mixed], dim=1)) for x in (a, b))
         return a, b, mixed
+
+
+class NoFusion(nn.Module):
+    """Both dates as they are, where temporal fusion is left out."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+    def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return a, b
 
 
 class Aggregation(nn.Module):

@@ -1,5 +1,6 @@
 """MineNetCD (Yu et al. 2024, arXiv 2407.03971, figures 5 and 6): a Siamese backbone, the later date's
-features minus the earlier one's on four levels, ChangeFFT on each level, and a UPerNet decoder.
+features minus the earlier one's on four levels, ChangeFFT on each level, and a UPerNet decoder. The paper's
+equation 1 has the other sign, the first image minus the second.
 
 `fft` chooses ChangeFFT's form: "code", "paper" (see `models.layers.changefft`) or "off". Backbone and
 heads are those of `transformers`, as in the published code, so that its checkpoints load

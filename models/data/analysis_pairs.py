@@ -1,5 +1,6 @@
 """Pairs of the analysis sets (`pipeline.index.analysis_sets`): windows, and what is done to them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline.core.errors import InputError, UnknownName
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.tiles import Tile
 
-SETS = ("neighbourhood", "scale", "object_size", "misregistration")
+SETS = ("neighbourhood", "scale", "object_size", "misregistration", "size_scale")
 
 
 class AnalysisPairs(Pairs):
@@ -23,7 +24,8 @@ class AnalysisPairs(Pairs):
     it. Items are those of `Pairs`, and `level`. Only a row's region counts, where it names one: the
     rest of the label is 255. A scale reduces both images by block means and enlarges them again
     (bilinear). A shift (dy, dx) moves the second image's content by so many pixels; what comes in at
-    the edge is the site's own, or its mirror image."""
+    the edge is the site's own, or its mirror image. Neighbourhoods are made coarser and shifted
+    with their tile: what is done is done to whole images."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row: Any = self.pairs.iloc[index]
@@ -38,8 +40,26 @@ class AnalysisPairs(Pairs):
         scale = int(getattr(row, "scale", 1))
         item = {key: rescaled(image, scale) for key, image in self.scaled(pixels).items()}
         label = only_region(self.cubes.label(window, row.t1, row.t2), row)
-        around = self.context(window, dates)
+        second = replace(window, y0=window.y0 - shift[0], x0=window.x0 - shift[1])
+        around = self._around([window, second], dates, scale)
         return {**item, "label": torch.from_numpy(label), **around, **names(row), "level": row.level}
+
+    def _around(self, windows: list[Tile], dates: list[int], scale: int) -> dict[str, Tensor]:
+        """`a_context` and `b_context` of the two dates' windows at a scale; nothing without neighbours."""
+        if self.neighbours is None:
+            return {}
+        names = ("a_context", "b_context")
+        both = list(zip(windows, dates, strict=True))
+        if scale == 1:
+            reduced = [self.cubes.neighbourhood(*each, self.neighbours) for each in both]
+            return dict(zip(names, self.scaled(np.stack(reduced)).values(), strict=True))
+        wide = np.stack([self.cubes.neighbours(*each, self.neighbours) for each in both])
+        has_data = torch.from_numpy((wide != 0).any(axis=1, keepdims=True)).float()
+        images = self.scaled(wide).values()
+        return {
+            name: thirds(rescaled(image, scale), seen)
+            for name, image, seen in zip(names, images, has_data, strict=True)
+        }
 
     def _moved(self, window: Tile, date: int, dy: int, dx: int) -> NDArray[Any]:
         """The image with its content moved by so many pixels down and right."""
@@ -57,6 +77,13 @@ def rescaled(image: Tensor, scale: int) -> Tensor:
     size = (max(1, image.shape[1] // scale), max(1, image.shape[2] // scale))
     small = F.interpolate(image[None], size=size, mode="area")
     return F.interpolate(small, size=image.shape[1:], mode="bilinear", align_corners=False)[0]
+
+
+def thirds(image: Tensor, has_data: Tensor) -> Tensor:
+    """(C, H, W) reduced to a third of its sides by the means of the pixels with data (1, H, W); 0 where
+    there are none."""
+    seen = F.avg_pool2d(has_data, 3)
+    return torch.where(seen > 0, F.avg_pool2d(image * has_data, 3) / seen.clamp_min(1e-6), 0.0)
 
 
 def only_region(label: NDArray[np.uint8], row: Any) -> NDArray[np.uint8]:

@@ -163,12 +163,17 @@ class Cubes:
             return np.pad(inside, margin)
         return np.pad(inside, margin, mode="symmetric")
 
+    def neighbours(self, tile: Tile, date: int, beyond: str) -> NDArray[Any]:
+        """The 3x3 tiles around and with a tile (channel, 3 y, 3 x)."""
+        height, width = tile.shape
+        corner = tile.y0 - height, tile.x0 - width
+        return self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
+
     def neighbourhood(self, tile: Tile, date: int, beyond: str) -> NDArray[np.float32]:
         """The 3x3 tiles around and with a tile, reduced to its size by block means of the pixels with
         data: (channel, y, x) in stored numbers, 0 where there is none."""
         height, width = tile.shape
-        corner = tile.y0 - height, tile.x0 - width
-        wide = self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
+        wide = self.neighbours(tile, date, beyond)
         blocks = wide.reshape(len(wide), height, 3, width, 3).astype(np.float32)
         has_data = (blocks > 0).any(axis=0)
         count = has_data.sum(axis=(1, 3))

@@ -2,6 +2,8 @@
 
     runs/<model>/metrics.json     overall, trivial rules beside it, consistency; for `dvc metrics`
     runs/<model>/scores.csv       by period or by interval; for `dvc plots`
+    runs/<model>/intervals.csv    change by interval, with the means over sites: as predicted, or between the
+                                  predicted footprints of two dates
     runs/<model>/sites.csv        by site
     runs/<model>/curve.csv        precision and recall by threshold
     runs/<model>/counts.parquet   pixel counts by site, dates and side of the AOI: what all scores are of
@@ -42,7 +44,8 @@ VERSION = 3
 SCORERS: dict[str, type[Change] | type[Segmentation]] = {"change": Change, "segmentation": Segmentation}
 COUNT = ("ground", "tiles")
 """Whether a pixel of several tiles counts once, or in each."""
-FILES = ("metrics.json", "scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
+FILES = ("metrics.json", "scores.csv", "intervals.csv", "sites.csv", "curve.csv", "counts.parquet",
+         "examples.npz")  # fmt: skip
 
 
 def evaluate(
@@ -127,6 +130,7 @@ def write(run: Path, result: dict[str, Any], scored: Change | Segmentation, timi
     """Write FILES and timing.json of a run."""
     tables = {
         "scores": scored.by_time(),
+        "intervals": scored.by_interval(),
         "sites": scored.by_site(),
         "curve": pd.DataFrame(scored.histogram.curve()),
     }

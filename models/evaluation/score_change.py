@@ -11,7 +11,7 @@ import torch
 from models.evaluation import baselines, examples, processes
 from models.evaluation.examples import Example
 from models.evaluation.inference import Predicts, wait
-from models.evaluation.scores import by_column, overall, total
+from models.evaluation.scores import by_column, by_interval, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
@@ -77,6 +77,10 @@ class Change:
         """Scores by interval."""
         intervals = self.pairs.drop_duplicates(["t1", "t2"])[["t1", "t2", "interval"]]
         return by_column(self.counts.merge(intervals, on=["t1", "t2"]), "interval")
+
+    def by_interval(self) -> pd.DataFrame:
+        """Scores by interval, with the means over sites."""
+        return by_interval(self.counts)
 
     def by_site(self) -> pd.DataFrame:
         return by_column(self.counts, "site_id")

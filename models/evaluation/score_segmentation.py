@@ -13,7 +13,7 @@ from torch import Tensor
 from models.evaluation import baselines, examples, processes, tally
 from models.evaluation.examples import Example
 from models.evaluation.inference import Predicts, wait
-from models.evaluation.scores import by_column, overall, total
+from models.evaluation.scores import by_column, by_interval, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
 from models.histogram import Histogram
@@ -153,6 +153,10 @@ class Segmentation:
     def by_time(self) -> pd.DataFrame:
         """Scores by period."""
         return by_column(self.counts.rename(columns={"t1": "period"}), "period")
+
+    def by_interval(self) -> pd.DataFrame:
+        """Scores of the change between masks of two dates by interval; no rows where no pair is scored."""
+        return by_interval(self.change.table())
 
     def by_site(self) -> pd.DataFrame:
         return by_column(self.counts, "site_id")

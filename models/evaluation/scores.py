@@ -7,6 +7,7 @@ import pandas as pd
 
 from models.evaluation import bootstrap
 from models.metrics import Confusion, scores
+from pipeline.core import periods
 
 COUNTS = ["tp", "fp", "fn", "tn"]
 
@@ -27,6 +28,21 @@ def overall(counts: pd.DataFrame) -> dict[str, Any]:
         "aoi": scores(total(inside)),
         "pixels": vars(total(counts)),
     }
+
+
+INTERVALS = ["interval", "of1", "of1_plain"]
+
+
+def by_interval(counts: pd.DataFrame) -> pd.DataFrame:
+    """A row for each interval of counts by site, `t1` and `t2`: the means over the sites that `overall` has
+    (EuroMineNet's tables 5 and 6), pooled scores and counts. A site's pairs of an interval are pooled."""
+    gaps = [periods.interval(t1, t2) for t1, t2 in zip(counts.t1, counts.t2, strict=True)]
+    rows: list[dict[str, Any]] = []
+    for gap, pairs in counts.groupby(np.array(gaps, np.int64)):
+        means = (mean_over_sites(pairs, "f1", weighted) for weighted in (True, False))
+        found = total(pairs)
+        rows.append({**dict(zip(INTERVALS, (gap, *means), strict=True)), **scores(found), **vars(found)})
+    return pd.DataFrame(rows, columns=[*INTERVALS, *scores(total(counts)), *COUNTS])
 
 
 def by_column(counts: pd.DataFrame, column: str) -> pd.DataFrame:

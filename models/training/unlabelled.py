@@ -11,7 +11,8 @@ import pandas as pd
 from pipeline.core.files import replacing, write_json
 
 MARK, TEXT = {"unlabelled": True}, "no labels\n"
-TRAINED, SCORED = ("model.pt",), ("scores.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
+TRAINED = ("model.pt",)
+SCORED = ("scores.csv", "intervals.csv", "sites.csv", "curve.csv", "counts.parquet", "examples.npz")
 KNOWN = ["changed", "unchanged", "mine", "background"]
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+EVERY_SITE = "all sites"
+"""In place of a site's id, in a row of all sites together."""
+
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: `1 site`, `12 sites`, `2 countries`."""

@@ -6,8 +6,10 @@ Tables under index/statistics/, areas in km², shares of the known area in 0..1:
     site_pairs     every pair of periods of every site: known, expanded, reduced, changed
     sites          a site's first and last footprint, change between them, days of acquisition
     by_country     country and production type: sites, first and last footprint, change
+    by_country_period  country and period: sites, known, footprint
     by_period      period: area, footprint, share, expanded, reduced, total since the period before
-    by_interval    interval: scenes (pairs of images), expanded, reduced, accumulated, share changed
+    by_interval    interval: pairs of periods that far apart, and what one of them changes on average:
+                   expanded, reduced, accumulated, share (EuroMineNet's table 3)
     acquisitions   site and period: first and last day, missing where only a range is known
     spectra        band: histograms before and after, in changed and in unchanged pixels
     balance        split: tiles, pairs, pixels of each class
@@ -38,9 +40,9 @@ from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
-TABLES = ("site_pairs", "sites", "by_country", "by_period", "by_interval", "acquisitions", "spectra",
-          "balance", "leakage")  # fmt: skip
-VERSION = 1
+TABLES = ("site_pairs", "sites", "by_country", "by_country_period", "by_period", "by_interval",
+          "acquisitions", "spectra", "balance", "leakage")  # fmt: skip
+VERSION = 2
 """Of the tables: raise it when the same cubes give others."""
 BINS = 64
 FULL_SCALE = {"uint16": 10240, "uint8": 256}
@@ -166,6 +168,7 @@ class Gathered:
             "site_pairs": site_pairs,
             "sites": each,
             "by_country": by_country(each),
+            "by_country_period": by_country_period(by_site, each),
             "by_period": by_period(by_site),
             "by_interval": by_interval(site_pairs),
             "acquisitions": days,
@@ -248,6 +251,16 @@ def by_country(each: pd.DataFrame) -> pd.DataFrame:
     return sums.reset_index()
 
 
+def by_country_period(by_site: pd.DataFrame, each: pd.DataFrame) -> pd.DataFrame:
+    """Sums by country and period over the sites that are known in it."""
+    country = each.set_index("site_id").country.fillna("unknown")
+    known = by_site[by_site.known_km2 > 0]
+    grouped = known.assign(country=known.site_id.map(country)).groupby(["country", "period"])
+    table = grouped.agg(sites=("site_id", "nunique"), known_km2=("known_km2", "sum"),
+                        footprint_km2=("footprint_km2", "sum"))  # fmt: skip
+    return table.reset_index()
+
+
 def by_period(by_site: pd.DataFrame) -> pd.DataFrame:
     """Sums by period over the sites that are known in it. What changed is since a site's period before,
     so the first has none."""
@@ -262,11 +275,14 @@ def by_period(by_site: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_interval(site_pairs: pd.DataFrame) -> pd.DataFrame:
-    """Sums by interval. `scenes` are pairs of images, `accumulated_km2` all change in them."""
-    known = site_pairs[site_pairs.known_km2 > 0].groupby("interval")
-    table = known.agg(scenes=("site_id", "size"), known_km2=("known_km2", "sum"))
-    for column in ("expanded_km2", "reduced_km2", "changed_km2"):
-        table[column] = known[column].sum(min_count=1)
+    """Means by interval over the pairs of periods that lie so far apart, each summed over the sites first
+    (EuroMineNet's table 3). `scenes` is how many such pairs there are, in a series without gaps one for each
+    start; `accumulated_km2` is all change, expanded and reduced."""
+    areas = ["known_km2", "expanded_km2", "reduced_km2", "changed_km2"]
+    known = site_pairs[site_pairs.known_km2 > 0]
+    of_all_sites = known.groupby(["interval", "t1", "t2"])[areas].sum(min_count=1).groupby("interval")
+    table = of_all_sites.mean()
+    table.insert(0, "scenes", of_all_sites.size())
     table = table.rename(columns={"changed_km2": "accumulated_km2"}).reset_index()
     return table.assign(share=table.accumulated_km2 / table.known_km2)
 

@@ -51,6 +51,8 @@ PAIR = {
 }  # fmt: skip
 """Columns of the three tables."""
 Row = tuple[Any, ...]
+DERIVED = "derived"
+"""In the table of tiles: the versions of the tables that are made of it and not learnt from."""
 VERSION = 1
 """Of the tables of tiles and pairs: raise it when the same cubes give others."""
 
@@ -85,7 +87,9 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     splits = split.of_sites(benchmark, table, recipe.split)
     key = _key(benchmark, recipe, listed, splits)
     path = benchmark.table("tiles")
-    if receipts.key_in(path) == key and all(other.is_file() for other in _others(benchmark)):
+    derived = [statistics.VERSION, analysis_sets.VERSION]
+    are_there = all(other.is_file() for other in _others(benchmark))
+    if receipts.key_in(path) == key and are_there and receipts.read(path).get(DERIVED) == derived:
         written = tables.read(path, "tile")
         if "geometry" not in written:  # by an earlier version; nothing else of the table changes
             _write(written, listed, dict(receipts.read(path).items()), path)
@@ -96,7 +100,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     ]
     beyond = "none" if grid.ungeoreferenced(table) else recipe.tiling.beyond
     told: dict[Hashable | None, Any] = {
-        "beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key
+        "beyond": beyond, "neighbours": recipe.tiling.neighbours, receipts.KEY: key, DERIVED: derived
     }  # fmt: skip
     rows: list[Row] = []
     with (
@@ -180,7 +184,9 @@ def _key(benchmark: Benchmark, recipe: Recipe, listed: list[Site], splits: Split
     ]  # fmt: skip
     rules = recipe.model_dump(include={"tiling", "pairs", "split", "sensor"}, mode="json")
     del rules["split"]["hidden"]  # of what is published, not of what is made
-    versions = [VERSION, split.VERSION, statistics.VERSION, analysis_sets.VERSION]
+    # Statistics and analysis sets are not learnt from: their versions (1 when they were in the key) only say
+    # that the stage is to run again.
+    versions = [VERSION, split.VERSION, 1, 1]
     return receipts.fingerprint([versions, cubes, rules, recipe.selection.min_months_apart])
 
 

@@ -5,6 +5,12 @@ import pandas as pd
 from pipeline.core.layout import Benchmark
 
 
+def conditions(benchmark: Benchmark) -> pd.DataFrame | None:
+    """Scores by condition; None where nothing was compared yet."""
+    path = benchmark.leaderboard / "conditions.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
+
+
 def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """models and tests; None where nothing was compared yet, or there was nothing to compare."""
     folder = benchmark.leaderboard

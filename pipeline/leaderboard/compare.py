@@ -2,6 +2,7 @@
 
 leaderboard/models.parquet     a row a run: size, speed, scores with intervals
 leaderboard/tests.parquet      whether two runs differ
+leaderboard/conditions.parquet scores by season, cloud and sun (`conditions`)
 leaderboard/cards/<run>.md     a model card each
 """
 
@@ -20,6 +21,7 @@ from pipeline import __version__
 from pipeline.core import receipts, tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
+from pipeline.leaderboard import conditions
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 
@@ -32,10 +34,20 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
         (temporary / "cards").mkdir(parents=True)
         table.to_parquet(temporary / "models.parquet", index=False)
         ranking.tests(benchmark.data, table).to_parquet(temporary / "tests.parquet", index=False)
+        _by_conditions(benchmark, list(table.run)).to_parquet(temporary / "conditions.parquet", index=False)
         for row in table.itertuples():
             card = _external_card if row.external else _card
             (temporary / "cards" / f"{row.run}.md").write_text(card(benchmark, recipe, row), encoding="utf-8")
     return table
+
+
+def _by_conditions(benchmark: Benchmark, names: list[str]) -> pd.DataFrame:
+    metrics = {name: run_files.metrics_of(benchmark.run(name)) for name in names}
+    scenes = tables.read(benchmark.table("scenes"), "fetch")
+    taken = conditions.images(scenes, tables.read_geo(benchmark.table("sites"), "sites"))
+    return conditions.table(
+        metrics, lambda name: pd.read_parquet(benchmark.run(name) / "counts.parquet"), taken
+    )
 
 
 def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:

@@ -1,7 +1,8 @@
 """A site's change maps by source: the labels, every run applied to whole sites, and their median.
 
 A run that finds footprints gives change by comparing two dates, |p2 - p1| (post-classification). The
-median of several runs is that of their decisions (OMS2CD, Dibble 2023): changed where more than half say so.
+median of several runs is that of their decisions, the pixel-wise majority: changed where more than half say
+so. It is ours: OMS2CD (Dibble 2023) takes the median of the models' areas in an interval.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -54,15 +54,21 @@ class Task:
         return self.benchmark.cube(self.site.site_id)
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, by_length: bool = False) -> int:
-    """Write tables, maps and items; `by_length` weighs mean NDTCI by the intervals' lengths. Returns how many
-    sites were done."""
+def build(
+    benchmark: Benchmark,
+    recipe: Recipe,
+    spread: Spread,
+    by_length: bool = False,
+    threshold: float | None = None,
+) -> int:
+    """Write tables, maps and items; `by_length` weighs mean NDTCI by the intervals' lengths, `threshold`
+    holds for all runs in place of their own. Returns how many sites were done."""
     table = sites.read(benchmark)
     cube.require_all(benchmark, table.site_id)
     present = [s for s in sites.listed(table, recipe) if len(cube.periods_of(benchmark.cube(s.site_id))) > 1]
     if not present:
         raise NotMadeYet("No site has images of two dates: there is no change to measure.")
-    chosen, curves = thresholds.choose(benchmark)
+    chosen, curves = thresholds.choose(benchmark, threshold)
     by_run = dict(zip(chosen.source, chosen.threshold, strict=True))
     prune(benchmark.activity, {*(site.site_id for site in present), shelves.FOLDER})
     tasks = Tasks(present, lambda site: Task(benchmark, recipe, site, by_run, by_length))

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from models.activity import Activity, first_and_last, ndtci
+from pipeline.core.words import EVERY_SITE
 from pipeline.monitor.change_maps import ChangeMaps, Pair
 
 INTERVALS = {
@@ -24,9 +26,10 @@ INTERVALS = {
 of the AOI's own index, `ndtci_everywhere` of the whole grid's."""
 AGREEMENT = {
     "site_id": "str", "first": "str", "second": "str", "intervals": "int64", "pearson_area": "float64",
-    "rmse_m2": "float64", "pearson_ndtci": "float64",
+    "rmse_m2": "float64", "pearson_ndtci": "float64", "p_area": "float64", "p_ndtci": "float64",
+    "rmse_ndtci": "float64", "rmse_ndtci_everywhere": "float64",
 }  # fmt: skip
-EVERY = "all sites"
+"""`p_area` and `p_ndtci` are how likely a correlation as strong is where there is none (two-sided)."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,13 @@ def measure(
 
 def agreement(intervals: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """How two sources agree over the intervals of each site, and of all sites together: Pearson's
-    correlation of changed areas and of NDTCI, and the root mean square difference of areas in m²."""
+    correlation of changed areas and of NDTCI, and the root mean square difference of areas in m², and of
+    NDTCI within the AOI and everywhere (OMS2CD, figure 4.15)."""
+    intervals = intervals.reindex(columns=list(INTERVALS))
     for site_id, own in intervals.groupby("site_id", sort=True):
         yield from _agreement(str(site_id), own)
     if len(set(intervals.site_id)) > 1:
-        yield from _agreement(EVERY, intervals)
+        yield from _agreement(EVERY_SITE, intervals)
 
 
 def _agreement(name: str, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
@@ -87,20 +92,33 @@ def _agreement(name: str, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
         )
         if both.empty:
             continue
-        difference = both.changed_m2_1 - both.changed_m2_2
+        areas, indices = (
+            correlation(both[f"{name}_1"], both[f"{name}_2"]) for name in ("changed_m2", "ndtci")
+        )
         yield (
-            name, first, second, len(both), pearson(both.changed_m2_1, both.changed_m2_2),
-            float(np.sqrt((difference**2).mean())), pearson(both.ndtci_1, both.ndtci_2),
+            name, first, second, len(both), areas[0], _rmse(both, "changed_m2"), indices[0], areas[1],
+            indices[1], _rmse(both, "ndtci"), _rmse(both, "ndtci_everywhere"),
         )  # fmt: skip
 
 
+def _rmse(both: pd.DataFrame, column: str) -> float:
+    """Of two sources' values of a column, where both are known."""
+    return float(np.sqrt(((both[f"{column}_1"] - both[f"{column}_2"]) ** 2).mean()))
+
+
 def pearson(first: pd.Series, second: pd.Series) -> float:
-    """NaN with fewer than three common values, or where one does not vary."""
+    """See `correlation`."""
+    return correlation(first, second)[0]
+
+
+def correlation(first: pd.Series, second: pd.Series) -> tuple[float, float]:
+    """Pearson's r and its p; NaN with fewer than three common values, or where one does not vary."""
     known = first.notna() & second.notna()
     a, b = first[known].to_numpy(), second[known].to_numpy()
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+        return float("nan"), float("nan")
+    found = stats.pearsonr(a, b)
+    return float(found.statistic), float(found.pvalue)
 
 
 def months_between(starts: dict[str, Any], pairs: Sequence[Pair]) -> list[float]:

@@ -4,11 +4,13 @@ Where a run was applied to no validation site, it is the one that `evaluate` sco
 recorded in index/activity/thresholds.parquet with the precision and recall that they have there.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.core import receipts, tables
+from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.core.masks import UNKNOWN
 from pipeline.core.progress import progress
@@ -23,11 +25,16 @@ COLUMNS = {
     "source": "str", "threshold": "float64", "chosen_on": "str", "sites": "int64", "f1": "float64",
     "precision": "float64", "recall": "float64", "average_precision": "float64",
 }  # fmt: skip
+GIVEN = "--threshold"
+"""In `chosen_on`, where nothing was chosen."""
 CURVE = {"source": "str", "threshold": "float64", "precision": "float64", "recall": "float64"}
 
 
-def choose(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row a run, and the runs' precision-recall curves on the validation sites."""
+def choose(benchmark: Benchmark, given: float | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row a run, and the runs' precision-recall curves on the validation sites. A threshold that is given
+    holds for all runs; InputError where it is no probability."""
+    if given is not None and not 0 < given < 1:
+        raise InputError(f"--threshold is {given:g}: give a probability between 0 and 1.")
     tiles = tables.read(benchmark.table("tiles"), "tile", ["site_id", "split"])
     splits = tiles.groupby("site_id").split.agg(set)
     validation = [str(site_id) for site_id, own in splits.items() if own == {"val"}]
@@ -36,7 +43,9 @@ def choose(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     with progress("thresholds", len(runs), "runs") as advance:
         for run in runs:
             found, counted = _counted(benchmark, run, validation)
-            rows.append(_row(benchmark, run, found, counted))
+            rows.append(
+                _row(benchmark, run, found, counted) if given is None else _at(run, given, found, counted)
+            )
             curves += [{"source": run, **point} for point in found.curve()] if counted else []
             advance()
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -78,6 +87,18 @@ def _row(benchmark: Benchmark, run: str, found: "Histogram", counted: int) -> tu
     least = max(threshold, float(found.thresholds[1]))
     measures = (own["f1"], own["precision"], own["recall"], found.average_precision())
     return run, least, "validation", counted, *measures
+
+
+def _at(run: str, given: float, found: "Histogram", counted: int) -> tuple[object, ...]:
+    """The row of a run whose threshold was given."""
+    if not counted:
+        return run, given, GIVEN, 0, *(float("nan"),) * 4
+    from models.histogram import BINS
+    from models.metrics import scores
+
+    own = scores(found.at(math.ceil(given * BINS)))
+    measures = (own["f1"], own["precision"], own["recall"], found.average_precision())
+    return run, given, GIVEN, counted, *measures
 
 
 def of_evaluation(benchmark: Benchmark, run: str) -> tuple[float, str]:

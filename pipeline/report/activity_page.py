@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
+from pipeline.core.words import EVERY_SITE
 from pipeline.report.pictures import picture_of
 
 MAPS = 8
@@ -55,7 +56,8 @@ def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
 
 
 def _sources(intervals: pd.DataFrame, agreement: pd.DataFrame) -> list[Source]:
-    with_labels = agreement[agreement["first"] == "labels"].groupby("second")
+    sites = agreement[(agreement["first"] == "labels") & (agreement.site_id != EVERY_SITE)]
+    with_labels = sites.groupby("second")
     columns = ["pearson_area", "pearson_ndtci", "rmse_m2"]
     agreed = with_labels[columns].mean().to_dict("index") if len(agreement) else {}
     found = []

@@ -137,6 +137,34 @@ def footprints(by_period: pd.DataFrame) -> str:
         return _svg(figure, "Bars: footprint's share of the known area by period")
 
 
+MOST_BARS = 20
+
+
+def countries_and_sites(each: pd.DataFrame, names: dict[str, str]) -> list[str]:
+    """Sites by country, and changed area by country and by site (MineNetCD's figure 5), the most first; those
+    without anything to show are left out."""
+    country = each.country.fillna("unknown")
+    by_site = each.changed_km2.set_axis(each.site_id.map(names))
+    wanted = (("Sites by country", country.value_counts()),
+              ("Changed by country, km²", each.groupby(country).changed_km2.sum(min_count=1)),
+              ("Changed by site, km²", by_site))  # fmt: skip
+    return [_bars(title, values.dropna()) for title, values in wanted if values.notna().any()]
+
+
+def _bars(title: str, values: pd.Series) -> str:
+    """Horizontal bars of the largest values, by their index."""
+    shown = values.sort_values(ascending=False, kind="stable").head(MOST_BARS)[::-1]
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.0, 0.9 + 0.2 * len(shown)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(range(len(shown)), shown.to_numpy(float), color=SPLIT_COLOURS["train"], height=0.7)
+        axes.set_yticks(range(len(shown)), [str(name) for name in shown.index])
+        left_out = f", the first {MOST_BARS} of {len(values)}" if len(values) > MOST_BARS else ""
+        _tidy(axes, f"{title}{left_out}")
+        axes.grid(visible=False, axis="y")
+        return _svg(figure, f"Bars: {title}{left_out}")
+
+
 def acquisitions(days: pd.DataFrame) -> str | None:
     """How many images begin in each month; by year where there are many."""
     dates = pd.to_datetime(days.first_day.dropna())

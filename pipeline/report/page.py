@@ -20,7 +20,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.levels import LEVELS
 from pipeline.core.words import counted
 from pipeline.index import analysis_sets, annotators, statistics
-from pipeline.leaderboard import board
+from pipeline.leaderboard import board, conditions
 from pipeline.recipe import Recipe
 from pipeline.report import activity_page, drawings, paper_tables, pictures
 from pipeline.scenes import coregister
@@ -63,6 +63,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         by_period=tables.records(totals["by_period"]),
         by_interval=tables.records(totals["by_interval"]),
         by_country=_by_country(totals["by_country"]),
+        by_country_period=_by_country_period(totals["by_country_period"]),
+        country_charts=drawings.countries_and_sites(totals["sites"], names),
         changes=_largest(totals["sites"]),
         mean_months=totals["sites"].months.mean(),
         balance=[_balanced(row) for row in tables.records(totals["balance"])],
@@ -72,6 +74,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         days_chart=drawings.acquisitions(totals["acquisitions"]),
         spectra_chart=drawings.spectra(totals["spectra"], recipe.sensor.bands),
         analysis=_analysis(benchmark),
+        analysed=_analysed(benchmark),
         series=pictures.series(look, sites, names),
         labels=names,
         left_out=_left_out(composites),
@@ -84,6 +87,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         smoothed=_smoothed(runs),
         few=few,
         few_chart=drawings.by_sites(few),
+        conditions=_conditions(board.conditions(benchmark)),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
@@ -239,14 +243,37 @@ def _balanced(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+SUMMED = ["sites", "known_km2", "footprint_first_km2", "footprint_last_km2", "changed_km2"]
+
+
 def _by_country(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows by country and production type, and their sum."""
+    """Rows by country and production type, of several types with their country's sum, and the sum of all
+    (EuroMineNet's table 1). `growth` is of the footprint, a share of the first."""
     if table.empty:
         return []
-    sums = table.select_dtypes("number").sum(min_count=1).to_dict()
-    total = {str(column): value for column, value in sums.items()}
-    total |= {"country": "total", "production": "", "months": None}
-    return [*tables.records(table), total]
+    found = []
+    for country, own in table.groupby("country", sort=False):
+        rows = tables.records(own)
+        if len(own) > 1:
+            rows.append({**own[SUMMED].sum(min_count=1), "country": country, "production": "all"})
+        found += rows
+    found.append({**table[SUMMED].sum(min_count=1), "country": "total", "production": ""})
+    return [{**row, "growth": _growth(row)} for row in found]
+
+
+def _growth(row: dict[str, Any]) -> float | None:
+    """None without a first footprint."""
+    first, last = row["footprint_first_km2"], row["footprint_last_km2"]
+    return (last - first) / first if first > 0 else None
+
+
+def _by_country_period(table: pd.DataFrame) -> dict[str, Any]:
+    """Footprints by country, a row each, and period, of which every second, third, ... is shown where there
+    are many."""
+    areas = table.pivot_table("footprint_km2", "country", "period")
+    shown = areas[areas.columns[:: -(-len(areas.columns) // paper_tables.MOST) or 1]]
+    rows = [(country, list(row)) for country, row in zip(shown.index, shown.to_numpy(), strict=True)]
+    return {"heads": list(shown.columns), "rows": rows}
 
 
 def _largest(each: pd.DataFrame, most: int = 12) -> list[dict[str, Any]]:
@@ -265,6 +292,24 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
         counts = tables.read(analysis_sets.path(benchmark, name), "tile", ["level"]).level.value_counts()
         levels = [level for level in LEVELS if level in counts.index]
         found.append((name.replace("_", " "), [(level, int(counts[level])) for level in levels]))
+    return found
+
+
+def _analysed(benchmark: Benchmark) -> list[dict[str, Any]]:
+    """F1 by level of each analysis set that runs were scored on (`evaluate --analysis`), and the mean over
+    the runs, of those that have one (INSINet, 3.3)."""
+    found = []
+    for name in analysis_sets.COLUMNS:
+        paths = sorted((benchmark.data / "analysis").glob(f"*/{name}.csv"))
+        if not paths:
+            continue
+        of_runs = {path.parent.name: pd.read_csv(path, dtype={"level": str}) for path in paths}
+        table = pd.DataFrame({run: own.set_index("level").f1 for run, own in of_runs.items()}).T
+        table = table[[level for level in LEVELS if level in table]]
+        if len(table) > 1:
+            table.loc["mean"] = table.mean()
+        rows = [(str(run), list(row)) for run, row in zip(table.index, table.to_numpy(), strict=True)]
+        found.append({"title": name.replace("_", " "), "heads": list(table.columns), "rows": rows})
     return found
 
 
@@ -366,6 +411,26 @@ def _over_time(metrics: dict[str, Any]) -> dict[str, Any]:
 def _external(runs: list[pictures.Run]) -> list[dict[str, Any]]:
     """Who predicted what, of the runs that are not ours."""
     return [{"name": run.model, **run.metrics[EXTERNAL]} for run in runs if EXTERNAL in run.metrics]
+
+
+def _conditions(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """A table for each task and condition: OF1 of the runs by group, and of how many images or pairs."""
+    if table is None or table.empty:
+        return []
+    found = []
+    for (task, condition), own in table.groupby(["task", "condition"], sort=True):
+        if set(own.group) == {conditions.UNKNOWN}:
+            continue
+        order = [*conditions.SEASONS, *(name for _, names in conditions.STEPS.values() for name in names)]
+        groups = [group for group in (*order, conditions.UNKNOWN) if group in set(own.group)]
+        scores = own.pivot_table("of1", "run", "group", sort=False, dropna=False).reindex(columns=groups)
+        items = own.groupby("group")["items"].max()
+        word = "Change" if task == "change" else "Footprints"
+        found.append({
+            "title": f"{word} by {condition}", "heads": [(group, int(items[group])) for group in groups],
+            "rows": [(run, list(row)) for run, row in zip(scores.index, scores.to_numpy(), strict=True)],
+        })  # fmt: skip
+    return found
 
 
 def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """Scores in the form of the papers' tables: a row a model, a column a date or an interval, then the means.
+Of footprints also the change between those of two dates, by interval (EuroMineNet's table 6).
 
 As in EuroMineNet, F1 is that of each site, averaged over the sites with their known pixels as weights; its
 columns OF1, GCA and LCA are the same mean over everything, and the temporal consistency of the masks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -39,12 +40,28 @@ def of(benchmark: Benchmark, runs: list[Run], unit: str) -> list[Table]:
     for task, title, column, means in wanted:
         own = [run for run in runs if run.metrics["task"] == task]
         if own:
-            found.append(_table(benchmark, own, title, column, means))
-    return found
+            scores = {run.model: _by_column(benchmark, run.model, column) for run in own}
+            found.append(_table(own, scores, title, means))
+    return found + _between_footprints(benchmark, runs, unit)
 
 
-def _table(benchmark: Benchmark, runs: list[Run], title: str, column: str, means: dict[str, str]) -> Table:
-    scores = {run.model: _by_column(benchmark, run.model, column) for run in runs}
+def _between_footprints(benchmark: Benchmark, runs: list[Run], unit: str) -> list[Table]:
+    """The change between the footprints of two dates by interval; none where no run has it."""
+    scores: dict[str, dict[Any, float]] = {}
+    for run in runs:
+        path = benchmark.run(run.model) / "intervals.csv"
+        if run.metrics["task"] == "segmentation" and path.is_file() and len(table := pd.read_csv(path)):
+            scores[run.model] = dict(zip(table.interval, table.of1, strict=True))
+    own = [
+        replace(run, metrics=run.metrics.get("post_classification") or {})
+        for run in runs
+        if run.model in scores
+    ]
+    title = f"Change between footprints by interval{unit}"
+    return [_table(own, scores, title, {"of1": "OF1"})] if own else []
+
+
+def _table(runs: list[Run], scores: dict[str, dict[Any, float]], title: str, means: dict[str, str]) -> Table:
     columns = sorted({value for own in scores.values() for value in own})
     step = -(-len(columns) // MOST)
     shown = columns[::step] if step else []

@@ -56,6 +56,8 @@ def _key(benchmark: Benchmark, recipe: Recipe) -> str:
     rule, sensor = recipe.sites.model_dump(mode="json"), recipe.sensor
     lists = {path.name: sha256(path) for path in sorted(_lists(benchmark, recipe.sites)) if path.is_file()}
     del rule["accept_repairs"]  # it decides whether the table is made, not how
+    if rule["filters"]["bounds"] is None:
+        del rule["filters"]["bounds"]  # as before there was this filter
     return receipts.fingerprint(
         [VERSION, rule, sensor.resolution, sensor.step, recipe.profile.corner_m, lists]
     )
@@ -199,6 +201,10 @@ def apply_filters(listed: gpd.GeoDataFrame, filters: Filters) -> gpd.GeoDataFram
         keep &= listed["area_km2"].ge(filters.min_area_km2)
     if filters.max_area_km2 is not None:
         keep &= listed["area_km2"].le(filters.max_area_km2)
+    if filters.bounds is not None:
+        lon, lat = geodesy.centres(listed.geometry.to_numpy()).T
+        west, south, east, north = filters.bounds
+        keep &= (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
     return listed[keep].reset_index(drop=True)
 
 

@@ -11,10 +11,13 @@ import pytest
 import rasterio
 
 from pipeline import recipe
+from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
 from pipeline.core.layout import Benchmark
+from pipeline.core.runner import Spread
 from pipeline.cubes.labels import Labels
 from pipeline.geo import cog
+from pipeline.monitor import measure_sites
 from pipeline.monitor.change_maps import pairs_of
 from pipeline.sites import site as sites
 from tests.conftest import run
@@ -90,6 +93,25 @@ def test_weights_are_recorded(project: Path) -> None:
     assert run("activity", "--by-length", cwd=project).returncode == 0
     assert table(project, "intervals").attrs["by_length"] is True
     assert run("activity", cwd=project).stdout.startswith("activity: measured 3")
+
+
+def test_a_threshold_may_hold_for_all_runs(project: Path) -> None:
+    """The thesis compares .4 with .6 (4.5)."""
+    benchmark = Benchmark("tiny", project)
+    for name, right in (("shy", 0.5), ("sharp", 0.9)):
+        predict(project, name, right, 0.1)
+    loaded = recipe.load(benchmark.recipe)
+    areas = {}
+    for threshold in (0.4, 0.6):
+        measure_sites.build(benchmark, loaded, Spread(1), threshold=threshold)
+        chosen = table(project, "thresholds")
+        assert chosen.threshold.tolist() == [threshold, threshold]
+        assert set(chosen.chosen_on) == {"--threshold"}
+        areas[threshold] = table(project, "intervals").groupby("source").changed_m2.sum()
+    assert areas[0.6]["shy"] == 0 < areas[0.4]["shy"]
+    assert areas[0.6]["sharp"] == areas[0.4]["sharp"]
+    with pytest.raises(InputError, match="probability between 0 and 1"):
+        measure_sites.build(benchmark, loaded, Spread(1), threshold=60)
 
 
 def test_without_labels_or_runs_there_is_nothing(project: Path) -> None:

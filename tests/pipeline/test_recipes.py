@@ -32,6 +32,27 @@ def test_every_recipe_loads_and_has_its_papers_figures(name: str) -> None:
     assert (bands, loaded.sensor.resolution, periods, size, stride, fractions) == facts[name]
 
 
+def test_openpit_is_of_two_summers_in_liaoning() -> None:
+    """INSINet 3.1.1: 2018 and 2019, June to December."""
+    loaded = recipe.load(ROOT / "catalogs/openpit-hr/recipe.yaml")
+    ends = [(period.start.isoformat(), period.end.isoformat()) for period in loaded.periods.periods()]
+    assert ends == [("2018-06-01", "2019-01-01"), ("2019-06-01", "2020-01-01")]
+    west, south, east, north = loaded.sites.filters.bounds
+    for lon, lat in ((123.43, 41.80), (121.61, 38.91), (119.45, 41.57), (124.85, 40.73)):  # towns in Liaoning
+        assert west < lon < east
+        assert south < lat < north
+    assert loaded.sites.filters.country == ("CHN",)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("euromine", "Ours: footprints of Maus"), ("oms2", "equipment: open pit # ours"),
+     ("openpit-hr", "# ours: the box around Liaoning")],
+)  # fmt: skip
+def test_what_is_not_the_papers_is_marked(name: str, line: str) -> None:
+    assert line in (ROOT / "catalogs" / name / "recipe.yaml").read_text()
+
+
 def test_euromines_countries_are_those_of_the_papers_table() -> None:
     wanted = recipe.load(ROOT / "catalogs/euromine/recipe.yaml").sites.per_country
     assert sum(wanted.values()) == 133

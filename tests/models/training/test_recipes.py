@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import registry
-from models.recipes import EUROMINENET, FOOTPRINTS, OMS2CD
+from models.recipes import EUROMINENET, FOOTPRINTS, MINENETCD, OMS2CD, SHARED
 from models.training.losses import loss_of
 from models.training.settings import Settings
 
@@ -72,4 +72,27 @@ def test_what_the_papers_do_not_say_is_named() -> None:
     assert "does not say how many epochs" in EUROMINENET.whose
     assert "epochs, flips and turns are ours" in FOOTPRINTS.whose
     assert "flexible models with backbones" in FOOTPRINTS.whose
-    assert "`swap` are ours" in OMS2CD.whose
+    assert "patience of 10 is ours" in OMS2CD.whose
+    assert "names no augmentation" in MINENETCD.whose
+
+
+def test_oms2_is_the_thesis_and_no_more() -> None:
+    """3.4.3.1 has no schedule; 3.3.4 flips, noise and affine transforms."""
+    for name in ("tinycd", "bit"):
+        settings = Settings.of({"recipe": "oms2"}, name)
+        assert (settings.schedule, settings.augment) == ("constant", ("flip", "noise", "affine"))
+
+
+ALL = [name for task in registry.REGISTRY for name in registry.names(task)]
+
+
+@pytest.mark.parametrize("word", SHARED)
+def test_another_works_settings_keep_the_models_weights(word: str) -> None:
+    """Each model begins with the weights of its own recipe, under any work's settings."""
+    begun = {name: Settings.of({}, name).weights for name in ALL}
+    assert {name: Settings.of({"recipe": word}, name).weights for name in ALL} == begun
+    assert "pretrained" in begun.values()
+
+
+def test_minenet_makes_no_augmentation() -> None:
+    assert Settings.of({"recipe": "minenet"}, "minenetcd-swin-t").augment == ()

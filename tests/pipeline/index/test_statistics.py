@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from pipeline.core import layout
 from pipeline.index import statistics
@@ -52,15 +55,43 @@ def test_periods_intervals_and_countries_add_up(built: Path) -> None:
     pairs = found["site_pairs"]
     for row in found["by_interval"].itertuples():
         own = pairs[(pairs.interval == row.interval) & (pairs.known_km2 > 0)]
-        assert row.scenes == len(own)
-        assert row.accumulated_km2 == pytest.approx(own.changed_km2.sum())
+        starts = own.groupby(["t1", "t2"]).changed_km2.sum()
+        assert row.scenes == len(starts)
+        assert row.accumulated_km2 == pytest.approx(starts.mean())
         assert row.share == pytest.approx(own.changed_km2.sum() / own.known_km2.sum())
+    each = found["by_country_period"]
+    assert each.groupby("period").footprint_km2.sum().tolist() == pytest.approx(
+        found["by_period"].footprint_km2.tolist()
+    )
+    assert (each.sites == 1).all()
     countries = found["by_country"]
     assert countries.sites.sum() == len(found["sites"]) == len(sites)
     assert countries.footprint_last_km2.sum() == pytest.approx(found["sites"].footprint_last_km2.sum())
     assert dict(zip(countries.country, countries.production, strict=True)) == {
         "DEU": "coal", "GRC": "quarry", "CHL": "metal",
     }  # fmt: skip
+
+
+@settings(deadline=None, max_examples=20)
+@given(arrays(np.float64, (3, 10), elements=st.floats(0, 5)))
+def test_intervals_are_means_over_their_starts(areas: np.ndarray) -> None:
+    """EuroMineNet's table 3: nine pairs one year apart to one of nine years; footprints that only grow change
+    more the further apart two dates lie, and one year changes the mean of the yearly totals."""
+    grown = areas.cumsum(axis=1)
+    rows = [
+        (f"s{site}", str(2015 + i), str(2015 + j), j - i, 100.0, b, 0.0, b)
+        for site, own in enumerate(grown)
+        for i, j in combinations(range(10), 2)
+        for b in [own[j] - own[i]]
+    ]
+    table = statistics.by_interval(pd.DataFrame(rows, columns=statistics.SITE_PAIR))
+    assert table.scenes.tolist() == list(range(9, 0, -1))
+    yearly = areas.sum(axis=0)[1:]
+    assert table.accumulated_km2.iloc[0] == pytest.approx(yearly.mean())
+    assert table.accumulated_km2.iloc[-1] == pytest.approx(yearly.sum())
+    assert (table.accumulated_km2.diff().dropna() > -1e-9).all()
+    assert table.known_km2.tolist() == [300.0] * 9
+    assert table.share.to_numpy() == pytest.approx(table.accumulated_km2.to_numpy() / 300)
 
 
 def test_spectra_count_every_known_pixel_twice(built: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from pipeline.monitor import measures
 from pipeline.monitor.change_maps import ChangeMaps
@@ -39,6 +40,17 @@ def test_sources_agree_as_far_as_they_do() -> None:
     assert (row["first"], row["second"], row["intervals"]) == ("a", "b", 3)
     assert row["pearson_area"] == pytest.approx(1)
     assert row["rmse_m2"] == pytest.approx(100)
+    assert row["rmse_ndtci"] == pytest.approx(0.1)
+    assert row["p_area"] == pytest.approx(0, abs=1e-6)
+    assert np.isnan(row["rmse_ndtci_everywhere"])
+
+
+def test_a_correlation_has_its_p() -> None:
+    """Of r with n values: twice the tail of Student's t with n - 2 degrees of freedom."""
+    first, second = (pd.Series(values) for values in ([1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 1.0, 4.0, 3.0, 5.0]))
+    r, p = measures.correlation(first, second)
+    assert r == pytest.approx(0.8)
+    assert p == pytest.approx(2 * stats.t.sf(r * np.sqrt(3 / (1 - r**2)), 3))
 
 
 @pytest.mark.parametrize(("first", "second"), [([1.0, 2.0], [1.0, 2.0]), ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])])

@@ -1,15 +1,21 @@
 """Tables and drawings of the report, of made up counts; its page is in test_report_page.py."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from models.evaluation import scores
 from pipeline.core.layout import Benchmark
-from pipeline.report import drawings, page, paper_tables
+from pipeline.core.words import EVERY_SITE
+from pipeline.report import activity_page, drawings, page, paper_tables
 from pipeline.report.pictures import Run
 
 
@@ -39,6 +45,81 @@ def test_intervals_are_means_over_sites(tmp_path: Path) -> None:
     one_year = np.mean([1, 10 / 15])
     assert table.rows[0] == ("better", [(f"{one_year:.3f}", "best"), ("0.667", "best"), ("0.800", "best")])
     assert table.rows[1] == ("worse", [("0.000", "second"), ("0.500", "second"), ("0.400", "second")])
+
+
+def test_change_between_footprints_is_a_table_by_interval(tmp_path: Path) -> None:
+    """EuroMineNet's table 6, of what `evaluate` writes: F1 of the sites' counts by interval."""
+    benchmark = Benchmark("tiny", tmp_path)
+    rows = [
+        ("a", "2020", "2020", 9, 1, 0), ("a", "2021", "2021", 9, 1, 0),
+    ]  # fmt: skip
+    run = counts(benchmark.run("unet"), rows, of1=0.9, gca=0.8, lca=0.8)
+    run = replace(run, metrics={**run.metrics, "task": "segmentation", "post_classification": {"of1": 0.4}})
+    change = pd.DataFrame(
+        [("a", "2020", "2021", 10, 0, 0), ("b", "2020", "2021", 5, 5, 0), ("a", "2020", "2022", 1, 3, 0)],
+        columns=["site_id", "t1", "t2", "tp", "fp", "fn"],
+    ).assign(tn=lambda t: 1000 - t.tp - t.fp - t.fn)
+    table = scores.by_interval(change)
+    assert table.interval.tolist() == [1, 2]
+    assert table.of1.tolist() == pytest.approx([(1 + 10 / 15) / 2, 2 / 5])
+    assert table.tp.tolist() == [15, 1]
+    table.to_csv(benchmark.run("unet") / "intervals.csv", index=False)
+    dated, between = paper_tables.of(benchmark, [run], ", years")
+    assert dated.title == "Footprints by date"
+    assert between.title == "Change between footprints by interval, years"
+    assert between.heads == ["1", "2", "OF1"]
+    assert [text for text, _ in between.rows[0][1]] == ["0.833", "0.400", "0.400"]
+    scores.by_interval(change[:0]).to_csv(benchmark.run("unet") / "intervals.csv", index=False)
+    assert len(paper_tables.of(benchmark, [run], "")) == 1
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=5), st.floats(-1, 1))
+def test_agreement_is_averaged_over_the_sites_alone(correlations: list[float], of_all: float) -> None:
+    sites = [f"s{i}" for i in range(len(correlations))]
+    agreement = pd.DataFrame({
+        "site_id": [*sites, EVERY_SITE], "first": "labels", "second": "unet",
+        "pearson_area": [*correlations, of_all], "pearson_ndtci": 0.5, "rmse_m2": 1.0,
+    })  # fmt: skip
+    intervals = pd.DataFrame({
+        "site_id": sites, "source": "unet", "changed_m2": 1.0, "cumulative_m2": 1.0, "ndtci": 0.1,
+    })  # fmt: skip
+    (source,) = activity_page._sources(intervals, agreement)
+    assert source.pearson_area == pytest.approx(np.mean(correlations), abs=1e-9)
+
+
+def test_countries_have_their_sum_and_growth() -> None:
+    """EuroMineNet's table 1."""
+    table = pd.DataFrame(
+        [("DEU", "coal", 2, 9.0, 2.0, 3.0, 1.0, 80.0), ("DEU", "quarry", 1, 1.0, 2.0, 1.0, 1.0, 80.0),
+         ("GRC", "coal", 1, 5.0, np.nan, np.nan, 0.5, 80.0)],
+        columns=["country", "production", *page.SUMMED, "months"],
+    )  # fmt: skip
+    rows = page._by_country(table)
+    shown = [(row["country"], row["production"], row["sites"], row["growth"]) for row in rows]
+    assert shown == [
+        ("DEU", "coal", 2, 0.5), ("DEU", "quarry", 1, -0.5), ("DEU", "all", 3, 0.0), ("GRC", "coal", 1, None),
+        ("total", "", 4, 0.0),
+    ]  # fmt: skip
+    each = pd.DataFrame({
+        "site_id": [f"s{i}" for i in range(30)], "country": [*["DEU"] * 29, None], "changed_km2": 1.0,
+    })  # fmt: skip
+    charts = drawings.countries_and_sites(each, {site: f"Site {site}" for site in each.site_id})
+    assert [("first 20 of 30" in chart, "unknown" in chart) for chart in charts] == [
+        (False, True), (False, True), (True, False),
+    ]  # fmt: skip
+    assert len(drawings.countries_and_sites(each.assign(changed_km2=np.nan), {})) == 1
+
+
+def test_analysis_sets_show_the_mean_over_all_models(tmp_path: Path) -> None:
+    benchmark = Benchmark("tiny", tmp_path)
+    for run, f1 in (("bit", [0.8, 0.4]), ("tinycd", [0.6, np.nan])):
+        folder = benchmark.data / "analysis" / run
+        folder.mkdir(parents=True)
+        pd.DataFrame({"level": ["16", "2"], "f1": f1[::-1]}).to_csv(folder / "scale.csv", index=False)
+    (table,) = page._analysed(benchmark)
+    assert (table["title"], table["heads"]) == ("scale", ["2", "16"])
+    assert table["rows"][2][0] == "mean"
+    assert table["rows"][2][1] == pytest.approx([0.7, 0.4])
 
 
 def test_a_run_that_found_nothing_has_a_curve_without_a_dot() -> None:

@@ -110,6 +110,15 @@ def test_filters() -> None:
     assert kept(equipment="Open pit") == ["m0", "m2"]
     assert kept(production_start=[2019, None]) == ["m1", "m2"]
     assert kept(min_area_km2=2) == []
+    west, south, east, north = table.geometry[1].bounds
+    assert kept(bounds=[west, south, east, north]) == ["m1"]
+    assert kept(bounds=[west, north, east, north + 1]) == []
+
+
+@pytest.mark.parametrize("bounds", [[10, 0, 5, 1], [0, 5, 1, 2], [-200, 0, 1, 1], [0, 0, 1, 91]])
+def test_bounds_are_west_south_east_north(bounds: list[float]) -> None:
+    with pytest.raises(ValueError, match="west, south, east, north"):
+        Filters(bounds=bounds)
 
 
 def test_points_become_boxes_and_have_no_footprint(tiny: Recipe) -> None:
