@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.sensors.boa_offset import without_offset
-from pipeline.sources.local import image_cubes, own_numbers, product_baselines
+from pipeline.sources.local import cloud_model, image_cubes, own_numbers, product_baselines
 from pipeline.sources.local.image_cubes import Cube
 from pipeline.sources.protocol import Asset, Scene, Setting, Source
 
@@ -36,10 +36,11 @@ class CubeSource:
 
     def __init__(self, options: Options, setting: Setting) -> None:
         self.options, self.profile = options, setting.profile
-        self.mask = setting.profile.mask if options.mask else None
+        self.mask = setting.profile.mask if options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
         self.held = setting.sensor.held
         own_numbers.check_bands(setting.sensor, options.bands)
+        self.seen_by_clouds = cloud_model.bands_for(options.clouds, options.bands)
         path = setting.root / options.path
         paths = image_cubes.below(path) if path.exists() else []
         if not paths:
@@ -82,6 +83,8 @@ class CubeSource:
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
         if bands[0] == self.mask_band:
+            if self.options.clouds:
+                return cloud_model.classes_of(self, scene, grid, self.options.clouds, self.seen_by_clouds)
             return self._read_mask(scene, grid)[np.newaxis]
         numbers = np.stack([self._numbers(scene, band, grid, Resampling.bilinear) for band in bands])
         if self.options.has_scale:
