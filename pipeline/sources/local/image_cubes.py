@@ -6,7 +6,7 @@ ones.
 """
 
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -60,24 +60,35 @@ class Cube:
     sides: tuple[str, str]
     is_upside_down: bool
 
-    def read(self, word: str, moment: int, grid: GeoBox, resampling: Resampling) -> NDArray[np.float32]:
-        """A layer at one of the times (y, x) on a grid, NaN where there is no data."""
-        layer, (down, across) = self.layers[word], self.sides
+    def read(
+        self, words: Sequence[str], moment: int, grid: GeoBox, resampling: Resampling
+    ) -> NDArray[np.float32]:
+        """Layers at one of the times (layer, y, x) on a grid, NaN where there is no data."""
         rows, columns = _window(self.grid, grid)
         if rows.stop <= rows.start or columns.stop <= columns.start:
-            return np.full(grid.shape, np.nan, np.float32)
+            return np.full((len(words), *grid.shape), np.nan, np.float32)
+        # Opening takes longer than reading: once for all layers.
         with _opened(self.path) as dataset:
-            found = dataset[layer.variable]
-            if layer.dimension:
-                found = found.isel({layer.dimension: layer.place})
-            if self.time_dimension in found.dims:
-                found = found.isel({self.time_dimension: moment})
-            if self.is_upside_down:
-                found = found.isel({down: slice(None, None, -1)})
-            stored = found.isel({down: rows, across: columns}).transpose(down, across).to_numpy()
-        pixels = stored.astype(np.float32)
+            stored = [self._stored(dataset, word, moment, rows, columns) for word in words]
+        window = self.grid[rows, columns]
+        return np.stack([raster.numbers_onto(pixels, window, grid, resampling) for pixels in stored])
+
+    def _stored(
+        self, dataset: xr.Dataset, word: str, moment: int, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """A window of a layer (y, x), NaN where there is no data."""
+        layer, (down, across) = self.layers[word], self.sides
+        found = dataset[layer.variable]
+        if layer.dimension:
+            found = found.isel({layer.dimension: layer.place})
+        if self.time_dimension in found.dims:
+            found = found.isel({self.time_dimension: moment})
+        if self.is_upside_down:
+            found = found.isel({down: slice(None, None, -1)})
+        pixels = found.isel({down: rows, across: columns}).transpose(down, across).to_numpy()
+        pixels = pixels.astype(np.float32)
         pixels[~np.isfinite(pixels)] = np.nan
-        return raster.numbers_onto(pixels, self.grid[rows, columns], grid, resampling)
+        return pixels
 
 
 def is_cube(path: Path) -> bool:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from pipeline.core.errors import InputError
 from pipeline.sensors import classes
-from pipeline.sources.local import Options, cloud_model
+from pipeline.sources.local import Options, cloud_model, image_cubes
 from tests.pipeline.sources.test_own_files import AREA, BOX, UTM, opened, write
 
 BANDS = ("B2", "B3", "B4", "B8")
@@ -66,7 +66,7 @@ def test_files_without_a_mask(network: type[CSmask], tmp_path: Path) -> None:
     np.testing.assert_array_equal(source.read(scene, BANDS, BOX), image())
 
 
-def test_cubes_without_a_mask(network: type[CSmask], tmp_path: Path) -> None:
+def test_cubes_without_a_mask(network: type[CSmask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     y, x = (UTM.f - 10 * (np.arange(20) + 0.5), UTM.c + 10 * (np.arange(20) + 0.5))
     layers = {
         band: (("time", "y", "x"), one[np.newaxis], {"_FillValue": 0})
@@ -77,8 +77,13 @@ def test_cubes_without_a_mask(network: type[CSmask], tmp_path: Path) -> None:
     cube.to_zarr(tmp_path / "cube.zarr", zarr_format=3, consolidated=False)
     source = opened(tmp_path / "cube.zarr", bands=BANDS, pattern=None, clouds=MODEL)
     (scene,) = source.search(AREA, *YEAR)
+    opened_paths: list[Path] = []
+    monkeypatch.setattr(
+        image_cubes, "_opened", lambda path, real=image_cubes._opened: opened_paths.append(path) or real(path)
+    )
     (found,) = source.read(scene, [source.mask_band], BOX)
     np.testing.assert_array_equal(found, expected())
+    assert len(opened_paths) == 1
 
 
 @pytest.mark.parametrize(
