@@ -8,9 +8,24 @@ BIN := $(VENV)/bin
 # The stages call `minebench` and `dvc` by name. Make itself, before 4.0, looks where it was started from.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: repro test slow gpu chaos check bench docs viewer env dev
+.PHONY: repro real test slow gpu chaos check bench docs viewer env dev
 repro: env
 	$(BIN)/dvc repro
+
+# The benchmark `romania`, of real images that pip fetches, in a project folder beside the demo's: build/real.
+REAL := build/real
+SEEDS := 1 2 3
+REAL_RUNS := cva ir-mad $(foreach seed,$(SEEDS),fc-siam-diff@$(seed) unet@$(seed) unet@$(seed)-hmm utae@$(seed))
+real: env
+	$(BIN)/python catalogs/romania/get_images.py
+	$(BIN)/python catalogs/romania/label_by_rule.py
+	mkdir -p $(REAL)
+	ln -sfn ../../catalogs $(REAL)/catalogs
+	cp catalogs/romania/params.yaml $(REAL)/params.yaml
+	cd $(REAL) && for stage in sites fetch compose annotate tile; do minebench $$stage || exit 1; done
+	cd $(REAL) && for run in $(REAL_RUNS); do minebench train --model $$run && minebench evaluate --model $$run || exit 1; done
+	cd $(REAL) && for stage in compare activity catalog report check; do minebench $$stage || exit 1; done
+	$(BIN)/python bench/real.py
 
 # Processes that tests start would compile minebench anew where no bytecode may be written.
 test slow gpu chaos: export PYTHONDONTWRITEBYTECODE :=

@@ -102,5 +102,5 @@ def _numbers(cube: Cube, word: str, resampling: Resampling) -> NDArray[np.float6
     top, left = (height - high) // 2, (width - wide) // 2
     middle = cube.grid[top : top + high, left : left + wide]
     places = range(0, len(cube.times), max(1, len(cube.times) // LOOKED_AT))
-    every = np.concatenate([cube.read(word, place, middle, resampling).ravel() for place in places])
+    every = np.concatenate([cube.read([word], place, middle, resampling).ravel() for place in places])
     return every[np.isfinite(every)].astype(float)

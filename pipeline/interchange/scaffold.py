@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import jinja2
 import shapely
 from ruamel.yaml import YAML
@@ -27,6 +28,7 @@ from pipeline.interchange.own_images import Accept, Images
 from pipeline.scenes import attribution, scene_table
 from pipeline.scenes.plan import Estimate, estimate
 from pipeline.sites import account, lay_out, mines, published, site
+from pipeline.sites.repairs import MuchRepaired
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 SOURCES = {
@@ -114,11 +116,8 @@ def scaffold(
                 _write(wanted, seen, draft.recipe)
             else:
                 _adapt(model.recipe, draft.recipe, wanted, seen)
-            if wanted.yes:
-                _accept_repairs(draft.recipe)
             then(draft)
-            loaded = recipe.load(draft.recipe)
-            table = lay_out.lay_out(draft, loaded)
+            loaded, table = _laid_out(draft, wanted.yes)
         except InputError as error:
             # The draft's folder is about to vanish: speak of the user's own file.
             message = str(error).replace(str(draft.mines / path.name), str(path))
@@ -268,6 +267,20 @@ def _adapt(model: Path, target: Path, wanted: Wanted, seen: Seen) -> None:
         with target.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
         content["citation"] = _citation(recipe.load(target))
+
+
+def _laid_out(draft: Benchmark, accepts_repairs: bool) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
+    """Return the recipe and its sites. Large repairs of the list are accepted in the recipe, if at all, only
+    where there are any."""
+    loaded = recipe.load(draft.recipe)
+    try:
+        return loaded, lay_out.lay_out(draft, loaded)
+    except MuchRepaired:
+        if not accepts_repairs:
+            raise
+    _accept_repairs(draft.recipe)
+    loaded = recipe.load(draft.recipe)
+    return loaded, lay_out.lay_out(draft, loaded)
 
 
 def _accept_repairs(target: Path) -> None:

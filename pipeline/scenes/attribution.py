@@ -37,7 +37,7 @@ def used(recipe: Recipe, scenes: pd.DataFrame) -> list[Upstream]:
     if recipe.sites.gadm:
         found.append(GADM)
     if recipe.labels.source == "annotations":
-        found.append(Upstream("Annotations", "labels", "the annotators'", "Drawn for this benchmark."))
+        found.append(Upstream("Annotations", "labels", "the annotators'", "Made for this benchmark."))
     return [*found, NATURAL_EARTH]
 
 

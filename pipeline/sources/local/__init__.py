@@ -24,7 +24,7 @@ from pipeline.sensors.boa_offset import without_offset
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import protocol
-from pipeline.sources.local import dated_files, own_numbers, product_baselines, tree
+from pipeline.sources.local import cloud_model, dated_files, own_numbers, product_baselines, tree
 from pipeline.sources.local.dated_files import Listed
 from pipeline.sources.local.image_places import Images
 from pipeline.sources.local.own_numbers import MaskRule
@@ -56,6 +56,8 @@ class Options(protocol.Options):
     offset: float | None = Field(default=None, allow_inf_nan=False)
     mask: MaskRule | None = None
     """Which pixels are clear; without it all with data are."""
+    clouds: cloud_model.Model | None = None
+    """The network that tells clouds and their shadows in images without a mask."""
     boa_offset: Literal["ask"] | None = None
     """Whether Sentinel-2's offset of processing baseline 04.00 is asked for and taken out: of the product's
     name or its metadata, else of the pixels. Without it numbers are taken as they are."""
@@ -113,17 +115,28 @@ class Options(protocol.Options):
         """Whether scenes are times of cubes, and not files."""
         return self.pattern is None and self.dates is None
 
+    @property
+    def is_masked(self) -> bool:
+        """Whether something tells which pixels are clear."""
+        return self.mask is not None or self.clouds is not None
+
     def profile(self, sensor: Sensor) -> Profile:
         found = known.unmasked(sensor)
         if self.boa_offset:
             found = replace(found, calibrate=without_offset, has_offset=True, is_reflectance=True)
-        return replace(found, mask=own_numbers.own_mask(sensor.resolution)) if self.mask else found
+        return replace(found, mask=own_numbers.own_mask(sensor.resolution)) if self.is_masked else found
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
         if self.has_scale and sensor.dtype != "uint16":
             raise ValueError("source.scale and source.offset make reflectance: set sensor.dtype to uint16")
         if self.boa_offset and (sensor.dtype != "uint16" or not profile.has_offset):
             raise ValueError("source.boa_offset is asked of Sentinel-2's reflectance, of dtype uint16")
+        if self.clouds and self.mask:
+            raise ValueError("source.clouds is for images without a mask: give either mask or clouds")
+        if self.clouds and (sensor.dtype != "uint16" or not own_numbers.takes_classes(profile.mask)):
+            raise ValueError(
+                "source.clouds takes reflectance: set sensor.dtype to uint16, and leave sensor.profile out"
+            )
         if self.mask is None:
             return
         if profile.mask is None:
@@ -136,7 +149,7 @@ class Options(protocol.Options):
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
         # What earlier versions did not know of is left out where it is not used: their scenes stay.
-        new = ("scale", "offset", "mask", "boa_offset")
+        new = ("scale", "offset", "mask", "boa_offset", "clouds")
         unused: dict[str, Any] = {name: True for name in new if getattr(self, name) is None}
         if self.mask and self.mask.below is None:
             unused["mask"] = {"below"}
@@ -182,7 +195,7 @@ class LocalSource:
 
     def __init__(self, options: Options, root: Path, setting: Setting | None = None) -> None:
         self.options = options
-        self.mask = setting.profile.mask if setting and options.mask else None
+        self.mask = setting.profile.mask if setting and options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
         self.held = setting.sensor.held if setting else None
         self.profile = setting.profile if setting else None
@@ -191,6 +204,7 @@ class LocalSource:
             raise InputError(f"source.path: there is no folder {self.folder}.")
         if setting:
             own_numbers.check_bands(setting.sensor, options.bands)
+        self.seen_by_clouds = cloud_model.bands_for(options.clouds, options.bands)
         self.dated_by = "file name" if options.dates is None else "list"
         table = root / options.dates if options.dates else self.folder
         read_at = [path.stat().st_mtime_ns for path in (self.folder, table) if path.exists()]
@@ -221,6 +235,8 @@ class LocalSource:
         if missing := [band for band in bands if band not in scene.assets]:
             raise InputError(f"source.bands does not say which band of the files is {missing[0]}.")
         if bands[0] == self.mask_band:
+            if self.options.clouds:
+                return cloud_model.classes_of(self, scene, grid, self.options.clouds, self.seen_by_clouds)
             return self._read_mask(scene, grid)[np.newaxis]
         pixels: dict[str, NDArray[Any]] = {}
         for href in dict.fromkeys(scene.assets[band].href for band in bands):
@@ -271,6 +287,8 @@ class LocalSource:
             own = {band: named[band] for band in named if words[band] == word}
             numbers = {band: value if isinstance(value, int) else 1 for band, value in own.items()}
             assets |= self._assets(file.files[word], numbers, file.nodata)
+        if self.options.clouds and self.mask_band:
+            assets[self.mask_band] = next(iter(assets.values()))
         return replace(scene, assets=assets)
 
     def _assets(self, path: Path, numbers: dict[str, int], nodata: float | None) -> dict[str, Asset]:

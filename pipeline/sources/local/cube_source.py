@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError, WorkError
 from pipeline.sensors.boa_offset import without_offset
-from pipeline.sources.local import image_cubes, own_numbers, product_baselines
+from pipeline.sources.local import cloud_model, image_cubes, own_numbers, product_baselines
 from pipeline.sources.local.image_cubes import Cube
 from pipeline.sources.protocol import Asset, Scene, Setting, Source
 
@@ -36,10 +36,11 @@ class CubeSource:
 
     def __init__(self, options: Options, setting: Setting) -> None:
         self.options, self.profile = options, setting.profile
-        self.mask = setting.profile.mask if options.mask else None
+        self.mask = setting.profile.mask if options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
         self.held = setting.sensor.held
         own_numbers.check_bands(setting.sensor, options.bands)
+        self.seen_by_clouds = cloud_model.bands_for(options.clouds, options.bands)
         path = setting.root / options.path
         paths = image_cubes.below(path) if path.exists() else []
         if not paths:
@@ -82,8 +83,10 @@ class CubeSource:
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
         if bands[0] == self.mask_band:
+            if self.options.clouds:
+                return cloud_model.classes_of(self, scene, grid, self.options.clouds, self.seen_by_clouds)
             return self._read_mask(scene, grid)[np.newaxis]
-        numbers = np.stack([self._numbers(scene, band, grid, Resampling.bilinear) for band in bands])
+        numbers = self._numbers(scene, bands, grid, Resampling.bilinear)
         if self.options.has_scale:
             found: NDArray[Any] = own_numbers.reflectance(numbers, scene.id, *self.options.scaling)
         else:
@@ -95,22 +98,24 @@ class CubeSource:
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         return 0
 
-    def _numbers(self, scene: Scene, band: str, grid: GeoBox, resampling: Resampling) -> NDArray[np.float32]:
-        """A layer (y, x) on a grid, NaN where there is no data."""
+    def _numbers(
+        self, scene: Scene, bands: Sequence[str], grid: GeoBox, resampling: Resampling
+    ) -> NDArray[np.float32]:
+        """Layers (band, y, x) on a grid, NaN where there is no data."""
         name, _, _ = scene.href.rpartition(SEPARATOR)
-        word = self.options.mask.band if band == self.mask_band and self.options.mask else None
-        return self.cubes[name].read(
-            str(word or self.options.bands[band]), scene.assets[band].index, grid, resampling
-        )
+        words = [str(self.options.bands[band]) for band in bands]
+        return self.cubes[name].read(words, scene.assets[bands[0]].index, grid, resampling)
 
     def _read_mask(self, scene: Scene, grid: GeoBox) -> NDArray[Any]:
         rule, mask = self.options.mask, self.mask
         if rule is None or mask is None:
             raise WorkError(f"{scene.id} has no mask.")
-        stored = self._numbers(scene, mask.name, grid, Resampling.nearest)
+        name, _, _ = scene.href.rpartition(SEPARATOR)
+        words = [str(rule.band), str(next(iter(self.options.bands.values())))]
+        moment = scene.assets[mask.name].index
+        stored, image = self.cubes[name].read(words, moment, grid, Resampling.nearest)
         if not rule.is_own:
             return own_numbers.as_stored(stored, scene.id, mask)
-        image = self._numbers(scene, next(iter(self.options.bands)), grid, Resampling.nearest)
         return own_numbers.clear_or_not(stored, image, rule)
 
     def _check(self, cube: Cube) -> None:

@@ -6,7 +6,7 @@ ones.
 """
 
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -60,24 +60,35 @@ class Cube:
     sides: tuple[str, str]
     is_upside_down: bool
 
-    def read(self, word: str, moment: int, grid: GeoBox, resampling: Resampling) -> NDArray[np.float32]:
-        """A layer at one of the times (y, x) on a grid, NaN where there is no data."""
-        layer, (down, across) = self.layers[word], self.sides
+    def read(
+        self, words: Sequence[str], moment: int, grid: GeoBox, resampling: Resampling
+    ) -> NDArray[np.float32]:
+        """Layers at one of the times (layer, y, x) on a grid, NaN where there is no data."""
         rows, columns = _window(self.grid, grid)
         if rows.stop <= rows.start or columns.stop <= columns.start:
-            return np.full(grid.shape, np.nan, np.float32)
+            return np.full((len(words), *grid.shape), np.nan, np.float32)
+        # Opening takes longer than reading: once for all layers.
         with _opened(self.path) as dataset:
-            found = dataset[layer.variable]
-            if layer.dimension:
-                found = found.isel({layer.dimension: layer.place})
-            if self.time_dimension in found.dims:
-                found = found.isel({self.time_dimension: moment})
-            if self.is_upside_down:
-                found = found.isel({down: slice(None, None, -1)})
-            stored = found.isel({down: rows, across: columns}).transpose(down, across).to_numpy()
-        pixels = stored.astype(np.float32)
+            stored = [self._stored(dataset, word, moment, rows, columns) for word in words]
+        window = self.grid[rows, columns]
+        return np.stack([raster.numbers_onto(pixels, window, grid, resampling) for pixels in stored])
+
+    def _stored(
+        self, dataset: xr.Dataset, word: str, moment: int, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """A window of a layer (y, x), NaN where there is no data."""
+        layer, (down, across) = self.layers[word], self.sides
+        found = dataset[layer.variable]
+        if layer.dimension:
+            found = found.isel({layer.dimension: layer.place})
+        if self.time_dimension in found.dims:
+            found = found.isel({self.time_dimension: moment})
+        if self.is_upside_down:
+            found = found.isel({down: slice(None, None, -1)})
+        pixels = found.isel({down: rows, across: columns}).transpose(down, across).to_numpy()
+        pixels = pixels.astype(np.float32)
         pixels[~np.isfinite(pixels)] = np.nan
-        return raster.numbers_onto(pixels, self.grid[rows, columns], grid, resampling)
+        return pixels
 
 
 def is_cube(path: Path) -> bool:
@@ -122,7 +133,7 @@ def _described(path: Path, _changed_at: int) -> Cube:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
-    """A cube, lazily. InputError with what to install where nothing here reads NetCDF."""
+    """Yield a cube, read lazily. InputError where xarray cannot read it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -132,21 +143,12 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
                 dataset = xr.open_dataset(path, decode_coords="all")
     except (ValueError, OSError, KeyError, ImportError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(". ")
-        if path.suffix.lower() in NETCDF and not _reads_netcdf4():
-            raise InputError(
-                f"{path} cannot be read: NetCDF needs a further package: pip install h5netcdf (or "
-                "'minebench[netcdf]')."
-            ) from None
         raise InputError(f"{path} cannot be read by xarray: {said}.") from None
     with dataset:
         try:
             yield dataset
         except (OSError, RuntimeError) as error:
             raise Unusable(f"{path} cannot be read: {str(error)[:200]}.") from None
-
-
-def _reads_netcdf4() -> bool:
-    return bool({"h5netcdf", "netcdf4"} & set(xr.backends.list_engines()))
 
 
 def _time_of(dataset: xr.Dataset, path: Path) -> str:

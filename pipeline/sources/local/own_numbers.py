@@ -66,9 +66,9 @@ def own_mask(pixel_m: float) -> Mask:
     return Mask("MASK", pixel_m, "uint8", sentinel2.scene_classes)
 
 
-def takes_classes(mask: Mask) -> bool:
+def takes_classes(mask: Mask | None) -> bool:
     """Whether a mask is kept in the pipeline's own numbers, so that `clear_or_not` can make it."""
-    return mask.decode is sentinel2.scene_classes
+    return mask is not None and mask.decode is sentinel2.scene_classes
 
 
 def reflectance(numbers: NDArray[np.float32], href: str, scale: float, offset: float) -> NDArray[np.uint16]:
