@@ -210,7 +210,7 @@ def test_masks_by_their_numbers(name: str, numbers: list[float], expected: dict[
     ("one", "other", "says"),
     [
         ((0.3, "float32"), (3000, "float32"), "not of one scale"),
-        ((3000, "uint16"), (3000, "int16"), "not of one scale"),
+        ((3000, "uint16"), (0.3, "float32"), "not of one scale"),
         ((200, "uint8"), (3000, "uint16"), "not of one scale"),
     ],
 )
