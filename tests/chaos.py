@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
+import rasterio
 
 from pipeline.interchange.export import LAYOUTS
 from tests import mutants, published
@@ -65,7 +67,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         f"predict --model {MODEL} --mines mines.csv --name far", ("catalogs/far", "data/far")
     ),
     "activity --masks": (
-        f"activity --masks {DATA}/predictions/{MODEL}/alpha-111e46/*.tif --out measured", ("measured",)
+        "activity --masks masks/*.tif --out measured", ("measured",)
     ),
     "label --qgis": ("label --qgis", (f"{DATA}/label", "catalogs/tiny/annotations/drawn.gpkg")),
 }  # fmt: skip
@@ -119,6 +121,7 @@ def kills(folder: Path, wanted: int, seed: int, only: list[str] | None) -> int:
     project = make_project(folder, workers=2)
     published.euromine(project / "published")
     (project / "mines.csv").write_text(MINES.replace("Alpha", "Delta"))
+    write_masks(project / "masks")
     names = [name for name in (*COMMANDS, "label") if only is None or name in only]
     counts = []
     for name in COMMANDS:
@@ -141,6 +144,25 @@ def kills(folder: Path, wanted: int, seed: int, only: list[str] | None) -> int:
         flush=True,
     )
     return bad
+
+
+def write_masks(folder: Path) -> None:
+    """Change masks of two intervals, as others' networks write them."""
+    folder.mkdir()
+    grid = rasterio.Affine.translation(500_000, 5_000_000) @ rasterio.Affine.scale(10, -10)
+    profile = {
+        "width": 64,
+        "height": 64,
+        "count": 1,
+        "dtype": "uint8",
+        "crs": "EPSG:32633",
+        "transform": grid,
+    }
+    for number, name in enumerate(("2021_2022", "2022_2023"), 1):
+        mask = np.zeros((1, 64, 64), np.uint8)
+        mask[:, : 10 * number] = 255
+        with rasterio.open(folder / f"{name}.tif", "w", **profile) as file:
+            file.write(mask)
 
 
 def killed(project: Path, name: str, times: int, rng: random.Random) -> Count:
