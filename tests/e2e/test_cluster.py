@@ -215,7 +215,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, doomed
     cluster = doomed
     reference = results(project)
     without_scenes(project)
-    cluster.add_worker()
+    worker = cluster.add_worker()
     with started("fetch", cluster.address, project) as process:
         wait_for_work(project, "fetch", process)
         cluster.lose_scheduler()
@@ -223,6 +223,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(project: Path, doomed
         assert process.returncode == 1, err
     assert "was lost" in err
     assert "Traceback" not in err
+    worker.wait(timeout=60)  # it ends by itself, after the site that it has in hand (docs/cluster.md)
     cluster.start_scheduler()
     cluster.add_worker()
     goes_on(project, cluster, reference)
