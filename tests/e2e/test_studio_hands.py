@@ -382,6 +382,29 @@ def test_a_tab_of_an_earlier_start_says_so(served: Served, page: Any) -> None:
 
 
 @needs_browser
+def test_a_tab_of_an_earlier_start_goes_on_once_the_later_one_is_open(served: Served, browser: Any) -> None:  # noqa: F811
+    context = browser.new_context(viewport={"width": 800, "height": 700})
+    earlier = opened(context.new_page(), served, 1, "2022")
+    other = opened(context.new_page(), served, 2, "2022")
+    served.start(served.port)
+    later = context.new_page()
+    later.goto(served.address)
+    ready(later, "2021")
+    for page, site in ((earlier, 1), (other, 2)):
+        page.wait_for_url(f"{served.address}#**")
+        ready(page, "2022")
+        assert page.input_value("#site") == served.sites[site]
+    press(earlier, "n")
+    named(earlier, "2022: no mine")
+    # One that is alive stays where it is.
+    again = context.new_page()
+    again.goto(served.address)
+    ready(again, "2021")
+    assert later.input_value("#site") == served.sites[0]
+    context.close()
+
+
+@needs_browser
 def test_two_tabs_of_one_annotator_do_not_overwrite_one_another(served: Served, browser: Any) -> None:  # noqa: F811
     context = browser.new_context()
     context.add_init_script(BY_HAND)

@@ -120,6 +120,7 @@ def test_only_the_expected_files_are_unpacked(tmp_path: Path, monkeypatch: pytes
         assert images.is_there(folder) is not damaged
 
 
+@pytest.mark.slow
 def test_a_plot_of_the_real_images(shared: Path, rule: ModuleType, tmp_path: Path) -> None:
     images = shared / "real/nrt-romania-s2"
     if not images.is_dir():

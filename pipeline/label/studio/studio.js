@@ -3,6 +3,7 @@
 import { onKeys } from "./keys.js";
 import { Pictures } from "./pictures.js";
 import * as place from "./place.js";
+import { announce, follow } from "./reconnect.js";
 import { EARLIER, Queue, SILENT, ask } from "./talk.js";
 
 const MARKS = { open: "–", labelled: "labelled", nothing: "no mine", unseen: "cannot be seen" };
@@ -377,6 +378,7 @@ async function look() {
   }
 }
 const looking = setInterval(look, 3000);
+follow(() => now.site?.id, () => ask("sites").then(() => false, (error) => error.message === EARLIER));
 
 try {
   const sites = await ask("sites");
@@ -386,6 +388,7 @@ try {
   const known = sites.some(({ id }) => id === site);
   await openSite(known ? site : sites[0].id, known ? date : undefined, false);
   if (site && location.hash && !known) say(`There is no site ${site} here: this is the first one.`);
+  announce(sites.map(({ id }) => id));
 } catch (error) {
   say(error.message);
 }

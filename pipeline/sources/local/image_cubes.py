@@ -224,7 +224,8 @@ def _layers(dataset: xr.Dataset, moment: str, sides: tuple[str, str]) -> dict[st
     its further coordinate."""
     found: dict[str, Layer] = {}
     has_times = moment in dataset.dims
-    for key, variable in dataset.data_vars.items():
+    # Zarr lists variables in the order of the file system's entries.
+    for key, variable in sorted(dataset.data_vars.items(), key=lambda item: str(item[0])):
         name, further = str(key), [str(d) for d in variable.dims if d not in (*sides, moment)]
         if not set(sides) <= set(variable.dims) or (has_times and moment not in variable.dims):
             continue

@@ -19,7 +19,7 @@ def land(seed: int, side: int = 192) -> np.ndarray:
     return gaussian_filter(1000 + 2000 * fields + rng.normal(0, 60, fields.shape), (0, 1, 1))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5), st.integers(0, 50))
 def test_known_shifts_are_found(down: float, right: float, seed: int) -> None:
     image = land(seed)
@@ -65,7 +65,7 @@ def test_noise_is_no_shift(side: int, width: float, seed: int) -> None:
     assert not offset.is_sure
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(48, 300), st.floats(-1, 1), st.floats(-1, 1), st.integers(0, 50))
 def test_a_small_site_is_measured_or_said_to_be_unknown(
     side: int, down: float, right: float, seed: int
