@@ -8,19 +8,16 @@ import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pipeline import __version__, command, doctor_command, judge_commands, label_commands, model_commands
 from pipeline.core import arenas, interruption, locks
-from pipeline.core.errors import InputError, MinebenchError
+from pipeline.core.errors import MinebenchError
 from pipeline.core.faults import explained
 from pipeline.core.words import counted, few, score
 from pipeline.options import Json, Name, Scheduler
-
-if TYPE_CHECKING:
-    from pipeline.interchange.own_images import Images
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -281,16 +278,18 @@ def new(
     ] = False,
 ) -> None:
     """Scaffold a benchmark from your own mine list, and say what it comes to."""
+    from pipeline import asking
     from pipeline.interchange import scaffold
     from pipeline.sites.repairs import MuchRepaired
 
     if source is None and scaffold.needs_source(like):
-        source = _chosen(scaffold.SOURCES)
+        source = asking.source(scaffold.SOURCES)
     wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes)
     try:
-        made = scaffold.scaffold(wanted, accept=lambda seen: _accept(seen, yes))
+        made = scaffold.scaffold(wanted, accept=lambda seen: asking.accept_images(seen, yes))
     except MuchRepaired as error:
-        made = scaffold.scaffold(_accepted(wanted, error), accept=lambda _: None)  # asked before
+        asking.accept_repairs(error)
+        made = scaffold.scaffold(replace(wanted, yes=True))  # of the images it has asked before
     recipe = made.benchmark.recipe
     for sentence in (*made.account, *made.estimate.sentences()):
         print(f"new: {sentence}")
@@ -312,55 +311,11 @@ def stac(
     ] = False,
 ) -> None:
     """Write a static STAC catalog of a folder of images, which the source stac reads."""
+    from pipeline import asking
     from pipeline.interchange import folder_catalog
 
-    path, count = folder_catalog.write(folder, out, lambda seen: _accept(seen, yes, "stac"))
+    path, count = folder_catalog.write(folder, out, lambda seen: asking.accept_images(seen, yes, "stac"))
     print(f"stac: {path} has {counted(count, 'scene')}; source: {{name: stac, href: {path}}} reads it")
-
-
-def _accept(images: "Images", yes: bool, stage: str = "new") -> None:
-    """Print what was understood of own images, and ask about what is not sure. InputError where nobody can be
-    asked, or the answer is no."""
-    print(f"{stage}: {images.path} holds")
-    for what, found in images.table():
-        print(f"  {what:9} {found}")
-    for doubt in images.unsure:
-        print(f"  not sure: {doubt}")
-    if not images.unsure or yes:
-        return
-    if not sys.stdin.isatty():
-        raise InputError(
-            f"--images: not sure of {images.path}: {'; '.join(images.unsure)}. If that is right, run it "
-            f"again with "
-            "--yes; nothing was written."
-        )
-    if not typer.confirm("Is that right?"):
-        raise InputError(
-            "Nothing was written. docs/sources.md says how files tell their bands, scale and mask."
-        )
-
-
-def _accepted(wanted: Any, error: InputError) -> Any:
-    """What is wanted with a yes to large repairs; asked on a terminal only."""
-    if not sys.stdin.isatty():
-        raise InputError(f"{str(error).rstrip('.')}, which `minebench new --yes` writes.") from None
-    from rich.prompt import Confirm
-
-    print(f"new: {error}")
-    if not Confirm.ask("Use the list as it is repaired?", default=False):
-        raise error
-    return replace(wanted, yes=True)
-
-
-def _chosen(choices: dict[str, str]) -> str:
-    """The source that the user picks; asked on a terminal only."""
-    if not sys.stdin.isatty():
-        raise InputError(f"Say where images come from: --source {', '.join(choices)}.")
-    from rich.prompt import Prompt
-
-    for name, about in choices.items():
-        print(f"  {name:12} {about}")
-    return Prompt.ask("Where do images come from?", choices=list(choices))
 
 
 @app.command(epilog="Example: minebench ingest mine --from oms2cd --path published/")
@@ -372,8 +327,7 @@ def ingest(
             "--from",
             help="Layout: minenetcd256, oms2cd, euromine, folders (A, B, label), or a set in "
             "such folders by its name: levir-cd, whu-cd, dsifn, cdd, sysu-cd, clcd, egy-bcd, gvlm, oscd, "
-            "s2looking, "
-            "smallminesds.",
+            "s2looking, smallminesds.",
         ),
     ],
     path: Annotated[Path, typer.Option(help="Folder with the published files.")],

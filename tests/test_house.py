@@ -30,7 +30,7 @@ LAYERS = (
     ("pipeline.apply", "pipeline.interchange", "pipeline.publish"),
     ("pipeline.label", "pipeline.doctor"),
     ("pipeline.stages",),
-    ("pipeline.command", "pipeline.options"),
+    ("pipeline.asking", "pipeline.command", "pipeline.options"),
     ("pipeline.label_commands", "pipeline.judge_commands", "pipeline.doctor_command", "pipeline.region"),
     ("pipeline.model_commands",),
     ("pipeline.cli",),

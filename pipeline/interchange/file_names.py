@@ -178,8 +178,7 @@ def _doubts(images: Sequence[str], date: str, folder: str) -> list[str]:
         if own and own["date"] != dates[0]:
             raise InputError(
                 f"--images: {folder}/{name} has two dates, {dates[0]} in its folder's name and "
-                f"{own['date']} in "
-                "its own: name --images the folder with the files, or rename one of them."
+                f"{own['date']} in its own: name --images the folder with the files, or rename one of them."
             )
     dated = next((name for name in images if MORE_THAN_YEAR.search(name)), None)
     if date == DATES[-1] and dated:
@@ -202,9 +201,9 @@ def _check_one_sensor(images: Sequence[str], folder: str) -> None:
     if len(products) > 1:
         (one, first), (other, second), *_ = products.items()
         raise InputError(
-            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), whose bands go "
-            f"by the "
-            "same names: make a folder for each, or a catalog with `minebench stac`, which knows them apart."
+            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), whose bands go by "
+            "the same names: make a folder for each, or a catalog with `minebench stac`, which knows them "
+            "apart."
         )
 
 
@@ -352,8 +351,7 @@ def _check_whole(pattern: str, words: Mapping[str, re.Match[str]], folder: str) 
         raise InputError(
             f"--images: no scene of {folder} has all of the bands {', '.join(sorted(every))}; some have "
             f"{', '.join(few)} alone: name the files of a scene alike but for the band, or leave only the "
-            f"files "
-            "of one kind in the folder."
+            "files of one kind in the folder."
         )
 
 

@@ -42,8 +42,7 @@ def write(folder: Path, out: Path | None, accept: Accept = lambda seen: None) ->
     if not folder.resolve().is_relative_to(root.resolve()):
         raise InputError(
             f"--out: {folder} does not lie in {root}, and the source stac reads no files outside of its "
-            f"catalog's "
-            f"folder: leave --out away, or name a folder above {folder}."
+            f"catalog's folder: leave --out away, or name a folder above {folder}."
         )
     target = root / "catalog.json"
     if target.exists() and MADE_BY not in target.read_text("utf-8", "replace"):
@@ -96,9 +95,9 @@ def _check(seen: Images, product: Product | None) -> None:
     is_landsat = product is not None and product.profile == landsat.C2_L2.name
     if seen.scale and not is_landsat:
         raise InputError(
-            f"{seen.path}: {seen.scale.words}; the source stac reads the numbers of Sentinel-2 and "
-            f"Landsat as they "
-            "are delivered. Use the source local (minebench new --source local --images), which scales them."
+            f"{seen.path}: {seen.scale.words}; the source stac reads the numbers of Sentinel-2 and Landsat "
+            "as they are delivered. Use the source local (minebench new --source local --images), which "
+            "scales them."
         )
 
 

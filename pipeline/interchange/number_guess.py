@@ -163,8 +163,7 @@ def doubts(numbers: Mapping[str, tuple[str, Numbers]]) -> list[str]:
         return []
     return [
         f"the numbers of {dark} (up to {by_date[dark]:.4g}) and of {bright} (up to {by_date[bright]:.4g}) "
-        f"seem to be "
-        "of several scales; they are taken as of one"
+        "seem to be of several scales; they are taken as of one"
     ]
 
 
@@ -173,9 +172,8 @@ def _differ(folder: str, numbers: Mapping[str, Numbers], one: str, other: str) -
         return f"{name} ({numbers[name].dtype}, up to {numbers[name].bright:.4g})"
 
     return InputError(
-        f"--images: the numbers of {folder}/{told(one)} and {told(other)} are not of one scale: convert "
-        f"one of "
-        "them with gdal_translate, or move them to folders of their own."
+        f"--images: the numbers of {folder}/{told(one)} and {told(other)} are not of one scale: convert one "
+        "of them with gdal_translate, or move them to folders of their own."
     )
 
 

@@ -136,8 +136,7 @@ def unsure(found: Images) -> list[str]:
     if masks and not found.mask:
         doubts.append(
             f"{few(masks, 1)} seems to be a mask and is not used, as nothing tells what its numbers mean; "
-            f"without "
-            "one all pixels with data are clear (source.mask)"
+            "without one all pixels with data are clear (source.mask)"
         )
     return doubts
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
+from pipeline.core.errors import WorkError
 from pipeline.core.parts import Part
 from pipeline.sensors import known
 from pipeline.sensors.classes import ClearRule
@@ -75,6 +76,13 @@ class Scene:
     def with_offset(self, offset: int) -> Scene:
         """Return the scene with an offset that is to be taken from its numbers, beyond doubt."""
         return replace(self, offset=offset, is_doubtful=False)
+
+    def grid_of(self, band: str) -> GeoBox:
+        """Return the grid of a band's pixels. WorkError where it is not known."""
+        grid = self.assets[band].grid
+        if grid is None:
+            raise WorkError(f"{self.id}: band {band} has no grid.")
+        return grid
 
     @property
     def as_stored(self) -> Scene:

@@ -226,10 +226,7 @@ class LocalSource:
         return replace(self._scene(namesakes[0]), id=namesakes[0].path.stem)
 
     def native(self, scene: Scene, band: str) -> GeoBox:
-        grid = scene.assets[band].grid
-        if grid is None:
-            raise WorkError(f"{scene.id} has no grid.")
-        return grid
+        return scene.grid_of(band)
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
         if missing := [band for band in bands if band not in scene.assets]:

@@ -76,10 +76,7 @@ class CubeSource:
         return self._scene(name, cube, place)
 
     def native(self, scene: Scene, band: str) -> GeoBox:
-        grid = scene.assets[band].grid
-        if grid is None:
-            raise WorkError(f"{scene.id} has no grid.")
-        return grid
+        return scene.grid_of(band)
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
         if bands[0] == self.mask_band:

@@ -16,7 +16,7 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import cli
+from pipeline import asking
 from pipeline.core.errors import InputError
 from pipeline.interchange import (
     file_names,
@@ -381,13 +381,27 @@ def test_what_is_not_sure_is_asked_about(
     with pytest.raises(
         InputError, match=r"not sure of .*nothing names the bands.*--yes; nothing was written"
     ):
-        cli._accept(seen, yes=False)
-    cli._accept(seen, yes=True)
+        asking.accept_images(seen, yes=False)
+    asking.accept_images(seen, yes=True)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("typer.confirm", lambda text: False)
+    monkeypatch.setattr("rich.prompt.Confirm.ask", lambda text, default: default)
     with pytest.raises(InputError, match="Nothing was written"):
-        cli._accept(seen, yes=False)
+        asking.accept_images(seen, yes=False)
     assert "not sure: nothing names the bands" in capsys.readouterr().out
+
+
+def test_large_repairs_are_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    much = InputError("Repairing changes much; accept it with sites.accept_repairs: true.")
+    with pytest.raises(InputError, match="true, which `minebench new --yes` writes"):
+        asking.accept_repairs(much)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer in (True, False):
+        monkeypatch.setattr("rich.prompt.Confirm.ask", lambda text, default, answer=answer: answer)
+        if answer:
+            asking.accept_repairs(much)
+        else:
+            with pytest.raises(InputError, match="changes much"):
+                asking.accept_repairs(much)
 
 
 def test_products_by_name() -> None:
