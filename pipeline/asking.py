@@ -33,8 +33,8 @@ def accept_images(images: Images, yes: bool, stage: str = "new") -> None:
 
 
 def accept_repairs(error: InputError) -> None:
-    """Ask whether a list is used as it is repaired. Where the answer is no, raise `error`, which says how much
-    that changes."""
+    """Ask whether a list is used as it is repaired; where it is not, raise `error`, which says how much that
+    changes."""
     if not sys.stdin.isatty():
         raise InputError(f"{str(error).rstrip('.')}, which `minebench new --yes` writes.") from None
     print(f"new: {error}")
