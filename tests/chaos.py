@@ -62,12 +62,17 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("catalogs/again", "data/again"),
     ),
     "ingest euromine": ("ingest more --from euromine --path published", ("catalogs/more", "data/more")),
+    "ingest oms2cd": ("ingest pairs --from oms2cd --path oms2cd", ("catalogs/pairs", "data/pairs")),
+    "stac": ("stac images", ("images/catalog.json", "images/stac")),
     "new": ("new made --mines mines.csv --source synthetic", ("catalogs/made",)),
     "predict --mines": (
         f"predict --model {MODEL} --mines mines.csv --name far", ("catalogs/far", "data/far")
     ),
     "activity --masks": (
         "activity --masks masks/*.tif --out measured", ("measured",)
+    ),
+    "agree": (
+        "agree --consensus majority", (f"{DATA}/index/annotators.parquet", "catalogs/tiny/annotations/*.gpkg")
     ),
     "label --qgis": ("label --qgis", (f"{DATA}/label", "catalogs/tiny/annotations/drawn.gpkg")),
 }  # fmt: skip
@@ -120,11 +125,15 @@ def kills(folder: Path, wanted: int, seed: int, only: list[str] | None) -> int:
     """Kill each command; how much went wrong."""
     project = make_project(folder, workers=2)
     published.euromine(project / "published")
+    published.oms2cd(project / "oms2cd")
+    write_images(project / "images")
     (project / "mines.csv").write_text(MINES.replace("Alpha", "Delta"))
     write_masks(project / "masks")
     names = [name for name in (*COMMANDS, "label") if only is None or name in only]
     counts = []
     for name in COMMANDS:
+        if name == "agree":
+            write_layers(project)
         if name in names:
             try:
                 counts.append(
@@ -163,6 +172,28 @@ def write_masks(folder: Path) -> None:
         mask[:, : 10 * number] = 255
         with rasterio.open(folder / f"{name}.tif", "w", **profile) as file:
             file.write(mask)
+
+
+def write_images(folder: Path) -> None:
+    """A year's image each in a folder, of the bands of Sentinel-2 that they are named after."""
+    bands = ("B02", "B03", "B04", "B08")
+    for year in range(2018, 2024):
+        image, _ = published.scene(year, (64, 64), bands=len(bands))
+        path = folder / f"mine_{year}-07-01.tif"
+        published.tif(path, image.astype(np.uint16) * 30, (5e5, 5e6))
+        with rasterio.open(path, "r+") as file:
+            file.descriptions = bands
+
+
+def write_layers(project: Path) -> None:
+    """Two annotators' labels of every site, a period each."""
+    for site in gpd.read_parquet(project / DATA / "index" / "sites.parquet").itertuples():
+        for number, annotator in enumerate(("ada", "bo"), 1):
+            outline = site.geometry.centroid.buffer(0.001 * number)
+            rows = {"year": [2021, 2022, 2023], "geometry": [outline] * 3}
+            path = project / "catalogs/tiny/annotations/layers" / annotator / f"{site.site_id}.gpkg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            gpd.GeoDataFrame(rows, crs=4326).to_file(path, driver="GPKG")
 
 
 def killed(project: Path, name: str, times: int, rng: random.Random) -> Count:
@@ -249,6 +280,8 @@ def label_killed(project: Path, times: int, rng: random.Random) -> Count:
     more per kill; started again, it must have the annotation file as an undisturbed one would."""
     site = next((project / DATA / "cubes").glob("*.zarr")).stem
     folder = project / "catalogs/tiny/annotations"
+    for path in folder.glob("*.gpkg"):  # of `agree`
+        path.unlink()
     answered, count = list[str](), Count(0, [], [])
     while count.kills < times:
         with studio(project) as (address, process):

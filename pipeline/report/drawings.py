@@ -2,6 +2,9 @@
 
 import html
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -34,10 +37,19 @@ OKABE_ITO = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "
 FONT: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
+    "text.parse_math": False,
     "svg.hashsalt": "minebench",
     "font.size": 9,
     "axes.prop_cycle": cycler(color=OKABE_ITO),
 }
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Draw text as text. The reader's browser has letters that matplotlib's font lacks, in names of mines."""
+    with mpl.rc_context(FONT), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        yield
 
 
 def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
@@ -47,7 +59,7 @@ def world(sites: gpd.GeoDataFrame, names: dict[str, str]) -> str | None:
     if sites.empty:
         return None
     lon, lat = geodesy.centres(sites.geometry.to_numpy()).T
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(9, 4), layout="constrained")
         axes = figure.subplots()
         countries.borders().plot(ax=axes, color="#e7e9ec", edgecolor="#ffffff", linewidth=0.5)
@@ -104,7 +116,7 @@ def shift_lengths(scenes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 def shifts(scenes: pd.DataFrame) -> str:
     """Shifts of the dates against their site's reference: how many are below each length."""
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         before, after = shift_lengths(scenes)
@@ -122,7 +134,7 @@ def shifts(scenes: pd.DataFrame) -> str:
 
 def footprints(by_period: pd.DataFrame) -> str:
     """Mine footprint's share of the known area by period."""
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         axes.bar(
@@ -154,7 +166,7 @@ def countries_and_sites(each: pd.DataFrame, names: dict[str, str]) -> list[str]:
 def _bars(title: str, values: pd.Series) -> str:
     """Horizontal bars of the largest values, by their index."""
     shown = values.sort_values(ascending=False, kind="stable").head(MOST_BARS)[::-1]
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 0.9 + 0.2 * len(shown)), layout="constrained")
         axes = figure.subplots()
         axes.barh(range(len(shown)), shown.to_numpy(float), color=SPLIT_COLOURS["train"], height=0.7)
@@ -172,7 +184,7 @@ def acquisitions(days: pd.DataFrame) -> str | None:
         return None
     unit = "Y" if (dates.max() - dates.min()).days > 1100 else "M"
     counts = dates.dt.to_period(unit).value_counts().sort_index()
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         axes.bar([str(period) for period in counts.index], counts, color=SPLIT_COLOURS["train"], width=0.65)
@@ -190,7 +202,7 @@ def spectra(table: pd.DataFrame, bands: tuple[str, ...]) -> str | None:
         return None
     columns = min(5 if len(bands) <= 20 else 8, len(bands))
     rows = -(-len(bands) // columns)
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(1.9 * columns, 1.5 * rows + 0.4), layout="constrained")
         grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True)).ravel()
         for axes in grid[len(bands) :]:
@@ -214,7 +226,7 @@ def by_interval(runs: list[Run], unit: str) -> str | None:
     change = [run for run in runs if run.metrics["task"] == "change"]
     if not any(len(set(run.table.interval)) > 1 for run in change):
         return None
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         for run in change:
@@ -232,7 +244,7 @@ def by_sites(few: dict[str, dict[int | str, float]]) -> str | None:
         return None
     places = {site for own in few.values() for site in own}
     order = [*sorted(site for site in places if isinstance(site, int)), *(["all"] if "all" in places else [])]
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         for name, own in few.items():
@@ -250,7 +262,7 @@ def curves(runs: list[Run], task: str) -> str | None:
     own = [run for run in runs if run.metrics["task"] == task]
     if not own:
         return None
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axes = figure.subplots()
         for run in own:
@@ -277,7 +289,7 @@ def timeline(intervals: pd.DataFrame, column: str, title: str) -> str:
     how: Literal["sum", "mean"] = "sum" if is_area else "mean"
     table = intervals.pivot_table(column, index="t2", columns="source", aggfunc=how, sort=False).sort_index()
     table = table / 1e6 if is_area else table
-    with mpl.rc_context(FONT):
+    with _style():
         figure = Figure(figsize=(4.0, 3.0), layout="constrained")
         axes = figure.subplots()
         for source in table.columns:

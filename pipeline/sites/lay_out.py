@@ -123,8 +123,8 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
 
 
 def _known_ids(benchmark: Benchmark) -> set[str]:
-    """The ids of the sites that are laid out, or released, already."""
-    ids: set[str] = set()
+    """The ids of the sites that are laid out, labelled, or released, already."""
+    ids = {path.stem for path in benchmark.annotations.rglob("*.gpkg")}
     for path in (benchmark.table("sites"), benchmark.stac / "splits.parquet"):
         with suppress(NotMadeYet):
             ids |= {*tables.read(path, "sites", ["site_id"]).site_id}

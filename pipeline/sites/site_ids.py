@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 
 import shapely
+from anyascii import anyascii
 from shapely.geometry.base import BaseGeometry
 
 ID_DEGREES = 1e-6
@@ -21,6 +22,9 @@ LATIN = str.maketrans({
 })  # fmt: skip
 """Letters that are no Latin letter with a mark, or that German writes as two."""
 
+OF_LATIN = ("LATIN", "COMBINING", "MODIFIER")
+"""First words of the Unicode names of letters and marks that Latin names have."""
+
 
 def site_id(name: str | None, geometry: BaseGeometry) -> str:
     """Return a readable, stable id: the name's slug and `LONG` hex digits of the geometry's hash."""
@@ -30,9 +34,26 @@ def site_id(name: str | None, geometry: BaseGeometry) -> str:
 
 
 def latin(name: str) -> str:
-    """Return a name in small letters, those with marks as plain ones: `Köln-Süd` as `koeln-sued`."""
+    """Return a name in small letters, those with marks as plain ones and those of other scripts in Latin:
+    `Köln-Süd` as `koeln-sued`, `Богатырь` as `bogatyr`, `平朔` as `pingshuo`."""
+    composed = unicodedata.normalize("NFC", name).lower()
+    return _unmarked("".join(map(_transliterated, composed)))
+
+
+def _unmarked(name: str) -> str:
+    """A name in small letters, those with marks as plain ones; other scripts as they are."""
     plain = unicodedata.normalize("NFC", name).lower().translate(LATIN)
     return "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+
+
+def _transliterated(letter: str) -> str:
+    """A letter, digit or vowel sign of another script in Latin; anything else as it is."""
+    is_written = letter.isalnum() or unicodedata.category(letter) in {"Mc", "Mn"}
+    if not is_written or unicodedata.name(letter, "").startswith(OF_LATIN):
+        return letter
+    if any(c.isascii() and c.isalnum() for c in _unmarked(letter)):
+        return letter  # ½, №, full-width letters
+    return re.sub(r"[^A-Za-z0-9]", "", anyascii(letter))
 
 
 def _slug(name: str) -> str:
@@ -47,11 +68,12 @@ def short_ids(ids: list[str]) -> list[str]:
 
 
 def known(ids: Sequence[str], names: Sequence[str | None], there: Container[str]) -> list[str]:
-    """Return ids in the form in which they are there already: before letters with marks were written as plain
-    ones, they were left out, and names in a column `mine` were not read."""
+    """Return ids in the form in which they are there already: before letters of other scripts were written in
+    Latin, and those with marks as plain ones, they were left out, and names in a column `mine` were not read.
+    """
     found = []
     for own, name in zip(ids, names, strict=True):
         digits = own.rpartition("-")[2]
-        before = (f"{_slug(name or '')}-{digits}", f"{_slug('')}-{digits}")
+        before = (f"{_slug(word)}-{digits}" for word in (_unmarked(name or ""), name or "", ""))
         found.append(own if own in there else next((old for old in before if old in there), own))
     return found

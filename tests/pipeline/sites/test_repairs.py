@@ -1,5 +1,6 @@
 """Of shapes with polygons the polygons count; what repairing changes is said, or asked where it is much."""
 
+import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -127,12 +128,34 @@ def test_a_wide_spike_is_cut_and_the_id_stays(tmp_path: Path) -> None:
         ("Çöllolar", "coellolar"),
         ("Ștefan № 5", "stefan-no-5"),
         ("Straße", "strasse"),
-        ("平朔煤矿", "mine"),
+        ("平朔煤矿", "pingshuomeikuang"),
+        ("Разрез «Богатырь» № 5", "razrez-bogatyr-no-5"),
+        ("ЮЖНЫЙ", "yuzhnyy"),
+        ("Λιγνιτωρυχείο", "lignitorycheio"),
+        ("منجم ٣", "mnjm-3"),
+        ("광산", "gwangsan"),
+        ("खान", "khan"),
+        ("Köln Карьер", "koeln-karer"),
+        ("🏔 Oʻzbek ½", "o-zbek-1-2"),
+        ("…", "mine"),
         ("Black Hill, No. 5", "black-hill-no-5"),
     ],
 )
 def test_letters_with_marks_are_plain_in_ids(name: str, slug: str) -> None:
     assert site_ids.site_id(name, SQUARE).rpartition("-")[0] == slug
+
+
+LATIN_LETTERS = st.characters(max_codepoint=0x24F, exclude_characters="µ")
+
+
+@given(st.text(LATIN_LETTERS))
+def test_ids_of_latin_names_are_as_they_were(name: str) -> None:
+    assert site_ids.latin(name) == site_ids._unmarked(name)
+
+
+@given(st.text(st.characters(categories=["Lo"], min_codepoint=0x370), min_size=1))
+def test_letters_of_any_script_are_readable_in_ids(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{16}", site_ids.site_id(name, SQUARE))
 
 
 @given(st.text(st.characters(max_codepoint=127)))
@@ -161,3 +184,15 @@ def test_ids_that_are_there_stay() -> None:
     ids, names = ["koeln-1", "bor-2", "new-3"], ["Köln", "Bor", "New"]
     assert site_ids.known(ids, names, {"k-ln-1", "mine-2"}) == ["k-ln-1", "mine-2", "new-3"]
     assert site_ids.known(ids, names, {"koeln-1", "k-ln-1"})[0] == "koeln-1"
+    assert site_ids.known(["karer-5-1"], ["Карьер 5"], {"5-1"}) == ["5-1"]
+    assert site_ids.known(["pingshuo-2"], ["平朔"], {"mine-2"}) == ["mine-2"]
+
+
+def test_sites_that_are_labelled_keep_their_ids(tmp_path: Path) -> None:
+    (new,) = laid_out(tmp_path, SQUARE, names=["平朔"]).site_id
+    assert new.startswith("pingshuo-")
+    old = new.replace("pingshuo", "mine")
+    layer = Benchmark("b", tmp_path).annotations / "layers/ada"
+    layer.mkdir(parents=True)
+    (layer / f"{old}.gpkg").touch()
+    assert list(laid_out(tmp_path, SQUARE, names=["平朔"]).site_id) == [old]
