@@ -9,12 +9,10 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-import shapely
-from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.errors import InputError
 from pipeline.core.words import few
-from pipeline.sites import degrees
+from pipeline.sites import csv_shapes, degrees
 
 LON = ("lon", "longitude", "x", "lng", "long")
 LAT = ("lat", "latitude", "y")
@@ -25,12 +23,6 @@ ADDED = re.compile(
 """What a column's name may say behind `lon` or `lat`: lon_wgs84, Longitude (deg)."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
-WKT = ("wkt", "wkt_geom", "geom_wkt", "geometry_wkt", "geometry", "geom", "the_geom", "shape")
-IS_WKT = re.compile(
-    r"\s*(?:SRID=\d+;)?\s*(?:MULTI)?(?:POINT|LINESTRING|POLYGON|GEOMETRYCOLLECTION)\b", re.IGNORECASE
-)
-SRID = re.compile(r"(?:SRID=(\d+);)?(.*)", re.IGNORECASE | re.DOTALL)
-"""What PostGIS writes before WKT."""
 SAYS_SEPARATOR = re.compile(r"\A\ufeff?\s*\"?sep=[,;\t|]\"?[ ]*\r?\n", re.IGNORECASE)
 """A first line for Excel."""
 LONGEST = 2**31 - 1
@@ -39,8 +31,8 @@ BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-1
 
 
 def read(path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
-    """A CSV as shapes, of its column of WKT, or as points. `columns` maps wkt, or lon and lat, to the list's
-    own names. InputError lists the columns that were found, or names the row."""
+    """A CSV as shapes, of its column of WKT or WKB, or as points. `columns` maps wkt, or lon and lat, to the
+    list's own names. InputError lists the columns that were found, or names the row."""
     text = SAYS_SEPARATOR.sub("", _text(path))
     if not text.strip():
         raise InputError(f"{path} lists no mines: it is empty.")
@@ -49,16 +41,18 @@ def read(path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise InputError(f"{path} has several columns '{twice[0]}': rename or remove all but one.")
     _check_rows(text, separator, header, path)
-    table = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, skip_blank_lines=True)
+    # WKB may have no letter but an E, and would be a number.
+    kinds = {name: str for name in _wkt_names(header, columns)}
+    table = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, skip_blank_lines=True, dtype=kinds)
     table = table.iloc[:, : len(header)].set_axis(header, axis=1)
     # Spreadsheets end with rows of separators. Rows keep the numbers that they have in the file.
     table = table.set_axis(range(1, len(table) + 1)).dropna(how="all")
     if (wkt := _wkt_column(table, columns)) is not None:
-        return _shapes(table, wkt, path)
+        return csv_shapes.read(table, wkt, str(path))
     lon, lat = _columns(list(table.columns), columns)
     if lon is None or lat is None:
         raise InputError(
-            f"{path} has no columns lon and lat, and none of WKT ({few(header, 20)}): name them in "
+            f"{path} has no columns lon and lat, and none of WKT or WKB ({few(header, 20)}): name them in "
             "sites.columns (lon, lat, wkt)."
         )
     axes = {lon: "lon", lat: "lat"}
@@ -67,7 +61,8 @@ def read(path: Path, columns: dict[str, str]) -> gpd.GeoDataFrame:
         row = bad.index[bad][0]
         cells = [table.loc[row, name] for name in (lon, lat)]
         said = ", ".join("empty" if pd.isna(cell) else f"'{_shown(cell)}'" for cell in cells)
-        raise InputError(f"{path} row {row}: {lon} and {lat} must both be numbers, not {said}.")
+        why = degrees.AMBIGUOUS if any(map(degrees.is_ambiguous, map(str, cells))) else ""
+        raise InputError(f"{path} row {row}: {lon} and {lat} must both be numbers, not {said}.{why}")
     points = gpd.points_from_xy(numbers[lon], numbers[lat])
     rest = table.drop(columns=[lon, lat]).reset_index(drop=True)
     return gpd.GeoDataFrame(rest, geometry=points, crs=4326)
@@ -110,49 +105,28 @@ def _separator(text: str, path: Path, columns: dict[str, str]) -> str:
 
 
 def _has_places(header: Sequence[str], columns: dict[str, str]) -> bool:
-    """Whether a header has the two columns, or one that may be of WKT."""
+    """Whether a header has the two columns, or one that may be of WKT or WKB."""
     return None not in _columns(header, columns) or bool(_wkt_names(header, columns))
 
 
 def _wkt_names(header: Sequence[str], columns: dict[str, str]) -> list[str]:
     if "wkt" in columns:
         return [columns["wkt"]] if columns["wkt"] in header else []
-    return [name for name in header if name.lower() in WKT]
+    return [name for name in header if name.lower() in csv_shapes.COLUMNS]
 
 
 def _wkt_column(table: pd.DataFrame, columns: dict[str, str]) -> str | None:
-    """The column of WKT: the first of its names of which the first cell is some."""
+    """The column of WKT or WKB: the first of its names of which the first cell is some."""
     for name in _wkt_names(list(table.columns), columns):
         cells = table[name].dropna().astype(str)
-        if "wkt" in columns or (len(cells) and IS_WKT.match(cells.iloc[0])):
+        if "wkt" in columns or (len(cells) and csv_shapes.is_shape(cells.iloc[0])):
             return name
     return None
 
 
-def _shapes(table: pd.DataFrame, column: str, path: Path) -> gpd.GeoDataFrame:
-    """The rows with the shapes of a column of WKT, in EPSG:4326 where it names no SRID."""
-    shapes: list[BaseGeometry | None] = []
-    codes = set()
-    for row, cell in table[column].items():
-        if not isinstance(cell, str):
-            shapes.append(None)
-            continue
-        srid, text = SRID.fullmatch(cell.strip()).groups()  # type: ignore[union-attr]  # it takes any text
-        codes.add(int(srid or 4326))
-        try:
-            shapes.append(shapely.from_wkt(text))
-        except shapely.errors.GEOSException:
-            raise InputError(f"{path} row {row}: {column} is no WKT: '{cell[:40]}'.") from None
-    if len(codes) > 1:
-        raise InputError(f"{path}: {column} names several SRIDs: bring all rows into one.")
-    crs = codes.pop() if codes else 4326
-    rest = table.drop(columns=column).reset_index(drop=True)
-    return gpd.GeoDataFrame(rest, geometry=shapes, crs=crs)
-
-
 def _check_named(header: Sequence[str], path: Path, columns: dict[str, str]) -> None:
     """InputError where a column that the recipe names is not there, or several may be meant."""
-    for ours, known in (("lon", LON), ("lat", LAT), ("wkt", WKT)):
+    for ours, known in (("lon", LON), ("lat", LAT), ("wkt", csv_shapes.COLUMNS)):
         if ours in columns and columns[ours] not in header:
             raise InputError(
                 f"{path} has no column '{columns[ours]}' (sites.columns.{ours}); it has {few(header, 20)}."

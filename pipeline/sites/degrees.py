@@ -13,6 +13,11 @@ FORM = re.compile(
 LETTERS = re.compile(r"(\d)\s*d(?:eg)?\s*(\d+)\s*m(?:in)?(?:\s*(\d+(?:[.,]\d+)?)\s*s(?:ec)?)?", re.IGNORECASE)
 """Marks as letters, of which an s behind anything else would be the South."""
 """51.5, 51.5° N, N 51°30.5', 51°30'26.5\"N, -14:30:00, 51d30m26s."""
+SIDE_O = re.compile(r"o\s*(?=\d)|(?<=[\d\s°º˚'\"′’ʹ″”ʺ])o", re.IGNORECASE)
+AMBIGUOUS = (
+    " O is the east in German and Dutch (Ost, oost), and the west in French, Italian, Portuguese and Spanish "
+    "(ouest, ovest, oeste): write E or W."
+)
 
 
 def parse(text: str, axis: str) -> float | None:
@@ -39,3 +44,9 @@ def parse(text: str, axis: str) -> float | None:
         return None
     turned = -1 if found["sign"] and found["sign"] in MINUS else SIDES[axis].get(side, 1)
     return turned * sum(part / 60**i for i, part in enumerate(parts))
+
+
+def is_ambiguous(text: str) -> bool:
+    """Whether degrees would be clear if the O beside them were an E or a W."""
+    side = SIDE_O.sub("E", text.strip(), count=1)
+    return side != text.strip() and parse(side, "lon") is not None

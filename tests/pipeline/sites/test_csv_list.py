@@ -108,10 +108,53 @@ def test_wkt_in_another_crs_and_in_none(tmp_path: Path) -> None:
     two = saved(tmp_path, 'wkt\n"SRID=32633;POINT (440000 5720000)"\nPOINT (14 51)\n')
     with pytest.raises(InputError, match="wkt names several SRIDs"):
         mines.read_file(two, None, {})
-    with pytest.raises(InputError, match="row 2: wkt is no WKT: 'POLYGON round the pit'"):
+    with pytest.raises(
+        InputError, match="row 2: wkt is neither WKT nor WKB in hexadecimal digits: 'POLYGON round the pit'"
+    ):
         mines.read_file(saved(tmp_path, "wkt\nPOINT (14 51)\nPOLYGON round the pit\n"), None, {})
+    with pytest.raises(InputError, match="wkt has SRID 999999, which is no EPSG code"):
+        mines.read_file(saved(tmp_path, 'wkt\n"SRID=999999;POINT (14 51)"\n'), None, {})
     shape = saved(tmp_path, "name,lon,lat,shape\nPit,14.5,51.25,round\n")
     assert mines.read_file(shape, None, {}).mines.geometry.iloc[0].equals(shapely.Point(14.5, 51.25))
+
+
+@pytest.mark.parametrize("name", ["geom", "wkb_geometry", "the_geom", "WKB", "shape"])
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("form", ["{}", "\\x{}", " {} "])
+def test_outlines_as_hexadecimal_wkb(tmp_path: Path, name: str, big_endian: bool, form: str) -> None:
+    """As PostGIS writes a geometry, with its SRID, and a bytea."""
+    square = shapely.set_srid(shapely.from_wkt(SQUARE), 4326)
+    order = 0 if big_endian else 1
+    for digits in (
+        shapely.to_wkb(square, hex=True, include_srid=True, byte_order=order),
+        shapely.to_wkb(square, hex=True, byte_order=order, output_dimension=2).lower(),
+    ):
+        path = saved(tmp_path, f"gid,{name},name\n1,{form.format(digits)},Pit\n")
+        shapes = mines.read_file(path, None, {}).mines.geometry
+        assert shapes.iloc[0].equals(shapely.from_wkt(SQUARE))
+    assert not mines.is_of_points(path, None)
+
+
+def test_wkb_in_another_crs_without_letters_and_broken(tmp_path: Path) -> None:
+    utm = shapely.set_srid(shapely.Point(440000, 5720000), 32633)
+    digits = shapely.to_wkb(utm, hex=True, include_srid=True)
+    (row,) = mines.read_file(saved(tmp_path, f"geom\n{digits}\n"), None, {}).mines.itertuples()
+    assert (round(row.geometry.x, 3), round(row.geometry.y, 3)) == (14.133, 51.628)
+    digits = shapely.to_wkb(shapely.set_srid(shapely.Point(2, 2), 4326), hex=True, include_srid=True)
+    assert float(digits) > 0
+    (row,) = mines.read_file(saved(tmp_path, f"geom\n{digits}\n"), None, {}).mines.itertuples()
+    assert (row.geometry.x, row.geometry.y) == (2, 2)
+    with pytest.raises(InputError, match="row 2: geom is neither WKT nor WKB in hexadecimal digits: '0101"):
+        mines.read_file(saved(tmp_path, f"geom\n{digits}\n{digits[:-4]}\n"), None, {})
+
+
+@pytest.mark.parametrize("lon", ["14°30'00\"O", "14,5 O", "O 14° 30'", "14°30'o", "14 30 00 O", "14d30m0s O"])
+def test_an_o_is_east_or_west_and_refused_so(tmp_path: Path, lon: str) -> None:
+    with pytest.raises(InputError, match=r"row 1: .* O is the east in German .* write E or W\."):
+        mines.read_file(saved(tmp_path, f"name;lat;lon\nPit;51°15'N;{lon}\n"), None, {})
+    with pytest.raises(InputError, match=r"not .*\.$") as caught:
+        mines.read_file(saved(tmp_path, "name;lat;lon\nPit;51°15'N;Ort\n"), None, {})
+    assert "German" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
