@@ -78,7 +78,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Words of each command that writes, in an order in which they can run, and what is removed so that it has
 work to do."""
-DIFFERENT = ("/logs/", "/live/", "/timing.json", "/drawn.gpkg")
+DIFFERENT = ("/logs/", "/live/", "/timing.json")
 """Parts of the names of files that say when they were written, and how fast."""
 DONE = ("exists already: ", "is there already: ")
 """What `export`, `new` and `score --template` say whose output was in place when the kill came."""
@@ -271,8 +271,13 @@ def clear(project: Path, outputs: tuple[str, ...]) -> None:
 
 
 def found(project: Path) -> dict[str, bytes]:
-    """Every file that must be the same."""
-    return {n: c for n, c in contents(project).items() if not any(part in f"/{n}" for part in DIFFERENT)}
+    """Every file that must be the same. A GeoPackage says when it was saved: its rows count."""
+    names = {n: c for n, c in contents(project).items() if not any(part in f"/{n}" for part in DIFFERENT)}
+    return {n: rows_of(project / n) if n.endswith(".gpkg") else c for n, c in names.items()}
+
+
+def rows_of(path: Path) -> bytes:
+    return gpd.read_file(path).to_wkt().to_csv().encode()
 
 
 def label_killed(project: Path, times: int, rng: random.Random) -> Count:

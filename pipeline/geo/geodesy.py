@@ -110,8 +110,11 @@ def distances_m(first: Geometries, second: Geometries) -> Floats:
 
 
 def near_pairs(geometries: Geometries, within_m: float) -> Iterator[tuple[int, int]]:
-    """Index pairs i < j of geometries at most `within_m` apart; touching ones are 0 apart."""
-    shapes = np.array(geometries, dtype=object)
+    """Index pairs i < j of geometries at most `within_m` apart; touching ones are 0 apart, and empty ones
+    near none."""
+    every = np.array(geometries, dtype=object)
+    places = np.flatnonzero(~shapely.is_empty(every))
+    shapes = every[places]
     if not len(shapes):
         return
     boxes = _boxes(shapes, within_m)
@@ -124,7 +127,7 @@ def near_pairs(geometries: Geometries, within_m: float) -> Iterator[tuple[int, i
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = pool.map(lambda part: distances_m(shapes[part[:, 0]], shapes[part[:, 1]]), parts)
         for part, distances in zip(parts, measured, strict=True):
-            yield from map(tuple, part[distances <= within_m].tolist())
+            yield from map(tuple, places[part[distances <= within_m]].tolist())
 
 
 AT_ONCE = 2_000

@@ -29,10 +29,9 @@ from pipeline.scenes import fetch
 from pipeline.sites import lay_out
 from pipeline.sources import import_
 from pipeline.sources.import_ import published_sets
-from pipeline.sources.import_.from_folders import Folders
 from pipeline.sources.import_.layouts import Facts, Layout
 from pipeline.sources.import_.published_sets import UNKNOWN, PublishedSet
-from pipeline.sources.import_.readers import READERS, opened
+from pipeline.sources.import_.readers import READERS, folders, opened
 
 ABOUT_MINES = "The sites of this benchmark come from published files; see source in ../recipe.yaml.\n"
 
@@ -148,12 +147,12 @@ def _of_folders(
     name: str, path: Path, resolution: float | None, about: PublishedSet
 ) -> tuple[Facts, dict[str, Any]]:
     """The recipe's parts of pairs in folders, and what its source says of them."""
-    reader = Folders(path, about.dates)
+    reader = folders(path, about.dates)
     facts, pixel = reader.facts(), resolution or about.resolution or reader.resolution() or _exported(path)
     title = about.title or name
     facts = replace(
         facts, title=title, citation=about.citation, sensor={**facts.sensor, "resolution": pixel or 1},
-        labels={**facts.labels, "meaning": about.meaning},
+        labels={"meaning": about.meaning, **facts.labels},
     )  # fmt: skip
     described = {
         "dataset": title, "licence": about.licence, "url": about.url, "dates": about.dates,

@@ -54,7 +54,7 @@ def _parsed(cell: object, where: str) -> tuple[BaseGeometry | None, int]:
     try:
         if digits := WKB.fullmatch(cell):
             shape = shapely.from_wkb(digits[1])
-            return shapely.set_srid(shape, 0), shapely.get_srid(shape) or WGS84
+            return shapely.set_srid(shape, 0), int(shapely.get_srid(shape)) or WGS84
         srid, text = SRID.fullmatch(cell.strip()).groups()  # type: ignore[union-attr]  # it takes any text
         return shapely.from_wkt(text), int(srid or WGS84)
     except shapely.errors.GEOSException:

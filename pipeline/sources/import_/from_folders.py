@@ -5,7 +5,9 @@ bands and their numbers, but not their place. Of a mask that has more than two n
 what is above `threshold` counts.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -37,26 +39,14 @@ class Folders(TilePairs):
 
     def __init__(self, folder: Path, dates: str = UNKNOWN_DATE, threshold: int = 0) -> None:
         self.spans, self.threshold = spans_of(dates), threshold
-        super().__init__(folder, {name: _dated(name, *span) for name, span in self.spans.items()})
+        super().__init__(folder, {name: dated(name, *span) for name, span in self.spans.items()})
 
     def facts(self) -> Facts:
         names, dtype = self._bands()
-        notes = [*self.pairs.notes]
-        if self.threshold:
-            notes.append(
-                f"the masks have more than two numbers, as JPEG makes of them: above {self.threshold} "
-                "is change"
-            )
-        return Facts(
-            title="",
-            sensor={"bands": names, "rgb": _shown(names), "dtype": dtype},
-            periods={"spans": {name: [str(day) for day in span] for name, span in self.spans.items()}},
-            tiling={"size": self.side, "edge": "drop", "pad": False},
-            labels={"source": "import", "kind": "change"},
-            pairs="first_last",
-            citation="",
-            left_out=tuple(self.pairs.left_out),
-            notes=tuple(notes),
+        tiling = {"size": self.side, "edge": "drop", "pad": False}
+        found = self.pairs
+        return facts_of(
+            names, dtype, self.spans, tiling, self.threshold, tuple(found.left_out), tuple(found.notes)
         )
 
     def picture(self, content: Content, name: str) -> NDArray[Any]:
@@ -92,13 +82,11 @@ class Folders(TilePairs):
     def threshold_of_masks(self) -> int:
         """Return what the masks' numbers must be above to mean change: 0, but half of 255 where there are
         more than two and the largest is above that."""
-        numbers = np.zeros(256, bool)
-        for names in self.pairs.listed.values():
-            for content, name in self.pairs.contents(tuple(names), "label"):
-                mask, unknown = self._mask(content, name)
-                numbers[np.clip(mask[~unknown], 0, 255)] = True
-        found = np.flatnonzero(numbers)
-        return NOISE if len(found) > 2 and found.max() > NOISE else 0
+        every = chain.from_iterable(
+            self.pairs.contents(tuple(x), "label") for x in self.pairs.listed.values()
+        )
+        masks = (self._mask(content, name) for content, name in every)
+        return threshold_of(mask[~unknown] for mask, unknown in masks)
 
     def _mask(self, content: Content, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """A mask's numbers (y, x), and where they are unknown, by its file's nodata value."""
@@ -165,10 +153,44 @@ def _span(word: str) -> tuple[date, date] | None:
     return start, end
 
 
-def _dated(name: str, first: date, last: date) -> Dated:
+def dated(file: str, first: date, last: date, exactly: str = "file name") -> Dated:
+    """Return an image with its first and last possible day; `exactly` says what a known day is from."""
     is_unknown = first <= FIRST + DAY or last >= LAST - DAY
-    how = "unknown" if is_unknown else "file name" if first == last else "published range"
-    return Dated(name, first, last, how)
+    return Dated(
+        file, first, last, "unknown" if is_unknown else exactly if first == last else "published range"
+    )
+
+
+def facts_of(
+    names: list[str], dtype: str, spans: Mapping[str, tuple[date, date]], tiling: Mapping[str, Any],
+    threshold: int, left_out: tuple[str, ...], notes: tuple[str, ...] = (),
+) -> Facts:  # fmt: skip
+    """Return the recipe's parts of pairs, without what only their authors can say. `threshold` is the largest
+    number of a mask that means no change."""
+    if threshold:
+        lossy = f"the masks have more than two numbers, as JPEG makes of them: above {threshold} is change"
+        notes = (*notes, lossy)
+    return Facts(
+        title="",
+        sensor={"bands": names, "rgb": _shown(names), "dtype": dtype},
+        periods={"spans": {name: [str(day) for day in span] for name, span in spans.items()}},
+        tiling=tiling,
+        labels={"source": "import", "kind": "change"},
+        pairs="first_last",
+        citation="",
+        left_out=left_out,
+        notes=notes,
+    )
+
+
+def threshold_of(masks: Iterable[NDArray[Any]]) -> int:
+    """Return what the numbers of masks must be above to mean change: 0, but half of 255 where there are more
+    than two and the largest is above that."""
+    numbers = np.zeros(256, bool)
+    for mask in masks:
+        numbers[np.clip(mask, 0, 255)] = True
+    found = np.flatnonzero(numbers)
+    return NOISE if len(found) > 2 and found.max() > NOISE else 0
 
 
 def _is_tiff(content: Content) -> TypeGuard[Path]:

@@ -1,5 +1,6 @@
 """Published rasters, opened as the format that their suffix says."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from pipeline.core.errors import InputError
 from pipeline.geo import gdal
@@ -19,10 +20,17 @@ from pipeline.geo import gdal
 def opened(path: Path) -> Iterator[Any]:
     """Open a raster. InputError where it, or a pixel that is read meanwhile, cannot be read."""
     try:
-        with rasterio.open(path, driver=gdal.driver_of(path)) as file:
+        with _quietly(path) as file:
             yield file
     except (RasterioError, gdal.FAILURE) as error:
         raise InputError(f"{path} cannot be read: {gdal.said(error)}.") from None
+
+
+def _quietly(path: Path) -> Any:
+    """Open a raster without a warning where it has no place: many published tiles have none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path, driver=gdal.driver_of(path))
 
 
 def seen(path: Path) -> NDArray[np.bool_] | None:

@@ -1,19 +1,33 @@
 """The reader of each layout, by name."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import check_links
+from pipeline.sources.import_ import scene_pairs, small_mines
 from pipeline.sources.import_.from_euromine import EuroMine
-from pipeline.sources.import_.from_folders import Folders
+from pipeline.sources.import_.from_folders import UNKNOWN_DATE, Folders
 from pipeline.sources.import_.from_minenetcd256 import MineNetCD256
 from pipeline.sources.import_.from_oms2cd import OMS2CD
 from pipeline.sources.import_.layouts import Layout
+from pipeline.sources.import_.pairs_layout import PairsLayout
 
-READERS: dict[str, type[Layout]] = {
-    "minenetcd256": MineNetCD256, "oms2cd": OMS2CD, "euromine": EuroMine, "folders": Folders,
+
+def folders(folder: Path, dates: str = UNKNOWN_DATE, threshold: int = 0) -> PairsLayout:
+    """Pairs in folders, or a set whose authors publish it in folders of another kind."""
+    if small_mines.is_here(folder):
+        return small_mines.SmallMines(folder, dates, threshold)
+    for find, tile in ((scene_pairs.oscd, scene_pairs.OSCD_TILE), (scene_pairs.gvlm, scene_pairs.GVLM_TILE)):
+        if (found := find(folder)) is not None:
+            return scene_pairs.ScenePairs(folder, *found, tile=tile, dates=dates, threshold=threshold)
+    return Folders(folder, dates, threshold)
+
+
+READERS: dict[str, Callable[..., Layout]] = {
+    "minenetcd256": MineNetCD256, "oms2cd": OMS2CD, "euromine": EuroMine, "folders": folders,
 }  # fmt: skip
 
 
@@ -24,4 +38,4 @@ def opened(layout: str, path: Path, **told: Any) -> Layout:
     if not path.is_dir():
         raise InputError(f"There is no folder {path}.")
     check_links(path)
-    return READERS[layout](path, **told)  # type: ignore[call-arg]
+    return READERS[layout](path, **told)

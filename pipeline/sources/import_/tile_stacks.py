@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,21 @@ def opaque(content: bytes | Path, name: str) -> NDArray[np.bool_] | None:
         raise _unreadable(name, error) from None
 
 
+def shape(path: Path) -> tuple[int, int]:
+    """Rows and columns of a picture file. InputError names it."""
+    try:
+        with Image.open(path) as opened:
+            return opened.height, opened.width
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise _unreadable(str(path), error) from None
+
+
 def _unreadable(name: str, error: Exception) -> InputError:
     said = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(f"{name} is not a picture that can be read: {said}.")
 
 
-def stacked(tiles: Iterable[NDArray[np.uint8]], names: Sequence[str], side: int) -> NDArray[np.uint8]:
+def stacked(tiles: Iterable[NDArray[Any]], names: Sequence[str], side: int) -> NDArray[Any]:
     """Tiles (..., y, x) one below the other. InputError names one of another size."""
     found = []
     for tile, name in zip(tiles, names, strict=True):

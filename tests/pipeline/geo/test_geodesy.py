@@ -49,6 +49,9 @@ def test_near_pairs_by_distance_anywhere_on_the_globe(
     assert gap == pytest.approx(away_m, abs=160)
     assert list(geodesy.near_pairs(shapes, gap + 10)) == [(0, 1)]
     assert list(geodesy.near_pairs(shapes, gap - 10)) == []
+    nowhere = shapely.Polygon()
+    assert list(geodesy.near_pairs([nowhere, shapes[0], nowhere, shapes[1]], gap + 10)) == [(1, 3)]
+    assert list(geodesy.near_pairs([nowhere, nowhere], gap)) == []
 
 
 def test_groups_are_connected_components() -> None:
