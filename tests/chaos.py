@@ -30,6 +30,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import rasterio
 
 from pipeline.interchange.export import LAYOUTS
@@ -277,7 +278,9 @@ def found(project: Path) -> dict[str, bytes]:
 
 
 def rows_of(path: Path) -> bytes:
-    return gpd.read_file(path).to_wkt().to_csv().encode()
+    """All layers of a GeoPackage as text."""
+    layers = sorted(name for name, _ in pyogrio.list_layers(path))
+    return "".join(f"{name}\n{gpd.read_file(path, layer=name).to_csv()}" for name in layers).encode()
 
 
 def label_killed(project: Path, times: int, rng: random.Random) -> Count:

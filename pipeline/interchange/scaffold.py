@@ -126,8 +126,23 @@ def scaffold(
     # Own images are counted, and not estimated: how often they were taken nobody knows.
     source = loaded.source.open(loaded.setting(benchmark)) if loaded.source.name == "local" else None
     made = estimate(loaded, laid_out, source)
-    sentences = [*account.of(table, loaded), *_uncovered(seen, laid_out, loaded.selection.min_period_clear)]
+    sentences = [
+        *account.of(table, loaded),
+        *_taken_over(wanted, seen),
+        *_uncovered(seen, laid_out, loaded.selection.min_period_clear),
+    ]
     return Made(benchmark, sentences, made, _to_do(loaded, seen, root))
+
+
+def _taken_over(wanted: Wanted, seen: Seen) -> list[str]:
+    """What is said of a recipe that began as another benchmark's."""
+    if wanted.like is None:
+        return []
+    if seen.images is not None:
+        own = f"{', '.join(OF_IMAGES[:-1])} and {OF_IMAGES[-1]}"
+        return [f"{own} follow from the images; all else but the list is as in {wanted.like}"]
+    source = " and the source" if wanted.source else ""
+    return [f"all but the list{source} is as in {wanted.like}: bands, periods, selection, tiles, split"]
 
 
 def _uncovered(seen: Seen, laid_out: Sequence[site.Site], least: float) -> list[str]:
@@ -166,6 +181,8 @@ def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
         raise InputError(f"There is no file {path}, and no published list of that name ({known}).")
     if wanted.source is not None and wanted.source not in SOURCES:
         raise InputError(f"--source: there is no source '{wanted.source}'; sources: {', '.join(SOURCES)}.")
+    if wanted.source != "local" and wanted.images is not None:
+        raise InputError("--images: own images are of --source local; add it, or leave --images out.")
     if wanted.source == "local" and wanted.images is None:
         raise InputError("--source local needs --images FOLDER, with dated images, or a cube.")
     if is_published:
@@ -241,6 +258,9 @@ def _citation(loaded: recipe.Recipe) -> str:
 OF_THE_LIST = ("columns", "join", "filters", "layer", "limit", "per_country", "gadm")
 """Parts of a recipe's sites that belong to its mine list."""
 
+OF_IMAGES = ("sensor", "source", "periods", "selection")
+"""Parts of a recipe that follow from own images."""
+
 
 def _adapt(model: Path, target: Path, wanted: Wanted, seen: Seen) -> None:
     """Another benchmark's recipe with the new list and source. What it says of its own list and images
@@ -250,7 +270,7 @@ def _adapt(model: Path, target: Path, wanted: Wanted, seen: Seen) -> None:
     content = yaml.load(model.read_text(encoding="utf-8"))
     content.ca.comment = None
     content.yaml_set_start_comment(f"{wanted.name}: by `minebench new` from the recipe of {wanted.like}.")
-    if wanted.source and wanted.source != _name_of(content["source"]):
+    if seen.images is not None or (wanted.source and wanted.source != _name_of(content["source"])):
         _take_source(content, wanted, seen)
     synthetic = _name_of(content["source"]) == "synthetic"
     content["title"] = f"{wanted.name} (synthetic)" if synthetic else wanted.name
@@ -299,9 +319,15 @@ def _name_of(source: Any) -> str:
 
 
 def _take_source(content: Any, wanted: Wanted, seen: Seen) -> None:
-    """Put in the source, and the labels that go with it, of the source's own recipe."""
+    """Put in the source, and the labels that go with it, of the source's own recipe; of own images also what
+    follows from them."""
     own = YAML().load(_rendered(wanted, seen)(""))
-    content["source"] = dict(own["source"])
+    if seen.images is None:
+        content["source"] = dict(own["source"])
+    else:
+        for part in OF_IMAGES:
+            content[part] = own[part]
+            content.ca.items.pop(part, None)
     content["labels"]["source"] = own["labels"]["source"]
     content["labels"].ca.items.pop("source", None)  # its comment was about the other one
 
