@@ -157,6 +157,7 @@ def _of_folders(
     described = {
         "dataset": title, "licence": about.licence, "url": about.url, "dates": about.dates,
         "threshold": reader.threshold_of_masks(), "pixel": "known" if pixel else "unknown",
+        "notes": [*(f"left out: {what}" for what in facts.left_out), *facts.notes],
     }  # fmt: skip
     return facts, {"described": described}
 

@@ -36,6 +36,8 @@ class Described(Part):
     """The largest number in a mask that means no change."""
     pixel: Literal["known", "unknown"] = "known"
     """Whether sensor.resolution is the pixel; where it is unknown, areas are numbers of pixels."""
+    notes: tuple[str, ...] = ()
+    """What of the published files was left out, or taken for granted."""
 
 
 class Options(protocol.Options):

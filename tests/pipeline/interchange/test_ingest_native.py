@@ -101,6 +101,7 @@ def test_gvlm_as_published(tmp_path: Path) -> None:
     )
     assert np.array_equal(cube["change"][0] * 255, np.asarray(Image.open(files / "Kodagu_India/ref.png")))
     assert cube["clear"][:].all()  # black is a colour
+    assert "the split was drawn here" in (benchmark.stac / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("png", "archives"), [(True, True), (False, True), (True, False), (False, False)])
@@ -193,6 +194,8 @@ def test_smallminesds_is_footprints_of_two_years(tmp_path: Path) -> None:
         "the authors drew each year's split apart: of 5 tiles 2 are in two, and are in test where either "
         "year is",
     )
+    card = (benchmark.stac / "README.md").read_text()
+    assert all(f"- {said}" in card for said in ("left out: Sentinel-1", "left out: 1 tile", *done.notes))
     named = pd.read_parquet(benchmark.table("imported"))
     assert dict(zip(named.file, named.site_id, strict=True)) == {
         "0000": "train-0000", "0001": "test-0000", "0002": "test-0000", "0004": "test-0000",
