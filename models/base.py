@@ -149,8 +149,9 @@ class Classical(Model):
 
 
 def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
-    """One of `known` by the option's word; InputError names the words there are."""
+    """One of `known` by the option's word; InputError names the words there are. YAML reads off as false."""
     ((option, word),) = given.items()
+    word = "off" if word is False else word
     if word not in known:
         raise InputError(f"{model}: {option} is '{word}'; choose one of {', '.join(map(str, known))}.")
     return known[word]

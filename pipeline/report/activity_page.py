@@ -1,6 +1,6 @@
 """The report's page of activity, from the tables and maps of stage `activity`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.words import EVERY_SITE
 from pipeline.report.pictures import picture_of
 
+TRUTH = "labels"
 MAPS = 8
 """Sites whose when-map is shown."""
 
@@ -30,12 +31,31 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How a source agrees with the labels over all intervals of all sites: correlations with p, and root mean
+    square errors. What is not defined is NaN."""
+
+    name: str
+    intervals: int
+    pearson_area: float
+    p_area: float
+    rmse_m2: float
+    pearson_ndtci: float
+    p_ndtci: float
+    rmse_ndtci: float
+    rmse_ndtci_everywhere: float
+
+
+@dataclass(frozen=True)
 class Activity:
-    """What the page shows. `intervals` is the table that charts are drawn from."""
+    """What the page shows. `intervals` is the table that charts are drawn from, `by_threshold` that of stage
+    `activity`."""
 
     intervals: pd.DataFrame
     sources: list[Source]
+    agreement: list[Agreement]
     thresholds: list[dict[str, object]]
+    by_threshold: list[dict[str, object]]
     maps: list[tuple[str, str]]
     dates: list[str]
 
@@ -52,11 +72,31 @@ def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
     thresholds = tables.read(benchmark.table("activity/thresholds"), "activity")
     dates = sorted(set(intervals.t2))
     maps = _maps(benchmark, intervals, names)
-    return Activity(intervals, _sources(intervals, agreement), tables.records(thresholds), maps, dates)
+    return Activity(
+        intervals, _sources(intervals, agreement), _agreement(agreement), tables.records(thresholds),
+        _by_threshold(benchmark), maps, dates,
+    )  # fmt: skip
+
+
+def _agreement(table: pd.DataFrame) -> list[Agreement]:
+    """Of all sites together, or of the only one."""
+    with_labels = table[table["first"] == TRUTH]
+    sites = EVERY_SITE if EVERY_SITE in set(with_labels.site_id) else with_labels.site_id.min()
+    columns = [field.name for field in fields(Agreement)[1:]]
+    # Tables from before there was a column lack it: that is not known.
+    own = with_labels[with_labels.site_id == sites].reindex(columns=["second", *columns])
+    return [Agreement(*row) for row in own.itertuples(index=False)]
+
+
+def _by_threshold(benchmark: Benchmark) -> list[dict[str, object]]:
+    """Agreement with the labels by source and threshold; none where activity was measured before there was
+    this table."""
+    path = benchmark.table("activity/by_threshold")
+    return tables.records(tables.read(path, "activity")) if path.is_file() else []
 
 
 def _sources(intervals: pd.DataFrame, agreement: pd.DataFrame) -> list[Source]:
-    sites = agreement[(agreement["first"] == "labels") & (agreement.site_id != EVERY_SITE)]
+    sites = agreement[(agreement["first"] == TRUTH) & (agreement.site_id != EVERY_SITE)]
     with_labels = sites.groupby("second")
     columns = ["pearson_area", "pearson_ndtci", "rmse_m2"]
     agreed = with_labels[columns].mean().to_dict("index") if len(agreement) else {}
@@ -73,7 +113,7 @@ def _sources(intervals: pd.DataFrame, agreement: pd.DataFrame) -> list[Source]:
 
 def _maps(benchmark: Benchmark, intervals: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
     """When each pixel first changed, of the sites with most change: by the labels, else the first source."""
-    source = "labels" if "labels" in set(intervals.source) else str(intervals.source.iloc[0])
+    source = TRUTH if TRUTH in set(intervals.source) else str(intervals.source.iloc[0])
     own = intervals[intervals.source == source]
     most = own.groupby("site_id").changed_m2.sum().sort_values(ascending=False, kind="stable")
     found = []

@@ -116,7 +116,15 @@ def _template() -> jinja2.Template:
     environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
     environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
     environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
+    environment.filters["known"] = _known_or
+    environment.filters["m2"] = lambda value: "unknown" if value is None or value != value else f"{value:,.0f}"
+    environment.filters["p"] = lambda value: "< 0.001" if value is not None and value < 0.001 else _known_or(value)
     return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
+
+
+def _known_or(value: float | None, digits: int = 3) -> str:
+    """A measure as text, where it has a value."""
+    return "unknown" if value is None or value != value else f"{value:.{digits}f}"
 
 
 def _runs(benchmark: Benchmark) -> list[pictures.Run]:
