@@ -34,6 +34,10 @@ class Model(nn.Module):
     """Submodules that make the logits; what `mode: head` trains."""
     explained: ClassVar[tuple[str, ...]] = ("head",)
     """Submodules whose inputs GradCAM looks at: what the decision is made from."""
+    explained_before: tuple[str, ...] = ()
+    """Submodules whose inputs become those of `explained`, level by level; `explain` shows both."""
+    between: str = ""
+    """What lies between `explained_before` and `explained`."""
     context: ClassVar[bool] = False
     """Takes the neighbourhoods of both dates as well: forward(a, b, a_context, b_context)."""
     sees_series: ClassVar[bool] = False
