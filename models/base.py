@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from models.registry import SWITCHED
 from pipeline.core.errors import InputError
 
 Features = Sequence[Tensor]
@@ -153,9 +154,10 @@ class Classical(Model):
 
 
 def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
-    """One of `known` by the option's word; InputError names the words there are. YAML reads off as false."""
+    """One of `known` by the option's word; InputError names the words there are. YAML reads on and off as true
+    and false."""
     ((option, word),) = given.items()
-    word = "off" if word is False else word
+    word = SWITCHED[word] if isinstance(word, bool) else word
     if word not in known:
         raise InputError(f"{model}: {option} is '{word}'; choose one of {', '.join(map(str, known))}.")
     return known[word]

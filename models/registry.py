@@ -187,6 +187,21 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
     return network
 
 
+def options(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return all options of a model: as given, as its name stands for, or by default. Truth values are
+    the words on and off."""
+    known = inspect.signature(class_of(name)).parameters.items()
+    defaults = {option: own.default for option, own in known if option != "in_channels"}
+    everything = {**defaults, **_entry_of(name).options, **given}
+    return {
+        option: SWITCHED[value] if isinstance(value, bool) else value for option, value in everything.items()
+    }
+
+
+SWITCHED = {True: "on", False: "off"}
+"""Words of an option that YAML reads as truth values."""
+
+
 def class_of(name: str) -> "type[Model]":
     """The class that a name builds."""
     found: type[Model] = getattr(_module(name), _entry_of(name).where.split(".")[1])

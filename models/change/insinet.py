@@ -60,7 +60,7 @@ PUBLISHED = (
     (r"^outs_mixing\.conv\.conv\.", "head.out."),
 )
 """Names in checkpoints of the published code."""
-SWITCH: dict[Any, bool] = {"on": True, "off": False, True: True, False: False}
+SWITCH = {"on": True, "off": False}
 
 
 class INSINet(Model):

@@ -20,7 +20,7 @@ from pipeline.core.layout import Benchmark
 from pipeline.core.levels import LEVELS
 from pipeline.core.words import counted
 from pipeline.index import analysis_sets, annotators, statistics
-from pipeline.leaderboard import board, conditions
+from pipeline.leaderboard import ablations, board, conditions
 from pipeline.recipe import Recipe
 from pipeline.report import activity_page, drawings, paper_tables, pictures
 from pipeline.scenes import coregister
@@ -88,6 +88,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         few=few,
         few_chart=drawings.by_sites(few),
         conditions=_conditions(board.conditions(benchmark)),
+        ablations=_ablations(board.ablations(benchmark)),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
@@ -117,6 +118,7 @@ def _template() -> jinja2.Template:
     environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
     environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
     environment.filters["known"] = _known_or
+    environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.4f}"
     environment.filters["m2"] = lambda value: "unknown" if value is None or value != value else f"{value:,.0f}"
     environment.filters["p"] = lambda value: "< 0.001" if value is not None and value < 0.001 else _known_or(value)
     return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
@@ -439,6 +441,17 @@ def _conditions(table: pd.DataFrame | None) -> list[dict[str, Any]]:
             "rows": [(run, list(row)) for run, row in zip(scores.index, scores.to_numpy(), strict=True)],
         })  # fmt: skip
     return found
+
+
+def _ablations(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """A table for each part that runs were made without: scores with it, without it and their difference."""
+    if table is None:
+        return []
+    return [
+        {"part": ablations.PARTS.get(str(option), str(option)), "option": option,
+         "heads": ablations.heads(), "rows": tables.records(own)}
+        for option, own in table.groupby("option", sort=True)
+    ]  # fmt: skip
 
 
 def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:
