@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.registry import SWITCHED
 from pipeline.core.errors import InputError
+from pipeline.core.yaml_text import SWITCHED
 
 Features = Sequence[Tensor]
 Name = str | Callable[[re.Match[str]], str]
@@ -154,8 +154,8 @@ class Classical(Model):
 
 
 def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
-    """One of `known` by the option's word; InputError names the words there are. YAML reads on and off as true
-    and false."""
+    """One of `known` by the option's word; InputError names the words there are. YAML reads on and off
+    as true and false."""
     ((option, word),) = given.items()
     word = SWITCHED[word] if isinstance(word, bool) else word
     if word not in known:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import InputError, UnknownName
+from pipeline.core.yaml_text import SWITCHED
 
 if TYPE_CHECKING:
     from models.base import Model
@@ -196,10 +197,6 @@ def options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return {
         option: SWITCHED[value] if isinstance(value, bool) else value for option, value in everything.items()
     }
-
-
-SWITCHED = {True: "on", False: "off"}
-"""Words of an option that YAML reads as truth values."""
 
 
 def class_of(name: str) -> "type[Model]":

@@ -12,7 +12,6 @@ still made. `cnf: off` takes the neighbourhood's features whole, not the tile's 
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn

@@ -19,9 +19,7 @@ def gradcam(network: Model, images: list[Tensor], parts: Sequence[str] | None = 
     """
     seen: dict[str, Tensor] = {}
     parts = network.explained if parts is None else parts
-    hooks = [
-        network.get_submodule(name).register_forward_pre_hook(_keeper(seen, name)) for name in parts
-    ]
+    hooks = [network.get_submodule(name).register_forward_pre_hook(_keeper(seen, name)) for name in parts]
     try:
         with torch.enable_grad():
             logits = network.eval()(*images)

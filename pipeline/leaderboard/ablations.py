@@ -1,8 +1,8 @@
-"""What a part of a model brings: runs with it and without it, which differ in nothing else (MineNetCD's table 3
-of ChangeFFT, INSINet's table III).
+"""What a part of a model brings: runs with it and without it, which differ in nothing else (MineNetCD's
+table 3 of ChangeFFT, INSINet's table III).
 
-A part is left out by an option that is `off`: `options: {fft: off}`. All other options, the settings, the seed,
-the bands, the split and the fold are the same.
+A part is left out by an option that is `off`: `options: {fft: off}`. All other options, the settings, the
+seed, the bands, the split and the fold are the same.
 """
 
 import json
@@ -34,8 +34,8 @@ def table(
     """A row for each run and the same without a part; `saved_of` has what a run's model.pt says."""
     alike: dict[str, list[Run]] = defaultdict(list)
     for row in board.itertuples() if "external" in board else ():
-        if not row.external and registry.unsmoothed(row.model) == row.model:
-            saved = saved_of(row.run)
+        if not row.external and registry.unsmoothed(str(row.model)) == row.model:
+            saved = saved_of(str(row.run))
             alike[_else(row, saved)].append((row, registry.options(saved["model"], saved["options"])))
     p_of = {frozenset(runs): p for *runs, p in zip(tests["first"], tests["second"], tests.p, strict=True)}
     rows = [

@@ -2,6 +2,7 @@
 
     index/activity/intervals.parquet    site, source, interval: areas, NDTCI (`measures.INTERVALS`)
     index/activity/agreement.parquet    how two sources agree (`measures.AGREEMENT`)
+    index/activity/cases.parquet        activity around each site's start of production (`case_studies`)
     index/activity/thresholds.parquet   from which probability on a run's change counts, and why
     index/activity/curves.parquet       the runs' precision and recall on validation
     index/activity/at_thresholds.parquet, by_threshold.parquet
@@ -28,7 +29,7 @@ from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.cubes import cube
 from pipeline.cubes.labels import Labels
 from pipeline.geo import shelves
-from pipeline.monitor import by_threshold, change_maps, map_files, measures, thresholds
+from pipeline.monitor import by_threshold, case_studies, change_maps, map_files, measures, thresholds
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -64,9 +65,11 @@ def build(
     spread: Spread,
     by_length: bool = False,
     threshold: float | None = None,
+    years: int = 2,
 ) -> int:
     """Write tables, maps and items; `by_length` weighs mean NDTCI by the intervals' lengths, `threshold`
-    holds for all runs in place of their own. Returns how many sites were done."""
+    holds for all runs in place of their own, case studies go `years` around the start of production. Returns
+    how many sites were done."""
     table = sites.read(benchmark)
     cube.require_all(benchmark, table.site_id)
     present = [s for s in sites.listed(table, recipe) if len(cube.periods_of(benchmark.cube(s.site_id))) > 1]
@@ -88,6 +91,8 @@ def build(
     intervals = tables.read(path, "activity")
     agreed = pd.DataFrame(measures.agreement(intervals), columns=list(measures.AGREEMENT))
     tables.write(agreed.astype(measures.AGREEMENT), benchmark.table("activity/agreement"))
+    cases = case_studies.table(intervals, present, recipe, years)
+    tables.write(cases, benchmark.table("activity/cases"))
     tables.write(chosen, benchmark.table("activity/thresholds"))
     tables.write(curves, benchmark.table("activity/curves"))
     by = by_threshold.agreement(at_path, [*chosen.source, change_maps.MEDIAN])

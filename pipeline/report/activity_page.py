@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.core import tables
 from pipeline.core.layout import Benchmark
-from pipeline.core.words import EVERY_SITE
+from pipeline.core.words import EVERY_SITE, NO_IMAGES, UNKNOWN_START
 from pipeline.report.pictures import picture_of
 
 TRUTH = "labels"
@@ -47,6 +47,31 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Case:
+    """A source's changes around a site's start of production: km² and how many intervals, by phase, and mean
+    NDTCI."""
+
+    site_id: str
+    name: str
+    start: int
+    source: str
+    km2: dict[str, float]
+    intervals: dict[str, int]
+    ndtci: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Case studies of the sites whose start of production is known and lies among their images; the names of
+    those of which it is unknown, and of those that have no images around it."""
+
+    years: int
+    rows: list[Case]
+    unknown: list[str]
+    no_images: list[str]
+
+
+@dataclass(frozen=True)
 class Activity:
     """What the page shows. `intervals` is the table that charts are drawn from, `by_threshold` that of stage
     `activity`."""
@@ -58,6 +83,7 @@ class Activity:
     by_threshold: list[dict[str, object]]
     maps: list[tuple[str, str]]
     dates: list[str]
+    cases: Cases | None
 
 
 def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
@@ -74,7 +100,7 @@ def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
     maps = _maps(benchmark, intervals, names)
     return Activity(
         intervals, _sources(intervals, agreement), _agreement(agreement), tables.records(thresholds),
-        _by_threshold(benchmark), maps, dates,
+        _by_threshold(benchmark), maps, dates, _cases(benchmark, names),
     )  # fmt: skip
 
 
@@ -86,6 +112,26 @@ def _agreement(table: pd.DataFrame) -> list[Agreement]:
     # Tables from before there was a column lack it: that is not known.
     own = with_labels[with_labels.site_id == sites].reindex(columns=["second", *columns])
     return [Agreement(*row) for row in own.itertuples(index=False)]
+
+
+def _cases(benchmark: Benchmark, names: dict[str, str]) -> Cases | None:
+    """None where activity was measured before there were case studies."""
+    path = benchmark.table("activity/cases")
+    if not path.is_file():
+        return None
+    table = tables.read(path, "activity")
+    table = table.assign(km2=table.changed_m2 / 1e6)
+    whose = {
+        phase: [names.get(site_id, site_id) for site_id in table.site_id[table.phase == phase]]
+        for phase in (UNKNOWN_START, NO_IMAGES)
+    }
+    rows = []
+    for (site_id, source), own in table[table.source != ""].groupby(["site_id", "source"], sort=False):
+        phases = own.phase.tolist()
+        measures = (dict(zip(phases, own[name], strict=True)) for name in ("km2", "intervals", "ndtci"))
+        name = names.get(str(site_id), str(site_id))
+        rows.append(Case(str(site_id), name, int(own.production_start.iloc[0]), str(source), *measures))
+    return Cases(int(table.years.max()) if len(table) else 0, rows, whose[UNKNOWN_START], whose[NO_IMAGES])
 
 
 def _by_threshold(benchmark: Benchmark) -> list[dict[str, object]]:

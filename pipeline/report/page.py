@@ -14,7 +14,7 @@ from models import registry
 from models.evaluation.runs import EXTERNAL, scored, set_apart
 from models.evaluation.score_names import HEADS
 from pipeline import __version__
-from pipeline.core import tables
+from pipeline.core import tables, words
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.levels import LEVELS
@@ -26,6 +26,7 @@ from pipeline.report import activity_page, drawings, paper_tables, pictures
 from pipeline.scenes import coregister
 from pipeline.scenes.status import TITLES, Status
 from pipeline.sites import site
+from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         curves=[drawings.curves(runs, task) for task in ("change", "segmentation")],
         activity=measured,
         activity_charts=_activity_charts(measured),
+        phases=words.PHASES,
+        case_charts=_case_charts(measured, recipe, site.listed(sites, recipe)),
         when_legend=drawings.stretch_of_colours(measured.dates) if measured else [],
     )
     with replacing(benchmark.report) as temporary:
@@ -112,15 +115,40 @@ def _activity_charts(measured: activity_page.Activity | None) -> list[str]:
     return [drawings.timeline(measured.intervals, column, title) for column, title in wanted]
 
 
+def _case_charts(measured: activity_page.Activity | None, recipe: Recipe, sites: list[Site]) -> list[str]:
+    """Changed area over time of the sites with case studies, of many those with most change."""
+    cases = measured.cases if measured else None
+    if measured is None or cases is None:
+        return []
+    starts = {case.site_id: case.start for case in cases.rows}
+    own = measured.intervals[measured.intervals.site_id.isin(starts)]
+    most = own.groupby("site_id").changed_m2.sum().sort_values(ascending=False, kind="stable").index
+    names = {site.site_id: site.label for site in sites}
+    periods = {period.label: period for period in recipe.periods.periods()}
+    charts = []
+    for site_id in map(str, most[: activity_page.MAPS]):
+        rows = own[own.site_id == site_id]
+        dated = [
+            periods[label] for label in sorted({*rows.t1, *rows.t2}, key=lambda label: periods[label].start)
+        ]
+        charts.append(drawings.case_study(rows, dated, starts[site_id], cases.years, names[site_id]))
+    return charts
+
+
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
     environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
     environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
     environment.filters["known"] = _known_or
-    environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.4f}"
-    environment.filters["m2"] = lambda value: "unknown" if value is None or value != value else f"{value:,.0f}"
-    environment.filters["p"] = lambda value: "< 0.001" if value is not None and value < 0.001 else _known_or(value)
+    environment.filters["few"] = words.few
+    environment.filters["signed"] = lambda value: "–" if value is None or value != value else f"{value:+.4f}"
+    environment.filters["m2"] = lambda value: (
+        "unknown" if value is None or value != value else f"{value:,.0f}"
+    )
+    environment.filters["p"] = lambda value: (
+        "< 0.001" if value is not None and value < 0.001 else _known_or(value)
+    )
     return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
 
 

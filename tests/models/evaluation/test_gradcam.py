@@ -33,7 +33,9 @@ def test_before_and_after_changefft_are_of_one_model() -> None:
     network = models.create("minenetcd-resnet18", in_channels=3).eval()
     torch.nn.init.ones_(network.decode_head.classifier.bias)  # so that something is found
     frames = explain._contributions(network, images)
-    assert list(frames) == [f"GradCAM {i}, {when} ChangeFFT" for i in (1, 2, 3) for when in ("before", "after")]
+    assert list(frames) == [
+        f"GradCAM {i}, {when} ChangeFFT" for i in (1, 2, 3) for when in ("before", "after")
+    ]
     assert all(frame.shape == (32, 32, 3) for frame in frames.values())
     alone = explain._heat(gradcam(network, images)[0, 0].numpy())
     assert (frames["GradCAM 1, after ChangeFFT"] == alone).all()

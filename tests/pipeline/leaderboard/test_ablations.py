@@ -23,7 +23,12 @@ SAVED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 def saved_of(run: str) -> dict[str, Any]:
     model, options, settings = SAVED[run]
-    return {"model": model, "options": options, "bands": ["B04"], "settings": {**settings, "options": options}}
+    return {
+        "model": model,
+        "options": options,
+        "bands": ["B04"],
+        "settings": {**settings, "options": options},
+    }
 
 
 def board(**f1: float) -> pd.DataFrame:
@@ -65,5 +70,6 @@ def test_nothing_evaluated_has_no_parts() -> None:
     empty = pd.DataFrame(columns=["model", "run", "task", "fold", "split", "f1"])
     tests = pd.DataFrame(columns=["first", "second", "p"])
     table = ablations.table(empty, tests, saved_of)
-    assert table.empty and list(table) == ablations.COLUMNS
+    assert table.empty
+    assert list(table) == ablations.COLUMNS
     assert page._ablations(table) == page._ablations(None) == []

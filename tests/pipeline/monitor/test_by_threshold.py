@@ -36,7 +36,8 @@ def test_a_run_agrees_below_its_probability_and_not_above(tmp_path: Path) -> Non
         assert (row.f1, row.pearson_area, row.p_area) == pytest.approx((1, 1, 0), abs=1e-6)
     lowest = table.loc["x", 0.1]  # everything changed: its area does not vary, so there is no correlation
     assert (lowest.changed_m2, lowest.precision, lowest.recall) == (1200, 0.5, 1)
-    assert np.isnan(lowest.pearson_area) and np.isnan(lowest.p_area)
+    assert np.isnan(lowest.pearson_area)
+    assert np.isnan(lowest.p_area)
     assert (table.loc["x", 0.7].changed_m2, table.loc["x", 0.7].recall) == (0, 0)
 
 
