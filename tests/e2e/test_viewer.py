@@ -29,8 +29,10 @@ SITE = "div.controls select"  # there once the page of a site is drawn and liste
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 START_PLACES = """import(new URL("timeline.js", document.querySelector("script[type=module]").src)).then(
-  ({ startPlace }) => [[2019, ["2018-07", "2019-07"]], [2019, ["2018", "2019"]], [2019, ["2020", "2021"]],
-    [2019, ["2017", "2018"]], [undefined, ["2018", "2019"]], [2019, ["before", "after"]]].map((given) => startPlace(...given)))"""
+  ({ startPlace }) => [
+    [2019, ["2018-07", "2019-07"]], [2019, ["2018", "2019"]], [2019, ["2020", "2021"]],
+    [2019, ["2017", "2018"]], [undefined, ["2018", "2019"]], [2019, ["before", "after"]],
+  ].map((given) => startPlace(...given)))"""
 pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="there is no Chromium: install it, or name it in CHROMIUM"
 )

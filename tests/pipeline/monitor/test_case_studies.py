@@ -9,6 +9,7 @@ import pytest
 from pipeline import recipe
 from pipeline.monitor import case_studies
 from pipeline.monitor.case_studies import phase_of
+from pipeline.publish import viewer_data
 from pipeline.recipe import Recipe
 from pipeline.report import drawings
 from pipeline.sites.site import Site
@@ -94,3 +95,9 @@ def test_the_start_is_a_line_in_the_chart(loaded: Recipe) -> None:
     assert "start of production in 2019" in shown
     assert line in shown
     assert line not in before  # it is outside of the chart
+
+
+def test_the_viewer_is_told_the_start_where_it_is_known() -> None:
+    """And files of sites without one are as they were."""
+    assert viewer_data._started(replace(SITE, production_start=2019)) == {"production_start": 2019}
+    assert viewer_data._started(SITE) == {}
