@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import InputError
+from pipeline.core.yaml_text import SWITCHED
 
 Features = Sequence[Tensor]
 Name = str | Callable[[re.Match[str]], str]
@@ -34,6 +35,10 @@ class Model(nn.Module):
     """Submodules that make the logits; what `mode: head` trains."""
     explained: ClassVar[tuple[str, ...]] = ("head",)
     """Submodules whose inputs GradCAM looks at: what the decision is made from."""
+    explained_before: tuple[str, ...] = ()
+    """Submodules whose inputs become those of `explained`, level by level; `explain` shows both."""
+    between: str = ""
+    """What lies between `explained_before` and `explained`."""
     context: ClassVar[bool] = False
     """Takes the neighbourhoods of both dates as well: forward(a, b, a_context, b_context)."""
     sees_series: ClassVar[bool] = False
@@ -149,8 +154,10 @@ class Classical(Model):
 
 
 def options_of(given: dict[str, Any], known: dict[str, Any], model: str) -> Any:
-    """One of `known` by the option's word; InputError names the words there are."""
+    """One of `known` by the option's word; InputError names the words there are. YAML reads on and off
+    as true and false."""
     ((option, word),) = given.items()
+    word = SWITCHED[word] if isinstance(word, bool) else word
     if word not in known:
         raise InputError(f"{model}: {option} is '{word}'; choose one of {', '.join(map(str, known))}.")
     return known[word]

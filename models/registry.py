@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import InputError, UnknownName
+from pipeline.core.yaml_text import SWITCHED
 
 if TYPE_CHECKING:
     from models.base import Model
@@ -185,6 +186,17 @@ def create(name: str, *, in_channels: int, **options: Any) -> "Model":
     network.made_of = (name, options)
     network.register_forward_pre_hook(lambda module, images: network.check(images))
     return network
+
+
+def options(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return all options of a model: as given, as its name stands for, or by default. Truth values are
+    the words on and off."""
+    known = inspect.signature(class_of(name)).parameters.items()
+    defaults = {option: own.default for option, own in known if option != "in_channels"}
+    everything = {**defaults, **_entry_of(name).options, **given}
+    return {
+        option: SWITCHED[value] if isinstance(value, bool) else value for option, value in everything.items()
+    }
 
 
 def class_of(name: str) -> "type[Model]":

@@ -224,6 +224,10 @@ def activity(
         float | None,
         typer.Option(help="Probability from which on change counts, for all runs; else each run's own."),
     ] = None,
+    years: Annotated[
+        int,
+        typer.Option(min=1, max=50, help="Years before and after a site's start of production to look at."),
+    ] = 2,
 ) -> None:
     """Measure how much, where and when each site changed: areas, NDTCI, maps."""
     if masks is not None:
@@ -236,7 +240,7 @@ def activity(
     command.made(
         "activity",
         "measured",
-        _by_site("activity", benchmark, scheduler, by_length=by_length, threshold=threshold),
+        _by_site("activity", benchmark, scheduler, by_length=by_length, threshold=threshold, years=years),
     )
 
 

@@ -12,7 +12,6 @@ still made. `cnf: off` takes the neighbourhood's features whole, not the tile's 
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +59,7 @@ PUBLISHED = (
     (r"^outs_mixing\.conv\.conv\.", "head.out."),
 )
 """Names in checkpoints of the published code."""
-SWITCH: dict[Any, bool] = {"on": True, "off": False, True: True, False: False}
+SWITCH = {"on": True, "off": False}
 
 
 class INSINet(Model):

@@ -64,6 +64,8 @@ class MineNetCD(Siamese):
         form = options_of({"fft": fft}, FORMS, "minenetcd")
         more = {"plainly": False} if scans and fft == "code" else {}
         self.mixing = nn.ModuleList(form(width, **more) for width in channels)
+        if form is not FORMS["off"]:
+            self.explained_before, self.between = ("mixing.0", "mixing.1", "mixing.2"), "ChangeFFT"
         config = configured(UperNetConfig, num_labels=1, auxiliary_in_channels=channels[2])
         self.decode_head = UperNetHead(config, channels)
         self.auxiliary_head = UperNetFCNHead(config, channels)

@@ -1,6 +1,8 @@
 """Where a decision comes from: GradCAM (Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74, equations 1 and
 2) of what a model's last stage sees."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -8,18 +10,16 @@ from torch.nn import functional as F
 from models.base import Model
 
 
-def gradcam(network: Model, images: list[Tensor]) -> Tensor:
+def gradcam(network: Model, images: list[Tensor], parts: Sequence[str] | None = None) -> Tensor:
     """How much each place speaks for change, or for footprint: (L, N, H, W) in 0..1, a map for each of
-    the model's `explained` parts (finest first).
+    `parts`, submodules by name; without any, of the model's `explained` parts (finest first).
 
     The score is the sum of the positive logits, so a map explains what was found; where nothing was, it
     is 0. `images` are (N, C, H, W), standardised.
     """
     seen: dict[str, Tensor] = {}
-    hooks = [
-        network.get_submodule(name).register_forward_pre_hook(_keeper(seen, name))
-        for name in network.explained
-    ]
+    parts = network.explained if parts is None else parts
+    hooks = [network.get_submodule(name).register_forward_pre_hook(_keeper(seen, name)) for name in parts]
     try:
         with torch.enable_grad():
             logits = network.eval()(*images)
@@ -30,7 +30,7 @@ def gradcam(network: Model, images: list[Tensor]) -> Tensor:
             hook.remove()
     shape = images[0].shape[-2:]
     found = dict(zip(seen, gradients, strict=True))
-    maps = [_map(seen[name], found[name], shape) for name in network.explained]
+    maps = [_map(seen[name], found[name], shape) for name in parts]
     return torch.stack(maps).detach()
 
 

@@ -62,6 +62,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
             curves=_inlined(folder / "curves.png"),
             synthetic=recipe.source.is_synthetic,
             parts=() if network.classical else network.explained,
+            between=network.between,
         )
         (folder / "index.html").write_text(page, encoding="utf-8")
     return benchmark.explanation(run.name) / "index.html"
@@ -90,15 +91,30 @@ def _examples(
         frames = {periods[place]: look.image(tile.site_id, place)[window] for place in places}
         frames["found"] = pictures.coloured(probability > threshold, label)
         frames["probability"] = _heat(probability)
-        if not network.classical:
-            maps = gradcam(network, images)[:, 0].numpy()
-            frames |= {f"GradCAM {i + 1}": _heat(m) for i, m in enumerate(maps)}
+        maps = {} if network.classical else _contributions(network, images)
         shown = {
             title: _saved(picture, folder / f"{number}-{i}.png")
-            for i, (title, picture) in enumerate(frames.items())
+            for i, (title, picture) in enumerate((frames | maps).items())
         }
-        rows.append({"title": f"{tile_id} {' to '.join(dates)}".strip(), "frames": shown})
+        # Two maps of each level have a line of their own, so that none stands apart from its fellow.
+        below = {title: shown.pop(title) for title in maps} if network.between else {}
+        rows.append({"title": f"{tile_id} {' to '.join(dates)}".strip(), "strips": [shown, below]})
     return rows
+
+
+def _contributions(network: Model, images: list[torch.Tensor]) -> dict[str, NDArray[np.uint8]]:
+    """GradCAM of each level, finest first; where the model names what becomes a level, that stands before it
+    (MineNetCD's figure 15)."""
+    count = len(network.explained_before)
+    maps = gradcam(network, images, [*network.explained_before, *network.explained])[:, 0].numpy()
+    after = [_heat(own) for own in maps[count:]]
+    if not count:
+        return {f"GradCAM {level}": own for level, own in enumerate(after, 1)}
+    frames = {}
+    for level, (before, own) in enumerate(zip(maps[:count], after, strict=True), 1):
+        frames[f"GradCAM {level}, before {network.between}"] = _heat(before)
+        frames[f"GradCAM {level}, after {network.between}"] = own
+    return frames
 
 
 def _inputs(

@@ -5,6 +5,11 @@ from collections.abc import Iterable, Sequence
 EVERY_SITE = "all sites"
 """In place of a site's id, in a row of all sites together."""
 
+BEFORE, START, AFTER = PHASES = ("before", "start", "after")
+"""Phases of a site around its start of production."""
+UNKNOWN_START, NO_IMAGES = "unknown", "no images"
+"""In place of a phase: where the start is unknown, and where no two images lie around it."""
+
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: `1 site`, `12 sites`, `2 countries`."""

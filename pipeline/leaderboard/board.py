@@ -11,6 +11,12 @@ def conditions(benchmark: Benchmark) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
+def ablations(benchmark: Benchmark) -> pd.DataFrame | None:
+    """Runs with and without a part; None where nothing was compared yet."""
+    path = benchmark.leaderboard / "ablations.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
+
+
 def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """models and tests; None where nothing was compared yet, or there was nothing to compare."""
     folder = benchmark.leaderboard

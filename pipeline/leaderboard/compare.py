@@ -3,6 +3,7 @@
 leaderboard/models.parquet     a row a run: size, speed, scores with intervals
 leaderboard/tests.parquet      whether two runs differ
 leaderboard/conditions.parquet scores by season, cloud and sun (`conditions`)
+leaderboard/ablations.parquet  what a part of a model brings (`ablations`)
 leaderboard/cards/<run>.md     a model card each
 """
 
@@ -21,7 +22,7 @@ from pipeline import __version__
 from pipeline.core import receipts, tables
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
-from pipeline.leaderboard import conditions
+from pipeline.leaderboard import ablations, conditions
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 
@@ -33,7 +34,10 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
     with replacing(folder) as temporary:
         (temporary / "cards").mkdir(parents=True)
         table.to_parquet(temporary / "models.parquet", index=False)
-        ranking.tests(benchmark.data, table).to_parquet(temporary / "tests.parquet", index=False)
+        tests = ranking.tests(benchmark.data, table)
+        tests.to_parquet(temporary / "tests.parquet", index=False)
+        parts = ablations.table(table, tests, lambda run: ranking.weights_of(benchmark.run(run)))
+        parts.to_parquet(temporary / "ablations.parquet", index=False)
         _by_conditions(benchmark, list(table.run)).to_parquet(temporary / "conditions.parquet", index=False)
         for row in table.itertuples():
             card = _external_card if row.external else _card

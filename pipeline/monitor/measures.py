@@ -75,8 +75,10 @@ def measure(
 def agreement(intervals: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """How two sources agree over the intervals of each site, and of all sites together: Pearson's
     correlation of changed areas and of NDTCI, and the root mean square difference of areas in m², and of
-    NDTCI within the AOI and everywhere (OMS2CD, figure 4.15)."""
+    NDTCI within the AOI and everywhere (OMS2CD, figure 4.15). What a source does not know at all counts
+    nowhere: its area of 0 would be no change."""
     intervals = intervals.reindex(columns=list(INTERVALS))
+    intervals = intervals[intervals.known.ne(0)]
     for site_id, own in intervals.groupby("site_id", sort=True):
         yield from _agreement(str(site_id), own)
     if len(set(intervals.site_id)) > 1:

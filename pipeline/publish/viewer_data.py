@@ -200,7 +200,13 @@ def _key(task: Task) -> str:
     return receipts.fingerprint([
         VERSION, receipts.key_in(shared.benchmark.stac / site.site_id / "collection.json"), task.predicted,
         None if measured is None else measured.to_dict("list"),
+        *_started(site).values(),
     ])  # fmt: skip
+
+
+def _started(site: Site) -> dict[str, int]:
+    """The year in which production began, where it is known."""
+    return {} if site.production_start is None else {"production_start": site.production_start}
 
 
 def _receipt(task: Task) -> Path:
@@ -225,7 +231,7 @@ def _make(task: Task, key: str) -> dict[str, Any]:
         "production": site.production, "split": shared.splits.get(site.site_id), "epsg": site.epsg,
         "shape": list(site.shape), "transform": list(site.grid.transform)[:6], "pixel_m2": site.pixel_m2,
         "images": images, "activity": _activity(shared.activity.get(site.site_id)),
-        "predictions": task.predicted,
+        "predictions": task.predicted, **_started(site),
     }, task.path)  # fmt: skip
     return row
 

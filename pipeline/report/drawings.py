@@ -5,6 +5,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -17,6 +18,7 @@ from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import RcKeyType
 
+from pipeline.core.periods import Period
 from pipeline.geo import geodesy
 from pipeline.report.pictures import Run
 from pipeline.scenes import coregister
@@ -301,6 +303,47 @@ def timeline(intervals: pd.DataFrame, column: str, title: str) -> str:
         if len(table.columns) <= LEGEND:
             figure.legend(loc="outside lower left", frameon=False, ncols=3)
         return _svg(figure, f"Lines: {title} by the later date, one a source")
+
+
+def case_study(intervals: pd.DataFrame, periods: list[Period], start: int, years: int, title: str) -> str:
+    """Changed area of one site by interval, a line a source, with a line where the year of the start of
+    production begins, and the window of so many years around that year in grey."""
+    table = intervals.pivot_table("changed_m2", index="t2", columns="source", sort=False).sort_index() / 1e6
+    labels = [period.label for period in periods]
+    days = [period.start for period in periods]
+    place = date_place(date(start, 1, 1), days)
+    window = [date_place(date(year, 1, 1), days) for year in (start - years, start + 1 + years)]
+    with mpl.rc_context(FONT):
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
+        axes = figure.subplots()
+        for source in table.columns:
+            style = {"color": "black", "linewidth": 2} if source == "labels" else {"linewidth": 1.3}
+            at = [labels.index(label) for label in table.index]
+            axes.plot(at, table[source], marker="o", markersize=3, label=source, **style)
+        axes.axvspan(*np.clip(window, 0, len(labels) - 1), color="#eceef1", zorder=0)
+        if 0 <= place <= len(labels) - 1:
+            axes.axvline(place, color=SPLIT_COLOURS["test"], linestyle="--", linewidth=1.3)
+        step = -(-len(labels) // 8)
+        axes.set_xticks(range(0, len(labels), step), labels[::step])
+        axes.set_xlim(-0.3, len(labels) - 0.7)
+        axes.set_ylim(bottom=0)
+        _tidy(axes, f"{title}, from {start}: changed, km²")
+        if len(table.columns) <= LEGEND:
+            figure.legend(loc="outside lower left", frameon=False, ncols=3)
+        return _svg(
+            figure,
+            f"Lines: changed area of {title} by the later date, and the start of production in {start}",
+        )
+
+
+def date_place(day: date, days: list[date]) -> float:
+    """Where a day lies among days in order, as a number that may lie between two; below 0 before the first,
+    above the last one's after it."""
+    if day < days[0]:
+        return -1.0
+    if day > days[-1]:
+        return float(len(days))
+    return float(np.interp(day.toordinal(), [own.toordinal() for own in days], range(len(days))))
 
 
 def stretch_of_colours(dates: list[str]) -> list[tuple[str, str]]:

@@ -14,18 +14,19 @@ from models import registry
 from models.evaluation.runs import EXTERNAL, scored, set_apart
 from models.evaluation.score_names import HEADS
 from pipeline import __version__
-from pipeline.core import tables
+from pipeline.core import tables, words
 from pipeline.core.files import replacing
 from pipeline.core.layout import Benchmark
 from pipeline.core.levels import LEVELS
 from pipeline.core.words import counted
 from pipeline.index import analysis_sets, annotators, statistics
-from pipeline.leaderboard import board, conditions
+from pipeline.leaderboard import ablations, board, conditions
 from pipeline.recipe import Recipe
 from pipeline.report import activity_page, drawings, paper_tables, pictures
 from pipeline.scenes import coregister
 from pipeline.scenes.status import TITLES, Status
 from pipeline.sites import site
+from pipeline.sites.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         few=few,
         few_chart=drawings.by_sites(few),
         conditions=_conditions(board.conditions(benchmark)),
+        ablations=_ablations(board.ablations(benchmark)),
         tests=_tests(compared[1]) if compared else [],
         all_tests=len(compared[1]) if compared else 0,
         interval_chart=drawings.by_interval(runs, _interval_unit(pairs)),
@@ -96,6 +98,8 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         curves=[drawings.curves(runs, task) for task in ("change", "segmentation")],
         activity=measured,
         activity_charts=_activity_charts(measured),
+        phases=words.PHASES,
+        case_charts=_case_charts(measured, recipe, site.listed(sites, recipe)),
         when_legend=drawings.stretch_of_colours(measured.dates) if measured else [],
     )
     with replacing(benchmark.report) as temporary:
@@ -111,12 +115,46 @@ def _activity_charts(measured: activity_page.Activity | None) -> list[str]:
     return [drawings.timeline(measured.intervals, column, title) for column, title in wanted]
 
 
+def _case_charts(measured: activity_page.Activity | None, recipe: Recipe, sites: list[Site]) -> list[str]:
+    """Changed area over time of the sites with case studies, of many those with most change."""
+    cases = measured.cases if measured else None
+    if measured is None or cases is None:
+        return []
+    starts = {case.site_id: case.start for case in cases.rows}
+    own = measured.intervals[measured.intervals.site_id.isin(starts)]
+    most = own.groupby("site_id").changed_m2.sum().sort_values(ascending=False, kind="stable").index
+    names = {site.site_id: site.label for site in sites}
+    periods = {period.label: period for period in recipe.periods.periods()}
+    charts = []
+    for site_id in map(str, most[: activity_page.MAPS]):
+        rows = own[own.site_id == site_id]
+        dated = [
+            periods[label] for label in sorted({*rows.t1, *rows.t2}, key=lambda label: periods[label].start)
+        ]
+        charts.append(drawings.case_study(rows, dated, starts[site_id], cases.years, names[site_id]))
+    return charts
+
+
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
     environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
     environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
+    environment.filters["known"] = _known_or
+    environment.filters["few"] = words.few
+    environment.filters["signed"] = lambda value: "–" if value is None or value != value else f"{value:+.4f}"
+    environment.filters["m2"] = lambda value: (
+        "unknown" if value is None or value != value else f"{value:,.0f}"
+    )
+    environment.filters["p"] = lambda value: (
+        "< 0.001" if value is not None and value < 0.001 else _known_or(value)
+    )
     return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
+
+
+def _known_or(value: float | None, digits: int = 3) -> str:
+    """A measure as text, where it has a value."""
+    return "unknown" if value is None or value != value else f"{value:.{digits}f}"
 
 
 def _runs(benchmark: Benchmark) -> list[pictures.Run]:
@@ -431,6 +469,17 @@ def _conditions(table: pd.DataFrame | None) -> list[dict[str, Any]]:
             "rows": [(run, list(row)) for run, row in zip(scores.index, scores.to_numpy(), strict=True)],
         })  # fmt: skip
     return found
+
+
+def _ablations(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """A table for each part that runs were made without: scores with it, without it and their difference."""
+    if table is None:
+        return []
+    return [
+        {"part": ablations.PARTS.get(str(option), str(option)), "option": option,
+         "heads": ablations.heads(), "rows": tables.records(own)}
+        for option, own in table.groupby("option", sort=True)
+    ]  # fmt: skip
 
 
 def _tests(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 import glob
 import logging
+import mmap
 import os
-from collections.abc import Container
+import re
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 LEAST_KM2 = 1e-6
 LARGEST_PIXELS = 4 * 10**8
 """Of a site: 200 km x 200 km at 10 m, 24 km x 24 km at 1.2 m. What is larger is hardly a mine."""
+START = "production_start"
 VERSION = 2
 """Of the table: raise it when the same list comes out otherwise."""
 
@@ -54,13 +57,33 @@ def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
 def _key(benchmark: Benchmark, recipe: Recipe) -> str:
     """What the table is made of: the lists, and the rules of the recipe."""
     rule, sensor = recipe.sites.model_dump(mode="json"), recipe.sensor
-    lists = {path.name: sha256(path) for path in sorted(_lists(benchmark, recipe.sites)) if path.is_file()}
+    files = [path for path in sorted(_lists(benchmark, recipe.sites)) if path.is_file()]
+    lists = {path.name: sha256(path) for path in files}
     del rule["accept_repairs"]  # it decides whether the table is made, not how
     if rule["filters"]["bounds"] is None:
         del rule["filters"]["bounds"]  # as before there was this filter
-    return receipts.fingerprint(
-        [VERSION, rule, sensor.resolution, sensor.step, recipe.profile.corner_m, lists]
-    )
+    parts = [VERSION, rule, sensor.resolution, sensor.step, recipe.profile.corner_m, lists]
+    if _may_say_start(recipe.sites, files):
+        parts.append(START)  # tables from before lack this column
+    return receipts.fingerprint(parts)
+
+
+def _may_say_start(rule: Rule, lists: Iterable[Path]) -> bool:
+    """Whether one of the lists may say when production began: by the recipe, or as its name occurs in it."""
+    named = [(rule.mines, rule.columns), *([(rule.join.file, rule.join.columns)] if rule.join else [])]
+    return any(
+        START in columns or (name in published.LISTS and START in published.LISTS[name].columns)
+        for name, columns in named
+    ) or any(_holds(path, START.encode()) for path in lists)
+
+
+def _holds(path: Path, word: bytes) -> bool:
+    """Whether a word occurs in a file, in letters of any case."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:  # which cannot be mapped
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return re.search(word, content, re.IGNORECASE) is not None
 
 
 def _lists(benchmark: Benchmark, rule: Rule) -> set[Path]:
@@ -95,7 +118,9 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     the AOI that another site counts) in EPSG:4326, and its grid as epsg, left, top (metres), height, width
     (pixels). `parts` says how many sites its mine became, `part` which of them it is. The table's attrs
     `mines` and `several` are how many mines it is of, and how many of those became several sites; `points`
-    how many of them are listed as points, and `repairs` what was repaired, if any."""
+    how many of them are listed as points, and `repairs` what was repaired, if any. `production_start` is the
+    earliest year in which one of a site's mines is said to have begun; there is no such column where no mine
+    says it."""
     found = mines.read(benchmark, recipe.sites)
     if found.repaired:
         log.warning("repaired invalid geometry in rows %s", ", ".join(map(str, found.repaired)))
@@ -236,6 +261,8 @@ def group(
     # The hash at an id's end makes a fixed sample that is spread over the list.
     sample = sites.site_id.str[-6:].rank(method="first").le(recipe.sites.limit or len(sites))
     sites = _without_overlap(sites[sample].reset_index(drop=True), recipe)
+    if sites[START].isna().all():
+        sites = sites.drop(columns=START)
     sites.attrs = {"mines": int(kept.row.nunique()), "several": counted["several"]}
     if points := int(kept.row[kept.is_box].nunique()):
         sites.attrs["points"] = points
@@ -339,6 +366,7 @@ def _sites(kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, so
         "country": largest["country"].to_numpy(),
         "commodity": [_first_given(kept["commodity"].to_numpy()[m]) for m in together],
         "production": [_first_given(kept["production"].to_numpy()[m]) for m in together],
+        START: pd.array([_earliest(kept[START].to_numpy()[m]) for m in together], dtype="Int64"),
         "source": source,
         "area_km2": [round(outline.area / 1e6, 6) for outline in outlines],
         "epsg": epsg,
@@ -354,6 +382,12 @@ def _sites(kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, so
             for shape, members in zip(footprints, together, strict=True)
         ],
     })  # fmt: skip
+
+
+def _earliest(years: NDArray[Any]) -> int | None:
+    """The earliest year of those that are known and may be one."""
+    known = [int(year) for year in years if not pd.isna(year) and year == int(year) and 1000 <= year <= 2200]
+    return min(known, default=None)
 
 
 def _united(shapes: NDArray[Any], ends: NDArray[np.int64]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Mine lists as users bring them: vector files and CSV, read into one set of columns."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,10 +214,19 @@ def _rename(table: gpd.GeoDataFrame, columns: dict[str, str], path: Path) -> gpd
         theirs = _column(table, ours, KNOWN_COLUMNS[ours], columns, path)
         values = table[theirs] if theirs else pd.Series([None] * len(table))
         if ours == "production_start":
-            mines[ours] = pd.to_numeric(values.map(_text), errors="coerce").astype("Float64").to_numpy()
+            mines[ours] = pd.to_numeric(values.map(_year), errors="coerce").astype("Float64").to_numpy()
         else:
             mines[ours] = pd.Series([_text(value) for value in values], dtype=object)
     return mines
+
+
+def _year(value: Any) -> str | None:
+    """A cell as text; of a date (2019-06, 2019-06-30) its year."""
+    text = _text(value)
+    return text[:4] if text and DATED.match(text) else text
+
+
+DATED = re.compile(r"\d{4}[-/]\d")
 
 
 def _text(value: Any) -> str | None:

@@ -41,6 +41,8 @@ class Site:
     part: int = 1
     parts: int = 1
     """Which of its mine's sites it is, and how many there are."""
+    production_start: int | None = None
+    """The year in which the mine list says that production began; None where it is not known."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -109,7 +111,12 @@ def of(row: Any, resolution: float) -> Site:
         epsg=int(row.epsg), grid=box, pixel_m2=grid.pixel_m2(box, resolution), geometry=row.geometry,
         footprint=row.footprint, elsewhere=getattr(row, "elsewhere", None),
         part=int(getattr(row, "part", 1)), parts=int(getattr(row, "parts", 1)),
+        production_start=_whole(getattr(row, "production_start", None)),
     )  # fmt: skip
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None or pd.isna(value) else int(value)
 
 
 def _text(value: Any) -> str | None:

@@ -108,6 +108,13 @@ def test_a_threshold_may_hold_for_all_runs(project: Path) -> None:
         assert chosen.threshold.tolist() == [threshold, threshold]
         assert set(chosen.chosen_on) == {"--threshold"}
         areas[threshold] = table(project, "intervals").groupby("source").changed_m2.sum()
+        agreed = table(project, "agreement").query("site_id == 'all sites' and first == 'labels'")
+        by = table(project, "by_threshold").query(f"threshold == {threshold}").set_index("source")
+        for row in agreed.itertuples():
+            own = by.loc[row.second]
+            assert (own.intervals, own.rmse_m2) == (row.intervals, pytest.approx(row.rmse_m2))
+            assert own.pearson_area == pytest.approx(row.pearson_area, nan_ok=True)
+            assert own.changed_m2 == areas[threshold][row.second]
     assert areas[0.6]["shy"] == 0 < areas[0.4]["shy"]
     assert areas[0.6]["sharp"] == areas[0.4]["sharp"]
     with pytest.raises(InputError, match="probability between 0 and 1"):

@@ -28,6 +28,11 @@ OVERVIEW = "form.controls"  # the filters above the list of sites
 SITE = "div.controls select"  # there once the page of a site is drawn and listens to keys
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+START_PLACES = """import(new URL("timeline.js", document.querySelector("script[type=module]").src)).then(
+  ({ startPlace }) => [
+    [2019, ["2018-07", "2019-07"]], [2019, ["2018", "2019"]], [2019, ["2020", "2021"]],
+    [2019, ["2017", "2018"]], [undefined, ["2018", "2019"]], [2019, ["before", "after"]],
+  ].map((given) => startPlace(...given)))"""
 pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="there is no Chromium: install it, or name it in CHROMIUM"
 )
@@ -149,6 +154,10 @@ def test_dates_looks_and_overlays_change_the_picture(page, address: str) -> None
         seen.append(picture(page))
     assert len(set(seen)) == len(seen)
     assert page.locator(".timeline rect.changed").count() == 2
+    assert page.locator(".timeline line.start").count() == 0
+    assert "Start of production\nunknown" in page.locator(".beside dl").inner_text()
+    places = page.evaluate(START_PLACES)
+    assert places == [pytest.approx(184 / 365), 1, None, None, None, None]
     page.get_by_text("What the image of").click()
     assert page.locator("details tbody tr").count() >= 1
     keep(page, "site-1400")

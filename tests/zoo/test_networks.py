@@ -104,8 +104,10 @@ def test_symmetric_where_the_paper_has_it(named: tuple[str, Model]) -> None:
 def test_gradcam_has_the_images_size_and_changes_nothing(named: tuple[str, Model]) -> None:
     name, network = named
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    maps = gradcam(network, images_for(name, 2, 32, BANDS))
-    assert maps.shape == (len(network.explained), 2, 32, 32)
+    parts = [*network.explained_before, *network.explained]
+    maps = gradcam(network, images_for(name, 2, 32, BANDS), parts)
+    assert maps.shape == (len(parts), 2, 32, 32)
+    assert len(network.explained_before) in (0, len(network.explained))
     assert float(maps.min()) >= 0
     assert float(maps.max()) <= 1
     assert torch.isfinite(maps).all()

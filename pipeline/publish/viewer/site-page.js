@@ -184,6 +184,7 @@ class SitePage {
     const item = image.files.find((name) => name.endsWith(".json"));
     this.beside.replaceChildren(
       make("dl", {}, ...[
+        ["Start of production", site.production_start ?? "unknown"],
         ["Footprint", image.footprint_km2 === null ? "unknown" : `${number(image.footprint_km2, 3)} km²`], ["Seen clearly", `${number(100 * image.clear, 1)} %`],
         ["Made of", `${image.scenes.length} ${image.scenes.length === 1 ? "scene" : "scenes"} of ${days.size} ${days.size === 1 ? "day" : "days"}`],
       ].flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)])),

@@ -1,4 +1,5 @@
-// Footprint area, changed area and activity of a site over time; the dates are buttons of the slider.
+// Footprint area, changed area and activity of a site over time; the dates are buttons of the slider. A line
+// stands at the beginning of the year in which production began, where the mine list says it.
 
 import { number, svg } from "./elements.js";
 
@@ -43,12 +44,31 @@ export function timeline(site, source, view, onpick) {
     mark.addEventListener("click", () => onpick(label));
     chart.append(mark);
   });
+  const start = startPlace(site.production_start, labels);
+  if (start !== null) {
+    const text = { x: x(start), y: 10, class: "start", "text-anchor": start > (labels.length - 1) / 2 ? "end" : "start" };
+    chart.append(
+      svg("line", { x1: x(start), x2: x(start), y1: TOP, y2: HEIGHT - BOTTOM, class: "start" }),
+      svg("text", text, `production from ${site.production_start}`),
+    );
+  }
   return chart;
+}
+
+/** Where the beginning of a year lies among dates in order, as a number that may lie between two; null where
+ * it is unknown, or before the first date or after the last one, or the dates' names are no dates. */
+export function startPlace(year, labels) {
+  if (year === undefined) return null;
+  const [start, times] = [Date.UTC(year, 0, 1), labels.map((label) => (/^\d{4}(-\d\d){0,2}$/.test(label) ? Date.parse(label) : NaN))];
+  if (times.some(Number.isNaN)) return null;
+  const next = times.findIndex((time) => time >= start);
+  if (next === -1 || (next === 0 && times[0] > start)) return null;
+  return times[next] === start ? next : next - (times[next] - start) / (times[next] - times[next - 1]);
 }
 
 function described(site, source, intervals) {
   const total = intervals.length ? intervals[intervals.length - 1].cumulative_m2 / 1e6 : 0;
   const last = site.images[site.images.length - 1];
   return `Footprint ${number(last.footprint_km2)} km² in ${last.period}; ${number(total, 3)} km² changed since ` +
-    `${site.images[0].period} by ${source}.`;
+    `${site.images[0].period} by ${source}. Start of production: ${site.production_start ?? "unknown"}.`;
 }

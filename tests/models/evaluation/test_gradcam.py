@@ -1,7 +1,9 @@
 import torch
 
+import models
 import models.base
 from models.evaluation.gradcam import gradcam
+from pipeline.apply import explain
 
 
 def test_the_map_is_bright_where_the_decision_comes_from() -> None:
@@ -22,3 +24,21 @@ def test_the_map_is_bright_where_the_decision_comes_from() -> None:
     assert (found[4:8, 4:8] == 1).all()
     assert found.sum() == 16
     assert (gradcam(Spot(), [-image]) == 0).all()
+
+
+def test_before_and_after_changefft_are_of_one_model() -> None:
+    """MineNetCD's figure 15: the difference of features, and what ChangeFFT makes of it."""
+    torch.manual_seed(0)
+    images = [torch.randn(1, 3, 32, 32) for _ in range(2)]
+    network = models.create("minenetcd-resnet18", in_channels=3).eval()
+    torch.nn.init.ones_(network.decode_head.classifier.bias)  # so that something is found
+    frames = explain._contributions(network, images)
+    assert list(frames) == [
+        f"GradCAM {i}, {when} ChangeFFT" for i in (1, 2, 3) for when in ("before", "after")
+    ]
+    assert all(frame.shape == (32, 32, 3) for frame in frames.values())
+    alone = explain._heat(gradcam(network, images)[0, 0].numpy())
+    assert (frames["GradCAM 1, after ChangeFFT"] == alone).all()
+    assert (frames["GradCAM 1, before ChangeFFT"] != alone).any()
+    off = models.create("minenetcd-resnet18", in_channels=3, fft=False)  # as YAML reads off
+    assert (off.explained_before, off.between) == ((), "")

@@ -158,3 +158,23 @@ def test_names_of_near_sites_do_not_lie_over_one_another() -> None:
     boxes = [text.get_window_extent() for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == ["Near 0", "Near 1", "Near 2", "Near 3", "Far"]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_agreement_is_over_all_sites_and_unknown_where_it_is_not_defined() -> None:
+    nan = float("nan")
+    columns = ["site_id", "first", "second", "intervals", "pearson_area", "p_area", "rmse_m2"]
+    rows = [("a", "labels", "bit", 2, nan, nan, 5.0), ("b", "labels", "bit", 2, nan, nan, 7.0),
+            (EVERY_SITE, "labels", "bit", 4, 0.9, 0.1, 6.0),
+            (EVERY_SITE, "bit", "cva", 4, 0.5, 0.5, 1.0)]  # fmt: skip
+    (found,) = activity_page._agreement(pd.DataFrame(rows, columns=columns))
+    assert (found.name, found.intervals, found.p_area, found.rmse_m2) == ("bit", 4, 0.1, 6.0)
+    assert np.isnan(found.rmse_ndtci)  # a table from before it had this column
+    (found,) = activity_page._agreement(pd.DataFrame(rows[:1], columns=columns))
+    assert (found.intervals, found.rmse_m2) == (2, 5.0)
+    shown = page._template().environment.filters
+    assert (shown["p"](found.p_area), shown["p"](0.0), shown["known"](0.25)) == (
+        "unknown",
+        "< 0.001",
+        "0.250",
+    )
+    assert activity_page._agreement(pd.DataFrame(columns=columns)) == []

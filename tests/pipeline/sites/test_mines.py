@@ -46,6 +46,16 @@ def test_jasansky_columns_and_country_by_location(tmp_path: Path) -> None:
     assert (row.equipment, row.production_start, row.country) == ("Open pit, Underground", 2005, "DEU")
 
 
+@pytest.mark.parametrize(
+    ("said", "year"), [("2019-06", 2019), ("2019/6/30", 2019), ("2019.0", 2019), ("soon", None)]
+)
+def test_of_a_date_of_start_the_year_counts(tmp_path: Path, said: str, year: int | None) -> None:
+    path = tmp_path / "a.geojson"
+    table(production_start=[said]).to_file(path)
+    (found,) = mines.read_file(path, None, {}).mines.production_start
+    assert (None if pd.isna(found) else found) == year
+
+
 def test_csv_with_mapped_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("Mine,E,N,Land\nPit,14.0,51.0,Germany\n")

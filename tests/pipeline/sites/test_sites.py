@@ -13,7 +13,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
-from pipeline.sites import lay_out
+from pipeline.sites import lay_out, site
 from pipeline.sites.mines import COLUMNS
 from tests.conftest import RECIPE
 from tests.pipeline.geo.test_geodesy import square
@@ -113,6 +113,36 @@ def test_filters() -> None:
     west, south, east, north = table.geometry[1].bounds
     assert kept(bounds=[west, south, east, north]) == ["m1"]
     assert kept(bounds=[west, north, east, north + 1]) == []
+
+
+def test_a_site_has_the_earliest_start_of_its_mines(tiny: Recipe) -> None:
+    """Half years, and years that are none, are no start; without any there is no such column."""
+    big, small, far, other = (
+        square(14.2, 51.6, 1000),
+        square(14.212, 51.6, 200),
+        square(20, 50),
+        square(21, 50),
+    )
+    starts = [2019, 2005, None, 0]
+    sites = lay_out.group(listed([big, small, far, other], production_start=starts), tiny, "x")
+    found = {s.name: s.production_start for s in site.listed(sites, tiny)}
+    assert found == {"m0": 2005, "m2": None, "m3": None}
+    assert "production_start" not in lay_out.group(listed([big, far]), tiny, "x")
+    assert "production_start" not in lay_out.group(listed([big], production_start=[2019.5]), tiny, "x")
+
+
+def test_a_table_from_before_gets_the_start_that_its_list_says(tiny: Recipe, tmp_path: Path) -> None:
+    """And the key of any other table stays."""
+    rule = tiny.sites
+    silent, says = tmp_path / "silent.csv", tmp_path / "says.csv"
+    silent.write_text("name,lon,lat\nA,14,51\n")
+    says.write_text("name,lon,lat,Production_Start\nA,14,51,2019\n")
+    (tmp_path / "empty.csv").touch()
+    assert not lay_out._may_say_start(rule, [silent, tmp_path / "empty.csv"])
+    assert lay_out._may_say_start(rule, [silent, says])
+    assert lay_out._may_say_start(rule.model_copy(update={"mines": "jasansky-2023"}), [])
+    assert not lay_out._may_say_start(rule.model_copy(update={"mines": "maus-v2"}), [])
+    assert lay_out._may_say_start(rule.model_copy(update={"columns": {"production_start": "begun"}}), [])
 
 
 @pytest.mark.parametrize("bounds", [[10, 0, 5, 1], [0, 5, 1, 2], [-200, 0, 1, 1], [0, 0, 1, 91]])
