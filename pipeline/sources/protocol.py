@@ -112,9 +112,10 @@ class Source(Protocol):
         ...
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
-        """Bands on `grid` as (band, y, x), calibrated, nodata 0 and never mixed into valid pixels;
-        the mask band as stored. Pixels that already lie on the grid are copied; others are resampled
-        once, the mask band nearest and the rest bilinear. WorkError names a scene that cannot be read."""
+        """Bands on `grid` as (band, y, x), calibrated, nodata 0 and never mixed into valid pixels; pictures
+        of 8 bits one higher (`pipeline.core.eight_bits`); the mask band as stored. Pixels that already lie on
+        the grid are copied; others are resampled once, the mask band nearest and the rest bilinear.
+        WorkError names a scene that cannot be read."""
         ...
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:

@@ -44,8 +44,11 @@ pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, 
 class StacSource:
     """See `pipeline.sources.protocol.Source`."""
 
-    def __init__(self, options: Options, label: str, profile: Profile, bands: Sequence[str]) -> None:
+    def __init__(
+        self, options: Options, label: str, profile: Profile, bands: Sequence[str], is_picture: bool = False
+    ) -> None:
         self.options, self.label, self.profile, self.bands = options, label, profile, bands
+        self.is_picture = is_picture
         self.mask_band: str | None = profile.mask.name if profile.mask else None
         self.wanted = [*bands, *([self.mask_band] if self.mask_band else [])]
         self.named, self.usual = options.named(profile), item_bands.usual_keys(profile)
@@ -100,6 +103,8 @@ class StacSource:
         resampling = Resampling.nearest if is_mask else Resampling.bilinear
         with self.addresses.buckets.explained(asset.href, asset.region):
             href, signer = self._signed(scene, asset)
+            if self.is_picture and not is_mask:
+                return raster.read_picture(href, indexes, grid, resampling, None, signer, self.parallel)
             pixels = raster.read_bands(href, indexes, grid, resampling, 0, signer, self.parallel)
         return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
