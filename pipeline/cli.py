@@ -272,6 +272,10 @@ def new(
     images: Annotated[
         Path | None, typer.Option(help="Folder of dated images, or a cube, for the source local.")
     ] = None,
+    sensor: Annotated[
+        str | None,
+        typer.Option(help="Whose images to take of a folder with several sensors', such as sentinel-2-l2a."),
+    ] = None,
     yes: Annotated[
         bool,
         typer.Option("--yes", help="Take what is not sure as guessed, and large repairs of the list."),
@@ -284,7 +288,7 @@ def new(
 
     if source is None and scaffold.needs_source(like):
         source = asking.source(scaffold.SOURCES)
-    wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes)
+    wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes, sensor)
     try:
         made = scaffold.scaffold(wanted, accept=lambda seen: asking.accept_images(seen, yes))
     except MuchRepaired as error:

@@ -49,18 +49,21 @@ class Looked:
     """In EPSG:4326."""
 
 
-def look(folder: Path) -> Images:
-    """The folder's bands, pixel and dates, by its files' names and by what each file says of itself.
-    InputError where it is no folder of dated images that a recipe can name."""
+def look(folder: Path, sensor: str | None = None) -> Images:
+    """The folder's bands, pixel and dates, by its files' names and by what each file says of itself; of one
+    sensor's files alone where it is named. InputError where it is no folder of dated images that a recipe can
+    name."""
+    if sensor is not None and sensor not in known_products.SENSORS:
+        raise InputError(f"--sensor: there is no '{sensor}'; it may be {', '.join(known_products.SENSORS)}.")
     if not folder.exists():
         raise InputError(f"--images: there is no folder {folder}.")
     names = tree.images(folder) if folder.is_dir() else []
-    return look_at(folder, names) if names else cube_folder.look(folder)
+    return look_at(folder, names, sensor) if names else cube_folder.look(folder)
 
 
-def look_at(folder: Path, names: Sequence[str]) -> Images:
+def look_at(folder: Path, names: Sequence[str], sensor: str | None = None) -> Images:
     """The same of some of the folder's files, paths within it."""
-    named = file_names.read(names, str(folder))
+    named = file_names.read(names, str(folder), sensor)
     product = known_products.of_name(named.images[0])
     files = _look_at_all(folder, named, product)
     first = next(iter(files.values()))
@@ -94,6 +97,7 @@ def look_at(folder: Path, names: Sequence[str]) -> Images:
         left_out=[*named.left_out, *_unused(named, mask, in_file)],
         nodata=0 if zeros and dtype == "uint16" else None,
         profile=product.profile if product and mask and mask.is_own else "", offset=offset, has_days=exact,
+        sensor=sensor,
     )  # fmt: skip
     dated = {name: (match["date"], files[name].numbers) for name, match in named.matches.items()}
     doubts = number_guess.doubts(dated)

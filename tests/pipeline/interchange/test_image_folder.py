@@ -145,7 +145,7 @@ def test_the_scale_of_other_types(
     ("number", "says"),
     [
         (-12.5, r"numbers from -12.5 to -12.5.*gdal_translate -ot UInt16"),
-        (-9999, "gdal_edit -a_nodata -9999"),
+        (-9999, "rio edit-info --nodata=-9999"),
     ],
 )
 def test_numbers_that_are_no_reflectance_are_refused(tmp_path: Path, number: float, says: str) -> None:

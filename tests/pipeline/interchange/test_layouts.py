@@ -13,8 +13,10 @@ import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.rio.main import main_group
 
 from pipeline import asking
 from pipeline.core.errors import InputError
@@ -25,6 +27,7 @@ from pipeline.interchange import (
     image_seasons,
     known_products,
     mask_guess,
+    number_guess,
 )  # fmt: skip
 from pipeline.sources.local import dated_files
 from tests.pipeline.interchange.test_image_folder import UTM, write
@@ -409,3 +412,66 @@ def test_products_by_name() -> None:
     assert known_products.canonical("B8A") == "B8A"
     assert known_products.of_name("LE07_L2SP_1_2.TIF") is None
     assert Affine(10, 0, 500_000, 0, -10, 5_000_000) == UTM
+
+
+def test_of_several_sensors_in_a_folder_one_is_taken(tmp_path: Path) -> None:
+    write_safe(tmp_path, "20190704")
+    for sensor, day in (("LC08", "20190712"), ("LT05", "20090704")):
+        for word in ("SR_B2", "SR_B4", "QA_PIXEL"):
+            write(tmp_path / f"{sensor}_L2SP_184028_{day}_20230101_02_T1_{word}.TIF", 21_824, nodata=0)
+    with pytest.raises(InputError, match=r"--sensor \S+ or --sensor \S+"):
+        image_folder.look(tmp_path)
+    taken = {}
+    for key in ("sentinel-2-l2a", "landsat-8-9", "landsat-4-7"):
+        found = image_folder.look(tmp_path, key)
+        taken[key] = [str(day) for day in found.dates]
+        read = {name for one in scenes(tmp_path, found.pattern) for name in one.names}
+        assert all(known_products.is_of(name, key) for name in read)
+        others = [
+            one
+            for one in ("Sentinel-2 Level-2A", "Landsat 8 and 9", "Landsat 4 to 7")
+            if one not in known_products.of_name(sorted(read)[0]).name
+        ]  # type: ignore[union-attr]
+        assert all(f"of {one}" in found.why_left_out() for one in others)
+    assert taken == {"sentinel-2-l2a": ["2019-07-04"], "landsat-8-9": ["2019-07-12"],
+                     "landsat-4-7": ["2009-07-04"]}  # fmt: skip
+    with pytest.raises(InputError, match="no file of hls-s30"):
+        image_folder.look(tmp_path, "hls-s30")
+    with pytest.raises(InputError, match="it may be sentinel-2-l2a"):
+        image_folder.look(tmp_path, "sentinel2")
+
+
+@pytest.mark.parametrize("name", ["cube.nc", "cube.zarr"])
+def test_how_to_mark_a_number_as_no_data_is_said_for_cubes(tmp_path: Path, name: str) -> None:
+    """And what is said works."""
+    cube(tmp_path / name)
+    stored = xr.open_dataset(tmp_path / name, decode_coords="all").load()
+    for layer in ("B04", "B08"):
+        stored[layer] = stored[layer].fillna(-9999).astype("int16" if name == "cube.nc" else "float32")
+        stored[layer].encoding.clear()
+    path = tmp_path / "marked" / name
+    path.parent.mkdir()
+    stored.to_netcdf(path) if name == "cube.nc" else stored.to_zarr(path, consolidated=False)
+    stored.close()
+    with pytest.raises(InputError, match=r"attrs\['_FillValue'\].*-9999") as error:
+        image_folder.look(path)
+    assert "gdal_edit" not in str(error.value)
+    again = xr.open_dataset(path, mask_and_scale=False)
+    for layer in ("B04", "B08"):
+        again[layer].attrs["_FillValue"] = again[layer].dtype.type(-9999)
+    mended = path.with_stem("mended")
+    again.to_netcdf(mended) if name == "cube.nc" else again.to_zarr(mended)
+    with xr.open_dataset(mended) as opened:
+        assert np.isnan(opened["B04"].to_numpy()).sum() == 1
+
+
+def test_how_to_mark_a_number_as_no_data_is_said_for_files(tmp_path: Path) -> None:
+    path = tmp_path / "a_20190704.tif"
+    write(path, -9999, "int16", described=("B04",))
+    with pytest.raises(InputError, match=r"rio edit-info --nodata=-9999 FILE"):
+        image_folder.look(tmp_path)
+    assert CliRunner().invoke(main_group, ["edit-info", "--nodata=-9999", str(path)]).exit_code == 0
+    with rasterio.open(path) as file:
+        assert file.nodata == -9999
+    assert "gdal_translate -a_nodata -9999" in number_guess._how_to_mark("x/a.zip/b.tif", -9999)
+    assert "gdal_translate -a_nodata -9999" in number_guess._how_to_mark("x/b.jp2", -9999)
