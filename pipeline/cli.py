@@ -318,8 +318,10 @@ def stac(
     from pipeline import asking
     from pipeline.interchange import folder_catalog
 
-    path, count = folder_catalog.write(folder, out, lambda seen: asking.accept_images(seen, yes, "stac"))
-    print(f"stac: {path} has {counted(count, 'scene')}; source: {{name: stac, href: {path}}} reads it")
+    made = folder_catalog.write(folder, out, lambda seen: asking.accept_images(seen, yes, "stac"))
+    print(f"stac: {made.path} has {counted(made.count, 'scene')}; these lines of a recipe read it:")
+    for lines in made.recipes.values():
+        print(f"  {lines}")
 
 
 @app.command(epilog="Example: minebench ingest mine --from oms2cd --path published/")

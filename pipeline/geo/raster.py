@@ -129,13 +129,19 @@ def read(
 
 
 def read_numbers(
-    href: str, indexes: Sequence[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+    href: str,
+    indexes: Sequence[int],
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    signed: "Signer | None" = None,
+    parallel: int = 20,
 ) -> NDArray[np.float32]:
     """Bands (band, y, x) of a file of any type, NaN where there is no data; a valid 0 stays 0.
 
     `nodata` overrides the file's own value; NaN stands for none. WorkError where the file cannot be read.
     """
-    with opened(href) as file, gdal.working():
+    with _fetched(href, indexes, grid, signed, parallel) as file, gdal.working():
         missing = file.nodata if nodata is None else nodata
         missing = math.nan if missing is None else missing
         if grids.aligned(grid, grid_of(file)):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import PurePath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,11 +130,11 @@ def _check_missing(found: NDArray[np.float64], path: str) -> None:
 def _how_to_mark(path: str, number: float) -> str:
     """How to make a file of a user's say that a number is no data: formats differ in where they keep it."""
     name = path.lower()
-    if image_cubes.is_cube(PurePath(path)):
+    if image_cubes.is_cube(Path(path)):
         kind = "zarr" if name.endswith(".zarr") else "netcdf"
         marked = f"cube[layer].attrs['_FillValue'] = cube[layer].dtype.type({number:g})"
         return (
-            f"write it anew with xarray: cube = xarray.open_dataset('{PurePath(path).name}', "
+            f"write it anew with xarray: cube = xarray.open_dataset('{Path(path).name}', "
             f"mask_and_scale=False); {marked} for each of its layers; cube.to_{kind}(...)"
         )
     if name.endswith(".jp2") or ".zip/" in name:

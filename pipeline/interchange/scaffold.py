@@ -151,8 +151,8 @@ def _see(wanted: Wanted, layer: str | None) -> Seen:
     """Look at the list and the images. InputError where the images are none that a recipe can name."""
     path = Path(wanted.mines)
     is_of_points = wanted.mines not in published.LISTS and mines.is_of_points(path, layer)
-    is_local = wanted.source == "local" and wanted.images is not None
-    images = image_folder.look(wanted.images, wanted.sensor) if is_local else None
+    own = wanted.images if wanted.source == "local" else None
+    images = image_folder.look(own, wanted.sensor) if own else None
     return Seen(layer if path.suffix.lower() in vector.LAYERED else None, is_of_points, images)
 
 

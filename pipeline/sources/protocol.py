@@ -39,6 +39,8 @@ class Asset:
     dtype: str = "uint16"
     crs_code: str = ""
     region: str = ""
+    scale: tuple[float, float] | None = None
+    """Number x the first + the second is reflectance, where that is to be applied."""
 
 
 @dataclass(frozen=True)
