@@ -219,11 +219,9 @@ class Session:
             raise InputError("Change between two dates is not carried on: label each pair by itself.")
         earlier, later = sorted([source, subject], key=self.subjects.index)
         stacked = self.regions(earlier, later)
-        images = [self.image(period) for period in (source, subject)]
-        seen = [
-            self._has_data(period, image) for period, image in zip((source, subject), images, strict=True)
-        ]
-        found = carry.proposals(images[0], footprint, images[1], stacked, seen[0] & seen[1])
+        known, other = self.image(source), self.image(subject)
+        has_data = self._has_data(source, known) & self._has_data(subject, other)
+        found = carry.proposals(known, footprint, other, stacked, has_data)
         result, asked = carry.carried(footprint, found)
         self._replace(subject, f"carried from {source}", result, **told)
         self.open[subject] = dict(enumerate(asked))
