@@ -4,6 +4,7 @@ catalog.json                           beside the images or above them
 stac/<collection>/<item>/<item>.json   one for each scene; addresses of images are relative
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pystac
 import shapely
 from pystac.extensions.eo import Band, EOExtension
 from pystac.extensions.projection import ProjectionExtension
-from pystac.extensions.raster import DataType, RasterBand, RasterExtension
+from pystac.extensions.raster import DataType, NoDataStrings, RasterBand, RasterExtension
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
@@ -196,7 +197,9 @@ def _add(
         nodata = file.nodata if seen.nodata is None or is_mask else seen.nodata
         scale, offset = (seen.scale.scale, seen.scale.offset) if seen.scale and not is_mask else (None, None)
         listed = [
-            RasterBand.create(nodata=nodata, data_type=DataType(str(dtype)), scale=scale, offset=offset)
+            RasterBand.create(
+                nodata=_in_json(nodata), data_type=DataType(str(dtype)), scale=scale, offset=offset
+            )
             for dtype in file.dtypes
         ]
         RasterExtension.ext(asset, add_if_missing=True).apply(bands=listed)
@@ -205,6 +208,15 @@ def _add(
             named = [_band(names.get(number, f"band{number}")) for number in range(1, file.count + 1)]
             EOExtension.ext(asset, add_if_missing=True).apply(bands=named)
         return shapely.box(*transform_bounds(file.crs, 4326, *file.bounds))
+
+
+def _in_json(nodata: float | None) -> float | NoDataStrings | None:
+    """The number of no data as the raster extension has it: JSON knows no NaN and no infinity."""
+    if nodata is None or math.isfinite(nodata):
+        return nodata
+    if math.isnan(nodata):
+        return NoDataStrings.NAN
+    return NoDataStrings.INF if nodata > 0 else NoDataStrings.NINF
 
 
 def _band(name: str) -> Band:

@@ -389,10 +389,12 @@ def test_the_source_stac_reads_a_catalogs_scaled_numbers(
     tmp_path: Path, dtype: str, number: float, factors: dict[str, float], expected: int
 ) -> None:
     for day in ("20190704", "20200704"):
-        write(tmp_path / f"a_{day}.tif", number, dtype, 2, nodata=-1 if dtype != "uint16" else 0,
-              described=("red", "nir"), **factors)  # fmt: skip
+        nodata = {"float32": np.nan, "int16": -9999, "uint16": 0}[dtype]
+        write(tmp_path / f"a_{day}.tif", number, dtype, 2, nodata=nodata, described=("red", "nir"), **factors)
     made = folder_catalog.write(tmp_path, None)
     assert made.count == 2
+    for path in tmp_path.glob("stac/*/*/*.json"):
+        json.loads(path.read_text(), parse_constant=pytest.fail)  # JSON knows no NaN
     assert "collections: [images]}, sensor: {profile: plain}" in made.recipes["images"]
     source = StacSource(Stac(name="stac", href=str(made.path)), "stac", airborne.PLAIN, ("red", "nir"))
     scene = source.search(shapely.box(-180, -90, 180, 90), date(2019, 1, 1), date(2020, 1, 1))[0]
