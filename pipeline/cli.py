@@ -276,6 +276,10 @@ def new(
     images: Annotated[
         Path | None, typer.Option(help="Folder of dated images, or a cube, for the source local.")
     ] = None,
+    sensor: Annotated[
+        str | None,
+        typer.Option(help="Whose images to take of a folder with several sensors', such as sentinel-2-l2a."),
+    ] = None,
     yes: Annotated[
         bool,
         typer.Option("--yes", help="Take what is not sure as guessed, and large repairs of the list."),
@@ -288,7 +292,7 @@ def new(
 
     if source is None and scaffold.needs_source(like):
         source = asking.source(scaffold.SOURCES)
-    wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes)
+    wanted = scaffold.Wanted(name, mines, layer, source, like, images, yes, sensor)
     try:
         made = scaffold.scaffold(wanted, accept=lambda seen: asking.accept_images(seen, yes))
     except MuchRepaired as error:
@@ -318,8 +322,10 @@ def stac(
     from pipeline import asking
     from pipeline.interchange import folder_catalog
 
-    path, count = folder_catalog.write(folder, out, lambda seen: asking.accept_images(seen, yes, "stac"))
-    print(f"stac: {path} has {counted(count, 'scene')}; source: {{name: stac, href: {path}}} reads it")
+    made = folder_catalog.write(folder, out, lambda seen: asking.accept_images(seen, yes, "stac"))
+    print(f"stac: {made.path} has {counted(made.count, 'scene')}; these lines of a recipe read it:")
+    for lines in made.recipes.values():
+        print(f"  {lines}")
 
 
 @app.command(epilog="Example: minebench ingest mine --from oms2cd --path published/")

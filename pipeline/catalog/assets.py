@@ -17,6 +17,7 @@ from PIL import Image
 from pipeline.core import signed
 from pipeline.core.files import sha256, write_json
 from pipeline.core.masks import UNKNOWN
+from pipeline.cubes import cube
 from pipeline.geo import cog, geodesy, objects, raster
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
@@ -128,7 +129,13 @@ def write(
     rgb, box = shown(pixels, recipe, look), site.grid
     visual, mine, seen = (folder / name for name in ("visual.tif", "mine.tif", "clear.tif"))
     thumbnail, footprint = folder / "thumbnail.png", folder / "footprint.geojson"
-    cog.write(visual, rgb, box, 0, ("red", "green", "blue"), is_rgb=True, overviews="average")
+    # In pictures black is a colour, and no number stands for no data.
+    seen_at = cube.has_data(pixels, clear) if recipe.sensor.is_picture else None
+    nodata = nodata_of(recipe, 0)
+    cog.write(
+        visual, rgb, box, nodata.get("nodata"), ("red", "green", "blue"), is_rgb=True, overviews="average",
+        has_data=seen_at,
+    )  # fmt: skip
     cog.write(mine, mask[np.newaxis], box, UNKNOWN, ("mine",), colours=COLOURS)
     cog.write(seen, clear[np.newaxis], box, UNKNOWN, ("clear",))
     _write_thumbnail(thumbnail, rgb)
@@ -137,14 +144,15 @@ def write(
     placed: dict[str, Any] = {
         "proj:shape": list(box.shape), "proj:transform": list(box.transform)[:6], "data_type": "uint8",
     }  # fmt: skip
-    more = _bands(folder / "reflectance.tif", recipe, site, pixels, placed) if recipe.publish.bands else {}
+    path = folder / "reflectance.tif"
+    more = _bands(path, recipe, site, pixels, seen_at, placed) if recipe.publish.bands else {}
     colour = colours_of(recipe)
     colours = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
     return {
         **more,
         "visual": objects.asset(
             visual, folder, f"{colour}, 8 bit, one stretch for all dates", objects.COG, ["visual"],
-            bands=colours, nodata=0, **placed,
+            bands=colours, **nodata, **placed,
         ),
         "mine-cog": objects.asset(
             mine, folder, "Mine footprint mask", objects.COG, ["data", "labels"], bands=[{"name": "mine"}],
@@ -179,22 +187,32 @@ def write_changes(
 
 
 def _bands(
-    path: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], placed: dict[str, Any]
-) -> dict[str, pystac.Asset]:
+    path: Path, recipe: Recipe, site: Site, pixels: NDArray[Any], has_data: NDArray[np.bool_] | None,
+    placed: dict[str, Any],
+) -> dict[str, pystac.Asset]:  # fmt: skip
     """The image with all its bands as one GeoTIFF, for GIS."""
     sensor = recipe.sensor
     scale = SCALE if sensor.dtype == "uint16" else None
     # The mean of two embeddings' numbers is none of anything.
     overviews = "nearest" if sensor.dtype == "int8" else "average"
     stored = signed.stored(pixels, sensor.dtype)
-    cog.write(path, stored, site.grid, sensor.nodata, sensor.bands, scale=scale, overviews=overviews)
+    nodata = nodata_of(recipe, sensor.nodata)
+    cog.write(
+        path, stored, site.grid, nodata.get("nodata"), sensor.bands, scale=scale, overviews=overviews,
+        has_data=has_data,
+    )  # fmt: skip
     fields = {
-        **placed, "data_type": sensor.dtype, "nodata": sensor.nodata, "bands": bands_of(recipe),
+        **placed, "data_type": sensor.dtype, **nodata, "bands": bands_of(recipe),
         "eo:bands": _older_bands(recipe),
     }  # fmt: skip
     roles = ["data", *(["reflectance"] if scale else [])]
     title = f"{KINDS[sensor.dtype]} of all bands"
     return {"reflectance-cog": objects.asset(path, path.parent, title, objects.COG, roles, **fields)}
+
+
+def nodata_of(recipe: Recipe, number: int) -> dict[str, int]:
+    """The field of STAC that says which number is no data; none of pictures, whose files have a mask."""
+    return {} if recipe.sensor.is_picture else {"nodata": number}
 
 
 def bands_of(recipe: Recipe) -> list[dict[str, Any]]:

@@ -36,6 +36,8 @@ EXTENSIONS = [
 ]  # fmt: skip
 VERSION = 6
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
+PICTURES = 2
+"""The same, of pictures alone."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def _key(task: Task) -> str:
     named = [task.site.label, task.site.country]
     columns = ("period", "scene_id", "day", "offset", "corrected")
     scenes = dict(zip(columns, task.chosen.values(task.site.site_id, columns), strict=True))
-    return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes])
+    pictures = [PICTURES] if task.recipe.sensor.is_picture else []
+    return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes, *pictures])
 
 
 def _receipt(task: Task) -> Path:

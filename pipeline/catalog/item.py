@@ -94,7 +94,8 @@ def _meaning(recipe: Recipe) -> str:
 def cube_assets(recipe: Recipe, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:
     """The site's cube seen as this item's image and mask: one Zarr group over all dates."""
     sensor = recipe.sensor
-    image = {"bands": assets.bands_of(recipe), "data_type": sensor.dtype, "nodata": sensor.nodata}
+    nodata = assets.nodata_of(recipe, sensor.nodata)
+    image = {"bands": assets.bands_of(recipe), "data_type": sensor.dtype, **nodata}
     mask = {"data_type": "uint8", "nodata": assets.UNKNOWN, "classification:classes": assets.CLASSES}
     return {
         "reflectance": pystac.Asset(

@@ -179,7 +179,10 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
         image = held.get(images)
         if image is None:
             store = SceneStore(task.benchmark.scenes(site.site_id))
-            with rasterio.Env(**kept_scenes.CACHE), KeptScenes(store, recipe.profile) as reader:
+            with (
+                rasterio.Env(**kept_scenes.CACHE),
+                KeptScenes(store, recipe.profile, recipe.sensor.is_picture) as reader,
+            ):
                 row, image = _compose_period(task, period, reader, aoi)
         else:
             row = told[images]

@@ -107,6 +107,12 @@ def images(path: Path, recipe: Recipe, place: Any = slice(None)) -> NDArray[Any]
     return signed.raised(np.asarray(array_of(zarr.open_group(path, mode="r"), image_name(recipe))[place]))
 
 
+def has_data(pixels: NDArray[Any], clear: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a picture (band, y, x) has data (y, x), by its clear counts (y, x): black without a clear
+    observation is none."""
+    return np.asarray((clear > 0) | (pixels != 0).any(axis=0))
+
+
 def change_of(path: Path) -> dict[tuple[str, str], int]:
     """The place in `change` of each pair of periods; empty where footprints were labelled."""
     return {(a, b): i for i, (a, b) in enumerate(attributes_of(path / "change").get("pairs", []))}

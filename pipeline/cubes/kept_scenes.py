@@ -10,6 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from pipeline.core import eight_bits
 from pipeline.core.errors import Damaged
 from pipeline.core.files import sha256
 from pipeline.scenes.store import SceneStore
@@ -25,8 +26,8 @@ class KeptScenes:
     """Reads a site's kept files, which it holds open; raises WorkError where one is missing or damaged.
     Threads may share it. To be closed, or used in a `with`."""
 
-    def __init__(self, store: SceneStore, profile: Profile) -> None:
-        self.store, self.profile = store, profile
+    def __init__(self, store: SceneStore, profile: Profile, is_picture: bool = False) -> None:
+        self.store, self.profile, self.is_picture = store, profile, is_picture
         self.where: dict[tuple[str, str], tuple[str, int, tuple[int, int]]] = {}
         self.checked: set[str] = set()
         self.idle: list[tuple[str, DatasetReader]] = []
@@ -56,9 +57,15 @@ class KeptScenes:
         return self._place(scene_id, band)[2]
 
     def band(self, scene_id: str, band: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """One band in its kept pixel size (y, x); read into `out` where it is given."""
+        """One band in its kept pixel size (y, x); read into `out` where it is given. Pictures are one higher
+        (`pipeline.core.eight_bits`)."""
         name, index, _ = self._place(scene_id, band)
-        return self._read(name, index, out)
+        if not self.is_picture:
+            return self._read(name, index, out)
+        found = eight_bits.read_back(self._read(name, index))
+        if out is not None:
+            out[:] = found
+        return found
 
     def _place(self, scene_id: str, band: str) -> tuple[str, int, tuple[int, int]]:
         """The file that holds a band, its number there, and its shape."""

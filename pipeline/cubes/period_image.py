@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from pipeline.core import eight_bits
 from pipeline.core.errors import NotMadeYet
 from pipeline.cubes import composite
 from pipeline.cubes.days import Day
@@ -23,7 +24,7 @@ def compose(
 
     `reader` reads scenes as `pipeline.cubes.kept_scenes.KeptScenes` does. A composite is 0 where
     nothing was clear; a least cloudy scene keeps its pixels as seen and says in the count where they
-    were clear.
+    were clear. Of pictures `reader` gives numbers one higher (`pipeline.core.eight_bits`).
     """
     rule, bands = recipe.selection, recipe.sensor.bands
     try:
@@ -37,6 +38,8 @@ def compose(
         raise NotMadeYet(f"A kept scene cannot be read: {error}; run `minebench fetch`.") from None
     if rule.policy == "composite":
         image[:, clear == 0] = 0
+    if recipe.sensor.is_picture:
+        return eight_bits.lowered(image), clear
     return image.astype(recipe.sensor.held, copy=False), clear
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.core import eight_bits
 from pipeline.core.words import counted
 from pipeline.doctor.seen import NotChecked, Seen, judged
 from pipeline.doctor.visit import LEAST_DATA, Visit, shares
@@ -80,7 +81,9 @@ def band(visit: Visit) -> Seen:
     pixels = visit.source.read(scene, bands, look.grid)
     numbers = pixels[pixels > 0]
     stored = " as stored" if look.scene.is_doubtful else ""
-    text = f"{scene.id}: {bands[0]}{stored}, {_shape(pixels.shape[1:])} {pixels.dtype}"
+    if visit.setting.sensor.is_picture:
+        numbers = eight_bits.lowered(numbers)
+    text = f"{scene.id}: {bands[0]}{stored}, {_shape(pixels.shape[1:])} {numbers.dtype}"
     if not numbers.size:
         return judged(f"{text}, no pixel has data", False)
     low, middle, high = (int(value) for value in np.quantile(numbers, (0, 0.5, 1)))

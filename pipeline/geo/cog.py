@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp
@@ -17,13 +18,14 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 def write(
-    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: float, bands: Sequence[str] = (), *,
+    path: Path, pixels: NDArray[Any], area: GeoBox, nodata: float | None, bands: Sequence[str] = (), *,
     colours: Colours | None = None, scale: float | None = None, is_rgb: bool = False,
-    overviews: str = "nearest",
+    overviews: str = "nearest", has_data: NDArray[np.bool_] | None = None,
 ) -> None:  # fmt: skip
     """Write (band, y, x) pixels with their bands' names, deflate with predictor, tiles of 256. A colour
     table makes a single band a paletted one; `scale` turns numbers into reflectance. `overviews`, of larger
-    images alone, are the nearest pixel, or the `average` of what is not nodata."""
+    images alone, are the nearest pixel, or the `average` of what is not nodata. Where no number stands for no
+    data, `has_data` (y, x) is written as the file's own mask, if there is any pixel without."""
     profile = {
         **_described(pixels, area, nodata), "driver": "COG",
         "compress": "deflate", "level": 1, "predictor": "NO" if colours else "STANDARD", "blocksize": 256,
@@ -38,6 +40,8 @@ def write(
         if scale is not None:
             file.scales = (scale,) * len(pixels)
         file.write(pixels)
+        if has_data is not None and not has_data.all():
+            file.write_mask(has_data)
         if colours:
             file.write_colormap(1, colours)
 
@@ -58,7 +62,7 @@ def write_fast(path: Path, pixels: NDArray[Any], area: GeoBox, nodata: float) ->
         file.write(pixels)
 
 
-def _described(pixels: NDArray[Any], area: GeoBox, nodata: float) -> dict[str, Any]:
+def _described(pixels: NDArray[Any], area: GeoBox, nodata: float | None) -> dict[str, Any]:
     """What GDAL has to know of (band, y, x) pixels, whatever the driver."""
     return {
         "height": area.height, "width": area.width, "count": len(pixels), "dtype": pixels.dtype,

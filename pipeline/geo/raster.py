@@ -20,6 +20,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.core import eight_bits
 from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import gdal
 from pipeline.geo import grid as grids
@@ -31,6 +32,8 @@ GDAL = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64_000_000
 """rasterio takes the cache's size in bytes, unlike GDAL's own setting."""
 COARSER = 1.9
 """How many of the file's pixels a pixel may be wide before GDAL reads an overview instead."""
+NO_COLOUR = 65_535
+"""What stands for no data while a picture of 8 bits is resampled."""
 EXACT = 1e-3
 """Pixels: how far a place may be off its own projection. GDAL's default is 1/8, and 0 fails."""
 
@@ -56,18 +59,51 @@ def read_bands(
     `href` is a path or an http(s) address; `nodata` overrides the file's own value. WorkError
     where the file cannot be read, whole and as it is.
     """
+    with _fetched(href, indexes, grid, signed, parallel) as file, gdal.working():
+        missing = file.nodata if nodata is None else nodata
+        return np.asarray(_onto(file, list(indexes), grid, resampling, missing))
+
+
+def read_picture(
+    href: str,
+    indexes: Sequence[int],
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    signed: "Signer | None" = None,
+    parallel: int = 20,
+) -> NDArray[np.uint16]:
+    """Bands of a file of 8 bits (band, y, x) as `pipeline.core.eight_bits` has them: black is a colour, and
+    there is no data where the file's nodata value, mask or alpha band says so. See `read_bands`."""
+    with _fetched(href, indexes, grid, signed, parallel) as file, gdal.working():
+        if (dtype := file.dtypes[indexes[0] - 1]) != "uint8":
+            raise Unusable(f"{href} is {dtype}, and a picture of 8 bits was expected (sensor.dtype).")
+        missing = file.nodata if nodata is None else nodata
+        if grids.aligned(grid, grid_of(file)):
+            numbers = _cut_out(file, list(indexes), grid, math.nan if missing is None else missing)
+            has_data = np.isfinite(numbers)
+        else:
+            # Beyond what 8 bits hold: GDAL changes results that happen to be what stands for no data.
+            numbers = _warped(file, list(indexes), grid, resampling, missing, NO_COLOUR, "uint16")
+            has_data = numbers != NO_COLOUR
+    return eight_bits.raised(numbers, has_data)
+
+
+@contextmanager
+def _fetched(
+    href: str, indexes: Sequence[int], grid: GeoBox, signed: "Signer | None", parallel: int
+) -> Iterator[DatasetReader]:
+    """Open a file for reading some of its bands on a grid; of a remote one the blocks are fetched."""
     opener = opener_of(href, signed, parallel)
     with opened_by(href, opener) as file:
         if (most := max(indexes)) > file.count:
             raise WorkError(f"{href} has {file.count} bands, and band {most} was asked for.")
-        missing = file.nodata if nodata is None else nodata
-        with gdal.working():
-            whole = grid_of(file)
-            blocks = {block for i in indexes for block in _blocks(file, i, whole, grid)} if opener else ()
         if opener:
+            with gdal.working():
+                whole = grid_of(file)
+                blocks = {block for i in indexes for block in _blocks(file, i, whole, grid)}
             opener.fetch_ahead(sorted(blocks))
-        with gdal.working():
-            return np.asarray(_onto(file, list(indexes), grid, resampling, missing))
+        yield file
 
 
 def _onto(
@@ -93,13 +129,19 @@ def read(
 
 
 def read_numbers(
-    href: str, indexes: Sequence[int], grid: GeoBox, resampling: Resampling, nodata: float | None
+    href: str,
+    indexes: Sequence[int],
+    grid: GeoBox,
+    resampling: Resampling,
+    nodata: float | None,
+    signed: "Signer | None" = None,
+    parallel: int = 20,
 ) -> NDArray[np.float32]:
     """Bands (band, y, x) of a file of any type, NaN where there is no data; a valid 0 stays 0.
 
     `nodata` overrides the file's own value; NaN stands for none. WorkError where the file cannot be read.
     """
-    with opened(href) as file, gdal.working():
+    with _fetched(href, indexes, grid, signed, parallel) as file, gdal.working():
         missing = file.nodata if nodata is None else nodata
         missing = math.nan if missing is None else missing
         if grids.aligned(grid, grid_of(file)):

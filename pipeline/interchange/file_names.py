@@ -82,14 +82,22 @@ class Named:
         return (match.groupdict().get("band") or "") if match else ""
 
 
-def read(names: Sequence[str], folder: str) -> Named:
-    """Read the names of a folder's images. InputError where they tell no dates, or bands in part."""
+def read(names: Sequence[str], folder: str, sensor: str | None = None) -> Named:
+    """Read the names of a folder's images; where a sensor is named (`known_products.SENSORS`), of its own.
+    InputError where they tell no dates, or bands in part."""
+    every = names
+    if sensor is not None:
+        names = [name for name in every if known_products.is_of(name, sensor)]
+        if not names:
+            raise InputError(f"--sensor: {folder} has no file of {sensor}, by the names of its files.")
+    _check_one_sensor(_kinds(names)["image"], folder)
     here = [name for name in names if "/" not in name]
     # What lies in the folder itself goes before what lies in others below it.
     nested = [name for name in names if "/" in name] if here else []
     found = _read([name for name in names if name not in nested], folder)
-    left_out = [*found.left_out, *nested]
-    return replace(found, pattern=_exclusive(found, names), left_out=left_out)
+    others = [name for name in every if name not in set(names)]
+    left_out = [*found.left_out, *nested, *others]
+    return replace(found, pattern=_exclusive(found, every, sensor), left_out=left_out)
 
 
 def _read(names: Sequence[str], folder: str) -> Named:
@@ -111,7 +119,6 @@ def _read(names: Sequence[str], folder: str) -> Named:
             f"--images: {folder} has one file per band, such as {next(iter(words))}, and {lost[0]}, whose "
             "name has no band: move it to another folder."
         )
-    _check_one_sensor(images, folder)
     dated = [name for name in masks if re.search(date, name)]
     words |= {name: match for name in dated if (match := _last(MASK, name))}
     pattern = _pattern_of(words, date, sizes, folder)
@@ -196,14 +203,16 @@ def _doubts(images: Sequence[str], date: str, folder: str) -> list[str]:
 
 
 def _check_one_sensor(images: Sequence[str], folder: str) -> None:
-    """InputError where bands of the same name are of several sensors, as SR_B4 is red or near infrared."""
-    products = {product.name: name for name in images if (product := known_products.of_name(name))}
+    """InputError where images are of several sensors: SR_B4 is red or near infrared, and a benchmark has one
+    sensor."""
+    products = {p.key: (p.name, name) for name in images if (p := known_products.of_name(name))}
     if len(products) > 1:
-        (one, first), (other, second), *_ = products.items()
+        (one, first), (other, second), *_ = products.values()
+        choices = " or ".join(f"--sensor {key}" for key in products)
         raise InputError(
-            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), whose bands go by "
-            "the same names: make a folder for each, or a catalog with `minebench stac`, which knows them "
-            "apart."
+            f"--images: {folder} has images of {one} ({first}) and of {other} ({second}), and a "
+            f"benchmark has one sensor: say {choices}, which leaves out the others, or make a catalog with "
+            "`minebench stac`, which knows them apart."
         )
 
 
@@ -415,7 +424,7 @@ def _part(number: int, pieces: Sequence[tuple[str, ...]], some: str) -> str:
     return f"(?P<part{number}>{some})"
 
 
-def _exclusive(named: Named, names: Sequence[str]) -> str:
+def _exclusive(named: Named, names: Sequence[str], sensor: str | None) -> str:
     """The pattern, made to pass over files that are neither images nor masks of the scenes."""
     pattern = re.compile(named.pattern)
     taken = {*named.images}
@@ -431,7 +440,7 @@ def _exclusive(named: Named, names: Sequence[str]) -> str:
     ]
     if not wrong:
         return named.pattern
-    words = Counter(_word_of_what(name) for name in wrong)
+    words = Counter(_word_of_what(name, sensor) for name in wrong)
     none = "|".join(sorted(words, key=_long_first))
     return rf"(?!.*(?:{none})){named.pattern}"
 
@@ -442,9 +451,12 @@ def seems_mask(name: str) -> bool:
     return MASK.search(base) is not None or MASK_BAND.fullmatch(base) is not None
 
 
-def why_left_out(name: str) -> str:
-    """Return why a file is no image of the benchmark, in a few words."""
+def why_left_out(name: str, sensor: str | None = None) -> str:
+    """Return why a file is no image of the benchmark, in a few words; `sensor` is what was asked for."""
     base = PurePosixPath(name).name
+    if sensor is not None and not known_products.is_of(name, sensor):
+        product = known_products.of_name(name)
+        return f"of {product.name}" if product else f"not named as files of {sensor}"
     if APART.search(name):
         return "beside a product's images"
     if known_products.of_name(name) is known_products.L1C:
@@ -456,12 +468,18 @@ def why_left_out(name: str) -> str:
     return "coarser copies, or in folders below the images"
 
 
-def _word_of_what(name: str) -> str:
+def _word_of_what(name: str, sensor: str | None) -> str:
     """What tells a file apart from images, as a pattern: a word of its name, else all of it."""
     base = PurePosixPath(name).name
     if match := APART.search(name):
         return re.escape(match.group())
     if known_products.of_name(name) is known_products.L1C:
         return "MSIL1C"
+    if (
+        sensor is not None
+        and not known_products.is_of(name, sensor)
+        and (word := known_products.word_of(name))
+    ):
+        return re.escape(word)
     match = DERIVED.search(base) or MASK.search(base)
     return rf"(?<![A-Za-z0-9]){re.escape(match.group())}(?![A-Za-z0-9])" if match else re.escape(name) + "$"

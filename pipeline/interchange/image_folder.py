@@ -28,6 +28,7 @@ from pipeline.interchange import (
     own_images,
 )  # fmt: skip
 from pipeline.interchange.file_names import Named
+from pipeline.interchange.image_seasons import Years
 from pipeline.interchange.known_products import Product
 from pipeline.interchange.mask_guess import Mask
 from pipeline.interchange.number_guess import Numbers, Scale
@@ -49,18 +50,21 @@ class Looked:
     """In EPSG:4326."""
 
 
-def look(folder: Path) -> Images:
-    """The folder's bands, pixel and dates, by its files' names and by what each file says of itself.
-    InputError where it is no folder of dated images that a recipe can name."""
+def look(folder: Path, sensor: str | None = None) -> Images:
+    """The folder's bands, pixel and dates, by its files' names and by what each file says of itself; of one
+    sensor's files alone where it is named. InputError where it is no folder of dated images that a recipe can
+    name."""
+    if sensor is not None and sensor not in known_products.SENSORS:
+        raise InputError(f"--sensor: there is no '{sensor}'; it may be {', '.join(known_products.SENSORS)}.")
     if not folder.exists():
         raise InputError(f"--images: there is no folder {folder}.")
     names = tree.images(folder) if folder.is_dir() else []
-    return look_at(folder, names) if names else cube_folder.look(folder)
+    return look_at(folder, names, sensor) if names else cube_folder.look(folder)
 
 
-def look_at(folder: Path, names: Sequence[str]) -> Images:
+def look_at(folder: Path, names: Sequence[str], sensor: str | None = None) -> Images:
     """The same of some of the folder's files, paths within it."""
-    named = file_names.read(names, str(folder))
+    named = file_names.read(names, str(folder), sensor)
     product = known_products.of_name(named.images[0])
     files = _look_at_all(folder, named, product)
     first = next(iter(files.values()))
@@ -94,6 +98,7 @@ def look_at(folder: Path, names: Sequence[str]) -> Images:
         left_out=[*named.left_out, *_unused(named, mask, in_file)],
         nodata=0 if zeros and dtype == "uint16" else None,
         profile=product.profile if product and mask and mask.is_own else "", offset=offset, has_days=exact,
+        sensor=sensor,
     )  # fmt: skip
     dated = {name: (match["date"], files[name].numbers) for name, match in named.matches.items()}
     doubts = number_guess.doubts(dated)
@@ -101,8 +106,12 @@ def look_at(folder: Path, names: Sequence[str]) -> Images:
         doubts.append(
             f"{beside[0].name} beside the images is a cube, and is not used (--images names it itself)"
         )
-    doubts += _incomplete(named, list(found.bands.values()), mask)
-    return replace(found, unsure=[*named.unsure, *own_images.unsure(found), *doubts])
+    scenes = _scenes(named, list(found.bands.values()), mask)
+    lost = _lost(scenes, found.years)
+    doubts += _incomplete(scenes, lost)
+    return replace(
+        found, years=_without(found.years, lost), unsure=[*named.unsure, *own_images.unsure(found), *doubts]
+    )
 
 
 def _layout(named: Named) -> str:
@@ -191,8 +200,16 @@ def _unused(named: Named, mask: Mask | None, in_file: Mapping[str, int]) -> list
     return [name for name, word in every.items() if mask is None or word != mask.word]
 
 
-def _incomplete(named: Named, bands: Collection[int | str], mask: Mask | None) -> list[str]:
-    """Return a sentence on the scenes that lack a band's file or the mask's, if any do."""
+@dataclass(frozen=True)
+class Lacking:
+    """A scene's date, and the words of which it has no file."""
+
+    date: str
+    words: tuple[str, ...]
+
+
+def _scenes(named: Named, bands: Collection[int | str], mask: Mask | None) -> list[Lacking]:
+    """Every scene with what it lacks of the bands' files and the mask's."""
     pattern = re.compile(named.pattern)
     if "band" not in pattern.groupindex:
         return []
@@ -204,15 +221,44 @@ def _incomplete(named: Named, bands: Collection[int | str], mask: Mask | None) -
             scene = tuple(text or "" for group, text in match.groupdict().items() if group != "band")
             scenes[scene].add(match["band"] or "")
             dates[scene] = match["date"]
-    lacking = {scene: sorted(needed - words) for scene, words in scenes.items() if needed - words}
+    return [Lacking(dates[scene], tuple(sorted(needed - words))) for scene, words in scenes.items()]
+
+
+def _incomplete(scenes: Sequence[Lacking], lost: Mapping[str, set[str]]) -> list[str]:
+    """Return a sentence on the scenes that lack a file, if any do, and on the years that are lost by it."""
+    lacking = [scene for scene in scenes if scene.words]
     if not lacking:
         return []
-    first = next(iter(lacking))
+    first = lacking[0]
     more = f" and {counted(len(lacking) - 1, 'other')}" if len(lacking) > 1 else ""
-    return [
-        f"{len(lacking)} of {counted(len(scenes), 'scene')} will not be used: that of {dates[first]} has no "
-        f"{' and no '.join(lacking[first])}{more}"
-    ]
+    told = (
+        f"{len(lacking)} of {counted(len(scenes), 'scene')} will not be used: that of {first.date} has no "
+        f"{' and no '.join(first.words)}{more}"
+    )
+    years = [f"{label} will have no image (no {' or '.join(sorted(words))})" for label, words in lost.items()]
+    return ["; ".join([told, *years])]
+
+
+def _lost(scenes: Sequence[Lacking], years: Years) -> dict[str, set[str]]:
+    """The years in which every scene lacks a file, and of what."""
+    by_year: dict[str, list[Lacking]] = defaultdict(list)
+    for scene in scenes:
+        by_year[years.label_of(dated_files.day(scene.date, ""))].append(scene)
+    return {
+        label: {word for scene in own for word in scene.words}
+        for label, own in sorted(by_year.items())
+        if label in years.labels and all(scene.words for scene in own)
+    }
+
+
+def _without(years: Years, lost: Mapping[str, set[str]]) -> Years:
+    """The years, with those that are lost said."""
+    if not lost:
+        return years
+    told = "; ".join(
+        f"{label} without an image, for want of {' and '.join(sorted(w))}" for label, w in lost.items()
+    )
+    return replace(years, about=f"{years.about}; {told}")
 
 
 def _offset(

@@ -22,6 +22,13 @@ class Years:
     season: tuple[tuple[int, int], tuple[int, int]] | None
     """First and last month in the north, and in the south."""
     about: str
+    months: tuple[int, int] | None = None
+    """The season of the images' own hemisphere."""
+
+    def label_of(self, day: date) -> str:
+        """The label of the year that searches a day; empty outside of the season."""
+        year = _year_of(day, self.months) if self.months else day.year
+        return str(year) if year else ""
 
 
 def of(days: Sequence[date], texts: Sequence[str], outlines: Sequence[BaseGeometry]) -> Years:
@@ -38,9 +45,8 @@ def of(days: Sequence[date], texts: Sequence[str], outlines: Sequence[BaseGeomet
             lost = [label for label in labels if label not in kept]
             without = f"; without {', '.join(lost)}, which have no image in it" if lost else ""
             first, last = north if is_north else south
-            return Years(
-                kept, (north, south), f"{', '.join(kept)}, season from month {first} to {last}{without}"
-            )
+            about = f"{', '.join(kept)}, season from month {first} to {last}{without}"
+            return Years(kept, (north, south), about, (first, last))
     return Years(labels, None, f"{', '.join(labels)}; no season, as in none do most years have images")
 
 

@@ -27,20 +27,28 @@ LANDSAT_SCALE = Scale(landsat.SCALE, landsat.OFFSET, "as Landsat Collection 2 Le
 
 @dataclass(frozen=True)
 class Product:
-    """One kind of product. `bands` are the common names of words, empty where words are names themselves."""
+    """One kind of product, with the word that `--sensor` has for it. `bands` are the common names of words,
+    empty where words are names themselves."""
 
+    key: str
     name: str
     bands: dict[str, str]
     scale: Scale | None = None
     profile: str = ""
 
 
-LANDSAT_NEW = Product("Landsat 8 and 9, Collection 2 Level 2", OF_OLI, LANDSAT_SCALE, landsat.C2_L2.name)
-LANDSAT_OLD = Product("Landsat 4 to 7, Collection 2 Level 2", OF_TM, LANDSAT_SCALE, landsat.C2_L2.name)
+LANDSAT_NEW = Product(
+    "landsat-8-9", "Landsat 8 and 9, Collection 2 Level 2", OF_OLI, LANDSAT_SCALE, landsat.C2_L2.name
+)
+LANDSAT_OLD = Product(
+    "landsat-4-7", "Landsat 4 to 7, Collection 2 Level 2", OF_TM, LANDSAT_SCALE, landsat.C2_L2.name
+)
 HLS_SCALE = Scale(0.0001, 0, "as HLS is stored")
-HLS_S30 = Product("HLS S30 (Sentinel-2)", {}, HLS_SCALE)
-HLS_L30 = Product("HLS L30 (Landsat)", {}, HLS_SCALE)
-L2A, L1C = Product("Sentinel-2 Level-2A", {}), Product("Sentinel-2 Level-1C", {})
+HLS_S30 = Product("hls-s30", "HLS S30 (Sentinel-2)", {}, HLS_SCALE)
+HLS_L30 = Product("hls-l30", "HLS L30 (Landsat)", {}, HLS_SCALE)
+L2A = Product("sentinel-2-l2a", "Sentinel-2 Level-2A", {})
+L1C = Product("sentinel-2-l1c", "Sentinel-2 Level-1C", {})
+SENSORS = tuple(product.key for product in (L2A, L1C, LANDSAT_NEW, LANDSAT_OLD, HLS_S30, HLS_L30))
 
 
 def of_name(name: str) -> Product | None:
@@ -52,6 +60,18 @@ def of_name(name: str) -> Product | None:
     if match := ESA.search(name):
         return L2A if match["level"] == "2A" else L1C
     return None
+
+
+def is_of(name: str, sensor: str) -> bool:
+    """Return whether a file's path is of a product, by its word in `SENSORS`."""
+    product = of_name(name)
+    return product is not None and product.key == sensor
+
+
+def word_of(name: str) -> str:
+    """Return what of a file's path tells its product, such as MSIL2A; empty for no product."""
+    found = re.search(r"L[COTEM]0[4-9]_L2S[PR](?=_\d{6}_)|HLS\.[SL]30(?=\.T)|MSIL(?:1C|2A)(?=_)", name)
+    return found[0] if found and of_name(name) else ""
 
 
 def are_sentinel2(product: Product | None, words: Sequence[str], masks: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from pipeline.core.errors import InputError
-from pipeline.sources.local import own_numbers
+from pipeline.sources.local import image_cubes, own_numbers
 
 SIDE = 256
 """Pixels a side, at most, that are looked at."""
@@ -122,8 +123,24 @@ def _check_missing(found: NDArray[np.float64], path: str) -> None:
     if found.size and (least := found.min()) <= own_numbers.MISSING:
         raise InputError(
             f"{path} has pixels of {least:g}, which seem to have no data, and does not say so: "
-            f"gdal_edit -a_nodata {least:g} FILE for each."
+            f"{_how_to_mark(path, least)}."
         )
+
+
+def _how_to_mark(path: str, number: float) -> str:
+    """How to make a file of a user's say that a number is no data: formats differ in where they keep it."""
+    name = path.lower()
+    if image_cubes.is_cube(Path(path)):
+        kind = "zarr" if name.endswith(".zarr") else "netcdf"
+        marked = f"cube[layer].attrs['_FillValue'] = cube[layer].dtype.type({number:g})"
+        return (
+            f"write it anew with xarray: cube = xarray.open_dataset('{Path(path).name}', "
+            f"mask_and_scale=False); {marked} for each of its layers; cube.to_{kind}(...)"
+        )
+    if name.endswith(".jp2") or ".zip/" in name:
+        # GDAL would write the number into a file beside it, and nothing into a zip.
+        return f"make GeoTIFFs: gdal_translate -a_nodata {number:g} IN OUT.tif for each"
+    return f"rio edit-info --nodata={number:g} FILE for each"
 
 
 def of_all(numbers: Mapping[str, Numbers], folder: str) -> Scale | None:

@@ -54,6 +54,8 @@ class Images:
     unsure: list[str] = field(default_factory=list)
     has_days: bool = True
     """Whether names tell days, and not years alone."""
+    sensor: str | None = None
+    """The one that was asked for, of a folder with images of several."""
 
     @property
     def is_by_band(self) -> bool:
@@ -101,7 +103,7 @@ class Images:
         """How many files are no images, and why."""
         by_reason: dict[str, list[str]] = defaultdict(list)
         for name in self.left_out:
-            by_reason[file_names.why_left_out(name)].append(PurePosixPath(name).name)
+            by_reason[file_names.why_left_out(name, self.sensor)].append(PurePosixPath(name).name)
         told = [f"{len(own)} {reason} ({few(own, 1)})" for reason, own in by_reason.items()]
         return "; ".join(told) or "nothing"
 

@@ -56,8 +56,8 @@ ABOUT_ANNOTATIONS = (
 @dataclass(frozen=True)
 class Wanted:
     """What a user asks for. `source` is one of `SOURCES`; `like` a benchmark whose recipe to start from;
-    `images` the folder or cube of the source `local`. `yes` accepts what would be asked, such as large
-    repairs of the list."""
+    `images` the folder or cube of the source `local`, and `sensor` which of its images are taken. `yes`
+    accepts what would be asked, such as large repairs of the list."""
 
     name: str
     mines: str
@@ -66,6 +66,7 @@ class Wanted:
     like: str | None = None
     images: Path | None = None
     yes: bool = False
+    sensor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ def _see(wanted: Wanted, layer: str | None) -> Seen:
     """Look at the list and the images. InputError where the images are none that a recipe can name."""
     path = Path(wanted.mines)
     is_of_points = wanted.mines not in published.LISTS and mines.is_of_points(path, layer)
-    images = image_folder.look(wanted.images) if wanted.source == "local" and wanted.images else None
+    own = wanted.images if wanted.source == "local" else None
+    images = image_folder.look(own, wanted.sensor) if own else None
     return Seen(layer if path.suffix.lower() in vector.LAYERED else None, is_of_points, images)
 
 
@@ -185,6 +187,8 @@ def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
         raise InputError("--images: own images are of --source local; add it, or leave --images out.")
     if wanted.source == "local" and wanted.images is None:
         raise InputError("--source local needs --images FOLDER, with dated images, or a cube.")
+    if wanted.sensor is not None and wanted.images is None:
+        raise InputError("--sensor says which images of --images FOLDER are taken, and there is none.")
     if is_published:
         return wanted.layer
     try:

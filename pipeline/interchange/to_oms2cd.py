@@ -83,18 +83,26 @@ def _site(job: Job, site: Site, split: str) -> list[dict[str, str]]:
         job.count(split)
     shown = [job.recipe.sensor.bands.index(band) for band in job.recipe.sensor.rgb]
     for period, name in files.items():
-        pixels = cube.images(path, job.recipe, masks.periods.index(period))[shown]
-        _tif(job.folder / name, eight_bit(pixels, FULL), box)
+        place = masks.periods.index(period)
+        pixels = cube.images(path, job.recipe, place)
+        # Who reads these 8 bits takes black for a colour.
+        seen = cube.has_data(pixels, masks.clear[place])
+        _tif(job.folder / name, eight_bit(pixels[shown], FULL), box, seen)
     return rows
 
 
-def _tif(path: Path, pixels: NDArray[np.uint8], box: GeoBox) -> None:
+def _tif(
+    path: Path, pixels: NDArray[np.uint8], box: GeoBox, has_data: NDArray[np.bool_] | None = None
+) -> None:
+    """Write (band, y, x) pixels, with a mask where some have no data."""
     profile = {
         "driver": "GTiff", "count": len(pixels), "height": box.height, "width": box.width, "dtype": "uint8",
         "crs": str(box.crs), "transform": box.transform, "compress": "deflate",
     }  # fmt: skip
-    with rasterio.open(path, "w", **profile) as file:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as file:
         file.write(pixels)
+        if has_data is not None and not has_data.all():
+            file.write_mask(has_data)
 
 
 def _csv(path: Path, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -48,11 +48,13 @@ class Proposal:
 
 
 def proposals(
-    known: NDArray[Any], footprint: BoolImage, other: NDArray[Any], stacked: Regions
-) -> list[Proposal]:
+    known: NDArray[Any], footprint: BoolImage, other: NDArray[Any], stacked: Regions,
+    has_data: BoolImage | None = None,
+) -> list[Proposal]:  # fmt: skip
     """What to change of a `footprint` (y, x) of the image `known` (band, y, x) for the image `other`, the
-    surest first; `stacked` are the regions of both."""
-    seen = np.asarray((known > 0).all(axis=0) & (other > 0).all(axis=0))
+    surest first; `stacked` are the regions of both, and `has_data` (y, x) is where both have data, without it
+    where no band is 0."""
+    seen = np.asarray((known > 0).all(axis=0) & (other > 0).all(axis=0)) if has_data is None else has_data
     if min((seen & footprint).sum(), (seen & ~footprint).sum()) < LEAST:
         return []
     with products.in_this_thread():

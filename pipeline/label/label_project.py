@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
+import zarr
 
 from pipeline.catalog import assets
 from pipeline.core import receipts
@@ -76,9 +78,13 @@ def _write_images(benchmark: Benchmark, recipe: Recipe, site: Site, folder: Path
     folder.mkdir(exist_ok=True)
     every = cube.images(path, recipe)
     look = assets.stretch(every, recipe)
-    for label, pixels in zip(cube.periods_of(path), every, strict=True):
+    clear = cube.array_of(zarr.open_group(path, mode="r"), "clear")
+    for place, (label, pixels) in enumerate(zip(cube.periods_of(path), every, strict=True)):
+        seen = cube.has_data(pixels, np.asarray(clear[place])) if recipe.sensor.is_picture else None
+        nodata = assets.nodata_of(recipe, 0).get("nodata")
         with replacing(folder / f"{site.site_id}_{label}.tif") as temporary:
-            cog.write(temporary, assets.shown(pixels, recipe, look), site.grid, 0, is_rgb=True)
+            rgb = assets.shown(pixels, recipe, look)
+            cog.write(temporary, rgb, site.grid, nodata, is_rgb=True, has_data=seen)
     write_json({receipts.KEY: key}, note)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import shapely
+import zarr
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
@@ -82,6 +83,13 @@ class Session:
         if period not in self.periods:
             raise InputError(f"{self.site.site_id} has no image of '{period}'.")
         return cube.images(self.cube, self.recipe, self.periods.index(period))
+
+    def _has_data(self, period: str, image: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where a period's image (band, y, x) has data (y, x): in pictures black is a colour."""
+        if not self.recipe.sensor.is_picture:
+            return np.asarray((image > 0).all(axis=0))
+        clear = cube.array_of(zarr.open_group(self.cube, mode="r"), "clear")
+        return cube.has_data(image, np.asarray(clear[self.periods.index(period)]))
 
     def regions(self, *periods: str) -> Regions:
         """The regions of an image, or of several stacked."""
@@ -211,7 +219,9 @@ class Session:
             raise InputError("Change between two dates is not carried on: label each pair by itself.")
         earlier, later = sorted([source, subject], key=self.subjects.index)
         stacked = self.regions(earlier, later)
-        found = carry.proposals(self.image(source), footprint, self.image(subject), stacked)
+        known, other = self.image(source), self.image(subject)
+        has_data = self._has_data(source, known) & self._has_data(subject, other)
+        found = carry.proposals(known, footprint, other, stacked, has_data)
         result, asked = carry.carried(footprint, found)
         self._replace(subject, f"carried from {source}", result, **told)
         self.open[subject] = dict(enumerate(asked))

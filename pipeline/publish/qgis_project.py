@@ -40,11 +40,12 @@ COLUMNS = ["site_id", "name", "country", "commodity", "production", "area_km2"]
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Which file of an item, how many bands it has, their nodata, and how it is drawn."""
+    """Which file of an item, how many bands it has, the number that is no data, None where the file's mask
+    says that, and how it is drawn."""
 
     file: str
     colours: tuple[str, ...]
-    nodata: int
+    nodata: int | None
     title: str
     style: str
 
@@ -54,7 +55,8 @@ MASK = Mosaic("mine.tif", ("Gray",), UNKNOWN, "Footprint mask", "mask")
 
 def image_of(file: str, recipe: Recipe) -> Mosaic:
     """The images that are shown as they are."""
-    return Mosaic(file, ("Red", "Green", "Blue"), 0, assets.colours_of(recipe), "image")
+    nodata = assets.nodata_of(recipe, 0).get("nodata")
+    return Mosaic(file, ("Red", "Green", "Blue"), nodata, assets.colours_of(recipe), "image")
 
 
 def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
@@ -154,8 +156,9 @@ def mosaics(named: list[tuple[Site, Path]], date: str, mosaic: Mosaic, folder: P
         with replacing(folder / name) as temporary:
             temporary.write_bytes(ElementTree.tostring(_vrt(own, mosaic, epsg, folder)))
         zone = f", EPSG:{epsg}" if len(by_epsg) > 1 else ""
+        alpha = len(mosaic.colours) + 1 if mosaic.nodata is None else -1
         layers.append({"name": mosaic.title + zone, "style": mosaic.style, "provider": "gdal", "epsg": epsg,
-                       "source": f"./{name}"})  # fmt: skip
+                       "source": f"./{name}", "alpha": alpha})  # fmt: skip
     return layers
 
 
@@ -169,21 +172,27 @@ def _vrt(own: list[tuple[Site, Path]], mosaic: Mosaic, epsg: int, folder: Path) 
     root = ElementTree.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     _add(root, "SRS", f"EPSG:{epsg}")
     _add(root, "GeoTransform", f"{left!r}, {pixel!r}, 0, {top!r}, 0, {-pixel!r}")
-    for number, colour in enumerate(mosaic.colours, 1):
+    sources = [(colour, str(number)) for number, colour in enumerate(mosaic.colours, 1)]
+    if mosaic.nodata is None:
+        sources.append(("Alpha", "mask,1"))
+    for number, (colour, of_file) in enumerate(sources, 1):
         band = ElementTree.SubElement(root, "VRTRasterBand", dataType="Byte", band=str(number))
-        _add(band, "NoDataValue", str(mosaic.nodata))
+        if mosaic.nodata is not None:
+            _add(band, "NoDataValue", str(mosaic.nodata))
         _add(band, "ColorInterp", colour)
         for (site, file), box in zip(own, boxes, strict=True):
-            source = ElementTree.SubElement(band, "ComplexSource")
+            kind = "SimpleSource" if mosaic.nodata is None else "ComplexSource"
+            source = ElementTree.SubElement(band, kind)
             href = Path("..", file.relative_to(folder.parent)).as_posix()
             _add(source, "SourceFilename", href, relativeToVRT="1")
-            _add(source, "SourceBand", str(number))
+            _add(source, "SourceBand", of_file)
             high, wide = site.shape
             size = {"xSize": str(wide), "ySize": str(high)}
             ElementTree.SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **size})
             x, y = (box.left - left) / pixel, (top - box.top) / pixel
             ElementTree.SubElement(source, "DstRect", {"xOff": f"{x:.9g}", "yOff": f"{y:.9g}", **size})
-            _add(source, "NODATA", str(mosaic.nodata))
+            if mosaic.nodata is not None:
+                _add(source, "NODATA", str(mosaic.nodata))
     return root
 
 

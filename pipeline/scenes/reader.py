@@ -7,6 +7,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from pipeline.core import eight_bits
 from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import grid
 from pipeline.recipe import Recipe
@@ -64,9 +65,14 @@ class Reader:
             if not self.store.has(name):
                 pixels = self._read(scene.as_stored if scene.is_doubtful else scene, bands, area, shift)
                 self._check_against_mask(scene, pixels, shift)
-                self.store.write(name, pixels.astype(self.recipe.sensor.held, copy=False), area, bands)
+                self.store.write(name, self._kept(pixels), area, bands)
             names.append(name)
         return names
+
+    def _kept(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """A source's pixels (band, y, x) as they are kept."""
+        sensor = self.recipe.sensor
+        return eight_bits.kept(pixels) if sensor.is_picture else pixels.astype(sensor.held, copy=False)
 
     def settle(self, scene: Scene, offset: int) -> Scene:
         """Take the offset out of bands that were kept as stored; return the scene that has it. A scene that

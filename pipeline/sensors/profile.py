@@ -97,13 +97,18 @@ class Sensor(Part):
 
     @property
     def held(self) -> str:
-        """The type of pixels in memory and of kept scenes, in which nodata is always 0; see
-        `pipeline.core.signed`."""
+        """The type of a cube's pixels in memory, and of kept scenes but for pictures
+        (`pipeline.core.eight_bits`), in which nodata is always 0; see `pipeline.core.signed`."""
         return "uint8" if self.dtype == "int8" else self.dtype
 
     @property
+    def is_picture(self) -> bool:
+        """Whether black is a colour: no data is a mask then, and no number."""
+        return self.dtype == "uint8"
+
+    @property
     def nodata(self) -> int:
-        """In the cube and in GeoTIFFs of all bands."""
+        """In the cube and in GeoTIFFs of all bands, but in pictures 0 is also black."""
         return -128 if self.dtype == "int8" else 0
 
     @property

@@ -39,6 +39,8 @@ class Asset:
     dtype: str = "uint16"
     crs_code: str = ""
     region: str = ""
+    scale: tuple[float, float] | None = None
+    """Number x the first + the second is reflectance, where that is to be applied."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,10 @@ class Source(Protocol):
         ...
 
     def read(self, scene: Scene, bands: Sequence[str], grid: GeoBox) -> NDArray[Any]:
-        """Bands on `grid` as (band, y, x), calibrated, nodata 0 and never mixed into valid pixels;
-        the mask band as stored. Pixels that already lie on the grid are copied; others are resampled
-        once, the mask band nearest and the rest bilinear. WorkError names a scene that cannot be read."""
+        """Bands on `grid` as (band, y, x), calibrated, nodata 0 and never mixed into valid pixels; pictures
+        of 8 bits one higher (`pipeline.core.eight_bits`); the mask band as stored. Pixels that already lie on
+        the grid are copied; others are resampled once, the mask band nearest and the rest bilinear.
+        WorkError names a scene that cannot be read."""
         ...
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:

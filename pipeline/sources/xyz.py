@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import limits, web
+from pipeline.core import eight_bits, limits, web
 from pipeline.core.errors import InputError, WorkError
 from pipeline.core.files import replacing, write_json
 from pipeline.geo import geodesy, window
@@ -112,7 +112,7 @@ class XyzSource:
     """See `pipeline.sources.protocol.Source`. A release is a scene; pixels with data are clear.
 
     Notes on masking. A tile that the server does not have (404) and transparent pixels are nodata;
-    every other pixel is an image, and a 0 in it becomes 1.
+    every other pixel is an image, and black in it is a colour (`pipeline.core.eight_bits`).
     """
 
     mask_band: str | None = None
@@ -156,7 +156,7 @@ class XyzSource:
         order = [BANDS.index(band) for band in bands]
         area = window.covering(self.native(scene, bands[0]), grid)
         if area is None:
-            return np.zeros((len(bands), *grid.shape), np.uint8)
+            return np.zeros((len(bands), *grid.shape), np.uint16)
         return window.placed(self._mosaic(scene, area)[order], area, grid, Resampling.bilinear)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
@@ -165,8 +165,8 @@ class XyzSource:
         sides = (math.ceil(size * self.resolution / pixel / TILE) + 1 for size in grid.shape)
         return math.prod(sides)
 
-    def _mosaic(self, scene: Scene, area: GeoBox) -> NDArray[np.uint8]:
-        """The tiles' pixels (3, y, x) on a part of the web-mercator grid."""
+    def _mosaic(self, scene: Scene, area: GeoBox) -> NDArray[np.uint16]:
+        """The tiles' pixels (3, y, x), one higher, on a part of the web-mercator grid."""
         day, _, zoom = scene.href.partition("/")
         rows, columns = world(int(zoom)).overlap_roi(area, tol=1e-3)
         top, left = rows.start, columns.start
@@ -174,13 +174,13 @@ class XyzSource:
         with ThreadPoolExecutor(limits.threads_for(self.parallel)) as pool:
             jobs = [pool.submit(copy_context().run, self._tile, day, int(zoom), x, y) for y, x in tiles]
             images = [job.result() for job in jobs]
-        result = np.zeros((3, *area.shape), np.uint8)
+        result = np.zeros((3, *area.shape), np.uint16)
         for (y, x), image in zip(tiles, images, strict=True):
             _paste(result, image, y * TILE - top, x * TILE - left)
         return result
 
-    def _tile(self, day: str, zoom: int, x: int, y: int) -> NDArray[np.uint8]:
-        """One tile (3, 256, 256), from the cache or the server; nodata 0."""
+    def _tile(self, day: str, zoom: int, x: int, y: int) -> NDArray[np.uint16]:
+        """One tile (3, 256, 256), one higher, from the cache or the server; nodata 0."""
         release = self.options.releases[day]
         path = self.cache / quote(release, safe="") / str(zoom) / str(x) / str(y)
         name = f"Tile {zoom}/{x}/{y} of release {release}"
@@ -200,7 +200,7 @@ class XyzSource:
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
         content = path.read_bytes()
-        return _decoded(content, name) if content else np.zeros((3, TILE, TILE), np.uint8)
+        return _decoded(content, name) if content else np.zeros((3, TILE, TILE), np.uint16)
 
 
 def world(zoom: int) -> GeoBox:
@@ -239,7 +239,7 @@ def _touched(top: int, left: int, shape: Sequence[int]) -> Iterator[tuple[int, i
             yield y, x
 
 
-def _paste(result: NDArray[np.uint8], image: NDArray[np.uint8], row: int, column: int) -> None:
+def _paste(result: NDArray[np.uint16], image: NDArray[np.uint16], row: int, column: int) -> None:
     """Put a tile at its place, as far as it lies inside."""
     height, width = result.shape[1:]
     top, left = max(0, row), max(0, column)
@@ -247,8 +247,8 @@ def _paste(result: NDArray[np.uint8], image: NDArray[np.uint8], row: int, column
     result[:, top:bottom, left:right] = image[:, top - row : bottom - row, left - column : right - column]
 
 
-def _decoded(content: bytes, name: str) -> NDArray[np.uint8]:
-    """A PNG, JPEG or WebP tile as (3, 256, 256); transparent pixels 0, all others at least 1."""
+def _decoded(content: bytes, name: str) -> NDArray[np.uint16]:
+    """A PNG, JPEG or WebP tile as (3, 256, 256), one higher; transparent pixels 0."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
             if image.size != (TILE, TILE):
@@ -256,7 +256,7 @@ def _decoded(content: bytes, name: str) -> NDArray[np.uint8]:
             pixels = np.asarray(image.convert("RGBA"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         raise WorkError(f"{name} is not an image.") from None
-    rgb = np.maximum(pixels[..., :3], 1) * (pixels[..., 3:] > 0)
+    rgb = eight_bits.raised(pixels[..., :3], pixels[..., 3:] > 0)
     return np.ascontiguousarray(rgb.transpose(2, 0, 1))
 
 

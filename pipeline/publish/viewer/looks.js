@@ -33,7 +33,13 @@ export function looksOf(benchmark, files) {
 /** The image of a window as RGBA; `stretch` remembers each site's range, the same for all dates. */
 export async function paint(look, benchmark, folder, window, width, height, stretch) {
   if (look === "blank") return null;
-  if (look === "true") return composed(await read(`${folder}/visual.tif`, window, width, height, [0, 1, 2]), null);
+  if (look === "true") {
+    const bands = await read(`${folder}/visual.tif`, window, width, height, [0, 1, 2]);
+    // In pictures of 8 bits black is a colour: no data is black without a clear observation.
+    const isPicture = benchmark.dtype === "uint8";
+    const [seen] = isPicture ? await read(`${folder}/clear.tif`, window, width, height, [0]) : [null];
+    return composed(bands, null, seen);
+  }
   const index = INDICES[look];
   const roles = index ? index.bands : ["swir16", "nir", "red"];
   const samples = roles.map((role) => benchmark.common[role]);
@@ -51,7 +57,7 @@ function ranges(bands) {
   });
 }
 
-function composed(bands, range) {
+function composed(bands, range, seen = null) {
   const count = bands[0].length;
   const rgba = new Uint8ClampedArray(4 * count);
   for (let i = 0; i < count; i++) {
@@ -59,7 +65,7 @@ function composed(bands, range) {
       const value = bands[k][i];
       rgba[4 * i + k] = range ? (255 * (value - range[k][0])) / (range[k][1] - range[k][0]) : value;
     }
-    rgba[4 * i + 3] = bands[0][i] || bands[1][i] || bands[2][i] ? 255 : 0;
+    rgba[4 * i + 3] = bands[0][i] || bands[1][i] || bands[2][i] || seen?.[i] ? 255 : 0;
   }
   return rgba;
 }

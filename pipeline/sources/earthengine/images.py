@@ -21,6 +21,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.core import eight_bits
 from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import window
 from pipeline.sensors import boa_offset, classes, sentinel2
@@ -218,7 +219,8 @@ class EarthEngineSource:
         assets = [self._asset(scene, band) for band in bands]
         area = window.covering(native, grid)
         if area is None:
-            return np.zeros((len(bands), *grid.shape), self.sensor.dtype)
+            kind = "uint16" if self.sensor.is_picture else self.sensor.dtype
+            return np.zeros((len(bands), *grid.shape), kind)
         size = sum(np.dtype(asset.dtype).itemsize for asset in assets) + len(asked) - len(names)
         found = pixels.get(scene.href, assets[0].crs_code, area, asked, size)
         has_data = found[asked.index("SCL")] > 0 if by_class else (found[: len(bands)] != 0).any(axis=0)
@@ -227,7 +229,9 @@ class EarthEngineSource:
         return window.placed(values, area, grid, Resampling.bilinear)
 
     def _digital(self, found: NDArray[Any], scene: Scene) -> NDArray[Any]:
-        """Numbers in the cube's type, offset removed, at least 1."""
+        """Numbers in the cube's type, offset removed, at least 1; of pictures one higher."""
+        if self.sensor.is_picture:
+            return eight_bits.raised(np.clip(np.rint(found), 0, 255))
         kind = np.dtype(self.sensor.dtype)
         values = np.clip(np.rint(found), 1, np.iinfo(kind).max).astype(kind)
         return boa_offset.without_offset(values, scene.offset)

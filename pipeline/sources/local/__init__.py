@@ -198,6 +198,7 @@ class LocalSource:
         self.mask = setting.profile.mask if setting and options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
         self.held = setting.sensor.held if setting else None
+        self.is_picture = setting is not None and setting.sensor.is_picture
         self.profile = setting.profile if setting else None
         self.folder = root / options.path
         if not self.folder.is_dir():
@@ -251,7 +252,8 @@ class LocalSource:
         if self.options.has_scale:
             numbers = raster.read_numbers(first.href, indexes, grid, Resampling.bilinear, first.nodata)
             return own_numbers.reflectance(numbers, first.href, *self.options.scaling)
-        return raster.read_bands(first.href, indexes, grid, Resampling.bilinear, first.nodata)
+        read = raster.read_picture if self.is_picture else raster.read_bands
+        return read(first.href, indexes, grid, Resampling.bilinear, first.nodata)
 
     def _read_mask(self, scene: Scene, grid: GeoBox) -> NDArray[Any]:
         """The mask (y, x), as its profile decodes it."""

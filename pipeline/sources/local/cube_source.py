@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.core import eight_bits
 from pipeline.core.errors import InputError, WorkError
 from pipeline.sensors.boa_offset import without_offset
 from pipeline.sources.local import cloud_model, image_cubes, own_numbers, product_baselines
@@ -38,7 +39,7 @@ class CubeSource:
         self.options, self.profile = options, setting.profile
         self.mask = setting.profile.mask if options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
-        self.held = setting.sensor.held
+        self.held, self.is_picture = setting.sensor.held, setting.sensor.is_picture
         own_numbers.check_bands(setting.sensor, options.bands)
         self.seen_by_clouds = cloud_model.bands_for(options.clouds, options.bands)
         path = setting.root / options.path
@@ -86,6 +87,9 @@ class CubeSource:
         numbers = self._numbers(scene, bands, grid, Resampling.bilinear)
         if self.options.has_scale:
             found: NDArray[Any] = own_numbers.reflectance(numbers, scene.id, *self.options.scaling)
+        elif self.is_picture:
+            has_data = np.isfinite(numbers)
+            return eight_bits.raised(np.rint(np.where(has_data, numbers, 0)), has_data)
         else:
             has_data = np.isfinite(numbers)
             # A valid 0 becomes 1, so that 0 says one thing only.

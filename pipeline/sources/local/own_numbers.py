@@ -80,7 +80,8 @@ def reflectance(numbers: NDArray[np.float32], href: str, scale: float, offset: f
         least = numbers[missing].min()
         raise InputError(
             f"{href} has pixels of {least:g}, which are no reflectance and are not marked as no data: name "
-            "the number that stands for no data in source.nodata, of a cube in the layer's _FillValue."
+            "the number that stands for no data in source.nodata, of a cube in the layer's _FillValue, of a "
+            "STAC item in its band's nodata."
         )
     found = np.rint((np.where(has_data, numbers, 0) * scale + offset) * A_UNIT)
     if outside := int(((found < 0) | (found > MOST))[has_data].sum()):

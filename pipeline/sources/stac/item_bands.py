@@ -26,6 +26,8 @@ SHOWN = frozenset({"visual", "overview", "thumbnail", "preview", "rendered_previ
 """Roles and keys of assets for display or with metadata, which may list bands but hold no measurements."""
 MEASURED = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/x.geotiff")
 """Media types of assets that may hold measurements."""
+REFLECTANCE = "reflectance"
+"""Role of assets whose numbers, scaled as stated, are reflectance."""
 UPSAMPLED = "sampling:upsampled"
 """Role of a copy that was resampled to smaller pixels than the instrument's."""
 NUMBERED = "#"
@@ -101,6 +103,25 @@ def described(item: pystac.Item, found: AssetBand, place: Place) -> Asset:
     Raises one of WRONG if these are not valid."""
     grid = _grid({**item.properties, **found.asset.extra_fields})
     return Asset(place.href, grid, max(1, found.index), region=place.region)
+
+
+def scaled(found: AssetBand, asset: Asset) -> Asset:
+    """Return an asset with the scale and the number of no data that its item states for the band. Only where
+    its role says that it is reflectance: heights and temperatures have scales too. Raises one of WRONG."""
+    if REFLECTANCE not in (found.asset.roles or []):
+        return asset
+    at = [entries[asset.index - 1] for entries in _lists(found.asset) if asset.index <= len(entries)]
+    every = [*at, found.asset.extra_fields]
+    scale, offset, nodata = (
+        next((one[name] for one in every for name in names if one.get(name) is not None), None)
+        for names in (("scale", "raster:scale"), ("offset", "raster:offset"), ("nodata", "raster:nodata"))
+    )
+    if scale is None and offset is None:
+        return asset
+    factors = 1.0 if scale is None else float(scale), float(offset or 0)
+    if not all(map(math.isfinite, factors)) or factors[0] <= 0:
+        raise ValueError("raster:scale or raster:offset")
+    return replace(asset, scale=factors, nodata=None if nodata is None else float(nodata))
 
 
 def _grid(fields: Mapping[str, Any]) -> GeoBox | None:

@@ -23,9 +23,10 @@ from pipeline.core import web
 from pipeline.core.errors import InputError, MinebenchError, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
-from pipeline.sensors import boa_offset
+from pipeline.sensors import airborne, boa_offset
 from pipeline.sensors.boa_offset import NO_OFFSET, Words
 from pipeline.sensors.profile import Profile
+from pipeline.sources.local import own_numbers
 from pipeline.sources.protocol import Asset, Scene, Source
 from pipeline.sources.stac import disk_catalog, features, item_bands, paging, saved, signing, web_catalog
 from pipeline.sources.stac.addresses import Addresses, Place
@@ -44,8 +45,13 @@ pystac.EXTENSION_HOOKS.get_deprecation_message(pystac.Item("first", None, None, 
 class StacSource:
     """See `pipeline.sources.protocol.Source`."""
 
-    def __init__(self, options: Options, label: str, profile: Profile, bands: Sequence[str]) -> None:
+    def __init__(
+        self, options: Options, label: str, profile: Profile, bands: Sequence[str], is_picture: bool = False
+    ) -> None:
         self.options, self.label, self.profile, self.bands = options, label, profile, bands
+        self.is_picture = is_picture
+        # Sensors that are known have scales of their own, whatever items say of them.
+        self.takes_scale = profile.name == airborne.PLAIN.name and not is_picture
         self.mask_band: str | None = profile.mask.name if profile.mask else None
         self.wanted = [*bands, *([self.mask_band] if self.mask_band else [])]
         self.named, self.usual = options.named(profile), item_bands.usual_keys(profile)
@@ -100,6 +106,13 @@ class StacSource:
         resampling = Resampling.nearest if is_mask else Resampling.bilinear
         with self.addresses.buckets.explained(asset.href, asset.region):
             href, signer = self._signed(scene, asset)
+            if self.is_picture and not is_mask:
+                return raster.read_picture(href, indexes, grid, resampling, None, signer, self.parallel)
+            if asset.scale is not None:
+                numbers = raster.read_numbers(
+                    href, indexes, grid, resampling, asset.nodata, signer, self.parallel
+                )
+                return own_numbers.reflectance(numbers, web.redacted(asset.href), *asset.scale)
             pixels = raster.read_bands(href, indexes, grid, resampling, 0, signer, self.parallel)
         return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
@@ -197,6 +210,11 @@ class StacSource:
             wrong = ""
         except item_bands.WRONG:
             bands, wrong = {}, "the item describes its grid wrongly (proj:code, proj:shape, proj:transform)"
+        if self.takes_scale:
+            try:
+                bands = {band: item_bands.scaled(found[band], asset) for band, asset in bands.items()}
+            except item_bands.WRONG:
+                bands, wrong = {}, "the item states its scale wrongly (raster:scale, raster:offset, nodata)"
         time = features.time_of(item)
         if item.datetime is None or time is None:
             raise WorkError(f"Item {item.id} has no datetime.")

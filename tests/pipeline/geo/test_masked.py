@@ -52,11 +52,26 @@ def test_a_mask_says_where_there_is_no_data(tmp_path: Path, kind: str, grid: str
 
 
 @pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize(("kind", "nodata"), [("mask", None), ("alpha", None), ("mask", 50), ("none", 50)])
+def test_black_of_a_picture_is_told_from_no_data(
+    tmp_path: Path, kind: str, nodata: int | None, grid: str
+) -> None:
+    path = str(written(tmp_path / "x.tif", kind))
+    pixels = raster.read_picture(path, [1, 2, 3], GRIDS[grid], Resampling.bilinear, nodata)
+    assert pixels.dtype == np.uint16
+    # Numbers of pictures are one higher: black is 1, and 0 no data.
+    assert [int(pixels[0, y, 3]) for y in (3, 12)] == [1, 51 if nodata is None else 0]
+    assert (pixels[:, 18:] == 0).all()
+
+
+@pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("indexes", [[1, 2, 3], [1, 2, 3, 4]])
 def test_a_fourth_band_that_gdal_takes_for_alpha_hides_nothing(
     tmp_path: Path, indexes: list[int], grid: str
 ) -> None:
     path = str(written(tmp_path / "x.tif", ""))
+    picture = raster.read_picture(path, indexes, GRIDS[grid], Resampling.bilinear, None)
+    assert [int(value) for value in picture[:, 12, 18]] == [51, 51, 51, 1][: len(indexes)]
     pixels = raster.read_bands(path, indexes, GRIDS[grid], Resampling.bilinear, None)
     assert [int(value) for value in pixels[:3, 12, 18]] == [50] * 3
     numbers = raster.read_numbers(path, indexes, GRIDS[grid], Resampling.bilinear, None)

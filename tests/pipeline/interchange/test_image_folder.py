@@ -145,7 +145,7 @@ def test_the_scale_of_other_types(
     ("number", "says"),
     [
         (-12.5, r"numbers from -12.5 to -12.5.*gdal_translate -ot UInt16"),
-        (-9999, "gdal_edit -a_nodata -9999"),
+        (-9999, "rio edit-info --nodata=-9999"),
     ],
 )
 def test_numbers_that_are_no_reflectance_are_refused(tmp_path: Path, number: float, says: str) -> None:
@@ -196,8 +196,27 @@ def test_scenes_without_a_band_or_a_mask_are_named(tmp_path: Path, lost: str, sa
         for word in ("B02", "B03", "SCL"):
             if (day, word) != ("2020-07-04", lost):
                 write(tmp_path / f"a_{day}_{word}.tif", 4)
+    found = image_folder.look(tmp_path)
+    (doubt,) = found.unsure
+    told = f"1 of 3 scenes will not be used: that of 2020-07-04 has {says}"
+    assert doubt == f"{told}; 2020 will have no image ({says})"
+    assert dict(found.table())["years"].endswith(f"; 2020 without an image, for want of {lost}")
+    for word in ("B02", "B03", "SCL"):
+        write(tmp_path / f"a_2020-08-04_{word}.tif", 4)
+    found = image_folder.look(tmp_path)
+    assert found.unsure == [told.replace("3 scenes", "4 scenes")]
+    assert "without an image" not in dict(found.table())["years"]
+
+
+def test_a_year_is_lost_where_its_season_is(tmp_path: Path) -> None:
+    """An image of the winter is of no use to a year that searches summer."""
+    for year in (2019, 2020, 2021):
+        for month in (1, 4, 7, 10):
+            for word in ("B02", "B03", "SCL"):
+                if (year, month, word) != (2020, 7, "SCL"):
+                    write(tmp_path / f"a_{year}-{month:02}-04_{word}.tif", 4)
     (doubt,) = image_folder.look(tmp_path).unsure
-    assert doubt == f"1 of 3 scenes will not be used: that of 2020-07-04 has {says}"
+    assert "2020 will have no image (no SCL)" in doubt
 
 
 @pytest.mark.parametrize("form", ["a_04.07.{}.tif", "a_4-7-{}.tif", "a_{}-07.tif"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -11,10 +12,13 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+import shapely
 import xarray as xr
 from affine import Affine
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.rio.main import main_group
 
 from pipeline import asking
 from pipeline.core.errors import InputError
@@ -25,8 +29,12 @@ from pipeline.interchange import (
     image_seasons,
     known_products,
     mask_guess,
+    number_guess,
 )  # fmt: skip
+from pipeline.sensors import airborne
 from pipeline.sources.local import dated_files
+from pipeline.sources.stac import Options as Stac
+from pipeline.sources.stac.items import StacSource
 from tests.pipeline.interchange.test_image_folder import UTM, write
 
 S2 = "S2A_MSIL2A_{day}T093006_N0500_R136_T34TFR_{day}T200000.SAFE/GRANULE/L2A_T34TFR_A1_{day}T093009"
@@ -331,7 +339,8 @@ def test_a_catalog_of_a_folder(tmp_path: Path, shared: Path) -> None:
     write_safe(images, "20230704")
     with pytest.raises(InputError, match="leave --out away"):
         folder_catalog.write(images, tmp_path / "elsewhere")
-    path, count = folder_catalog.write(images, None)
+    made = folder_catalog.write(images, None)
+    path, count = made.path, made.count
     assert (path, count) == (images / "catalog.json", 2)
     (item, _) = sorted(
         pystac.Catalog.from_file(path).get_items(recursive=True), key=lambda one: str(one.datetime)
@@ -346,7 +355,7 @@ def test_a_catalog_of_a_folder(tmp_path: Path, shared: Path) -> None:
             jsonschema.Draft7Validator(json.loads(schema.read_text())).validate(content)
     # Again, after a date was added.
     write_safe(images, "20240704")
-    assert folder_catalog.write(images, tmp_path)[1] == 3
+    assert folder_catalog.write(images, tmp_path).count == 3
     path.write_text("{}")
     with pytest.raises(InputError, match="is there already"):
         folder_catalog.write(images, None)
@@ -359,18 +368,66 @@ def test_a_catalog_knows_landsats_sensors_apart(tmp_path: Path) -> None:
     ):
         for word in (*words, "QA_PIXEL"):
             write(tmp_path / f"{sensor}_L2SP_184028_{day}_20230101_02_T1_{word}.TIF", 21_824, nodata=0)
-    path, count = folder_catalog.write(tmp_path, None)
+    made = folder_catalog.write(tmp_path, None)
+    path, count = made.path, made.count
     (collection,) = pystac.Catalog.from_file(path).get_children()
     assert (collection.id, count) == ("landsat-c2-l2", 2)
     named = {str(item.datetime)[:4]: item.assets["red"].href[-9:-4] for item in collection.get_items()}
     assert named == {"2009": "SR_B3", "2019": "SR_B4"}
 
 
-def test_a_catalog_of_other_numbers_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a_20190704.tif", 0.3, "float32", described=("B04",))
-    with pytest.raises(InputError, match="Use the source local"):
-        folder_catalog.write(tmp_path, None)
-    assert [one.name for one in tmp_path.iterdir()] == ["a_20190704.tif"]
+@pytest.mark.parametrize(
+    ("dtype", "number", "factors", "expected"),
+    [
+        ("float32", 0.3, {}, 3000),
+        ("int16", 3000, {}, 3000),
+        ("uint16", 21_824, {"scale": 2.75e-5, "offset": -0.2}, 4002),
+        ("uint16", 3000, {}, 3000),
+    ],
+)
+def test_the_source_stac_reads_a_catalogs_scaled_numbers(
+    tmp_path: Path, dtype: str, number: float, factors: dict[str, float], expected: int
+) -> None:
+    for day in ("20190704", "20200704"):
+        nodata = {"float32": np.nan, "int16": -9999, "uint16": 0}[dtype]
+        write(tmp_path / f"a_{day}.tif", number, dtype, 2, nodata=nodata, described=("red", "nir"), **factors)
+    made = folder_catalog.write(tmp_path, None)
+    assert made.count == 2
+    for path in tmp_path.glob("stac/*/*/*.json"):
+        json.loads(path.read_text(), parse_constant=pytest.fail)  # JSON knows no NaN
+    assert "collections: [images]}, sensor: {profile: plain}" in made.recipes["images"]
+    source = StacSource(Stac(name="stac", href=str(made.path)), "stac", airborne.PLAIN, ("red", "nir"))
+    scene = source.search(shapely.box(-180, -90, 180, 90), date(2019, 1, 1), date(2020, 1, 1))[0]
+    assert not scene.flaw
+    area = source.native(scene, "red").pad(1)
+    pixels = source.read(scene, ["red", "nir"], area)
+    assert pixels[:, 1:-1, 1:-1].min() == pixels.max() == expected
+    assert not pixels[:, 0].any()
+
+
+def test_scales_of_other_things_are_not_applied(tmp_path: Path) -> None:
+    """A height has a scale too: only where the role is reflectance."""
+    write(
+        tmp_path / "a_20190704.tif", 21_824, "uint16", 1, nodata=0, described=("red",), scale=1e-4, offset=0
+    )
+    made = folder_catalog.write(tmp_path, None)
+    (path,) = tmp_path.glob("stac/*/*/*.json")
+    path.write_text(path.read_text().replace('"reflectance"', '"height"'))
+    source = StacSource(Stac(name="stac", href=str(made.path)), "stac", airborne.PLAIN, ("red",))
+    (scene,) = source.search(shapely.box(-180, -90, 180, 90), date(2019, 1, 1), date(2020, 1, 1))
+    assert scene.assets["red"].scale is None
+
+
+def test_what_no_catalog_can_name_is_refused_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "cubes").mkdir()
+    cube(tmp_path / "cubes/cube.nc")
+    write_safe(tmp_path / "safe", "20190704")
+    product = next((tmp_path / "safe").iterdir())
+    shutil.make_archive(str(tmp_path / "zips" / product.stem), "zip", tmp_path / "safe", product.name)
+    for folder, says in (("cubes", "a cube.*--source local"), ("zips", "unzip it, or use.*--source local")):
+        with pytest.raises(InputError, match=says):
+            folder_catalog.write(tmp_path / folder, None)
+        assert not (tmp_path / folder / "catalog.json").exists()
 
 
 def test_what_is_not_sure_is_asked_about(
@@ -409,3 +466,66 @@ def test_products_by_name() -> None:
     assert known_products.canonical("B8A") == "B8A"
     assert known_products.of_name("LE07_L2SP_1_2.TIF") is None
     assert Affine(10, 0, 500_000, 0, -10, 5_000_000) == UTM
+
+
+def test_of_several_sensors_in_a_folder_one_is_taken(tmp_path: Path) -> None:
+    write_safe(tmp_path, "20190704")
+    for sensor, day in (("LC08", "20190712"), ("LT05", "20090704")):
+        for word in ("SR_B2", "SR_B4", "QA_PIXEL"):
+            write(tmp_path / f"{sensor}_L2SP_184028_{day}_20230101_02_T1_{word}.TIF", 21_824, nodata=0)
+    with pytest.raises(InputError, match=r"--sensor \S+ or --sensor \S+"):
+        image_folder.look(tmp_path)
+    taken = {}
+    for key in ("sentinel-2-l2a", "landsat-8-9", "landsat-4-7"):
+        found = image_folder.look(tmp_path, key)
+        taken[key] = [str(day) for day in found.dates]
+        read = {name for one in scenes(tmp_path, found.pattern) for name in one.names}
+        assert all(known_products.is_of(name, key) for name in read)
+        others = [
+            one
+            for one in ("Sentinel-2 Level-2A", "Landsat 8 and 9", "Landsat 4 to 7")
+            if one not in known_products.of_name(sorted(read)[0]).name
+        ]  # type: ignore[union-attr]
+        assert all(f"of {one}" in found.why_left_out() for one in others)
+    assert taken == {"sentinel-2-l2a": ["2019-07-04"], "landsat-8-9": ["2019-07-12"],
+                     "landsat-4-7": ["2009-07-04"]}  # fmt: skip
+    with pytest.raises(InputError, match="no file of hls-s30"):
+        image_folder.look(tmp_path, "hls-s30")
+    with pytest.raises(InputError, match="it may be sentinel-2-l2a"):
+        image_folder.look(tmp_path, "sentinel2")
+
+
+@pytest.mark.parametrize("name", ["cube.nc", "cube.zarr"])
+def test_how_to_mark_a_number_as_no_data_is_said_for_cubes(tmp_path: Path, name: str) -> None:
+    """And what is said works."""
+    cube(tmp_path / name)
+    stored = xr.open_dataset(tmp_path / name, decode_coords="all").load()
+    for layer in ("B04", "B08"):
+        stored[layer] = stored[layer].fillna(-9999).astype("int16" if name == "cube.nc" else "float32")
+        stored[layer].encoding.clear()
+    path = tmp_path / "marked" / name
+    path.parent.mkdir()
+    stored.to_netcdf(path) if name == "cube.nc" else stored.to_zarr(path, consolidated=False)
+    stored.close()
+    with pytest.raises(InputError, match=r"attrs\['_FillValue'\].*-9999") as error:
+        image_folder.look(path)
+    assert "gdal_edit" not in str(error.value)
+    again = xr.open_dataset(path, mask_and_scale=False)
+    for layer in ("B04", "B08"):
+        again[layer].attrs["_FillValue"] = again[layer].dtype.type(-9999)
+    mended = path.with_stem("mended")
+    again.to_netcdf(mended) if name == "cube.nc" else again.to_zarr(mended)
+    with xr.open_dataset(mended) as opened:
+        assert np.isnan(opened["B04"].to_numpy()).sum() == 1
+
+
+def test_how_to_mark_a_number_as_no_data_is_said_for_files(tmp_path: Path) -> None:
+    path = tmp_path / "a_20190704.tif"
+    write(path, -9999, "int16", described=("B04",))
+    with pytest.raises(InputError, match=r"rio edit-info --nodata=-9999 FILE"):
+        image_folder.look(tmp_path)
+    assert CliRunner().invoke(main_group, ["edit-info", "--nodata=-9999", str(path)]).exit_code == 0
+    with rasterio.open(path) as file:
+        assert file.nodata == -9999
+    assert "gdal_translate -a_nodata -9999" in number_guess._how_to_mark("x/a.zip/b.tif", -9999)
+    assert "gdal_translate -a_nodata -9999" in number_guess._how_to_mark("x/b.jp2", -9999)
