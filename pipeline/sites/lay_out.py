@@ -386,7 +386,7 @@ def _sites(kept: gpd.GeoDataFrame, together: list[list[int]], recipe: Recipe, so
 
 def _earliest(years: NDArray[Any]) -> int | None:
     """The earliest year of those that are known and may be one."""
-    known = [int(year) for year in years if not pd.isna(year) and year == int(year) and 1000 <= year <= 2200]
+    known = [int(year) for year in years if not pd.isna(year) and 1000 <= year <= 2200 and year == int(year)]
     return min(known, default=None)
 
 
