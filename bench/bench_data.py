@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from pipeline.core.files import write_json
-from pipeline.cubes.cube_store import WORK, _consolidate
+from minebench.files import write_json
+from pipeline.cubes.writer import WORK, _consolidate
 
 SIDE, BANDS, DATES = 160, 10, 10
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.scenes.selection import clear_pixels
 from pipeline.sensors import classes, sentinel2
 from pipeline.sensors.classes import ClearRule

@@ -100,27 +100,27 @@ def compare(root: Path, options: argparse.Namespace) -> None:
 
 
 def prepare(root: Path, size: int, dates: int, granules: str) -> None:
+    from minebench.layout import Benchmark
     from pipeline import recipe
-    from pipeline.archive import make
-    from pipeline.core.layout import Benchmark
     from pipeline.core.runner import Spread
     from pipeline.scenes import fetch
-    from pipeline.sites import lay_out
+    from pipeline.sites import build
+    from pipeline.synthetic import make
 
     benchmark = Benchmark("bench", root)
     benchmark.mines.mkdir(parents=True)
     (benchmark.mines / "site.csv").write_text(f"name,lon,lat\nBench,{PLACES[granules]}\n")
     benchmark.recipe.write_text(RECIPE.format(dates=dates, metres=size * 10))
     loaded = recipe.load(benchmark.recipe)
-    lay_out.build(benchmark, loaded)
+    build.build(benchmark, loaded)
     make.build(benchmark, loaded, Spread(THREADS))
     fetch.build(benchmark, loaded, Spread(THREADS))
 
 
 def run_one(variant: str, root: Path) -> None:
     """Run one variant, save its image, print seconds, dates and peak memory as JSON."""
+    from minebench.layout import Benchmark
     from pipeline import recipe, sources
-    from pipeline.core.layout import Benchmark
     from pipeline.sites import site as sites
 
     benchmark = Benchmark("bench", root)

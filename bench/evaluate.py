@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import models
+from minebench.metrics.confusion import temporal_consistency
 from models.evaluation.inference import PAIRS_AT_ONCE, pair_logits
-from models.metrics import temporal_consistency
 
 DATES, SIDE, BANDS, ROUNDS = 10, 160, 10, 3
 PAIRS = list(combinations(range(DATES), 2))

@@ -121,8 +121,8 @@ def fetched(project: Path, *words: str) -> float:
 
 
 def timed(project: Path) -> None:
+    from minebench import layout
     from pipeline import recipe
-    from pipeline.core import layout
     from pipeline.core.runner import Spread
     from pipeline.scenes import alignment, fetch
     from pipeline.sources.earthengine.login import sign_in
@@ -140,8 +140,8 @@ def timed(project: Path) -> None:
 
 def reads(project: Path) -> None:
     """Every candidate's mask through the source, and nothing done with it."""
+    from minebench import layout
     from pipeline import recipe, sources
-    from pipeline.core import layout
     from pipeline.scenes import reader
     from pipeline.sites import site as sites
 

@@ -21,9 +21,9 @@ import painted_mines
 import shapely
 from rasterio.features import rasterize, shapes
 
+from minebench.cube import shards
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core import shards
-from pipeline.core.layout import Benchmark
 from pipeline.cubes import cube
 from pipeline.label import carry, regions
 

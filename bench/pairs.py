@@ -15,10 +15,9 @@ import numpy as np
 import zarr
 from rich.progress import track
 
-from pipeline.core import shards
-from pipeline.core.files import write_json
-from pipeline.cubes import change_counts
-from pipeline.cubes.cube_store import WORK
+from minebench.cube import labels, shards
+from minebench.files import write_json
+from pipeline.cubes.writer import WORK
 
 YEARS, SIDE = 10, 900
 
@@ -71,7 +70,7 @@ def loop(mine: np.ndarray, known: np.ndarray) -> dict[tuple[int, int], tuple[int
 
 
 def one_pass(mine: np.ndarray, known: np.ndarray) -> dict[tuple[int, int], tuple[int, int, int]]:
-    counts = change_counts.changes(mine, known)
+    counts = labels.changes(mine, known)
     return {
         (i, j): (int(counts.expanded[i, j]), int(counts.reduced[i, j]), int(counts.known[i, j]))
         for i, j in combinations(range(len(mine)), 2)

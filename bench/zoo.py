@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 import models
+from minebench.data.datasets import Scale
 from models import registry
-from models.data.datasets import Scale
 from models.training.objective import Objective
 from models.training.optimiser import optimiser_of
 from models.training.settings import Settings

@@ -16,10 +16,11 @@ from mkdocs.structure.files import File, Files
 from models import registry
 from models.recipes import SHARED
 from models.training.settings import Settings
-from pipeline import cli, recipe, sources
+from pipeline import recipe, sources
+from pipeline.activity import measures, thresholds
+from pipeline.cli import app
 from pipeline.cubes import compose
 from pipeline.index import statistics, tile
-from pipeline.monitor import measures, thresholds
 from pipeline.publish import releases
 from pipeline.scenes import scene_table
 from pipeline.sensors import known
@@ -189,7 +190,7 @@ def _below(module: Any, constant: str) -> str:
 
 def commands() -> str:
     """The command line."""
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(app.app)
     text = [
         "# Commands", "",
         "`minebench COMMAND --help` says the same. Exit status: 0 done, 1 the work failed, 2 words or input "

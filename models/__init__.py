@@ -1,7 +1,7 @@
 """Models, training and evaluation on a minebench benchmark.
 
-This package reads only what a benchmark publishes (Parquet indices and Zarr cubes). Of `pipeline` it
-imports `pipeline.core` alone, so a machine that only trains needs no geospatial library.
+This package reads only what a benchmark publishes (Parquet indices and Zarr cubes), by `minebench`, and
+imports nothing of `pipeline`: a machine that only trains needs no geospatial library.
 
 The registry is imported when it is first asked for: what trains nothing need not wait for torch.
 """

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.core.yaml_text import SWITCHED
 
 Features = Sequence[Tensor]
@@ -44,7 +44,7 @@ class Model(nn.Module):
     sees_series: ClassVar[bool] = False
     """Takes a series (N, T, C, H, W), and gives a footprint a date: logits (N x T, 1, H, W)."""
     of_embeddings: ClassVar[bool] = False
-    """Takes Google's Satellite Embedding (`pipeline.core.embedding`) and no other images."""
+    """Takes Google's Satellite Embedding (`minebench.cube.encoding`) and no other images."""
     classical: ClassVar[bool] = False
     """Learnt at once, not step by step; see `Classical`."""
     made_of: tuple[str, dict[str, Any]] = ("", {})

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core.errors import InputError, UnknownName
+from minebench.errors import InputError, UnknownName
 from pipeline.core.yaml_text import SWITCHED
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from pipeline.core import periods
+from minebench import periods
 
 LEAST = 1e-4
 """No observation is surer than this."""
@@ -125,7 +125,7 @@ def _rates(smoothing: Smoothing, labels: Sequence[str]) -> list[tuple[float, flo
 def learnt(transitions: Sequence[int], unit: int, counts: Tensor, thresholds: Tensor) -> Smoothing:
     """From the training truth's `transitions` between neighbouring dates (none to none, none to mine, mine
     to none, mine to mine) that are `unit` apart, and from a network's probabilities counted by class
-    (2, bins) at `thresholds` (`models.histogram.Histogram`)."""
+    (2, bins) at `thresholds` (`minebench.metrics.histogram.Histogram`)."""
     stayed, grew, reclaimed, kept = (value + 0.5 for value in transitions)
     slope, offset = _calibrated(counts.double(), thresholds.double())
     share = float((counts[1].sum() + 0.5) / (counts.sum() + 1))

@@ -3,11 +3,6 @@
 sites -> archive -> fetch -> compose -> annotate -> tile -> catalog -> report
 """
 
-import os
-from importlib.metadata import version
+from minebench import __version__  # before anything imports Zarr: minebench sets how it decodes
 
-__version__ = version("minebench")
-
-# Zarr decodes so many chunks at a time, not one by one: whole arrays are read 1.6 times as fast. Set here
-# because Zarr reads it when it is imported, in a cluster's workers too.
-os.environ.setdefault("ZARR_CODEC_PIPELINE__BATCH_SIZE", "64")
+__all__ = ["__version__"]

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from minebench import index, periods
+from minebench.errors import BadRecipe
+from minebench.index import Rule
+from minebench.layout import Benchmark
+from minebench.periods import Period
 from pipeline import sources
-from pipeline.core import periods, tiles, yaml_text
-from pipeline.core.errors import BadRecipe
-from pipeline.core.layout import Benchmark
-from pipeline.core.pair_rules import Rule
-from pipeline.core.parts import Fraction, Month, Part
-from pipeline.core.periods import Period
+from pipeline.core import yaml_text
+from pipeline.core.config import Fraction, Month, Part
 from pipeline.sensors import classes, known
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor
@@ -254,7 +255,7 @@ class Tiling(Part):
     def corners(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
         """Upper left corners (y, x) of a site's tiles, row by row."""
         rows, columns = (
-            tiles.starts(side, self.size, self.stride or self.size, self.edge, self.pad) for side in shape
+            index.starts(side, self.size, self.stride or self.size, self.edge, self.pad) for side in shape
         )
         return [(y0, x0) for y0 in rows for x0 in columns]
 

@@ -16,15 +16,18 @@ import yaml
 CATALOG, DATA = "catalogs/${item.benchmark}", "data/${item.benchmark}"
 INDEX, RUN = f"{DATA}/index", f"{DATA}/runs/${{item.model}}"
 RECIPE = f"{CATALOG}/recipe.yaml"
-CORE = ("pipeline/core",)
-BASE = (*CORE, "pipeline/geo", "pipeline/recipe.py", "pipeline/sensors", "pipeline/sites", "pipeline/sources")
+CORE = ("minebench",)
+BASE = (
+    *CORE, "pipeline/core", "pipeline/geo", "pipeline/published", "pipeline/recipe.py", "pipeline/sensors",
+    "pipeline/sites", "pipeline/sources", "pipeline/web",
+)  # fmt: skip
 CUBES = (*BASE, "pipeline/cubes")
 SCENES = (*BASE, "pipeline/scenes")
 PUBLISHED = (
     *SCENES,
     "pipeline/cubes",
     "models",
-    "pipeline/catalog",
+    "pipeline/stac",
     "pipeline/index",
     "pipeline/leaderboard",
 )
@@ -66,14 +69,14 @@ class Stage:
 
 STAGES = (
     Stage(
-        "sites", "mine list to sites", "pipeline.sites.lay_out:build", BASE,
+        "sites", "mine list to sites", "pipeline.sites.build:build", BASE,
         reads=(f"{CATALOG}/mines",),
         recipe=("sites", "sensor", "source"),
         writes=(Out(f"{INDEX}/sites.parquet", persist=False),),
     ),
     Stage(
-        "archive", "the synthetic archive, where the source is synthetic", "pipeline.archive.make:build",
-        (*BASE, "pipeline/archive"),
+        "archive", "the synthetic archive, where the source is synthetic", "pipeline.synthetic.make:build",
+        (*BASE, "pipeline/stac", "pipeline/synthetic"),
         reads=(f"{INDEX}/sites.parquet",),
         recipe=("source", "periods", "sensor", "selection"),
         # Stands for a provider's archive: it can always be made again, so DVC keeps no copy.
@@ -136,14 +139,14 @@ STAGES = (
         writes=(Out(f"{DATA}/leaderboard", persist=False),),
     ),
     Stage(
-        "activity", "how much, where and when each site changed", "pipeline.monitor.measure_sites:build",
-        (*CUBES, "models", "pipeline/monitor", "pipeline/catalog"),
+        "activity", "how much, where and when each site changed", "pipeline.activity.measure_sites:build",
+        (*BASE, "pipeline/activity", "pipeline/stac"),
         reads=(f"{DATA}/cubes", f"{INDEX}/sites.parquet", f"{INDEX}/tiles.parquet"),
         recipe=("periods", "source", "selection"),
         writes=(Out(f"{DATA}/activity"), Out(f"{INDEX}/activity")),
     ),
     Stage(
-        "catalog", "the published STAC catalog", "pipeline.catalog.root:build", PUBLISHED,
+        "catalog", "the published STAC catalog", "pipeline.stac.root:build", PUBLISHED,
         reads=(f"{DATA}/cubes", f"{INDEX}/pairs.parquet", f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet",
                f"{INDEX}/statistics", f"{INDEX}/tiles.parquet", f"{DATA}/leaderboard", f"{DATA}/activity"),
         recipe=("*",),

@@ -33,7 +33,7 @@ import numpy as np
 import pyogrio
 import rasterio
 
-from pipeline.interchange.export import LAYOUTS
+from pipeline.export.export import LAYOUTS
 from tests import mutants, published
 from tests.conftest import MINEBENCH, MINES, contents, make_project
 

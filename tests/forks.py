@@ -1,8 +1,8 @@
 """The command line in forks of one process that has imported it.
 
 A test of the command line waits for its work, not for the second or more that its imports take each time.
-What runs is the real `pipeline.cli.main` in a process of its own, with its own folder, environment, output
-and exit status. Tests that interrupt commands start the console script itself.
+What runs is the real `pipeline.cli.app.main` in a process of its own, with its own folder, environment,
+output and exit status. Tests that interrupt commands start the console script itself.
 
 Other modules (servers of stand-ins, kernels of notebooks) run in such forks too, see `Forks.module`.
 """
@@ -30,15 +30,15 @@ from filelock import FileLock
 
 from tests import ask
 
-CLI = "pipeline.cli"
+CLI = "pipeline.cli.app"
 PRELOADED = (
-    "pipeline.cli", "pipeline.recipe", "pipeline.stages", "pipeline.sites.lay_out", "pipeline.archive.make",
+    "pipeline.cli.app", "pipeline.recipe", "pipeline.stages", "pipeline.sites.build", "pipeline.synthetic.make",
     "pipeline.scenes.fetch", "pipeline.sources.stac.items", "pipeline.sources.earthengine.images",
     "pipeline.sources.xyz", "pipeline.cubes.compose", "pipeline.cubes.period_image",
-    "pipeline.cubes.cube_store", "pipeline.cubes.annotate", "pipeline.index.tile", "pipeline.catalog.root",
-    "pipeline.catalog.check", "pipeline.report.page", "pipeline.leaderboard.compare",
-    "pipeline.monitor.measure_sites", "pipeline.apply.explain", "pipeline.apply.predict",
-    "pipeline.interchange.export", "pipeline.interchange.scaffold", "pipeline.judge.score",
+    "pipeline.cubes.writer", "pipeline.cubes.annotate", "pipeline.index.tile", "pipeline.stac.root",
+    "pipeline.stac.check", "pipeline.report.page", "pipeline.leaderboard.compare",
+    "pipeline.activity.measure_sites", "pipeline.inference.explain", "pipeline.inference.predict",
+    "pipeline.export.export", "pipeline.cli.new", "pipeline.scoring.score",
     "pipeline.label.agreement", "pipeline.publish.publish_folder", "models.training.train",
     "models.evaluation.evaluate", "models.segmentation.unet", "models.change.cva",
     "models.change.fc_siam_diff",
@@ -127,7 +127,7 @@ def warm_up() -> None:
     from PIL import Image
     from pyproj import CRS
 
-    from models.popcount import stable_counts
+    from minebench.metrics.popcount import stable_counts
     from pipeline.cubes.composite import median
 
     CRS.from_user_input(CRS(4326).to_json_dict())

@@ -27,18 +27,19 @@ import geopandas as gpd
 import yaml
 from starlette.testclient import TestClient
 
+from minebench.errors import MinebenchError, explained
+from minebench.layout import Benchmark
 from models.training.settings import Settings, given_for
-from pipeline import cli, command, recipe
-from pipeline.core.errors import MinebenchError
-from pipeline.core.faults import explained
-from pipeline.core.layout import Benchmark
+from pipeline import recipe
+from pipeline.cli import app, command
 from pipeline.cubes import annotate
-from pipeline.interchange import image_folder, ingest
+from pipeline.image_folder import scan
 from pipeline.label import studio
+from pipeline.published import ingest
+from pipeline.published.formats import readers
 from pipeline.sensors import landsat
 from pipeline.sites import site as sites
 from pipeline.sources import local
-from pipeline.sources.import_ import readers
 from pipeline.sources.stac import Options as StacOptions
 from pipeline.sources.stac import disk_catalog, saved
 from pipeline.sources.stac.items import StacSource
@@ -139,7 +140,7 @@ def outcome(work: Callable[[], object]) -> str | None:
             work()
     except MinebenchError as error:
         return str(error)
-    except cli.UsageError as error:
+    except app.UsageError as error:
         return f"{error.format_message().rstrip('.')}."
     except Exception as error:
         if known := explained(error):
@@ -165,7 +166,7 @@ def own_logging() -> Iterator[None]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files of `pipeline.core.files.replacing`."""
+    """Temporary files of `minebench.files.replacing`."""
     return [path for path in folder.rglob(".[0-9]*") if path.name[1].isdigit()]
 
 
@@ -234,7 +235,7 @@ class Kinds:
     def _cli(self, words: str) -> str | None:
         """The real command line in this process; what it left half-written is a defect."""
         with own_logging():
-            said = outcome(lambda: cli.app(words.split(), prog_name="minebench", standalone_mode=False))
+            said = outcome(lambda: app.app(words.split(), prog_name="minebench", standalone_mode=False))
         if found := leftovers(self.project):
             raise Changed(f"{found} is left")
         return said
@@ -316,7 +317,7 @@ class Kinds:
         rng = random.Random(seed)
 
         def read() -> None:
-            found = image_folder.look(self.images[0].parent)
+            found = scan.look(self.images[0].parent)
             options = local.Options(
                 name="local", path=found.path, pattern=found.pattern, bands={"R": 1, "G": 2, "B": 3}
             )

@@ -16,19 +16,21 @@ import pandas as pd
 import pytest
 import shapely
 
+from minebench.cube import labels
+from minebench.periods import parse
 from pipeline import recipe
-from pipeline.archive import aerial, make, noise
-from pipeline.catalog import assets, collection
-from pipeline.core.periods import parse
-from pipeline.cubes import annotate, change_counts, compose, composite, imported_cubes, period_image
+from pipeline.cubes import annotate, compose, composite, period_image
 from pipeline.geo import grid
 from pipeline.index import analysis_sets, split, statistics, tile
+from pipeline.published import cubes
+from pipeline.published.formats import tile_stacks
 from pipeline.recipe import Split
 from pipeline.scenes import coregister, selection
 from pipeline.sensors import boa_offset, landsat, sentinel2
 from pipeline.sensors.classes import ClearRule
 from pipeline.sites.site import Site
-from pipeline.sources.import_ import tile_stacks
+from pipeline.stac import assets, collection
+from pipeline.synthetic import aerial, make, noise
 from tests.conftest import RECIPE
 
 FILE = Path(__file__).parent / "golden" / "digests.json"
@@ -124,7 +126,7 @@ def of_calibration(_: Path) -> str:
 
 
 def of_masks(_: Path) -> str:
-    counted = change_counts.changes(masks(), np.ones((3, *BOX.shape), bool))
+    counted = labels.changes(masks(), np.ones((3, *BOX.shape), bool))
     return digest(masks(), counted.expanded, counted.reduced, counted.known)
 
 
@@ -176,7 +178,7 @@ CASES: dict[str, tuple[Callable[[Path], str], Callable[[], list[int]]]] = {
     "selection": (of_selection, lambda: [selection.VERSION]),
     "coregister": (of_coregister, lambda: [coregister.VERSION]),
     "composite": (of_composite, lambda: [compose.VERSION, selection.VERSION]),
-    "imported": (of_imported, lambda: [imported_cubes.VERSION]),
+    "imported": (of_imported, lambda: [cubes.VERSION]),
     "calibration": (of_calibration, lambda: [sentinel2.VERSION, landsat.VERSION]),
     "masks": (of_masks, lambda: [annotate.VERSION]),
     "tiles": (of_tiles, lambda: [tile.VERSION]),

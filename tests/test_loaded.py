@@ -8,7 +8,7 @@ def test_models_need_no_geospatial_library() -> None:
     """Whatever of the pipeline's core they import. Nor PyTorch's compiler, which takes a second to load."""
     code = (
         "import sys, models.training.train, models.evaluation.evaluate, models.evaluation.ranking;"
-        "import models.evaluation.sitewide, models.activity;"
+        "import models.evaluation.sitewide, minebench.metrics.activity;"
         "heavy = {'rasterio', 'geopandas', 'shapely', 'xarray', 'pystac', 'pydantic', 'typer', 'odc'};"
         "heavy.add('torch._dynamo');"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"

@@ -60,16 +60,16 @@ def test_every_stage_of_the_dag_is_a_command() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert {"sites", "fetch", "train"} <= set(stages)
     for name, stage in stages.items():
-        assert any(path.startswith(("pipeline", "models")) for path in stage["deps"]), name
+        assert any(path.startswith(("minebench", "pipeline", "models")) for path in stage["deps"]), name
         assert stage["cmd"].startswith(f"minebench {name} --benchmark ${{item.benchmark}}")
         for path in stage["deps"]:
-            if path.startswith(("pipeline", "models")):
+            if path.startswith(("minebench", "pipeline", "models")):
                 assert (ROOT / path).exists(), path
 
 
 def test_every_folder_of_the_pipeline_is_on_the_map() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text()
-    for path in [*(ROOT / "pipeline").iterdir(), *(ROOT / "models").iterdir()]:
+    for path in [inner for name in ("minebench", "pipeline", "models") for inner in (ROOT / name).iterdir()]:
         shown = path.is_dir() or path.suffix == ".py"
         if shown and path.name not in {"__init__.py", "__pycache__"}:
             assert f"`{path.relative_to(ROOT)}" in page, path

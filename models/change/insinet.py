@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from minebench.errors import InputError
 from models.base import Model, options_of
 from models.layers.mobilenet import CHANNELS, STAGES, first_eleven
 from models.layers.resize import resized
 from models.recipes import Recipe
-from pipeline.core.errors import InputError
 
 RECIPE = Recipe(
     "the paper (the repository's rate is 1e-5); without its ImageNet weights, which are torchvision's file",

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from minebench import receipts
+from minebench.cube.windows import Cubes
+from minebench.data import datasets
+from minebench.data.datasets import Scale
+from minebench.errors import InputError
+from minebench.files import sha256
 from models import registry
-from models.data import datasets
-from models.data.cube_windows import Cubes
-from models.data.datasets import Scale
 from models.training import first_layers
 from models.training.checkpoint import finish, run_folder
 from models.training.settings import Settings
-from pipeline.core import receipts
-from pipeline.core.errors import InputError
-from pipeline.core.files import sha256
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of red, green and blue, pixels in 0..1."""

@@ -11,20 +11,20 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from minebench.data import opening
+from minebench.data.analysis_pairs import AnalysisPairs
+from minebench.errors import InputError
+from minebench.files import replacing
+from minebench.index import LEVELS, UNALTERED
+from minebench.metrics.confusion import scores
+from minebench.metrics.histogram import BINS, Histogram
+from minebench.progress import progress
 from models import registry
-from models.data import opening
-from models.data.analysis_pairs import AnalysisPairs
 from models.evaluation.evaluate import as_probability
 from models.evaluation.inference import Network
 from models.evaluation.score_change import Change
 from models.evaluation.stacks import Stacks
-from models.histogram import BINS, Histogram
-from models.metrics import scores
 from models.training.checkpoint import load_run, run_folder
-from pipeline.core.errors import InputError
-from pipeline.core.files import replacing
-from pipeline.core.levels import LEVELS, UNALTERED
-from pipeline.core.progress import progress
 
 BATCH = 16
 OBJECT_PX = (5, 20, 100, 500)

@@ -8,7 +8,7 @@ split, are models: `cva` and `ir-mad`.
 import torch
 from torch import Tensor
 
-from models.metrics import Confusion, scores
+from minebench.metrics.confusion import Confusion, scores
 
 
 def bareness(images: Tensor, red: int, nir: int) -> Tensor:

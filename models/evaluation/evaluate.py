@@ -27,17 +27,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from models.data import datasets
+from minebench import receipts
+from minebench.data import datasets
+from minebench.errors import InputError
+from minebench.files import replacing, sha256, write_json
+from minebench.metrics.histogram import Histogram
 from models.evaluation import examples, processes, run_files, runs
 from models.evaluation.inference import predicts_of
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
-from models.histogram import Histogram
 from models.training.checkpoint import environment, load_run, run_folder
-from pipeline.core import receipts
-from pipeline.core.errors import InputError
-from pipeline.core.files import replacing, sha256, write_json
 
 VERSION = 3
 """Of the scores: raise it when the same weights and data give others."""

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from minebench.errors import NotMadeYet
 from models.evaluation import bootstrap, run_files, runs, sizes
 from models.evaluation.score_names import MEASURED
 from models.evaluation.scores import COUNTS
 from models.training import unlabelled
 from models.training.checkpoint import load
-from pipeline.core.errors import NotMadeYet
 
 
 def leaderboard(benchmark_dir: Path) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from minebench.errors import Damaged
 from models.evaluation.score_names import MEASURED
-from pipeline.core.errors import Damaged
 
 TEXTS = ("model", "task", "split", "fold")
 PARTS = ("aoi", "pixels", "trivial")

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from minebench import receipts
+from minebench.errors import WorkError
+from minebench.files import sha256
 from models.evaluation import run_files
-from pipeline.core import receipts
-from pipeline.core.errors import WorkError
-from pipeline.core.files import sha256
 
 WEIGHTS = "weights_sha256"
 """Of the weights that the scores are of."""

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 import torch
 
+from minebench import tables
+from minebench.masks import UNKNOWN
+from minebench.metrics.histogram import Histogram
+from minebench.progress import progress
 from models.evaluation import baselines, examples, processes
 from models.evaluation.examples import Example
 from models.evaluation.inference import Predicts, wait
 from models.evaluation.scores import by_column, by_interval, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
-from models.histogram import Histogram
-from pipeline.core import tables
-from pipeline.core.masks import UNKNOWN
-from pipeline.core.progress import progress
 
 
 class Change:

@@ -10,18 +10,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from minebench import periods
+from minebench.masks import UNKNOWN
+from minebench.metrics.confusion import consistency_counts, lca_gca, scores
+from minebench.metrics.histogram import Histogram
+from minebench.progress import progress
 from models.evaluation import baselines, examples, processes, tally
 from models.evaluation.examples import Example
 from models.evaluation.inference import Predicts, wait
 from models.evaluation.scores import by_column, by_interval, overall, total
 from models.evaluation.stacks import Stack, Stacks, keys, keys_of, pairs_of_tiles, places_of
 from models.evaluation.tally import Tally
-from models.histogram import Histogram
-from models.metrics import consistency_counts, lca_gca, scores
 from models.training.batches import change_of
-from pipeline.core import periods
-from pipeline.core.masks import UNKNOWN
-from pipeline.core.progress import progress
 
 
 class Segmentation:

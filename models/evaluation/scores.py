@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from minebench import periods
+from minebench.metrics.confusion import Confusion, scores
 from models.evaluation import bootstrap
-from models.metrics import Confusion, scores
-from pipeline.core import periods
 
 COUNTS = ["tp", "fp", "fn", "tn"]
 

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minebench.cube.windows import Cubes
+from minebench.index import Tile, starts
 from models.base import Model
-from models.data.cube_windows import Cubes
 from models.evaluation.inference import mask_logits, pair_logits
 from models.smoothing import Smoothing
 from models.training.objective import Standardise
-from pipeline.core.tiles import Tile, starts
 
 OVERLAP = 0.5
 """Share of a window's side that the next one begins earlier."""

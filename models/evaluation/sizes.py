@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from minebench.errors import UnknownName
 from models import registry
 from models.base import Model
-from pipeline.core.errors import UnknownName
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,22 @@ import numpy as np
 import torch
 from dvclive import Live
 
+from minebench import periods, receipts
+from minebench.data import datasets, opening
+from minebench.data.datasets import Series
+from minebench.errors import InputError, UnknownName
+from minebench.files import replacing, sha256, write_json
+from minebench.masks import UNKNOWN
+from minebench.metrics.histogram import Histogram
 from models import registry
 from models.base import Model
-from models.data import datasets, opening
-from models.data.datasets import Series
 from models.evaluation import processes
 from models.evaluation.inference import Network
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
-from models.histogram import Histogram
 from models.smoothing import Smoothing, learnt
 from models.training.checkpoint import environment, is_trained, load_run, run_folder
 from models.training.train import LIVE
-from pipeline.core import periods, receipts
-from pipeline.core.errors import InputError, UnknownName
-from pipeline.core.files import replacing, sha256, write_json
-from pipeline.core.masks import UNKNOWN
 
 VERSION = 1
 """Of what is learnt: raise it when the same truth and weights give other rates."""

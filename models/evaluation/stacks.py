@@ -12,16 +12,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from models.data import datasets, once, opening
-from models.data.datasets import Scale, Series
+from minebench import tables
+from minebench.data import datasets, once, opening
+from minebench.data.datasets import Scale, Series
+from minebench.errors import InputError
+from minebench.index import Tile
+from minebench.masks import UNKNOWN
 from models.evaluation import processes
 from models.evaluation.tally import Key
 from models.training.batches import change_of
 from models.training.objective import Standardise
-from pipeline.core import tables
-from pipeline.core.errors import InputError
-from pipeline.core.masks import UNKNOWN
-from pipeline.core.tiles import Tile
 
 AHEAD = 3
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.core.masks import UNKNOWN
+from minebench.masks import UNKNOWN
 
 Key = tuple[str, str, str]
 """Site and two periods; of a single date both are it."""

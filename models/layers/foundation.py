@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoBackbone, AutoConfig, DINOv3ViTConfig
 
+from minebench.errors import InputError, WorkError
 from models.layers.backbones import BUILDERS, HUB
 from models.layers.configured import configured
-from pipeline.core.errors import InputError, WorkError
 
 DINOV3: dict[str, dict[str, int]] = {
     "dinov3-vits16": {"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12},

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minebench.errors import InputError
 from models.base import Classical
-from pipeline.core.errors import InputError
 
 SHARPNESS = 0.07
 """How fast a neighbour's say falls with its distance: exp(-d^2 / 2 / SHARPNESS), the weights of Wu et al.
@@ -23,8 +23,8 @@ ROWS = 4096
 
 
 def vectors(images: Tensor) -> Tensor:
-    """Embeddings (N, C, H, W) from images in training's scale (`models.data.datasets.training_scale`: their
-    numbers by 127.5), of length 1; 0 where there is no data."""
+    """Embeddings (N, C, H, W) from images in training's scale (`minebench.data.datasets.training_scale`:
+    their numbers by 127.5), of length 1; 0 where there is no data."""
     return images * images.abs()
 
 

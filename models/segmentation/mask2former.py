@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
+from minebench.masks import UNKNOWN
 from models.base import Model
 from models.layers.backbones import HUB, STAGES, SWIN
 from models.layers.configured import configured
 from models.layers.resize import resized
 from models.recipes import FOOTPRINTS
-from pipeline.core.masks import UNKNOWN
 
 RECIPE = FOOTPRINTS
 WINDOW = {"swin-t": 7, "swin-b": 12}

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.core.errors import InputError
-from pipeline.core.masks import UNKNOWN
+from minebench.errors import InputError
+from minebench.masks import UNKNOWN
 
 NOISE = 0.1
 """Deviation of the noise in units of a band's deviation, as OMS2CD has it."""

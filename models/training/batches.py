@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from models.data import datasets, opening
-from models.data.cache import CachedCubes, size_gb
-from models.data.datasets import Pairs, Scale, Series
+from minebench.data import datasets, opening
+from minebench.data.cache import CachedCubes, size_gb
+from minebench.data.datasets import Pairs, Scale, Series
+from minebench.errors import InputError, MinebenchError
+from minebench.masks import UNKNOWN
 from models.training.settings import Settings
-from pipeline.core.errors import InputError, MinebenchError
-from pipeline.core.masks import UNKNOWN
 
 AHEAD = 2
 """Batches that are read while one is trained on, by each process where several read."""
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (N, D, channel, H, W) in stored numbers (`models.data.cube_windows`): the two dates of pairs
+    """`images` (N, D, channel, H, W) in stored numbers (`minebench.cube.windows`): the two dates of pairs
     (and their neighbourhoods), one date, or the dates of a series. `masks` (N, M, H, W) uint8: the pair's
     label, or a mask per date."""
 

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minebench import receipts
+from minebench.data import datasets
+from minebench.data.datasets import Scale
+from minebench.errors import InputError, NotMadeYet, WorkError
+from minebench.files import replacing, sha256, write_json
 from models import registry
 from models.base import Model
-from models.data import datasets
-from models.data.datasets import Scale
 from models.training import augment, unlabelled
 from models.training.settings import Settings
-from pipeline.core import receipts
-from pipeline.core.errors import InputError, NotMadeYet, WorkError
-from pipeline.core.files import replacing, sha256, write_json
 
 log = logging.getLogger(__name__)
 

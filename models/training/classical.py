@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minebench.errors import InputError
+from minebench.masks import UNKNOWN
+from minebench.metrics.confusion import scores
+from minebench.metrics.histogram import Histogram
 from models.base import Classical, Model
-from models.histogram import Histogram
 from models.layers.probes import Probe
-from models.metrics import scores
 from models.training.batches import Batch, BatchSampler
 from models.training.objective import Standardise
-from pipeline.core.errors import InputError
-from pipeline.core.masks import UNKNOWN
 
 ITEMS = 500
 """Training items that are looked at, spread evenly."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from minebench import bands
 from models import registry
 from models.base import Model
-from pipeline.core import bands
 
 RGB = ("red", "green", "blue")
 """Bands of what was trained on pictures."""
@@ -75,7 +75,7 @@ def matched(ours: Sequence[str], theirs: Sequence[str], alone: bool = False, sen
     Each of ours takes an equal part of the weights of the one nearest in wavelength. With `alone` only the
     nearest takes them, whole, and only where it shows the same colour; the other bands count nothing. A band
     of unknown meaning takes nothing, but where none of ours is known: then they take theirs in turn. `sensor`
-    is the profile of our images, by which numbered bands are read (`pipeline.core.bands`).
+    is the profile of our images, by which numbered bands are read (`minebench.bands`).
     """
     if list(ours) == list(theirs):
         return Matched(tuple(ours), tuple(theirs), list(range(len(ours))), [1.0] * len(ours))

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from minebench.errors import InputError
 from models.base import Model
-from pipeline.core.errors import InputError
 
 RANK = 8
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.core.masks import UNKNOWN
+from minebench.masks import UNKNOWN
 
 GAMMA = 2.0
 """Focusing parameter of the focal loss (Lin et al. 2017, arXiv 1708.02002, equation 5)."""

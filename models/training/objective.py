@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from minebench.data.datasets import Scale
 from models.base import Model, Siamese
-from models.data.datasets import Scale
 from models.training.augment import Augment
 from models.training.batches import change_of, pairs_of
 from models.training.losses import loss_of, loss_over

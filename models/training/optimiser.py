@@ -2,10 +2,10 @@
 
 import torch
 
+from minebench.errors import InputError
 from models.base import Model
 from models.training import lora
 from models.training.settings import Settings
-from pipeline.core.errors import InputError
 
 
 def choose_parameters(network: Model, mode: str) -> None:

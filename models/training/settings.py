@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
+from minebench.errors import InputError, UnknownName
 from models import registry
-from pipeline.core.errors import InputError, UnknownName
 
 WORDS = {
     "optimiser": ("adam", "adamw", "sgd"),
@@ -91,7 +91,7 @@ class Settings:
     """Decoded tiles are kept in a memory-mapped file where a split takes no more than this."""
     seed: int = 0
     fold: str | None = None
-    """Another split by site, "kfold/0" or "country/DEU"; see `models.data.open`."""
+    """Another split by site, "kfold/0" or "country/DEU"; see `minebench.data.open`."""
     sites: int | None = None
     """Labelled sites of the training split that are learnt from, drawn by the seed: fewer are among more."""
     options: dict[str, Any] = field(default_factory=dict)

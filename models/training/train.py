@@ -24,20 +24,20 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from dvclive import Live
 
+from minebench.cube import encoding
+from minebench.data import datasets
+from minebench.errors import InputError, OutOfMemory, WorkError
+from minebench.files import write_json
+from minebench.progress import progress
+from minebench.text import duration
 from models import registry
 from models.base import Model
-from models.data import datasets
 from models.training import classical, lora
 from models.training.batches import Batch, BatchSampler, check_series
 from models.training.checkpoint import Checkpoint, finish, is_trained, key_of, run_folder
 from models.training.objective import Objective
 from models.training.optimiser import choose_parameters, freeze_batch_norm, optimiser_of, schedule_of
 from models.training.settings import Settings
-from pipeline.core import embedding
-from pipeline.core.errors import InputError, OutOfMemory, WorkError
-from pipeline.core.files import write_json
-from pipeline.core.progress import progress
-from pipeline.core.words import duration
 
 log = logging.getLogger(__name__)
 LIVE: dict[str, Any] = {"save_dvc_exp": False, "dvcyaml": None, "report": None, "cache_images": False}
@@ -253,7 +253,7 @@ def _check(training: BatchSampler, benchmark_dir: Path, settings: Settings, kind
     if not training.positive.any():
         what = "change" if training.task == "change" else "footprint"
         raise InputError(f"{benchmark_dir}: the training split has no {what} to learn from.")
-    if kind.of_embeddings and not set(training.bands) <= set(embedding.BANDS):
+    if kind.of_embeddings and not set(training.bands) <= set(encoding.BANDS):
         raise InputError(
             f"{benchmark_dir}: the model takes embeddings, with bands A00 to A63, and these images have "
             f"{training.bands[0]}: docs/embeddings.md says how to get them."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core.files import replacing, write_json
+from minebench.files import replacing, write_json
 
 MARK, TEXT = {"unlabelled": True}, "no labels\n"
 TRAINED = ("model.pt",)

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from minebench.errors import InputError
+from minebench.text import few
 from models.training import first_layers
-from pipeline.core.errors import InputError
-from pipeline.core.words import few
 
 State = dict[str, Tensor]
 TENSOR_KEYS = ("weights", "weight", "state_dict", "model_state_dict", "model_G_state_dict", "model")

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as reports
 
+from minebench.errors import InputError, WorkError, redacted
+from minebench.files import replacing
+from minebench.text import few
 from models import registry
 from models.base import Model
 from models.training import first_layers
 from models.training.weight_files import State, Weights, read
-from pipeline.core.errors import InputError, WorkError
-from pipeline.core.files import replacing
-from pipeline.core.redaction import redacted
-from pipeline.core.words import few
 
 FILES = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth")
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")

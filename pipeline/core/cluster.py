@@ -13,9 +13,9 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from pipeline import __version__
+from minebench import __version__
+from minebench.errors import Lost, WorkError
 from pipeline.core import limits
-from pipeline.core.errors import Lost, WorkError
 
 LOST = (FutureCancelledError, CommClosedError, TimeoutError, OSError)
 CONNECT_S = 10

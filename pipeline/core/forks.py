@@ -23,8 +23,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.core import interruption, progress
-from pipeline.core.errors import Lost
+from minebench import progress
+from minebench.errors import Lost
+from pipeline.core import interruption
 
 ARE_KNOWN = sys.platform == "linux"
 """Elsewhere libraries do not bear to be forked, and nothing ends the processes of a killed command."""

@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 
 PATIENCE_S = 1.0
 """The processes of a killed command end with it, but a moment later."""

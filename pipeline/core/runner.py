@@ -11,10 +11,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline.core import arenas, forks, products, receipts
-from pipeline.core.errors import InputError, Lost, MinebenchError, WorkError
-from pipeline.core.faults import explained
-from pipeline.core.progress import progress
+from minebench import receipts
+from minebench.errors import InputError, Lost, MinebenchError, WorkError, explained
+from minebench.progress import progress
+from pipeline.core import forks, threads
 
 log = logging.getLogger(__name__)
 Task = TypeVar("Task")
@@ -178,7 +178,7 @@ def _in_threads(
 
     pool = _threads(spread)
     try:
-        with products.in_this_thread():
+        with threads.in_this_thread():
             begun = (pool.submit(run, task).result for task in tasks)
             yield from _in_order(begun, lambda: AHEAD * spread.workers)
     finally:
@@ -189,9 +189,9 @@ def _in_threads(
 def _prepared() -> Any:
     """A process that works for another one, once and for good: its threads begin and end tasks as they
     come."""
-    arenas.one_a_core()
-    arenas.keep_freed()
-    return products.in_this_thread()
+    threads.one_a_core()
+    threads.keep_freed()
+    return threads.in_this_thread()
 
 
 def _for_another(work: Callable[[Any], Any], task: Any) -> Outcome:

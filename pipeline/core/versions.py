@@ -4,7 +4,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 
 
 def parsed(version: str, where: str) -> Version:

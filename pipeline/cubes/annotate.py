@@ -26,15 +26,17 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from pipeline.core import pair_rules, periods, receipts, tables
-from pipeline.core.errors import InputError, NotMadeYet
-from pipeline.core.files import check_links
-from pipeline.core.layout import Benchmark
-from pipeline.core.masks import UNKNOWN, change_label
-from pipeline.core.periods import Period
+from minebench import index, periods, receipts, tables
+from minebench.cube import store
+from minebench.errors import InputError, NotMadeYet
+from minebench.files import check_links
+from minebench.layout import Benchmark
+from minebench.masks import UNKNOWN, change_label
+from minebench.periods import Period
 from pipeline.core.runner import Spread, Step, Tasks, each_step
-from pipeline.cubes import cube, imported_cubes
+from pipeline.cubes import cube
 from pipeline.geo import geodesy, vector
+from pipeline.published import cubes
 from pipeline.recipe import Recipe, Spans
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -240,7 +242,7 @@ def covers(label: str, period: Period) -> bool:
 
 def _key(task: Task) -> str:
     """What a site's masks are made of. WorkError where its cube does not fit the composites."""
-    attributes = cube.attributes_of(task.path)
+    attributes = store.attributes_of(task.path)
     held = [row["images"] for row in attributes.get("minebench:composites", [])]
     if not attributes or receipts.fingerprint(held) != task.images:
         raise NotMadeYet(f"{task.path} does not fit index/composites.parquet: run `minebench compose`.")
@@ -259,7 +261,7 @@ def _key(task: Task) -> str:
 
 
 def _receipt(task: Task) -> Path:
-    return cube.receipt(task.path / "mine")
+    return store.receipt(task.path / "mine")
 
 
 def _nothing(task: Task) -> None:
@@ -268,9 +270,9 @@ def _nothing(task: Task) -> None:
 
 def _make(task: Task, key: str) -> None:
     # Zarr is loaded only where there is something to write.
-    from pipeline.cubes import cube_store
+    from pipeline.cubes import writer
 
-    acquired = cube.attributes_of(task.path).get("acquired", {})
+    acquired = store.attributes_of(task.path).get("acquired", {})
     seen = [
         _seen(period, task.recipe, acquired.get(period.label))
         for period in cube.periods_in(task.path, task.recipe)
@@ -285,8 +287,8 @@ def _make(task: Task, key: str) -> None:
             labelled[..., ~counted] = UNKNOWN
     side = cube.chunk_side(task.recipe)
     if change:
-        cube_store.add_change(task.path, change, side)
-    cube_store.add_mask(task.path, masks, {receipts.KEY: key}, side)
+        writer.add_change(task.path, change, side)
+    writer.add_mask(task.path, masks, {receipts.KEY: key}, side)
 
 
 STEP = Step("annotate", _key, _receipt, _make, _nothing)
@@ -300,9 +302,9 @@ def labels_of(
     itself is what was labelled."""
     names = [period.label for period in seen]
     if recipe.labels.source == "import":
-        return imported_cubes.labels(recipe, benchmark.root, site, names)
+        return cubes.labels(recipe, benchmark.root, site, names)
     unknown = np.full((len(names), *site.shape), UNKNOWN, np.uint8)
-    wanted = pair_rules.wanted(names, recipe.pairs)
+    wanted = index.wanted(names, recipe.pairs)
     if recipe.labels.kind == "footprint" or recipe.labels.source == "archive":
         masks = np.stack([mask(site, labels, period) for period in seen])
         if recipe.labels.kind == "footprint":

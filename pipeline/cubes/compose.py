@@ -1,6 +1,6 @@
 """Stage `compose`: one image per period from the kept scenes, written as the site's cube.
 
-    cubes/<site_id>.zarr       reflectance (or image), clear, aoi; see `pipeline.cubes.cube`
+    cubes/<site_id>.zarr       reflectance (or image), clear, aoi; see `minebench.cube.store`
     index/composites.parquet   every period of every site: kept or not, and why
 
 A period's image is made anew only when its own scenes or rules change; `annotate` adds the footprint
@@ -18,13 +18,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core import receipts, tables
-from pipeline.core.errors import NotMadeYet, WorkError
-from pipeline.core.layout import Benchmark
-from pipeline.core.periods import Period
+from minebench import receipts, tables
+from minebench.cube import store as cube_store
+from minebench.errors import NotMadeYet, WorkError
+from minebench.layout import Benchmark
+from minebench.periods import Period
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
-from pipeline.cubes import cube, imported_cubes
+from pipeline.cubes import cube
 from pipeline.cubes.days import days_of
+from pipeline.published import cubes
 from pipeline.recipe import Recipe
 from pipeline.scenes import selection
 from pipeline.scenes.scene_table import Listed
@@ -35,7 +37,7 @@ from pipeline.sites.site import Site
 from pipeline.sources import import_
 
 if TYPE_CHECKING:
-    from pipeline.cubes.cube_store import Image
+    from pipeline.cubes.writer import Image
 
 log = logging.getLogger(__name__)
 ROW = {
@@ -152,15 +154,15 @@ def _order(task: Task, period: Period) -> list[Any]:
 
 def _key(task: Task) -> str:
     images = {period.label: image_key(task, period) for period in task.recipe.periods.periods()}
-    return receipts.fingerprint([cube.VERSION, images, cube.chunk_side(task.recipe)])
+    return receipts.fingerprint([cube_store.VERSION, images, cube.chunk_side(task.recipe)])
 
 
 def _receipt(task: Task) -> Path:
-    return cube.receipt(task.path)
+    return cube_store.receipt(task.path)
 
 
 def _kept(task: Task) -> list[dict[str, Any]]:
-    return cube.rows_of(task.path)
+    return cube_store.rows_of(task.path)
 
 
 def _make(task: Task, key: str) -> list[dict[str, Any]]:
@@ -168,11 +170,11 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
     # The compiled kernel and Zarr are loaded only where there is something to compose.
     import rasterio
 
-    from pipeline.cubes import cube_store, kept_scenes
+    from pipeline.cubes import kept_scenes, writer
     from pipeline.cubes.kept_scenes import KeptScenes
 
     recipe, site = task.recipe, task.site
-    held, told = cube_store.images_of(task.path, recipe), {row["images"]: row for row in _kept(task)}
+    held, told = writer.images_of(task.path, recipe), {row["images"]: row for row in _kept(task)}
     aoi, rows, found = site.aoi(), [], []
     for period in recipe.periods.periods():
         images = image_key(task, period)
@@ -189,7 +191,7 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
         rows.append({**row, "period": period.label, "images": images})
         if image is not None:
             found.append(image)
-    cube_store.write(task.path, site, recipe, found, aoi, key, rows)
+    writer.write(task.path, site, recipe, found, aoi, key, rows)
     return rows
 
 
@@ -211,14 +213,14 @@ def _explained(composites: pd.DataFrame, scenes: pd.DataFrame) -> pd.DataFrame:
 
 
 STEP = Step("compose", _key, _receipt, _make, _kept)
-IMPORTED = Step("compose", imported_cubes.key, _receipt, imported_cubes.make, _kept)
+IMPORTED = Step("compose", cubes.key, _receipt, cubes.make, _kept)
 
 
 def _compose_period(
     task: Task, period: Period, reader: Any, aoi: NDArray[np.bool_]
 ) -> tuple[dict[str, Any], "Image | None"]:
     """A period's row of `composites`, and its image where enough of the AOI is clear."""
-    from pipeline.cubes import cube_store
+    from pipeline.cubes import writer
     from pipeline.cubes.period_image import compose
 
     days, rule = days_of(task.of(period)), task.recipe.selection
@@ -232,5 +234,5 @@ def _compose_period(
     if share < rule.min_period_clear:
         short = f"only {share:.1%} of the AOI is clear, less than {rule.min_period_clear:.0%}"
         return {**row, "clear": share, "reason": short}, None
-    image = cube_store.Image(period, pixels, clear, used, [day.day for day in days])
+    image = writer.Image(period, pixels, clear, used, [day.day for day in days])
     return {**row, "clear": share, "kept": True, "reason": ""}, image

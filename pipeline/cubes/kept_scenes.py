@@ -10,9 +10,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from minebench.errors import Damaged
+from minebench.files import sha256
 from pipeline.core import eight_bits
-from pipeline.core.errors import Damaged
-from pipeline.core.files import sha256
 from pipeline.scenes.store import SceneStore
 from pipeline.sensors.profile import Profile
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from minebench.errors import NotMadeYet
 from pipeline.core import eight_bits
-from pipeline.core.errors import NotMadeYet
 from pipeline.cubes import composite
 from pipeline.cubes.days import Day
 from pipeline.recipe import Recipe

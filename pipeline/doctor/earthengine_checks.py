@@ -8,8 +8,8 @@ import ee
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from pipeline.core import embedding, signed, web
-from pipeline.core.errors import WorkError
+from minebench.cube import encoding
+from minebench.errors import WorkError
 from pipeline.doctor.known_catalogues import EngineQuestions
 from pipeline.doctor.seen import NotChecked, Seen, Verdict, judged
 from pipeline.doctor.visit import Visit
@@ -17,6 +17,7 @@ from pipeline.geo import grid as grids
 from pipeline.sources.earthengine import Options, login, server
 from pipeline.sources.earthengine import pixels as engine_pixels
 from pipeline.sources.earthengine.images import CLOUD_SCORE_PLUS, EarthEngineSource, index_of
+from pipeline.web import client
 
 READ_AS = frozenset({"Polygon", "LinearRing"})
 """Geometry types of image footprints that the source was tested with."""
@@ -40,7 +41,7 @@ def source_of(visit: Visit) -> EarthEngineSource:
 def reach(visit: Visit) -> Seen:
     """Read the discovery document of the service, which needs no account."""
     url = options_of(visit).url.rstrip("/")
-    page = web.get_json(f"{url}/$discovery/rest?version=v1")
+    page = client.get_json(f"{url}/$discovery/rest?version=v1")
     return judged(f"{page.get('title')}, {page.get('version')}", "resources" in page)
 
 
@@ -148,14 +149,14 @@ def sampled(visit: Visit) -> Seen:
     """Compare a copied pixel with the values that ee.Image.sample gives at its centre."""
     scene, window = visit.look.scene, visit.look.grid
     pixel = window[window.height // 2 : window.height // 2 + 1, window.width // 2 : window.width // 2 + 1]
-    copied = signed.stored(visit.source.read(scene, visit.bands, pixel), "int8").ravel()
-    if (copied == -signed.ZERO).any():
+    copied = encoding.stored(visit.source.read(scene, visit.bands, pixel), "int8").ravel()
+    if (copied == -encoding.ZERO).any():
         raise NotChecked(f"{scene.id}: the pixel has no data")
     lon, lat = pixel.extent.to_crs("EPSG:4326").geom.centroid.coords[0]
     image = ee.Image(scene.href).select(list(visit.bands))
     sample = image.sample(ee.Geometry.Point([lon, lat]), abs(pixel.resolution.x)).first().toDictionary()
     components = login.calling(sample.getInfo, scene.href)
-    values = embedding.coded(np.array([components[band] for band in visit.bands]))
+    values = encoding.coded(np.array([components[band] for band in visit.bands]))
     text = f"{scene.id}: copied {copied.tolist()}, sampled {values.tolist()}"
     return judged(text, bool((copied == values).all()))
 

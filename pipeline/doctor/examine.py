@@ -5,14 +5,13 @@ import os
 import time
 from collections.abc import Sequence
 
-from pipeline.core import patience, traffic
-from pipeline.core.errors import MinebenchError
-from pipeline.core.faults import explained
-from pipeline.core.progress import progress
-from pipeline.core.redaction import redacted
+from minebench.errors import MinebenchError, explained, redacted
+from minebench.progress import progress
+from pipeline.core import limits
 from pipeline.doctor.lines import Line
 from pipeline.doctor.seen import NotChecked, Row, Seen, Verdict
 from pipeline.doctor.visit import Visit
+from pipeline.web import patience
 
 log = logging.getLogger(__name__)
 WHOLE_S, WHOLE_ALL_S = 120.0, 900.0
@@ -33,7 +32,7 @@ def examine(visit: Visit, lines: Sequence[Line], everything: bool = False) -> li
     rows: list[Row] = []
     with (
         progress(f"doctor {visit.catalogue.name}", len(lines), "checks") as advance,
-        traffic.watching(visit.sightings.append),
+        limits.watching(visit.sightings.append),
     ):
         for line in lines:
             started = time.monotonic()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from pipeline.core import embedding
-from pipeline.core.errors import UnknownName
+from minebench.cube import encoding
+from minebench.errors import UnknownName
 from pipeline.sensors.profile import Sensor
 
 
@@ -95,7 +95,7 @@ TWENTY = tuple((14.0 + 0.5 * east, 46.5 + 0.5 * north) for north in range(4) for
 SENTINEL_2 = Sensor(bands=("B02", "B03", "B04", "B08"), rgb=("B04", "B03", "B02"), resolution=10, snap=20)
 LANDSAT = Sensor(bands=("blue", "green", "red", "nir08"), rgb=("red", "green", "blue"), resolution=30)
 NAIP = Sensor(profile="naip", bands=("R", "G", "B"), rgb=("R", "G", "B"), dtype="uint8", resolution=1)
-EMBEDDING = Sensor(bands=embedding.BANDS[:4], rgb=embedding.BANDS[:3], dtype="int8", resolution=10)
+EMBEDDING = Sensor(bands=encoding.BANDS[:4], rgb=encoding.BANDS[:3], dtype="int8", resolution=10)
 NAIP_YEARS = Question(LAS_VEGAS, date(2017, 1, 1), date(2024, 1, 1))
 LANDSAT_DATES = Question(LAS_VEGAS, *SUMMER)
 EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import __version__
-from pipeline.core.redaction import redacted
+from minebench import __version__
+from minebench.errors import redacted
 from pipeline.doctor.examine import is_well
 from pipeline.doctor.seen import Row
 from pipeline.doctor.visit import Visit

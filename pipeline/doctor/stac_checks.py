@@ -10,9 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline.core import web
-from pipeline.core.errors import MinebenchError
-from pipeline.core.words import counted
+from minebench.errors import MinebenchError
+from minebench.text import counted
 from pipeline.doctor.known_catalogues import Question
 from pipeline.doctor.seen import NotChecked, Seen, Verdict, judged
 from pipeline.doctor.usual_checks import OF_AN_ADDRESS, tokens_asked
@@ -23,6 +22,7 @@ from pipeline.sources.protocol import Scene
 from pipeline.sources.stac import Options, paging, signing, web_catalog
 from pipeline.sources.stac.buckets import KEYS, SCHEME, TOKEN, KeySigner
 from pipeline.sources.stac.items import StacSource
+from pipeline.web import client
 
 SMALL_PX = 16
 """Side of the window that is read at each of many places, pixels."""
@@ -53,9 +53,9 @@ def reach(visit: Visit) -> Seen:
 
 def _landing(visit: Visit) -> dict[str, Any]:
     href = options_of(visit).href
-    page = visit.once("reach", lambda: web.get_json(href, parallel=options_of(visit).parallel))
+    page = visit.once("reach", lambda: client.get_json(href, parallel=options_of(visit).parallel))
     if not isinstance(page, dict):
-        raise web.Refused(f"{web.redacted(href)} is no STAC object.")
+        raise client.Refused(f"{client.redacted(href)} is no STAC object.")
     return page
 
 
@@ -78,7 +78,7 @@ def sign_in(visit: Visit) -> Seen:
         collection = options.collections[0] if options.collections else visit.scene.collection
         with_key = "with" if signing.has_key(service) else "without"
         visit.once("sign-in", lambda: signing.signer(options, collection)(f"https://any{signing.STORAGE}/"))
-        return Seen(f"a token of {web.host(service)} for {collection}, {with_key} {signing.KEY_VARIABLE}")
+        return Seen(f"a token of {client.host(service)} for {collection}, {with_key} {signing.KEY_VARIABLE}")
     scene = visit.scene
     if scene.flaw.startswith(OF_AN_ADDRESS):
         return Seen(scene.flaw, Verdict.FAILED)
@@ -105,7 +105,7 @@ def page_of(size: int) -> Callable[[Visit], Seen]:
         ask = source_of(visit).asking(area_of(question.place), question.start, question.end)
         try:
             answer: paging.Page = next(iter(ask(size, 1)), {"features": []})
-        except (web.Failed, web.Refused) as error:
+        except (client.Failed, client.Refused) as error:
             if error.status not in paging.TOO_LARGE:
                 raise
             return judged(f"HTTP {error.status}", size > paging.PAGE)

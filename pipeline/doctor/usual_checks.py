@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minebench.text import counted
 from pipeline.core import eight_bits
-from pipeline.core.words import counted
 from pipeline.doctor.seen import NotChecked, Seen, judged
 from pipeline.doctor.visit import LEAST_DATA, Visit, shares
 from pipeline.scenes import radiometry

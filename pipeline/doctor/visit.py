@@ -13,8 +13,8 @@ from odc.geo import geom
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import WorkError
-from pipeline.core.traffic import Sighting
+from minebench.errors import WorkError
+from pipeline.core.limits import Sighting
 from pipeline.doctor.known_catalogues import Catalogue
 from pipeline.doctor.seen import NotChecked
 from pipeline.sensors import classes

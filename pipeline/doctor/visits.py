@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline.doctor.known_catalogues import CATALOGUES, Catalogue, Question
 from pipeline.doctor.visit import Visit
 from pipeline.recipe import Recipe, Selection

@@ -20,8 +20,8 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from minebench.errors import Unusable, WorkError
 from pipeline.core import eight_bits
-from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import gdal
 from pipeline.geo import grid as grids
 

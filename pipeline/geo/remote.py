@@ -1,7 +1,7 @@
 """Reading a part of a GeoTIFF over HTTP: one request for its head, few for its blocks.
 
 GDAL reads through a Python file of ours, not through its own HTTP client, so that retries, limits,
-redirects, signing and counting are those of `pipeline.core.web`.
+redirects, signing and counting are those of `pipeline.web.client`.
 """
 
 import threading
@@ -10,8 +10,8 @@ from typing import Any, NoReturn, Protocol
 
 from rasterio.abc import MultiByteRangeResourceContainer
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
+from pipeline.web import client
 
 HEAD_BYTES = 2**16
 """Read at opening; holds the directories of a cloud-optimised GeoTIFF."""
@@ -168,8 +168,8 @@ class Opener(MultiByteRangeResourceContainer):
         try:
             for last in (False, False, True):
                 try:
-                    part = web.get_range(url, start, size, **options)
-                except web.Refused as error:
+                    part = client.get_range(url, start, size, **options)
+                except client.Refused as error:
                     # A signature may run out sooner than it says.
                     if error.status not in (401, 403) or not self.signed.renew() or last:
                         raise

@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from pipeline.core.errors import Unusable
+from minebench.errors import Unusable
 from pipeline.geo import gdal, raster
 from pipeline.geo import grid as grids
 

@@ -30,7 +30,7 @@ del os.environ["OGR_SKIP"]
 import geopandas as gpd  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from pipeline.core.errors import InputError  # noqa: E402
+from minebench.errors import InputError  # noqa: E402
 
 FIRST_BYTES = {
     ".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".fgb": b"fgb\x03fgb",

@@ -7,7 +7,7 @@
     misregistration   pairs whose second image is moved by 1, 2, 4, 8 pixels
     size_scale        pairs of object_size, each at every scale
 
-No pixel is copied: `models.data.open(..., analysis="scale", level="4")` reads them. All are of the
+No pixel is copied: `minebench.data.open(..., analysis="scale", level="4")` reads them. All are of the
 test split. Where the paper is silent: a tile's region is drawn, by SEED and the tile's id, among the eighths
 for which all 16 windows lie within the site, and seen on the pair of the longest interval; sizes are split
 at their terciles; each pair is moved in one of eight directions, drawn by its ids.
@@ -25,12 +25,11 @@ from numpy.typing import NDArray
 from pyarrow.dataset import field
 from scipy import ndimage
 
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
-from pipeline.core.levels import RINGS, SCALES, SIZES, crossed
+from minebench import tables
+from minebench.cube.labels import Labels
+from minebench.index import RINGS, SCALES, SIZES, Tile, crossed, tiles_of
+from minebench.layout import Benchmark
 from pipeline.core.runner import Spread, Tasks, each_site
-from pipeline.core.tiles import Tile, tiles_of
-from pipeline.cubes.labels import Labels
 from pipeline.sites.site import Site
 
 VERSION = 2

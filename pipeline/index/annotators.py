@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
-from pipeline.core.words import counted
+from minebench import tables
+from minebench.layout import Benchmark
+from minebench.text import counted
 
 TABLE = "annotators"
 ROW = {"site_id": "str", "subject": "str", "one": "str", "other": "str", "iou": "float64", "kappa": "float64",

@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import tables
+from minebench import tables
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site

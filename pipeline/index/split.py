@@ -12,10 +12,10 @@ from itertools import accumulate
 import geopandas as gpd
 import pandas as pd
 
-from pipeline.core import receipts, tables
-from pipeline.core.errors import Damaged, InputError, LeakingSplit
-from pipeline.core.layout import Benchmark
-from pipeline.core.words import counted
+from minebench import receipts, tables
+from minebench.errors import Damaged, InputError, LeakingSplit
+from minebench.layout import Benchmark
+from minebench.text import counted
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Split
 

@@ -15,7 +15,7 @@ Tables under index/statistics/, areas in km², shares of the known area in 0..1:
     balance        split: tiles, pairs, pixels of each class
     leakage        split: share of pixels within one tile of training; see `pipeline.index.leakage`
 
-Site after site, one in memory at a time, all pairs of a site in one pass (`pipeline.cubes.change_counts`).
+Site after site, one in memory at a time, all pairs of a site in one pass (`minebench.cube.labels`).
 `expanded` and `reduced` are NaN where change itself was labelled, which does not tell them apart.
 """
 
@@ -29,11 +29,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core import periods, tables
-from pipeline.core.layout import Benchmark
+from minebench import periods, tables
+from minebench.cube import store
+from minebench.cube.labels import Count, Labels
+from minebench.layout import Benchmark
 from pipeline.core.runner import Spread, each_site
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Count, Labels
 from pipeline.index import leakage
 from pipeline.index.split import NAMES
 from pipeline.recipe import Recipe
@@ -104,7 +105,7 @@ class Counted:
 def _count(task: Task) -> Counted:
     """Count one site."""
     site, path = task.site, task.benchmark.cube(task.site.site_id)
-    attributes = cube.attributes_of(path)
+    attributes = store.attributes_of(path)
     labels = list(attributes.get("periods", []))
     if not labels:
         return Counted()

@@ -21,14 +21,14 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.core import pair_rules, periods, receipts, tables
-from pipeline.core.errors import InputError
-from pipeline.core.files import sha256
-from pipeline.core.layout import Benchmark
+from minebench import index, periods, receipts, tables
+from minebench.cube import store
+from minebench.cube.labels import Count, Labels
+from minebench.errors import InputError
+from minebench.files import sha256
+from minebench.index import FIELDS, NODATA, PADDING, Tile
+from minebench.layout import Benchmark
 from pipeline.core.runner import Spread, each_site
-from pipeline.core.tiles import FIELDS, NODATA, PADDING, Tile
-from pipeline.cubes import cube
-from pipeline.cubes.labels import Count, Labels
 from pipeline.geo import geodesy, grid
 from pipeline.index import analysis_sets, split, statistics
 from pipeline.index.split import Splits
@@ -83,7 +83,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     """Write the tables, unless they are of the same cubes and rules. InputError where nothing fits."""
     table = sites.read(benchmark)
     listed = sites.listed(table, recipe)
-    cube.require_all(benchmark, table.site_id)
+    store.require_all(benchmark, table.site_id)
     splits = split.of_sites(benchmark, table, recipe.split)
     key = _key(benchmark, recipe, listed, splits)
     path = benchmark.table("tiles")
@@ -127,7 +127,7 @@ def _too_small(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> tupl
     return tuple(
         f"{site.site_id} ({site.shape[0]} x {site.shape[1]} pixels)"
         for site in listed
-        if not recipe.tiling.corners(site.shape) and cube.periods_of(benchmark.cube(site.site_id))
+        if not recipe.tiling.corners(site.shape) and store.periods_of(benchmark.cube(site.site_id))
     )
 
 
@@ -161,7 +161,7 @@ def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str
     names = {
         site.site_id: [tile_name(site, *corner) for corner in recipe.tiling.corners(site.shape)]
         for site in listed
-        if cube.periods_of(benchmark.cube(site.site_id))
+        if store.periods_of(benchmark.cube(site.site_id))
     }
     drawn = split.of_tiles([name for own in names.values() for name in own], recipe.split)
     return {site_id: {name: drawn[name] for name in own} for site_id, own in names.items()}
@@ -194,7 +194,7 @@ def _held(path: Path) -> list[Any]:
     """The key of a cube's images, and checksums of its masks' files."""
     masks = sorted(file for name in ("clear", "mine", "change") for file in path.glob(f"{name}/**/*"))
     sums = [(file.relative_to(path).as_posix(), sha256(file)) for file in masks if file.is_file()]
-    return [receipts.key_in(cube.receipt(path)), *sums]
+    return [receipts.key_in(store.receipt(path)), *sums]
 
 
 def _check(benchmark: Benchmark, recipe: Recipe, tiles: int, pairs: int) -> None:
@@ -210,11 +210,11 @@ def _tile_site(task: Task) -> tuple[list[Row], list[Row], list[Row]]:
     """A site's rows of the three tables. Pixels that padding repeats are not counted twice."""
     recipe, site = task.recipe, task.site
     path = task.benchmark.cube(site.site_id)
-    names = cube.periods_of(path)
+    names = store.periods_of(path)
     if not names:
         return [], [], []
     labels = Labels.read(path)
-    wanted = far_enough(pair_rules.wanted(names, recipe.pairs), cube.attributes_of(path), names, recipe)
+    wanted = far_enough(index.wanted(names, recipe.pairs), store.attributes_of(path), names, recipe)
     pairs = [(names[i], names[j]) for i, j in wanted]
     intervals = {pair: periods.interval(*pair) for pair in pairs}
     tiles, tile_periods, pair_rows = [], [], []

@@ -16,13 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from models.metrics import confusion, scores
-from pipeline import __version__
-from pipeline.core import tables
-from pipeline.core.errors import InputError, NotMadeYet
-from pipeline.core.layout import Benchmark
-from pipeline.core.masks import UNKNOWN
-from pipeline.core.progress import progress
+from minebench import __version__, tables
+from minebench.errors import InputError, NotMadeYet
+from minebench.layout import Benchmark
+from minebench.masks import UNKNOWN
+from minebench.metrics.confusion import confusion, scores
+from minebench.progress import progress
 from pipeline.cubes import annotate
 from pipeline.index.annotators import ROW, TABLE
 from pipeline.label import annotation_file

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import __version__
-from pipeline.core.files import replacing
+from minebench import __version__
+from minebench.files import replacing
 from pipeline.geo import raster
 from pipeline.label import edits
 from pipeline.label.edits import Labels

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from scipy.ndimage import label as connected
 
-from pipeline.core import products
+from pipeline.core import threads
 from pipeline.label import regions
 from pipeline.label.regions import Regions
 
@@ -57,7 +57,7 @@ def proposals(
     seen = np.asarray((known > 0).all(axis=0) & (other > 0).all(axis=0)) if has_data is None else has_data
     if min((seen & footprint).sum(), (seen & ~footprint).sum()) < LEAST:
         return []
-    with products.in_this_thread():
+    with threads.in_this_thread():
         before, after = _look(known, footprint, seen), _look(other, footprint, seen)
     moved = np.where(seen, after - before, 0.0)
     spread = max(float(1.4826 * np.median(np.abs(moved[seen] - np.median(moved[seen])))), 1e-6)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 
 OPEN, DRAWN, NOTHING, UNSEEN = "open", "labelled", "nothing", "unseen"
 MARKS = (OPEN, DRAWN, NOTHING, UNSEEN)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.label.edits import Edit, Labels
 
 FOLDER = "journal"

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from pipeline.catalog import assets
-from pipeline.core import receipts
-from pipeline.core.errors import NotMadeYet
-from pipeline.core.files import replacing, write_json
-from pipeline.core.layout import Benchmark
-from pipeline.core.progress import progress
+from minebench import receipts
+from minebench.cube import store
+from minebench.errors import NotMadeYet
+from minebench.files import replacing, write_json
+from minebench.layout import Benchmark
+from minebench.progress import progress
 from pipeline.cubes import annotate, cube
 from pipeline.geo import cog
 from pipeline.label.annotation_file import LAYER
@@ -28,6 +28,7 @@ from pipeline.publish import qgis_project
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
+from pipeline.stac import assets
 
 DRAWN = "drawn.gpkg"
 KINDS = ("footprint", annotate.NO_MINE)
@@ -36,7 +37,7 @@ KINDS = ("footprint", annotate.NO_MINE)
 def write(benchmark: Benchmark, recipe: Recipe) -> Path:
     """Write the project, what images are missing, and the layer where there is none; the project."""
     listed = [site for site in sites.load(benchmark, recipe) if site.epsg]
-    listed = [site for site in listed if cube.periods_of(benchmark.cube(site.site_id))]
+    listed = [site for site in listed if store.periods_of(benchmark.cube(site.site_id))]
     if not listed:
         raise NotMadeYet("No site has an image to label: run `minebench compose` first.")
     folder = benchmark.data / "label"
@@ -72,14 +73,14 @@ def _whens(recipe: Recipe) -> list[str]:
 def _write_images(benchmark: Benchmark, recipe: Recipe, site: Site, folder: Path) -> None:
     """A site's dates as they are shown, unless they are there already."""
     path = benchmark.cube(site.site_id)
-    note, key = folder / f"{site.site_id}.json", receipts.key_in(cube.receipt(path))
+    note, key = folder / f"{site.site_id}.json", receipts.key_in(store.receipt(path))
     if receipts.key_in(note) == key:
         return
     folder.mkdir(exist_ok=True)
     every = cube.images(path, recipe)
     look = assets.stretch(every, recipe)
     clear = cube.array_of(zarr.open_group(path, mode="r"), "clear")
-    for place, (label, pixels) in enumerate(zip(cube.periods_of(path), every, strict=True)):
+    for place, (label, pixels) in enumerate(zip(store.periods_of(path), every, strict=True)):
         seen = cube.has_data(pixels, np.asarray(clear[place])) if recipe.sensor.is_picture else None
         nodata = assets.nodata_of(recipe, 0).get("nodata")
         with replacing(folder / f"{site.site_id}_{label}.tif") as temporary:

@@ -1,6 +1,6 @@
 """What trained models say of the images to be labelled: outlines to begin with, and where to look next.
 
-Models are applied by `minebench predict --model RUN --split all` (`pipeline.apply.predict`).
+Models are applied by `minebench predict --model RUN --split all` (`pipeline.inference.predict`).
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from pipeline.core.errors import InputError, NotMadeYet
-from pipeline.core.layout import Benchmark
+from minebench.errors import InputError, NotMadeYet
+from minebench.layout import Benchmark
 from pipeline.geo import gdal
 
 NODATA = 255

@@ -21,12 +21,12 @@ import zarr
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from pipeline.core import pair_rules
-from pipeline.core.errors import InputError, NotMadeYet, WorkError
-from pipeline.core.faults import explained
-from pipeline.core.files import replacing, sha256
-from pipeline.core.layout import Benchmark
-from pipeline.core.masks import UNKNOWN
+from minebench import index
+from minebench.cube import store
+from minebench.errors import InputError, NotMadeYet, WorkError, explained
+from minebench.files import replacing, sha256
+from minebench.layout import Benchmark
+from minebench.masks import UNKNOWN
 from pipeline.cubes import annotate, cube
 from pipeline.label import annotation_file, carry, edits, predicted, regions
 from pipeline.label.carry import Proposal
@@ -60,7 +60,7 @@ class Session:
     ) -> None:
         self.benchmark, self.recipe, self.site, self.builder = benchmark, recipe, site, builder
         self.cube = benchmark.cube(site.site_id)
-        if not cube.periods_of(self.cube):
+        if not store.periods_of(self.cube):
             raise NotMadeYet(f"{self.cube} holds no image: run `minebench compose` first.")
         self.path = folder / f"{site.site_id}.gpkg"
         self.journal = Journal(folder / FOLDER / f"{site.site_id}.jsonl", site.shape)
@@ -72,7 +72,7 @@ class Session:
 
     @cached_property
     def periods(self) -> list[str]:
-        return cube.periods_of(self.cube)
+        return store.periods_of(self.cube)
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -451,10 +451,10 @@ class Session:
 
 def subjects_of(path: Path, recipe: Recipe) -> list[str]:
     """What is labelled of a cube: its periods, or pairs of them where change is."""
-    periods = cube.periods_of(path)
+    periods = store.periods_of(path)
     if recipe.labels.kind == "footprint":
         return periods
-    return [f"{periods[i]}|{periods[j]}" for i, j in pair_rules.wanted(periods, recipe.pairs)]
+    return [f"{periods[i]}|{periods[j]}" for i, j in index.wanted(periods, recipe.pairs)]
 
 
 def _regions_of(path: Path, recipe: Recipe, places: list[int]) -> Regions:

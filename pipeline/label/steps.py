@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 
 MOST_PIXELS = 2**40
 """Limit of areas (pixels), rows, columns and counts, above those of any image."""

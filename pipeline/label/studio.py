@@ -36,19 +36,18 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from pipeline.catalog import assets
-from pipeline.core.errors import InputError, MinebenchError, NotMadeYet
-from pipeline.core.faults import explained
-from pipeline.core.layout import Benchmark
-from pipeline.cubes import cube
+from minebench.cube import store
+from minebench.errors import InputError, MinebenchError, NotMadeYet, explained
+from minebench.layout import Benchmark
 from pipeline.label import edits, predicted, steps
 from pipeline.label.builder import Builder
 from pipeline.label.journal import FOLDER
 from pipeline.label.session import Overtaken, Session, subjects_of
-from pipeline.publish import viewer_files
+from pipeline.publish import contents
 from pipeline.publish.browse import OWN_NAMES
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
+from pipeline.stac import assets
 
 PAGE = Path(__file__).with_name("studio")
 MOST_NEXT = 100
@@ -74,7 +73,7 @@ class Studio:
         self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}
         self.lock, self.sessions = threading.Lock(), dict[str, Session]()
         self.looks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
-        if not any(cube.periods_of(benchmark.cube(name)) for name in self.sites):
+        if not any(store.periods_of(benchmark.cube(name)) for name in self.sites):
             raise NotMadeYet("No site has an image to label: run `minebench compose` first.")
 
     def session(self, site_id: str) -> Session:
@@ -97,7 +96,7 @@ class Studio:
                 "begun": site.site_id in begun,
             }
             for site in self.sites.values()
-            if cube.periods_of(self.benchmark.cube(site.site_id))
+            if store.periods_of(self.benchmark.cube(site.site_id))
         ]
 
     def next(self) -> list[dict[str, Any]]:
@@ -235,9 +234,7 @@ def app(studio: Studio, token: str) -> Starlette:
     def page(_request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
 
-    known = {
-        path.name: path for folder in (PAGE, viewer_files.FOLDER / "vendor") for path in folder.iterdir()
-    }
+    known = {path.name: path for folder in (PAGE, contents.FOLDER / "vendor") for path in folder.iterdir()}
 
     def file(request: Request) -> Response:
         name = request.path_params["name"]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline.core.layout import Benchmark
+from minebench.layout import Benchmark
 
 
 def conditions(benchmark: Benchmark) -> pd.DataFrame | None:

@@ -16,12 +16,11 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from minebench import __version__, receipts, tables
+from minebench.files import replacing
+from minebench.layout import Benchmark
 from models.evaluation import ranking, run_files, runs
 from models.evaluation.score_names import SCORES
-from pipeline import __version__
-from pipeline.core import receipts, tables
-from pipeline.core.files import replacing
-from pipeline.core.layout import Benchmark
 from pipeline.leaderboard import ablations, conditions
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution

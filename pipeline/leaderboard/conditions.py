@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from minebench.metrics.confusion import scores
 from models.evaluation.scores import mean_over_sites, total
-from models.metrics import scores
 from pipeline.geo import geodesy
 
 UNKNOWN = "unknown"

@@ -23,9 +23,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.core.errors import NotMadeYet, WorkError
-from pipeline.core.layout import Benchmark
-from pipeline.publish import contents, viewer_files
+from minebench.errors import NotMadeYet, WorkError
+from minebench.layout import Benchmark
+from pipeline.publish import contents
 from pipeline.recipe import Recipe
 
 TYPES = {
@@ -62,7 +62,7 @@ def app(benchmark: Benchmark, recipe: Recipe) -> Starlette:
     """What is served. NotMadeYet without a catalog."""
     if not (benchmark.stac / "catalog.json").is_file():
         raise NotMadeYet(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
-    page = viewer_files.page(benchmark, recipe.title)
+    page = contents.page(benchmark, recipe.title)
 
     def index(_request: Request) -> Response:
         return HTMLResponse(page)
@@ -87,10 +87,10 @@ def app(benchmark: Benchmark, recipe: Recipe) -> Starlette:
 def found(benchmark: Benchmark, path: str) -> Path | None:
     """The file of an address where it is one that is served; symbolic links lead nowhere else."""
     inside, _, own = path.partition("/")
-    base = viewer_files.FOLDER.parent if inside == viewer_files.FOLDER.name and own else benchmark.root
+    base = contents.FOLDER.parent if inside == contents.FOLDER.name and own else benchmark.root
     try:
         file = (base / path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         return None
-    is_viewers = file.is_relative_to(viewer_files.FOLDER.resolve())
+    is_viewers = file.is_relative_to(contents.FOLDER.resolve())
     return file if file.is_file() and (is_viewers or contents.is_published(benchmark, file)) else None

@@ -1,11 +1,12 @@
 """What of a benchmark is published: the catalog, and the folders of data/<b>/ that it or the viewer need."""
 
+import html
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.catalog import model_items
-from pipeline.core.layout import Benchmark
+from minebench.layout import Benchmark
+from pipeline.stac import model_items
 
 FOLDERS = ("cubes", "index", "leaderboard", "predictions", "activity", "report", "viewer")
 """Of data/<b>/."""
@@ -35,3 +36,18 @@ def files(benchmark: Benchmark) -> Iterator[Path]:
         model = benchmark.run(folder.name) / "model.pt"
         if model.is_file():
             yield model
+
+
+# The viewer's own files: a page, small modules of JavaScript, and two libraries in viewer/vendor with their
+# licences; viewer/vendor/SOURCES.json names their packages, versions and sums.
+
+
+FOLDER = Path(__file__).with_name("viewer")
+PAGE = "index.html"
+
+
+def page(benchmark: Benchmark, title: str) -> str:
+    """The page of a benchmark; all that it shows it reads from data/<b>/viewer/."""
+    text = (FOLDER / PAGE).read_text(encoding="utf-8")
+    data = benchmark.data.relative_to(benchmark.root).as_posix()
+    return text.replace("{{ title }}", html.escape(title)).replace("{{ data }}", html.escape(data))

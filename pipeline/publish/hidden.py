@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.catalog import root
-from pipeline.core import receipts, shards, tables
-from pipeline.core.errors import WorkError
-from pipeline.core.files import link, replacing
-from pipeline.core.layout import Benchmark
-from pipeline.core.masks import UNKNOWN
+from minebench import receipts, tables
+from minebench.cube import shards, store
+from minebench.errors import WorkError
+from minebench.files import link, replacing
+from minebench.index import Tile, tiles_of
+from minebench.layout import Benchmark
+from minebench.masks import UNKNOWN
+from pipeline.activity import measure_sites
 from pipeline.core.runner import Spread
-from pipeline.core.tiles import Tile, tiles_of
-from pipeline.cubes import cube, cube_store
+from pipeline.cubes import cube, writer
 from pipeline.index import tile
-from pipeline.monitor import measure_sites
 from pipeline.recipe import Recipe
 from pipeline.report import page
+from pipeline.stac import root
 
 FOLDER = "public"
 INPUTS = ("sites", "scenes", "composites")
@@ -92,16 +93,16 @@ def _copy(source: Path, target: Path) -> None:
 def _blank(path: Path, recipe: Recipe, tiles: list[Tile], is_whole: bool) -> None:
     """Make what hidden tiles cover unknown, and a site of which all tiles are hidden throughout."""
     side = cube.chunk_side(recipe)
-    if not cube.receipt(path / "mine").is_file():
+    if not store.receipt(path / "mine").is_file():
         return
     masks = _blanked(shards.read(path / "mine"), tiles, is_whole)
-    before = receipts.key_in(cube.receipt(path / "mine"))
+    before = receipts.key_in(store.receipt(path / "mine"))
     # What is made of the masks is made again when other tiles are hidden.
     told = {receipts.KEY: receipts.fingerprint([FOLDER, before, [own.tile_id for own in tiles], is_whole])}
-    if pairs := cube.change_of(path):
+    if pairs := store.change_of(path):
         change = _blanked(shards.read(path / "change"), tiles, is_whole)
-        cube_store.add_change(path, {pair: change[place] for pair, place in pairs.items()}, side)
-    cube_store.add_mask(path, masks, told, side)
+        writer.add_change(path, {pair: change[place] for pair, place in pairs.items()}, side)
+    writer.add_mask(path, masks, told, side)
 
 
 def _blanked(masks: Any, tiles: list[Tile], is_whole: bool) -> Any:

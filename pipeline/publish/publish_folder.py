@@ -22,25 +22,24 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__
-from pipeline.catalog import dataset_card
-from pipeline.catalog.check import check
-from pipeline.core import receipts, tables
-from pipeline.core.errors import InputError, NotMadeYet, WorkError
-from pipeline.core.files import link, replacing, sha256, write_json
-from pipeline.core.layout import Benchmark
-from pipeline.core.progress import progress
+from minebench import __version__, receipts, tables
+from minebench.errors import InputError, NotMadeYet, WorkError
+from minebench.files import link, replacing, sha256, write_json
+from minebench.layout import Benchmark
+from minebench.progress import progress
 from pipeline.core.runner import Spread
-from pipeline.judge import expected
-from pipeline.publish import contents, hidden, qgis_project, releases, viewer_data, viewer_files, withheld
+from pipeline.publish import contents, hidden, qgis_project, releases, viewer_data, withheld
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
+from pipeline.scoring import expected
+from pipeline.stac import dataset_card
+from pipeline.stac.check import check
 
 SUMS = "SHA256SUMS"
 RELEASE = "RELEASE.json"
 CARDS = ("README.md", "LICENCES.md")
 EXPECTED = "expected"
-FOLDERS = ("catalogs", "data", EXPECTED, viewer_files.FOLDER.name, qgis_project.FOLDER)
+FOLDERS = ("catalogs", "data", EXPECTED, contents.FOLDER.name, qgis_project.FOLDER)
 """All that lies in these is the release's."""
 
 
@@ -156,15 +155,15 @@ def _place(file: Path, target: Path) -> bool:
 
 
 def _viewer(published: Benchmark, title: str) -> Iterator[str]:
-    for file in sorted(viewer_files.FOLDER.rglob("*")):
-        if file.is_file() and file.name != viewer_files.PAGE:
-            name = file.relative_to(viewer_files.FOLDER.parent).as_posix()
+    for file in sorted(contents.FOLDER.rglob("*")):
+        if file.is_file() and file.name != contents.PAGE:
+            name = file.relative_to(contents.FOLDER.parent).as_posix()
             with replacing(published.root / name) as temporary:  # never a link to the program's own files
                 shutil.copy2(file, temporary)
             yield name
-    with replacing(published.root / viewer_files.PAGE) as temporary:
-        temporary.write_text(viewer_files.page(published, title), encoding="utf-8")
-    yield viewer_files.PAGE
+    with replacing(published.root / contents.PAGE) as temporary:
+        temporary.write_text(contents.page(published, title), encoding="utf-8")
+    yield contents.PAGE
 
 
 def _expected(benchmark: Benchmark, recipe: Recipe, out: Path) -> Iterator[str]:

@@ -23,15 +23,15 @@ import pyogrio
 import pyproj
 import shapely
 
-from pipeline.catalog import assets, dataset_card
-from pipeline.core import tables
-from pipeline.core.files import replacing
-from pipeline.core.layout import Benchmark
-from pipeline.core.masks import UNKNOWN
-from pipeline.core.progress import progress
+from minebench import tables
+from minebench.files import replacing
+from minebench.layout import Benchmark
+from minebench.masks import UNKNOWN
+from minebench.progress import progress
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
+from pipeline.stac import assets, dataset_card
 
 FOLDER = "qgis"
 VECTORS = "sites.gpkg"

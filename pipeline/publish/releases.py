@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import receipts, tables
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
+from minebench import receipts, tables
+from minebench.cube.labels import Labels
+from minebench.errors import InputError
+from minebench.layout import Benchmark
+from minebench.text import counted
 from pipeline.core.versions import parsed
-from pipeline.core.words import counted
-from pipeline.cubes.labels import Labels
 
 ROW = {"site_id": "str", "period": "str", "image": "str", "labels": "str", "split": "str"}
 """Columns of a release. `image` is the key of what the image is made of (`composites.images`), `labels` a

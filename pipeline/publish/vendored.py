@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from pipeline.publish.viewer_files import FOLDER
+from pipeline.publish.contents import FOLDER
 
 VENDOR = FOLDER / "vendor"
 

@@ -18,21 +18,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from minebench import __version__, receipts, tables
+from minebench.cube.labels import Labels
+from minebench.errors import NotMadeYet
+from minebench.files import write_compact_json
+from minebench.layout import Benchmark
 from models.evaluation import runs
-from pipeline import __version__
-from pipeline.catalog import model_items
-from pipeline.core import receipts, tables
-from pipeline.core.errors import NotMadeYet
-from pipeline.core.files import write_compact_json
-from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread, Step, Tasks, each_step
-from pipeline.cubes.labels import Labels
+from pipeline.geo import countries
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 from pipeline.scenes.scene_table import Listed
-from pipeline.sites import countries
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
+from pipeline.stac import model_items
 
 VERSION = 2
 """Of these files: raise it when they come out otherwise."""

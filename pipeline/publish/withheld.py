@@ -8,16 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalog import assets, root
-from pipeline.core.errors import InputError
-from pipeline.core.files import replacing, write_compact_json, write_json
-from pipeline.core.layout import Benchmark
-from pipeline.core.progress import progress
+from minebench.errors import InputError
+from minebench.files import replacing, write_compact_json, write_json
+from minebench.layout import Benchmark
+from minebench.progress import progress
 from pipeline.cubes import cube
-from pipeline.geo import objects
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sources.protocol import Upstream
+from pipeline.stac import assets, objects, root
 
 PICTURES = ("visual.tif", "reflectance.tif", "preview.png", "thumbnail.png")
 """Files of an item that show the image."""

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
-from pipeline.core.words import EVERY_SITE, NO_IMAGES, UNKNOWN_START
+from minebench import tables
+from minebench.layout import Benchmark
+from minebench.text import EVERY_SITE, NO_IMAGES, UNKNOWN_START
 from pipeline.report.pictures import picture_of
 
 TRUTH = "labels"

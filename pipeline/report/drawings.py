@@ -18,11 +18,10 @@ from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import RcKeyType
 
-from pipeline.core.periods import Period
-from pipeline.geo import geodesy
+from minebench.periods import Period
+from pipeline.geo import countries, geodesy
 from pipeline.report.pictures import Run
 from pipeline.scenes import coregister
-from pipeline.sites import countries
 
 SPLIT_COLOURS = {
     "train": "#0072b2",

@@ -10,15 +10,14 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from minebench import __version__, tables, text
+from minebench.files import replacing
+from minebench.index import LEVELS
+from minebench.layout import Benchmark
+from minebench.text import counted
 from models import registry
 from models.evaluation.runs import EXTERNAL, scored, set_apart
 from models.evaluation.score_names import HEADS
-from pipeline import __version__
-from pipeline.core import tables, words
-from pipeline.core.files import replacing
-from pipeline.core.layout import Benchmark
-from pipeline.core.levels import LEVELS
-from pipeline.core.words import counted
 from pipeline.index import analysis_sets, annotators, statistics
 from pipeline.leaderboard import ablations, board, conditions
 from pipeline.recipe import Recipe
@@ -98,7 +97,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> str:
         curves=[drawings.curves(runs, task) for task in ("change", "segmentation")],
         activity=measured,
         activity_charts=_activity_charts(measured),
-        phases=words.PHASES,
+        phases=text.PHASES,
         case_charts=_case_charts(measured, recipe, site.listed(sites, recipe)),
         when_legend=drawings.stretch_of_colours(measured.dates) if measured else [],
     )
@@ -141,7 +140,7 @@ def _template() -> jinja2.Template:
     environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
     environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
     environment.filters["known"] = _known_or
-    environment.filters["few"] = words.few
+    environment.filters["few"] = text.few
     environment.filters["signed"] = lambda value: "–" if value is None or value != value else f"{value:+.4f}"
     environment.filters["m2"] = lambda value: (
         "unknown" if value is None or value != value else f"{value:,.0f}"

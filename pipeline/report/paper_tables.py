@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from minebench import periods
+from minebench.layout import Benchmark
 from models.evaluation.scores import mean_over_sites
-from pipeline.core import periods
-from pipeline.core.layout import Benchmark
 from pipeline.report.pictures import Run
 
 MOST = 12

@@ -12,14 +12,15 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from minebench import tables
+from minebench.cube import store
+from minebench.cube.labels import Labels
+from minebench.index import Tile, tiles_of
+from minebench.layout import Benchmark
 from models.evaluation.examples import told
-from pipeline.catalog import assets
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
-from pipeline.core.tiles import Tile, tiles_of
 from pipeline.cubes import cube
-from pipeline.cubes.labels import Labels
 from pipeline.recipe import Recipe
+from pipeline.stac import assets
 
 SITES_SHOWN = 5
 DATES_SHOWN = 12
@@ -52,7 +53,7 @@ class Looks:
         self.stretches: dict[str, assets.Stretch] = {}
 
     def periods(self, site_id: str) -> list[str]:
-        return cube.periods_of(self.benchmark.cube(site_id))
+        return store.periods_of(self.benchmark.cube(site_id))
 
     def mask(self, site_id: str, date: int) -> NDArray[np.uint8]:
         return np.asarray(self._array(site_id, "mine")[date])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.pools import pool
+from pipeline.core.threads import pool
 from pipeline.recipe import Recipe
 from pipeline.scenes.coregister import Offset, Reference
 from pipeline.scenes.reader import STILL, Reader

@@ -29,15 +29,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from minebench import receipts, tables
+from minebench.errors import WorkError
+from minebench.layout import Benchmark
+from minebench.text import few
 from pipeline import sources
-from pipeline.core import receipts, tables
-from pipeline.core.errors import WorkError
-from pipeline.core.layout import Benchmark
+from pipeline.core.limits import Traffic, counting
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
-from pipeline.core.traffic import Traffic, counting
-from pipeline.core.words import few
+from pipeline.published import scenes as imported_scenes
 from pipeline.recipe import Recipe
-from pipeline.scenes import gaps, imported_scenes, scene_table
+from pipeline.scenes import gaps, scene_table
 from pipeline.scenes.scene_table import Keys, Listed, Row, rows_of
 from pipeline.scenes.status import Status
 from pipeline.scenes.store import LONGEST, ROWS, SceneStore

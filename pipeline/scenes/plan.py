@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from minebench import index
+from minebench.layout import Benchmark
+from minebench.periods import Period
+from minebench.progress import progress
+from minebench.text import counted, duration, size
 from pipeline import sources
-from pipeline.core import pair_rules
-from pipeline.core.layout import Benchmark
-from pipeline.core.periods import Period
-from pipeline.core.progress import progress
-from pipeline.core.words import counted, duration, size
 from pipeline.geo import geodesy
 from pipeline.recipe import Recipe
 from pipeline.scenes import reader, selection
@@ -120,7 +120,7 @@ def estimate(recipe: Recipe, sites: Sequence[Site], source: Source | None = None
         # Kept scenes, the cube's images and their GeoTIFFs, and masks, as if nothing were compressed.
         disk += fetched + len(periods) * pixels * (2 * bands * item + 8)
         work += taken * pixels * (SHIFT_S + bands * COMPOSE_S) / CORES
-    wanted = len(pair_rules.wanted([period.label for period in periods], recipe.pairs))
+    wanted = len(index.wanted([period.label for period in periods], recipe.pairs))
     area = sum(_ground_km2(site, recipe) for site in sites)
     return Estimate(
         len(sites), area, len(periods), scenes, weight, disk, tiles, tiles * wanted, recipe.source.name,

@@ -7,8 +7,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from minebench.errors import Unusable, WorkError
 from pipeline.core import eight_bits
-from pipeline.core.errors import Unusable, WorkError
 from pipeline.geo import grid
 from pipeline.recipe import Recipe
 from pipeline.scenes.store import AS_STORED, SceneStore, Shift, name_of

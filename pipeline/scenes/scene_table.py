@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
+from minebench import tables
+from minebench.layout import Benchmark
 from pipeline.scenes.status import Status, fate
 
 ROW = {

@@ -9,12 +9,11 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from minebench.errors import InputError, Unusable, WorkError, redacted
+from minebench.periods import Period
 from pipeline.core import limits
-from pipeline.core.errors import InputError, Unusable, WorkError
-from pipeline.core.periods import Period
-from pipeline.core.pools import pool
-from pipeline.core.redaction import redacted
-from pipeline.core.traffic import Traffic, counting
+from pipeline.core.limits import Traffic, counting
+from pipeline.core.threads import pool
 from pipeline.recipe import Recipe
 from pipeline.scenes import alignment, gaps, radiometry, selection
 from pipeline.scenes.alignment import Aligner

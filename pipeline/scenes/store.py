@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.types import Shape2d
 
-from pipeline.core import receipts, tables
-from pipeline.core.errors import InputError
-from pipeline.core.files import replacing, sha256, write_json
+from minebench import receipts, tables
+from minebench.errors import InputError
+from minebench.files import replacing, sha256, write_json
 from pipeline.geo import gdal
 from pipeline.scenes.scene_table import digest, with_status
 from pipeline.sources.protocol import Scene

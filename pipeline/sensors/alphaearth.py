@@ -1,8 +1,8 @@
-"""Google's annual Satellite Embedding as a sensor; `pipeline.core.embedding` says what its numbers are."""
+"""Google's annual Satellite Embedding as a sensor; `minebench.cube.encoding` says what its numbers are."""
 
 from datetime import UTC, datetime
 
-from pipeline.core.embedding import BANDS
+from minebench.cube.encoding import BANDS
 from pipeline.sensors.profile import Profile, Sensor
 
 PIXEL_M = 10.0

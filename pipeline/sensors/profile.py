@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from pipeline.core.parts import Part
-from pipeline.core.words import by_another_case
+from minebench.text import by_another_case
+from pipeline.core.config import Part
 
 Pixels = NDArray[Any]
 
@@ -98,7 +98,7 @@ class Sensor(Part):
     @property
     def held(self) -> str:
         """The type of a cube's pixels in memory, and of kept scenes but for pictures
-        (`pipeline.core.eight_bits`), in which nodata is always 0; see `pipeline.core.signed`."""
+        (`pipeline.core.eight_bits`), in which nodata is always 0; see `minebench.cube.encoding`."""
         return "uint8" if self.dtype == "int8" else self.dtype
 
     @property

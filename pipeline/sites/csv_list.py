@@ -10,8 +10,8 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from pipeline.core.errors import InputError
-from pipeline.core.words import few
+from minebench.errors import InputError
+from minebench.text import few
 from pipeline.sites import csv_shapes, degrees
 
 LON = ("lon", "longitude", "x", "lng", "long")

@@ -9,7 +9,7 @@ import shapely
 from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 
 COLUMNS = ("wkt", "wkt_geom", "geom_wkt", "geometry_wkt", "wkb", "wkb_geometry", "geom_wkb", "ewkb",
            "geometry", "geom", "the_geom", "shape")  # fmt: skip

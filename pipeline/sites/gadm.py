@@ -11,7 +11,7 @@ import geopandas as gpd
 import pandas as pd
 from pyogrio.errors import DataSourceError
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.geo import vector
 
 LEVELS = ("GID_4", "GID_3", "GID_2", "GID_1", "GID_0")

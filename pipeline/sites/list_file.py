@@ -12,10 +12,10 @@ from typing import Any
 import pooch
 import requests
 
-from pipeline.core import web
-from pipeline.core.errors import InputError, WorkError
-from pipeline.core.files import replacing, sha256
+from minebench.errors import InputError, WorkError
+from minebench.files import replacing, sha256
 from pipeline.sites.published import LISTS, Published
+from pipeline.web import client
 
 CACHE_VARIABLE = "MINEBENCH_CACHE"
 
@@ -36,7 +36,7 @@ def find(name: str, folder: Path) -> Path:
         url, file, known = _where(entry)
         _download(url, cache() / name, file, known)
     except (WorkError, requests.RequestException, OSError, ValueError) as error:
-        reason = web.redacted(str(error)).splitlines()[0][:160].rstrip(".")
+        reason = client.redacted(str(error)).splitlines()[0][:160].rstrip(".")
         raise InputError(f"{name} cannot be fetched ({reason}): {_by_hand(entry, folder)}") from None
     path = _unpacked(entry, cache() / name)
     if path is None:
@@ -74,7 +74,7 @@ def _where(entry: Published) -> tuple[str, str, str | None]:
     """Address, file name and checksum, by Zenodo's own description where there is one."""
     if not entry.record:
         return entry.url, entry.file, None
-    record: Any = web.get_json(entry.record)
+    record: Any = client.get_json(entry.record)
     suffixes = (entry.file,) if entry.file else (".gpkg", ".zip")
     for suffix in suffixes:
         for file in record["files"]:
@@ -88,7 +88,7 @@ def _download(url: str, folder: Path, file: str, known: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if Path(file).name != file:
         raise WorkError(f"'{file}' is not a file name")
-    loader = pooch.HTTPDownloader(progressbar=False, timeout=(web.CONNECT_S, web.SILENCE_S))
+    loader = pooch.HTTPDownloader(progressbar=False, timeout=(client.CONNECT_S, client.SILENCE_S))
     path = Path(pooch.retrieve(url, known, fname=file, path=folder, downloader=loader))
     _watch(path)
 

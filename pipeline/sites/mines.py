@@ -14,13 +14,13 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import InputError
-from pipeline.core.files import check_links
-from pipeline.core.layout import Benchmark
+from minebench.errors import InputError
+from minebench.files import check_links
+from minebench.layout import Benchmark
 from pipeline.core.yaml_text import NO_TEXT
-from pipeline.geo import geodesy, vector
+from pipeline.geo import countries, geodesy, vector
 from pipeline.recipe import Join, Sites
-from pipeline.sites import countries, csv_list, gadm, published
+from pipeline.sites import csv_list, gadm, published
 from pipeline.sites.overlaps import POLYGONS
 
 COLUMNS = ("name", "country", "commodity", "production", "status", "equipment", "production_start")

@@ -7,8 +7,8 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from pipeline.core.errors import InputError
-from pipeline.core.words import counted
+from minebench.errors import InputError
+from minebench.text import counted
 
 MUCH = 0.1
 """Share of its area by which a mine, or all of a list, may change unasked."""

@@ -13,9 +13,9 @@ from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
-from pipeline.core.periods import Period
+from minebench import tables
+from minebench.layout import Benchmark
+from minebench.periods import Period
 from pipeline.geo import gdal, geodesy, grid
 from pipeline.recipe import Recipe
 

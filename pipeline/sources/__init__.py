@@ -7,7 +7,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from pipeline.core.layout import Benchmark
+    from minebench.layout import Benchmark
     from pipeline.sources.opened import Opened
     from pipeline.sources.protocol import Options, Setting
 

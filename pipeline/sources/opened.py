@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core.errors import InputError, WorkError
+from minebench.errors import InputError, WorkError
 from pipeline.sources.protocol import Scene, Source
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from pipeline.core.errors import WorkError
-from pipeline.core.parts import Part
+from minebench.errors import WorkError
+from pipeline.core.config import Part
 from pipeline.sensors import known
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor

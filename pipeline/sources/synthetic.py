@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.core import receipts
-from pipeline.core.errors import NotMadeYet
+from minebench import receipts
+from minebench.errors import NotMadeYet
 from pipeline.sensors import airborne, sentinel2
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources import local, protocol

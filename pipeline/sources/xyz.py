@@ -25,12 +25,13 @@ from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import eight_bits, limits, web
-from pipeline.core.errors import InputError, WorkError
-from pipeline.core.files import replacing, write_json
+from minebench.errors import InputError, WorkError
+from minebench.files import replacing, write_json
+from pipeline.core import eight_bits, limits
 from pipeline.geo import geodesy, window
 from pipeline.sensors.profile import Profile, Sensor
 from pipeline.sources.protocol import Asset, Remote, Scene, Setting, Source, Upstream
+from pipeline.web import client
 
 TILE = 256
 """Side of a tile, pixels."""
@@ -186,13 +187,13 @@ class XyzSource:
         name = f"Tile {zoom}/{x}/{y} of release {release}"
         if not path.is_file():
             places = {"z": zoom, "x": x, "y": y, "release": release, "key": self.key}
-            limits.wait_for_turn(web.host(self.options.template), self.options.per_second)
+            limits.wait_for_turn(client.host(self.options.template), self.options.per_second)
             try:
                 url = self.options.template.format(**places)
-                content = web.get(url, limit=LARGEST_TILE, parallel=self.parallel).content
-            except web.Gone:
+                content = client.get(url, limit=LARGEST_TILE, parallel=self.parallel).content
+            except client.Gone:
                 content = b""
-            except web.Refused as error:
+            except client.Refused as error:
                 # The address may hold the key: the tile's name stands for it.
                 raise WorkError(f"{name} is refused (HTTP {error.status}).") from None
             if content:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import models
-from models.data import datasets
+from minebench.data import datasets
+from minebench.errors import InputError
 from models.evaluation import adopt
 from models.training import weights
-from pipeline.core.errors import InputError
 from tests.conftest import run
 
 

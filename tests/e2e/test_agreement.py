@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.core import shards
+from minebench.cube import shards
 from pipeline.label import agreement, edits
 from tests.conftest import project_to_label, run
 from tests.pipeline.label.test_session import TOLD, latest, opened

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from minebench import __version__
 from models import registry
-from pipeline import __version__
-from pipeline.cli import app
+from pipeline.cli.app import app
 from tests.conftest import MINEBENCH, run
 
 COMMANDS = [str(command.callback.__name__) for command in app.registered_commands if command.callback]

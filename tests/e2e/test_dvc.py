@@ -68,7 +68,7 @@ def repository(tmp_path: Path) -> Path:
     set_models(folder, "unet")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("pipeline", "models"):
+    for name in ("minebench", "pipeline", "models"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     sh("git init -q && dvc init -q && git add -A && git commit -qm start", folder)
     return folder

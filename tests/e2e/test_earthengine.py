@@ -15,8 +15,8 @@ import xarray as xr
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pipeline.archive.overpass import TRUTH
 from pipeline.geo import grid
+from pipeline.synthetic.overpass import TRUTH
 from tests.conftest import MINES, RECIPE, Run, contents, make_project, run
 from tests.standins import archive
 from tests.standins.base import Running, running

@@ -14,8 +14,9 @@ import rasterio
 import xarray as xr
 import zarr
 
-from pipeline.core import embedding, shards, tables
-from pipeline.core.layout import Benchmark
+from minebench import tables
+from minebench.cube import encoding, shards
+from minebench.layout import Benchmark
 from pipeline.geo import grid
 from tests.conftest import Run, make_project, run
 from tests.e2e.test_earthengine import key_file
@@ -44,7 +45,7 @@ MODELS = ("embedding-cosine", "embedding-linear-change", "embedding-knn-change",
 
 
 def project_of(folder: Path, built: Path, url: str) -> Path:
-    project = make_project(folder, RECIPE.format(bands=", ".join(embedding.BANDS), url=url))
+    project = make_project(folder, RECIPE.format(bands=", ".join(encoding.BANDS), url=url))
     key_file(project, url)
     truth = built / "data/tiny/archive/footprints.parquet"
     shutil.copy(truth, project / "catalogs/tiny/annotations/truth.parquet")
@@ -114,11 +115,11 @@ def test_cubes_hold_googles_numbers(embedded: Path, built: Path) -> None:
             for _, image in sorted(images.items(), reverse=True):
                 if image["year"] == year and image["crs"] == str(box.crs) and site_id in str(image["items"]):
                     seen = embeddings.window(image, box.transform, tuple(box.shape))
-                    vectors = np.stack([seen.bands[band] for band in embedding.BANDS])
-                    expected = np.where(seen.seen, embedding.coded(vectors), expected)
+                    vectors = np.stack([seen.bands[band] for band in encoding.BANDS])
+                    expected = np.where(seen.seen, encoding.coded(vectors), expected)
             assert (cube[place].values == expected).all(), (site_id, year)
             masked += int((expected == -128).all(axis=0).sum())
-        vectors = embedding.decoded(cube.values)
+        vectors = encoding.decoded(cube.values)
         length = np.linalg.norm(vectors, axis=1)
         assert np.nanmax(np.abs(length - 1)) < 0.02
         # As xarray opens it, no data is NaN.
@@ -278,9 +279,9 @@ def test_probes_learn(scored: dict[str, float], embedded: Path) -> None:
 
 def test_one_class_alone_is_a_sentence(embedded: Path) -> None:
     """A footprint everywhere: nothing tells it from anything."""
+    from minebench.errors import InputError
     from models.training import train
     from models.training.settings import Settings
-    from pipeline.core.errors import InputError
 
     copied = embedded.parent / "everywhere"
     shutil.copytree(embedded / "data/tiny", copied, ignore=shutil.ignore_patterns("runs", "scenes"))

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models import data, registry
-from models.data import datasets
-from pipeline.core.errors import InputError
+from minebench import data
+from minebench.data import datasets
+from minebench.errors import InputError
+from models import registry
 from tests.conftest import run
 
 TILES = pd.DataFrame({"site_id": list("aabbccddee"), "tile_id": range(10)})

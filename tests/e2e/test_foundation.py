@@ -7,12 +7,12 @@ from pathlib import Path
 import yaml
 from transformers import DINOv3ViTConfig
 
+from minebench.layout import Benchmark
 from models.evaluation.evaluate import evaluate
 from models.training.settings import Settings
 from models.training.train import train
 from pipeline import recipe
-from pipeline.apply import explain
-from pipeline.core.layout import Benchmark
+from pipeline.inference import explain
 from tests.conftest import run
 from tests.models.test_foundation import NAMES, SMALL
 

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 import zarr
 
-from pipeline.core.files import sha256
+from minebench.files import sha256
 from tests.conftest import contents, run
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import rioxarray  # noqa: F401
 import xarray as xr
 
-from pipeline.core import layout
+from minebench import layout
 from tests import published
 from tests.conftest import contents, make_project, run
 

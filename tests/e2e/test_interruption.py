@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.layout import Benchmark
+from minebench.layout import Benchmark
 from tests.conftest import MINEBENCH, complaints, contents, run, with_processes
 
 KILLS = 6

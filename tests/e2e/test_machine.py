@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import OutOfMemory
-from pipeline.core.faults import explained
+from minebench.errors import OutOfMemory, explained
 from tests.conftest import MINEBENCH, contents, run, with_processes
 
 SLOW = pytest.mark.slow

@@ -10,15 +10,15 @@ import pystac
 import pytest
 import rasterio
 
+from minebench.cube.labels import Labels
+from minebench.errors import InputError
+from minebench.files import write_json
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.errors import InputError
-from pipeline.core.files import write_json
-from pipeline.core.layout import Benchmark
+from pipeline.activity import measure_sites
+from pipeline.activity.change_maps import pairs_of
 from pipeline.core.runner import Spread
-from pipeline.cubes.labels import Labels
 from pipeline.geo import cog
-from pipeline.monitor import measure_sites
-from pipeline.monitor.change_maps import pairs_of
 from pipeline.sites import site as sites
 from tests.conftest import run
 from tests.pipeline.catalog.published_items import listed_items

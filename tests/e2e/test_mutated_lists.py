@@ -16,10 +16,10 @@ import pytest
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from minebench.errors import MinebenchError
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.errors import MinebenchError
-from pipeline.core.layout import Benchmark
-from pipeline.sites import account, lay_out
+from pipeline.sites import build, summary
 from tests.conftest import RECIPE, run
 
 CELLS: tuple[Any, ...] = (
@@ -128,8 +128,8 @@ def attempted(folder: Path, seed: int) -> str | None:
         benchmark.recipe.write_text(text)
         loaded = recipe.load(benchmark.recipe)
         try:
-            table = lay_out.lay_out(benchmark, loaded)
-            account.of(table, loaded)
+            table = build.lay_out(benchmark, loaded)
+            summary.of(table, loaded)
         except MinebenchError as error:
             return str(error)
     return None

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from minebench.errors import MinebenchError
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.errors import MinebenchError
-from pipeline.core.layout import Benchmark
 from pipeline.scenes.plan import estimate
-from pipeline.sites import lay_out, site
+from pipeline.sites import build, site
 from tests.conftest import MINES, RECIPE, run
 
 VALUES: tuple[Any, ...] = (
@@ -64,7 +64,7 @@ def attempted(folder: Path, seed: int) -> str | None:
         warnings.simplefilter("ignore")
         try:
             loaded = recipe.load(benchmark.recipe)
-            table = lay_out.lay_out(benchmark, loaded)
+            table = build.lay_out(benchmark, loaded)
             estimate(loaded, site.listed(table, loaded)).sentences()
         except MinebenchError as error:
             return str(error)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from minebench.layout import Benchmark
 from pipeline import recipe as recipes
-from pipeline.core.layout import Benchmark
-from pipeline.judge import expected, template
+from pipeline.scoring import expected, template
 from tests.conftest import MINEBENCH, contents, project_to_label, run
 from tests.e2e.test_machine import NAMESPACE
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline.cubes.labels import Labels
+from minebench.cube.labels import Labels
 from pipeline.geo import geodesy
 from pipeline.sites import site
 from tests.conftest import run

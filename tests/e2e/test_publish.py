@@ -12,14 +12,14 @@ import pystac
 import pytest
 import rasterio
 
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.catalog.check import check
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread
 from pipeline.publish import publish_folder, releases, withheld
 from pipeline.scenes import attribution
 from pipeline.sources.protocol import Upstream
+from pipeline.stac.check import check
 from tests import qgis
 from tests.conftest import run
 

@@ -12,23 +12,22 @@ import shapely
 import zarr
 from ruamel.yaml import YAML
 
-from models import data
+from minebench import data, layout
 from models.evaluation.evaluate import evaluate
 from models.training.settings import Settings
 from models.training.train import train
 from pipeline import recipe
-from pipeline.archive import make
-from pipeline.catalog import check
-from pipeline.catalog import root as catalog
-from pipeline.core import layout
+from pipeline.cli.new import Wanted, scaffold
 from pipeline.core.runner import Spread
 from pipeline.cubes import annotate, compose
 from pipeline.geo import geodesy
 from pipeline.index import tile
-from pipeline.interchange.scaffold import Wanted, scaffold
 from pipeline.report import page as report
 from pipeline.scenes import fetch
-from pipeline.sites import lay_out
+from pipeline.sites import build
+from pipeline.stac import check
+from pipeline.stac import root as catalog
+from pipeline.synthetic import make
 from tests.conftest import ROOT
 
 PLACES = {"Alpha": (14.223, 51.630), "Beta": (23.8, 40.9), "Gamma": (-69.2, -24.3)}
@@ -63,7 +62,7 @@ def small(root: Path, name: str, radius_m: float, changes: dict[str, dict[str, A
 def built(benchmark: layout.Benchmark) -> recipe.Recipe:
     """Every stage, a few steps of training among them."""
     loaded = recipe.load(benchmark.recipe)
-    lay_out.build(benchmark, loaded)
+    build.build(benchmark, loaded)
     for stage in (make, fetch, compose, annotate, tile, catalog):
         stage.build(benchmark, loaded, Spread(2))
     train(benchmark.data, "fc-siam-diff", SETTINGS)

@@ -13,9 +13,9 @@ import shapely
 import zarr
 from rasterio.transform import from_origin
 
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.layout import Benchmark
-from pipeline.interchange import scaffold
+from pipeline.cli import new
 from pipeline.sites.repairs import MuchRepaired
 from tests.conftest import MINEBENCH, ROOT, contents, run
 
@@ -249,11 +249,11 @@ def test_large_repairs_are_accepted_by_a_yes(empty_project: Path, tmp_path: Path
     path = tmp_path / "bow.geojson"
     bow = shapely.Polygon([(13, 48), (13.02, 48.02), (13.02, 48), (13, 48.02)])
     gpd.GeoDataFrame({"name": ["Bow"]}, geometry=[bow], crs=4326).to_file(path)
-    wanted = scaffold.Wanted("ours", str(path), source="synthetic", like="tiny")
+    wanted = new.Wanted("ours", str(path), source="synthetic", like="tiny")
     with pytest.raises(MuchRepaired, match=r"row 1 \(Bow\) changes from 0\.00 to 1\.66 km²"):
-        scaffold.scaffold(wanted, empty_project)
+        new.scaffold(wanted, empty_project)
     assert not (empty_project / "catalogs/ours").exists()
-    made = scaffold.scaffold(dataclasses.replace(wanted, yes=True), empty_project)
+    made = new.scaffold(dataclasses.replace(wanted, yes=True), empty_project)
     assert recipe.load(made.benchmark.recipe).sites.accept_repairs
     assert any("0.00 km² as drawn, 1.66 km² now" in sentence for sentence in made.account)
 

@@ -15,12 +15,13 @@ import pytest
 import rasterio
 import shapely
 
+from minebench import tables
+from minebench.files import sha256
+from minebench.layout import Benchmark
 from pipeline import recipe, stages
-from pipeline.catalog import areas, check
-from pipeline.core import runner, tables
-from pipeline.core.files import sha256
-from pipeline.core.layout import Benchmark
+from pipeline.core import runner
 from pipeline.core.runner import Spread
+from pipeline.stac import areas, check
 
 SPREAD = Spread(2, in_threads=True)
 """What another process does is not counted."""

@@ -17,16 +17,16 @@ from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.data import datasets
+from minebench.data import datasets
+from minebench.errors import InputError
+from minebench.index import tiles_of
+from minebench.layout import Benchmark
 from models.evaluation.inference import mask_logits, pair_logits
 from models.evaluation.stacks import Stacks, pairs_of_tiles, places_of
 from models.training.checkpoint import load_run
 from pipeline import recipe as recipes
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
-from pipeline.core.tiles import tiles_of
-from pipeline.judge import expected, maps, score, template
-from pipeline.judge.expected import Expected
+from pipeline.scoring import expected, maps, score, template
+from pipeline.scoring.expected import Expected
 from tests.conftest import run
 
 MODELS = {"change": "fc-siam-diff", "segmentation": "unet"}
@@ -143,7 +143,7 @@ def as_site_tif(folder: Path, found: dict[str, NDArray[np.float32]], project: Pa
 
 
 def _grids(wanted: Expected):  # type: ignore[no-untyped-def]
-    from pipeline.judge.submission import _names
+    from pipeline.scoring.submission import _names
 
     return _names(wanted)
 

@@ -7,7 +7,7 @@ import pytest
 
 from models import names
 from models.training.settings import Settings
-from pipeline.cli import app
+from pipeline.cli.app import app
 from pipeline.index import tile
 from pipeline.recipe import Recipe, Selection, Sites, Split, Tiling
 from pipeline.scenes import scene_table

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import torch
 
-from models.data.cube_windows import Cubes
+from minebench.cube.windows import Cubes
 from models.evaluation import sitewide
 from models.evaluation.inference import Smoothed
 from models.evaluation.stacks import Stacks

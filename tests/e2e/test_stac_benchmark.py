@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core import tables
-from pipeline.core.layout import Benchmark
+from minebench import tables
+from minebench.layout import Benchmark
 from tests.conftest import RECIPE, Run, contents, make_project, run
 from tests.e2e.test_earthengine import assert_same_cubes, scenes
 from tests.pipeline.sources.test_stac_api import (

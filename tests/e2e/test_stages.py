@@ -13,10 +13,10 @@ import rasterio
 import shapely
 import xarray as xr
 
+from minebench import periods, tables
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline import recipe, sources
-from pipeline.core import periods, tables
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
 from pipeline.cubes import annotate, period_image
 from pipeline.cubes.kept_scenes import KeptScenes
 from pipeline.recipe import Selection

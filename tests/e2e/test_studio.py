@@ -23,7 +23,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from pipeline.core import shards
+from minebench.cube import shards
 from pipeline.geo import cog
 from pipeline.label.builder import Builder
 from tests.conftest import MINEBENCH, PARAMS, project_to_label, run

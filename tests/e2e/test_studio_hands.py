@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import expect
 
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.layout import Benchmark
 from pipeline.label.studio import Studio, app
 from pipeline.publish import browse
 from tests.conftest import project_to_label

@@ -14,8 +14,8 @@ from pathlib import Path
 import geopandas as gpd
 import pytest
 
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.layout import Benchmark
 from pipeline.core.runner import Spread
 from pipeline.publish import publish_folder
 from pipeline.scenes import attribution

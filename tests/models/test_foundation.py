@@ -9,9 +9,9 @@ import torch
 from transformers import DINOv3ViTConfig
 
 import models
+from minebench.errors import InputError, WorkError
 from models.training import lora, weights
 from models.training.optimiser import choose_parameters
-from pipeline.core.errors import InputError, WorkError
 
 NAMES = ("foundation-change", "foundation-footprint")
 

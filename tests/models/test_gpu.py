@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from minebench.data.datasets import Scale
+from minebench.errors import WorkError
 from models import registry
-from models.data.datasets import Scale
 from models.evaluation.evaluate import evaluate
 from models.training import train
 from models.training.batches import BatchSampler
 from models.training.objective import Objective
 from models.training.settings import Settings
-from pipeline.core.errors import WorkError
 from tests.conftest import ROOT
 from tests.zoo.names import DEEP, images_for, made
 

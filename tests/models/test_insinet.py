@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from minebench.errors import InputError
 from models import create
 from models.evaluation.sizes import parameters
-from pipeline.core.errors import InputError
 
 
 def images() -> list[torch.Tensor]:

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 import models
+from minebench.errors import InputError
 from models.base import Classical
 from models.training.objective import reduced
 from models.training.settings import Settings
-from pipeline.core.errors import InputError
 from tests.zoo.names import CHANGE, SEGMENTATION, images_for, made
 
 

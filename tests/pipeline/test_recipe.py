@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from minebench.errors import InputError
 from pipeline import recipe
-from pipeline.core.errors import InputError
 from tests.conftest import RECIPE, ROOT
 
 

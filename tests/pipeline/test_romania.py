@@ -12,10 +12,10 @@ import pytest
 import rasterio
 import xarray as xr
 
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.layout import Benchmark
 from pipeline.cubes import annotate
-from pipeline.sites import lay_out
+from pipeline.sites import build
 from tests.conftest import ROOT, make_project, run
 
 FOLDER = ROOT / "catalogs/romania"
@@ -95,7 +95,7 @@ def test_a_plot_with_nothing_cleared_is_labelled_too(rule: ModuleType, tmp_path:
 
 def test_plots_lie_apart_and_are_split() -> None:
     loaded = recipe.load(FOLDER / "recipe.yaml")
-    sites = lay_out.lay_out(Benchmark("romania", ROOT), loaded)
+    sites = build.lay_out(Benchmark("romania", ROOT), loaded)
     assert set(zip(sites.height, sites.width, strict=True)) == {(28, 28)}
     plots = sites.to_crs(32634).geometry.to_numpy()
     apart = [one.distance(other) for one, other in combinations(plots, 2)]

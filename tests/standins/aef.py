@@ -19,7 +19,7 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from pipeline.core import embedding
+from minebench.cube import encoding
 from pipeline.geo import geodesy
 from tests.standins import archive, embeddings
 
@@ -41,8 +41,8 @@ def write(folder: Path, built: Path, masked_rows: int = 0, first: int = 2021) ->
     for rank, image in enumerate((image for _, image in images if image["year"] >= first), 1):
         own = GeoBox(image["shape"], image["transform"], image["crs"])
         seen = embeddings.window(image, own.transform, tuple(own.shape))
-        vectors = np.stack([seen.bands[band] for band in embedding.BANDS])
-        numbers = np.where(seen.seen, embedding.coded(vectors), -128).astype(np.int8)
+        vectors = np.stack([seen.bands[band] for band in encoding.BANDS])
+        numbers = np.where(seen.seen, encoding.coded(vectors), -128).astype(np.int8)
         north, south = slice(0, own.height // 2 + SHARED), slice(own.height // 2, own.height)
         for y, part in ((0, north), (8192, south)):
             name = f"x{rank:016d}-{y:010d}-0000000000"
@@ -77,7 +77,7 @@ def put(
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as file:
         # Names first: so the directory stays before the blocks, as in a COG.
-        file.descriptions = embedding.BANDS[: len(numbers)]
+        file.descriptions = encoding.BANDS[: len(numbers)]
         file.write(numbers[:, ::-1] if bottom_up else numbers)
     west, south, east, north = grid.boundingbox.bbox
     outline = geodesy.to_lonlat(shapely.box(west, south, east, north), code)

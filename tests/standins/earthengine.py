@@ -20,7 +20,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from pipeline.archive.overpass import TRUTH
+from pipeline.synthetic.overpass import TRUTH
 from tests.standins import archive, embeddings
 from tests.standins.base import Handler
 

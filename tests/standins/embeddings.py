@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from pipeline.core import embedding
+from minebench.cube import encoding
 from tests.standins import archive
 
 COLLECTION = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
@@ -54,7 +54,7 @@ def described(index: str, image: dict[str, Any], public: str) -> dict[str, Any]:
         "type": "IMAGE", "name": public + name, "id": name, "geometry": image["geometry"],
         "startTime": f"{year}-01-01T00:00:00Z", "endTime": f"{year + 1}-01-01T00:00:00Z",
         "properties": {"system:index": index, "MODEL_VERSION": "made up"},
-        "bands": [{"id": band, "dataType": double, "grid": grid} for band in embedding.BANDS],
+        "bands": [{"id": band, "dataType": double, "grid": grid} for band in encoding.BANDS],
     }  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def window(image: dict[str, Any], transform: Affine, shape: tuple[int, int]) -> 
     inside = ((row > 0) & (row < height))[:, None] & ((column > 0) & (column < width))
     numbers = _numbers(tuple(_paths(item) for item in image["items"]), transform, shape)
     seen = inside & (numbers[0] != -128) & (row > image["masked_rows"])[:, None]
-    vectors = np.where(seen, embedding.decoded(numbers), 0).astype(np.float64)
-    return Masked(dict(zip(embedding.BANDS, vectors, strict=True)), seen, inside)
+    vectors = np.where(seen, encoding.decoded(numbers), 0).astype(np.float64)
+    return Masked(dict(zip(encoding.BANDS, vectors, strict=True)), seen, inside)
 
 
 def _paths(item: dict[str, Any]) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def _numbers(scenes: tuple[tuple[str, ...], ...], transform: Affine, shape: tupl
     rng = np.random.default_rng(0)
     hidden = np.tanh(np.einsum("hb,byx->hyx", rng.normal(size=(64, len(FINE))), (median - 2000) / 1500))
     vectors = np.einsum("fh,hyx->fyx", rng.normal(size=(64, 64)), hidden)
-    return embedding.coded(vectors / np.linalg.norm(vectors, axis=0))
+    return encoding.coded(vectors / np.linalg.norm(vectors, axis=0))
 
 
 def evaluate(expression: dict[str, Any], load: Any) -> Masked:

@@ -15,8 +15,8 @@ from transformers import (
 )
 
 import models
+from minebench.errors import InputError
 from models.training import weights
-from pipeline.core.errors import InputError
 from tests.zoo import published
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import models
+from minebench.data.datasets import Scale
+from minebench.errors import InputError
 from models.base import Model, Siamese
-from models.data.datasets import Scale
 from models.evaluation.gradcam import gradcam
 from models.training.objective import Objective
 from models.training.settings import Settings
-from pipeline.core.errors import InputError
 from tests.zoo.names import CHANGE, DEEP, by_size, images_for, made
 
 BANDS = 10

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import models
-from models.data.datasets import Scale
+from minebench.data.datasets import Scale
 from models.training.objective import Objective
 from models.training.settings import Settings
 from tests.zoo import published

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.parts import Fraction
+from pipeline.core.config import Fraction
 from pipeline.sensors import airborne, alphaearth, sentinel2
 from pipeline.sensors import known as sensors
 from pipeline.sensors.classes import ClearRule

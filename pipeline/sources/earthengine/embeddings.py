@@ -1,7 +1,7 @@
 """Google's annual Satellite Embedding through Earth Engine: a year's images are mosaicked, none is cloudy.
 
 The collection holds 64 floating-point numbers a pixel. They are asked for as the single bytes that
-`pipeline.core.embedding` keeps, a quarter of it or less, with nodata told apart from 0.
+`minebench.cube.encoding` keeps, a quarter of it or less, with nodata told apart from 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import embedding, signed
+from minebench.cube import encoding
 from pipeline.geo import window, zones
 from pipeline.sensors import alphaearth
 from pipeline.sources.earthengine import pixels
@@ -48,7 +48,7 @@ class EmbeddingSource(EarthEngineSource):
         numbers = pixels.compute(coded(scene.href, bands), area, bands, len(bands), scene.id)
         # No vector is 0 throughout: so come the pixels of which Earth Engine has nothing to say.
         has_data = (numbers != 0).any(axis=0)
-        return window.placed(signed.raised(numbers) * has_data, area, grid, Resampling.nearest)
+        return window.placed(encoding.raised(numbers) * has_data, area, grid, Resampling.nearest)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         return pixels.requests(grid, len(bands))
@@ -59,10 +59,10 @@ class EmbeddingSource(EarthEngineSource):
 
 
 def coded(href: str, bands: Sequence[str]) -> Any:
-    """The graph of an image's numbers as `pipeline.core.embedding.coded` has them."""
+    """The graph of an image's numbers as `minebench.cube.encoding.coded` has them."""
     image = ee.Image(href).select(list(bands))
-    numbers = image.abs().sqrt().multiply(image.signum()).multiply(embedding.SPAN).round()
-    return numbers.clamp(-127, 127).unmask(-signed.ZERO, False).toInt8()
+    numbers = image.abs().sqrt().multiply(image.signum()).multiply(encoding.SPAN).round()
+    return numbers.clamp(-127, 127).unmask(-encoding.ZERO, False).toInt8()
 
 
 def _in_mid_year(scene: Scene) -> Scene:

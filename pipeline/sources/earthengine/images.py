@@ -21,8 +21,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
+from minebench.errors import InputError, WorkError
 from pipeline.core import eight_bits
-from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import window
 from pipeline.sensors import boa_offset, classes, sentinel2
 from pipeline.sensors.boa_offset import Words

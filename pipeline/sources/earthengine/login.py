@@ -16,8 +16,8 @@ import httplib2
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.oauth2 import service_account
 
-from pipeline.core import web
-from pipeline.core.errors import InputError, WorkError
+from minebench.errors import InputError, WorkError
+from pipeline.web import client
 
 if TYPE_CHECKING:
     from pipeline.sources.earthengine import Options
@@ -32,7 +32,7 @@ _signed_in: tuple[Any, ...] | None = None
 
 
 class Transport:
-    """What the `ee` client takes for an httplib2.Http: its requests go through `pipeline.core.web`."""
+    """What the `ee` client takes for an httplib2.Http: its requests go through `pipeline.web.client`."""
 
     def __init__(self, parallel: int) -> None:
         self.parallel = parallel
@@ -41,8 +41,8 @@ class Transport:
         self, uri: str, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None,
         redirections: int | None = None, connection_type: Any = None,
     ) -> tuple[httplib2.Response, bytes]:  # fmt: skip
-        silence = COMPUTED_S if urlsplit(uri).path.endswith(":computePixels") else web.SILENCE_S
-        answer = web.request(
+        silence = COMPUTED_S if urlsplit(uri).path.endswith(":computePixels") else client.SILENCE_S
+        answer = client.request(
             uri, method=method, headers=headers, body=body, parallel=self.parallel, silence=silence
         )
         return httplib2.Response({**answer.headers, "status": str(answer.status)}), answer.content
@@ -76,7 +76,7 @@ def calling(call: Callable[[], Any], what: str) -> Any:
     except WorkError as error:
         raise _of_a_quota(error, what) from None
     except googleapiclient.errors.Error as error:
-        raise web.Refused(f"{what}: Earth Engine refuses ({_first_line(error)}).") from None
+        raise client.Refused(f"{what}: Earth Engine refuses ({_first_line(error)}).") from None
     except GoogleAuthError as error:
         raise InputError(
             f"{what}: the Earth Engine credentials are not valid (any more) ({_first_line(error)}); "
@@ -85,7 +85,7 @@ def calling(call: Callable[[], Any], what: str) -> Any:
     except ee.EEException as error:
         raise _explained(str(error), what) from None
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
-        raise web.Refused(
+        raise client.Refused(
             f"{what}: Earth Engine's answer cannot be read ({type(error).__name__}: {_first_line(error)})."
         ) from None
 
@@ -111,9 +111,9 @@ def _explained(text: str, what: str) -> Exception:
             f"{PROJECT_VARIABLES[0]} ({REGISTER})."
         )
     if "unexpected response" in lower:
-        return web.Refused(f"{what}: Earth Engine did not answer with JSON.")
+        return client.Refused(f"{what}: Earth Engine did not answer with JSON.")
     if "not found" in lower or "does not exist" in lower:
-        return web.Gone(f"{what}: {_line(text)}.")
+        return client.Gone(f"{what}: {_line(text)}.")
     return WorkError(f"{what}: {_line(text)}.")
 
 
@@ -178,7 +178,7 @@ def _check_url(url: str) -> None:
 
 def _line(text: str, longest: int = 200) -> str:
     first = text.strip().splitlines()[0] if text.strip() else "no reason given"
-    return web.redacted(first)[:longest].rstrip(".")
+    return client.redacted(first)[:longest].rstrip(".")
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.sources.earthengine.login import calling
 
 LARGEST_REQUEST = 48 * 2**20

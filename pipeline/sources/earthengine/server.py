@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.sensors import classes, sentinel2
 from pipeline.sources.earthengine import pixels
 from pipeline.sources.protocol import Scene

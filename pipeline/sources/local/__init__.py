@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import InputError, WorkError
-from pipeline.core.words import few
+from minebench.errors import InputError, WorkError
+from minebench.text import few
 from pipeline.geo import raster
 from pipeline.sensors import known
 from pipeline.sensors.boa_offset import without_offset

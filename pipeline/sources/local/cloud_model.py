@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.core import bands as band_names
-from pipeline.core.errors import InputError
+from minebench import bands as band_names
+from minebench.errors import InputError
 from pipeline.sensors import classes
 from pipeline.sources.protocol import Scene, Source
 

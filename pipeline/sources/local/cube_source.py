@@ -16,8 +16,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
+from minebench.errors import InputError, WorkError
 from pipeline.core import eight_bits
-from pipeline.core.errors import InputError, WorkError
 from pipeline.sensors.boa_offset import without_offset
 from pipeline.sources.local import cloud_model, image_cubes, own_numbers, product_baselines
 from pipeline.sources.local.image_cubes import Cube

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline.core import tables
-from pipeline.core.errors import InputError
+from minebench import tables
+from minebench.errors import InputError
 from pipeline.sources.local import tree
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y")

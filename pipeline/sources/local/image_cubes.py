@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from pipeline.core.errors import InputError, Unusable
+from minebench.errors import InputError, Unusable
 from pipeline.geo import grid as grids
 from pipeline.geo import raster
 

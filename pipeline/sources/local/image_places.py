@@ -9,8 +9,8 @@ import shapely
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import InputError
-from pipeline.core.progress import progress
+from minebench.errors import InputError
+from minebench.progress import progress
 from pipeline.geo import raster
 from pipeline.sources.local.dated_files import Listed
 

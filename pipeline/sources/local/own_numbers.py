@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from pipeline.core.errors import InputError
-from pipeline.core.parts import Part
-from pipeline.core.words import by_another_case
+from minebench.errors import InputError
+from minebench.text import by_another_case
+from pipeline.core.config import Part
 from pipeline.sensors import classes, sentinel2
 from pipeline.sensors.profile import Mask, Sensor
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 ZIP = ".zip"

@@ -2,7 +2,7 @@
 
 A COG has 64 bands (A00 to A63) of int8 with 8192 x 8192 pixels of 10 m, of one UTM zone and year. Its blocks
 are 1024 x 1024 pixels of one band. Nodata is -128, in all bands of a pixel or in none. The coding is that of
-`pipeline.core.embedding`, so pixels are copied unchanged. Source Cooperative's COGs are bottom-up.
+`minebench.cube.encoding`, so pixels are copied unchanged. Source Cooperative's COGs are bottom-up.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import embedding, signed, web
-from pipeline.core.errors import InputError, Unusable, WorkError
-from pipeline.core.files import write_json
+from minebench.cube import encoding
+from minebench.errors import InputError, Unusable, WorkError
+from minebench.files import write_json
 from pipeline.geo import raster, stored, window, zones
 from pipeline.geo.remote import Signer, Unsigned
 from pipeline.sensors import alphaearth
@@ -32,6 +32,7 @@ from pipeline.sources.protocol import Asset, Scene, Setting, Source
 from pipeline.sources.source_coop import aef_index
 from pipeline.sources.source_coop.aef_index import CogIndex
 from pipeline.sources.stac.buckets import SCHEME, Buckets
+from pipeline.web import client
 
 if TYPE_CHECKING:
     from pipeline.sources.source_coop import Options
@@ -83,7 +84,7 @@ class CogSource:
         numbers = stored.read(href, indexes, area, signer, self.parallel)
         if numbers.dtype != np.int8:
             raise Unusable(f"{href} has dtype {numbers.dtype}; an embedding has int8.")
-        return window.placed(signed.raised(numbers), area, grid, Resampling.nearest)
+        return window.placed(encoding.raised(numbers), area, grid, Resampling.nearest)
 
     def requests(self, bands: Sequence[str], grid: GeoBox) -> int:
         # One for the header, and one per band and row of blocks, whose blocks lie together in the file.
@@ -97,7 +98,7 @@ class CogSource:
         with _reading:
             try:
                 index = _read_once(address, signer, self.parallel, modified)
-            except web.Gone:
+            except client.Gone:
                 raise InputError(f"source.index: {address} is not there (HTTP 404).") from None
             if self.compared != index.digest:
                 self._compare(index.digest)
@@ -121,7 +122,7 @@ class CogSource:
         match = aef_index.NAME.fullmatch(name)
         assert match is not None  # checked by the index and by `find`
         assets = {
-            band: Asset(name, grid, embedding.BANDS.index(band) + 1, dtype="int8") for band in self.bands
+            band: Asset(name, grid, encoding.BANDS.index(band) + 1, dtype="int8") for band in self.bands
         }
         return Scene(
             id=match["id"],

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.geo import geodesy, raster
 from pipeline.geo.remote import Opener, RangeFile, Signer
 from pipeline.sensors.alphaearth import PIXEL_M

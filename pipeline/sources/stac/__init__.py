@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.core.redaction import redacted
+from minebench.errors import redacted
 from pipeline.sensors import airborne, landsat, sentinel2
 from pipeline.sensors.classes import ClearRule
 from pipeline.sensors.profile import Profile, Sensor

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pystac
 
-from pipeline.core import origins
 from pipeline.geo import raster
 from pipeline.sources.stac.buckets import SCHEME, Buckets
+from pipeline.web import origins
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options

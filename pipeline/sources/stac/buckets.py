@@ -1,7 +1,7 @@
 """Turn s3:// addresses into https addresses, and sign the requests to them.
 
 Keys come only from the environment, under the names that AWS's own tools use. They enter the address of a
-request just before it is sent (`pipeline.core.web`) and are stored nowhere else.
+request just before it is sent (`pipeline.web.client`) and are stored nowhere else.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.geo.remote import Signer, Unsigned
+from pipeline.web import client
 
 SCHEME = "s3://"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -127,7 +127,7 @@ class Buckets:
         """Within it, turn the refusal of an s3:// address into a WorkError that says what may be wrong."""
         try:
             yield
-        except web.Refused as error:
+        except client.Refused as error:
             if not href.startswith(SCHEME) or error.status not in WRONG:
                 raise
             bucket, _ = _parts(href)
@@ -136,7 +136,7 @@ class Buckets:
             else:
                 advice = f"check {KEYS[0]}, {KEYS[1]}{'' if self._pays() else ', source.requester_pays'}"
                 advice += f" and source.s3_region ({self._region(bucket, region)})"
-            where = web.host(self.address(href, region))
+            where = client.host(self.address(href, region))
             raise WorkError(f"{href} was refused by {where} with HTTP {error.status}: {advice}.") from None
 
     def _is_unsigned(self, bucket: str) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pystac
 
-from pipeline.core import web
-from pipeline.core.errors import MinebenchError, NotMadeYet, WorkError
+from minebench.errors import MinebenchError, NotMadeYet, WorkError
 from pipeline.geo.raster import is_remote
 from pipeline.sources.stac import features, saved
 from pipeline.sources.stac.features import Entry
+from pipeline.web import client
 
 
 def items(href: str) -> tuple[Entry, ...]:
@@ -41,7 +41,7 @@ def _items_below(catalog: pystac.Catalog) -> Iterator[Entry]:
     """Yield the items of a catalog on the disk and of its child catalogs."""
     for link in catalog.get_item_links():
         path = str(link.get_absolute_href())
-        yield features.read(web.get_json(path) if is_remote(path) else read(path), path)
+        yield features.read(client.get_json(path) if is_remote(path) else read(path), path)
     for child in catalog.get_children():
         yield from _items_below(child)
 

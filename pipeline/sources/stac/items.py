@@ -19,8 +19,7 @@ from pystac_client import ItemSearch
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core import web
-from pipeline.core.errors import InputError, MinebenchError, WorkError
+from minebench.errors import InputError, MinebenchError, WorkError
 from pipeline.geo import raster
 from pipeline.geo.remote import Signer
 from pipeline.sensors import airborne, boa_offset
@@ -33,6 +32,7 @@ from pipeline.sources.stac.addresses import Addresses, Place
 from pipeline.sources.stac.buckets import SCHEME
 from pipeline.sources.stac.features import Entry, Odd
 from pipeline.sources.stac.wire import Wire
+from pipeline.web import client
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -64,7 +64,7 @@ class StacSource:
         entries = list(
             self._api(area, start, end) if self.is_remote else disk_catalog.items(self.options.href)
         )
-        _expect_times(entries, web.redacted(self.options.href))
+        _expect_times(entries, client.redacted(self.options.href))
         listed = (self._listed(entry, area, start, end) for entry in entries)
         scenes = [scene for scene in listed if scene is not None]
         return sorted(scenes, key=lambda scene: (scene.time, scene.id))
@@ -112,7 +112,7 @@ class StacSource:
                 numbers = raster.read_numbers(
                     href, indexes, grid, resampling, asset.nodata, signer, self.parallel
                 )
-                return own_numbers.reflectance(numbers, web.redacted(asset.href), *asset.scale)
+                return own_numbers.reflectance(numbers, client.redacted(asset.href), *asset.scale)
             pixels = raster.read_bands(href, indexes, grid, resampling, 0, signer, self.parallel)
         return pixels if is_mask else self.profile.calibrate(pixels, scene.offset)
 
@@ -145,7 +145,7 @@ class StacSource:
             flaw = "is no web address"
         if flaw:
             raise WorkError(f"{href} cannot be asked: it {flaw}.")
-        return web.get_json(href, parallel=self.parallel)
+        return client.get_json(href, parallel=self.parallel)
 
     def _found(self, entry: Entry, href: str) -> Scene:
         """The scene of an item that was listed before."""
@@ -302,14 +302,14 @@ class StacSource:
         except (MinebenchError, MemoryError):
             raise
         except Exception as error:
-            text = web.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
-            raise WorkError(f"{web.redacted(href)} does not answer as a STAC API: {text}.") from None
+            text = client.redacted(f"{type(error).__name__}: {error}")[:200].rstrip(".")
+            raise WorkError(f"{client.redacted(href)} does not answer as a STAC API: {text}.") from None
 
     def asking(self, area: BaseGeometry, start: date, end: date) -> paging.Ask:
         """How an API is asked for the items of an area and time, page by page. WorkError where it is none."""
         entrance = web_catalog.entrance(self.options.href, self.parallel)
         if entrance.is_static:
-            raise WorkError(f"source.href: {web.redacted(self.options.href)} is a static catalog.")
+            raise WorkError(f"source.href: {client.redacted(self.options.href)} is a static catalog.")
         return self._search(entrance.search, area, start, end)
 
     def _search(self, url: str, area: BaseGeometry, start: date, end: date) -> paging.Ask:
@@ -324,7 +324,7 @@ class StacSource:
             wire = Wire(url, self.parallel, tries)
             try:
                 yield from ItemSearch(url, stac_io=wire, limit=size, **wanted).pages_as_dicts()
-            except web.Refused as error:
+            except client.Refused as error:
                 if error.status != 405:
                     raise
                 yield from ItemSearch(url, method="GET", stac_io=wire, limit=size, **wanted).pages_as_dicts()

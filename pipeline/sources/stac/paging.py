@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.sources.stac.features import Name, name_of
+from pipeline.web import client
 
 PAGE, SMALLEST = 100, 12
 """Items asked for at a time: at first, and where nothing larger is answered."""
@@ -40,7 +40,7 @@ def features(service: str, ask: Ask) -> Iterator[Any]:
     seen: set[Name] = set()
     size = size_of(service)
     while True:
-        tries = TRIES if size > SMALLEST else web.ATTEMPTS
+        tries = TRIES if size > SMALLEST else client.ATTEMPTS
         try:
             for page in _different(service, ask(size, tries)):
                 _learn(service, size)
@@ -48,7 +48,7 @@ def features(service: str, ask: Ask) -> Iterator[Any]:
                 seen |= new.keys()
                 yield from new.values()
             return
-        except (web.Failed, web.Refused) as error:
+        except (client.Failed, client.Refused) as error:
             if error.status not in TOO_LARGE or size <= SMALLEST:
                 raise
         size = max(SMALLEST, size // 2)
@@ -61,10 +61,10 @@ def _different(service: str, pages: Iterator[Page]) -> Iterator[Page]:
     for count, page in enumerate(pages, 1):
         found = _named(page).keys()
         if count > 1 and found <= seen:
-            raise WorkError(f"{web.redacted(service)} sends the same page of items again.")
+            raise WorkError(f"{client.redacted(service)} sends the same page of items again.")
         if count > MOST_PAGES:
             raise WorkError(
-                f"{web.redacted(service)} leads on after {MOST_PAGES:,} pages of items for one site. It may "
+                f"{client.redacted(service)} leads on after {MOST_PAGES:,} pages of items for one site. It may "
                 "not keep to the area and time that it is asked for: set source.collections, or name another "
                 "service."
             )

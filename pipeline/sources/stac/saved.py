@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pystac
 
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.sources.stac import features
 from pipeline.sources.stac.features import Entry
 

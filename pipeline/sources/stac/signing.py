@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from pipeline.core import origins, web
-from pipeline.core.errors import InputError, WorkError
+from minebench.errors import InputError, WorkError
 from pipeline.geo.raster import is_remote
 from pipeline.geo.remote import Signer, Unsigned
+from pipeline.web import client, origins
 
 if TYPE_CHECKING:
     from pipeline.sources.stac import Options
@@ -72,11 +72,11 @@ class TokenSigner:
             return "no host"
         is_safe = origin.scheme == "https" or origins.is_loopback(origin.host)
         is_azure = origin.host.endswith(STORAGE) and origin.port == origins.PORTS["https"]
-        return "" if is_safe and (is_azure or origin in self.token_origins) else web.host(url)
+        return "" if is_safe and (is_azure or origin in self.token_origins) else client.host(url)
 
     def renew(self) -> bool:
         if untrusted := getattr(self.thread, "untrusted", ""):
-            raise web.Refused(
+            raise client.Refused(
                 f"{untrusted} refused a file of {self.collection}, and the tokens of {self._name()} are not "
                 f"sent there: they are for https addresses in *{STORAGE} and the hosts in source.sign_hosts."
             )
@@ -85,7 +85,7 @@ class TokenSigner:
             if getattr(self.thread, "token", "") == self.token:
                 self.refused += 1
                 if self.refused >= REFUSALS:
-                    raise web.Refused(self._all_refused())
+                    raise client.Refused(self._all_refused())
                 self.until = LONG_AGO
         return True
 
@@ -100,7 +100,7 @@ class TokenSigner:
         )
 
     def _name(self) -> str:
-        return web.redacted(self.service)
+        return client.redacted(self.service)
 
     def _fetch_once(self, called_at: float) -> None:
         """Fetch a token; if another thread's fetch failed since `called_at`, raise that failure instead."""
@@ -115,12 +115,12 @@ class TokenSigner:
     def _fetch(self) -> None:
         address = f"{self.service}/{quote(self.collection, safe='')}"
         try:
-            self.token, self.until = _read(web.get_json(address, headers=_key(self.service)))
-        except (web.Refused, web.Failed) as error:
+            self.token, self.until = _read(client.get_json(address, headers=_key(self.service)))
+        except (client.Refused, client.Failed) as error:
             raise WorkError(self._without_token(error.status, str(error))) from None
         except (KeyError, TypeError, ValueError):
             raise WorkError(
-                f"{web.redacted(address)} answers without token and msft:expiry; correct source.sign, the "
+                f"{client.redacted(address)} answers without token and msft:expiry; correct source.sign, the "
                 "address of the token service."
             ) from None
 
@@ -189,4 +189,4 @@ def _origin(host: str) -> origins.Origin:
     try:
         return origins.of(host if "://" in host else f"https://{host}")
     except ValueError:
-        raise InputError(f"source.sign_hosts: {web.redacted(host)} is no host.") from None
+        raise InputError(f"source.sign_hosts: {client.redacted(host)} is no host.") from None

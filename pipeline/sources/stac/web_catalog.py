@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from pipeline.core import limits, web
-from pipeline.core.errors import WorkError
-from pipeline.core.progress import progress
+from minebench.errors import WorkError
+from minebench.progress import progress
+from pipeline.core import limits
 from pipeline.geo.raster import is_remote
 from pipeline.sources.stac import features
 from pipeline.sources.stac.features import Entry
+from pipeline.web import client
 
 LARGEST = 20_000
 """Objects of a static catalog that are read: each is a request."""
@@ -44,7 +45,7 @@ def entrance(href: str, parallel: int) -> Entrance:
     links = _links(page, href)
     search = next((link.href for link in links if link.rel == "search" and is_remote(link.href)), "")
     if search:
-        return Entrance(web.followed(href, search), False)
+        return Entrance(client.followed(href, search), False)
     leads_on = any(link.rel in ("item", "child") for link in links)
     is_api = "conformsTo" in page or not leads_on
     if is_api and _searches(_beside(href), parallel):
@@ -52,8 +53,8 @@ def entrance(href: str, parallel: int) -> Entrance:
     if leads_on:
         return Entrance("", True)
     raise WorkError(
-        f"source.href: {web.redacted(href)} is neither a STAC API (it links to no search, and there is none "
-        f"at {web.redacted(_beside(href))}) nor a static catalog (it links to no items)."
+        f"source.href: {client.redacted(href)} is neither a STAC API (it links to no search, and there is none "
+        f"at {client.redacted(_beside(href))}) nor a static catalog (it links to no items)."
     )
 
 
@@ -80,14 +81,14 @@ def _walk(href: str, parallel: int) -> Iterator[Entry]:
                     seen.add(_plain(link.href))
             if len(seen) > LARGEST:
                 raise WorkError(
-                    f"source.href: {web.redacted(href)} has more than {LARGEST:,} objects; name a part of "
+                    f"source.href: {client.redacted(href)} has more than {LARGEST:,} objects; name a part of "
                     "it, or a STAC API that serves it."
                 )
         if not below:
             return
         level = below
     raise WorkError(
-        f"source.href: {web.redacted(href)} has more than {DEEPEST} levels of catalogs; name a part of it."
+        f"source.href: {client.redacted(href)} has more than {DEEPEST} levels of catalogs; name a part of it."
     )
 
 
@@ -111,9 +112,9 @@ def _objects(urls: Sequence[str], parallel: int) -> list[dict[str, Any]]:
 
 
 def _object(url: str, parallel: int) -> dict[str, Any]:
-    found = web.get_json(url, parallel=parallel)
+    found = client.get_json(url, parallel=parallel)
     if not isinstance(found, dict):
-        raise WorkError(f"{web.redacted(url)} is no STAC object.")
+        raise WorkError(f"{client.redacted(url)} is no STAC object.")
     return found
 
 
@@ -127,7 +128,7 @@ def _links(page: dict[str, Any], url: str) -> list[_Link]:
     """The links of an object to JSON, with their whole addresses."""
     links = page.get("links", [])
     if not isinstance(links, list):
-        raise WorkError(f"{web.redacted(url)} has no list of links; it is no STAC object.")
+        raise WorkError(f"{client.redacted(url)} has no list of links; it is no STAC object.")
     return [
         _Link(link["rel"], urljoin(url, link["href"]))
         for link in links
@@ -141,10 +142,10 @@ def _links(page: dict[str, Any], url: str) -> list[_Link]:
 def _inside(url: str, href: str) -> str:
     """An address that a static catalog may lead to: one on its own host."""
     try:
-        return web.followed(href, url)
-    except web.Refused:
+        return client.followed(href, url)
+    except client.Refused:
         raise WorkError(
-            f"source.href: {web.redacted(href)} links to another host, {web.host(url)}, which is not "
+            f"source.href: {client.redacted(href)} links to another host, {client.host(url)}, which is not "
             "followed; download that catalog, or name its own address."
         ) from None
 
@@ -158,8 +159,8 @@ def _beside(href: str) -> str:
 def _searches(url: str, parallel: int) -> bool:
     """Whether an address answers a search for one item."""
     try:
-        found = web.get_json(f"{url}{'&' if '?' in url else '?'}limit=1", parallel=parallel)
-    except web.Refused as error:
+        found = client.get_json(f"{url}{'&' if '?' in url else '?'}limit=1", parallel=parallel)
+    except client.Refused as error:
         # Searches that take POST alone refuse GET so.
         return error.status == 405
     return isinstance(found, dict) and isinstance(found.get("features"), list)

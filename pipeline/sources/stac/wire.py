@@ -1,4 +1,4 @@
-"""Send pystac-client's requests through `pipeline.core.web`."""
+"""Send pystac-client's requests through `pipeline.web.client`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from pystac_client.stac_api_io import StacApiIO
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
+from pipeline.web import client
 
 
 class Wire(StacApiIO):
@@ -18,7 +18,7 @@ class Wire(StacApiIO):
     All go to the host of `service`: a `next` link to another host is refused, whatever its method and body.
     """
 
-    def __init__(self, service: str, parallel: int, attempts: int = web.ATTEMPTS) -> None:
+    def __init__(self, service: str, parallel: int, attempts: int = client.ATTEMPTS) -> None:
         super().__init__(max_retries=None)
         self.service, self.parallel, self.attempts = service, parallel, attempts
 
@@ -34,16 +34,18 @@ class Wire(StacApiIO):
         parameters: dict[str, Any] | None = None,
     ) -> str:
         body, method = None, method or "GET"
-        href = web.followed(self.service, href)
+        href = client.followed(self.service, href)
         if method not in ("GET", "POST"):
-            raise WorkError(f"{web.host(href)} pages with method {method!s:.20}; a search takes GET or POST.")
+            raise WorkError(
+                f"{client.host(href)} pages with method {method!s:.20}; a search takes GET or POST."
+            )
         headers = {"Accept": "application/geo+json, application/json", **(headers or {})}
         if method == "POST":
             body, headers["Content-Type"] = json.dumps(parameters), "application/json"
         elif parameters:
             href = f"{href}{'&' if '?' in href else '?'}{urlencode(parameters)}"
         options: dict[str, Any] = {"method": method, "headers": headers, "body": body}
-        options |= {"limit": web.LARGEST_LISTING, "parallel": self.parallel, "attempts": self.attempts}
-        answer = web.get(href, **options)
-        web.decoded(answer, href)
+        options |= {"limit": client.LARGEST_LISTING, "parallel": self.parallel, "attempts": self.attempts}
+        answer = client.get(href, **options)
+        client.decoded(answer, href)
         return answer.content.decode()

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from models.data.datasets import Scale
+from minebench.data.datasets import Scale
+from minebench.errors import InputError
+from minebench.masks import UNKNOWN
 from models.evaluation.evaluate import COUNT, check_count
 from models.evaluation.score_change import Change
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stack, Stacks
-from pipeline.core.errors import InputError
-from pipeline.core.masks import UNKNOWN
 
 
 class Nothing:

@@ -11,13 +11,13 @@ import torch
 import zarr
 from sklearn.metrics import average_precision_score
 
-from models import data
-from models.data import datasets
+from minebench import data
+from minebench.data import datasets
+from minebench.errors import InputError
+from minebench.metrics.histogram import Histogram
 from models.evaluation.evaluate import as_probability, evaluate
-from models.histogram import Histogram
 from models.training import train
 from models.training.checkpoint import load
-from pipeline.core.errors import InputError
 from tests.conftest import contents, run
 from tests.models.evaluation.test_counted_once import known
 from tests.models.training.few_steps import settings_of

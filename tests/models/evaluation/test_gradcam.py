@@ -3,7 +3,7 @@ import torch
 import models
 import models.base
 from models.evaluation.gradcam import gradcam
-from pipeline.apply import explain
+from pipeline.inference import explain
 
 
 def test_the_map_is_bright_where_the_decision_comes_from() -> None:

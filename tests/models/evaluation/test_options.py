@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import models
+from minebench.errors import InputError
 from models.training.settings import given_for
-from pipeline.core.errors import InputError
-from pipeline.model_commands import _options
+from pipeline.cli.models import _options
 from tests.conftest import run
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from minebench.errors import Damaged
 from models.evaluation import run_files
-from pipeline.core.errors import Damaged
 
 METRICS: dict[str, Any] = {
     "model": "unet", "task": "segmentation", "split": "test", "fold": "", "threshold": 0.5, "f1": 0.5,

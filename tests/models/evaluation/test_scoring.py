@@ -11,11 +11,11 @@ from scipy import ndimage
 from sklearn.metrics import average_precision_score, f1_score
 from torchmetrics.classification import BinaryAveragePrecision, BinaryF1Score, BinaryJaccardIndex
 
+from minebench.metrics.confusion import confusion, consistency_counts, lca_gca, scores, temporal_consistency
+from minebench.metrics.histogram import BINS, Histogram
 from models.evaluation import bootstrap, tally
 from models.evaluation.scores import mean_over_sites, total
 from models.evaluation.tally import Tally
-from models.histogram import BINS, Histogram
-from models.metrics import confusion, consistency_counts, lca_gca, scores, temporal_consistency
 
 probabilities = arrays(np.float32, 200, elements=st.floats(0, 1, width=32))
 labels = arrays(np.uint8, 200, elements=st.sampled_from([0, 1, 255]))

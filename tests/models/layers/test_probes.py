@@ -4,31 +4,31 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 import models
+from minebench.cube import encoding
+from minebench.data.datasets import Scale
+from minebench.errors import InputError
 from models.base import Classical
-from models.data.datasets import Scale
 from models.layers.probes import LinearProbe, NearestProbe, Probe, vectors
 from models.training.objective import Standardise
-from pipeline.core import embedding, signed
-from pipeline.core.errors import InputError
 
 RNG = np.random.default_rng(0)
-SCALE = Scale(np.full(64, signed.ZERO, np.float32), np.full(64, embedding.SPAN, np.float32))
+SCALE = Scale(np.full(64, encoding.ZERO, np.float32), np.full(64, encoding.SPAN, np.float32))
 
 
 def images(count: int = 2, side: int = 6) -> tuple[torch.Tensor, np.ndarray]:
     """Images as a model sees them, one pixel without data, and their vectors (N, 64, y, x)."""
     found = RNG.normal(size=(count, 64, side, side))
     found /= np.linalg.norm(found, axis=1, keepdims=True)
-    numbers = embedding.coded(found)
-    numbers[:, :, 0, 0] = -signed.ZERO
-    held = torch.from_numpy(signed.raised(numbers))
-    return Standardise(SCALE)(held), np.nan_to_num(embedding.decoded(numbers))
+    numbers = encoding.coded(found)
+    numbers[:, :, 0, 0] = -encoding.ZERO
+    held = torch.from_numpy(encoding.raised(numbers))
+    return Standardise(SCALE)(held), np.nan_to_num(encoding.decoded(numbers))
 
 
 def test_a_model_sees_the_vectors() -> None:
     seen, true = images()
     np.testing.assert_allclose(vectors(seen).numpy(), true, atol=1e-6)
-    np.testing.assert_allclose(SCALE.apply(signed.raised(embedding.coded(true))), seen.numpy(), atol=2e-3)
+    np.testing.assert_allclose(SCALE.apply(encoding.raised(encoding.coded(true))), seen.numpy(), atol=2e-3)
 
 
 def test_cosine_change_is_one_minus_the_dot_product() -> None:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from minebench.errors import InputError
 from models.training.augment import Augment, swapped
-from pipeline.core.errors import InputError
 
 
 def marked(count: int = 6, dates: int = 2) -> tuple[torch.Tensor, torch.Tensor]:

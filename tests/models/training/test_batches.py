@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from models import data
-from models.data.cache import CachedCubes
+from minebench import data
+from minebench.data.cache import CachedCubes
+from minebench.errors import InputError, NotMadeYet
+from minebench.masks import change_label
 from models.training.batches import BatchSampler, Steps, change_of, pairs_of, read_by_processes
 from models.training.objective import Standardise
 from models.training.settings import Settings
-from pipeline.core.errors import InputError, NotMadeYet
-from pipeline.core.masks import change_label
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 import models
+from minebench.errors import InputError
 from models.training import weights
-from pipeline.core.errors import InputError
 from tests.zoo import published
 
 State = dict[str, Tensor]

@@ -12,7 +12,7 @@ from models.training.settings import Settings
 
 
 def published_loss(logits: Tensor, true: Tensor) -> Tensor:
-    """likyoo/Siam-NestedUNet utils/losses.py and metrics.py, of logits (N, 2, H, W): cross-entropy, and one
+    """likyoo/Siam-NestedUNet utils/losses.py and confusion.py, of logits (N, 2, H, W): cross-entropy, and one
     minus the mean Dice of both classes over the batch."""
     entropy = F.cross_entropy(logits, true)
     p, each = F.softmax(logits, dim=1), F.one_hot(true, 2).movedim(-1, 1).to(logits)

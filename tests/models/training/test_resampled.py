@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from minebench.errors import InputError
+from minebench.masks import UNKNOWN
 from models.training.augment import Augment
-from pipeline.core.errors import InputError
-from pipeline.core.masks import UNKNOWN
 
 WORDS = [("affine",), ("rotate",), ("scale-crop",), ("affine", "rotate", "scale-crop")]
 

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
+from minebench.errors import InputError
 from models import names, registry
 from models.recipes import EUROMINENET, MINENETCD, OMS2CD
 from models.training.augment import Augment, scale_cropped
 from models.training.optimiser import optimiser_of, schedule_of
 from models.training.settings import Settings
-from pipeline.core.errors import InputError
 
 
 @pytest.mark.parametrize("name", [*names("change"), *names("segmentation")])

@@ -7,12 +7,12 @@ import pytest
 import torch
 import zarr
 
+from minebench.errors import InputError, WorkError
 from models import registry
 from models.training import train
 from models.training.checkpoint import load, run_folder
 from models.training.optimiser import choose_parameters
 from models.training.settings import Settings
-from pipeline.core.errors import InputError, WorkError
 from tests.conftest import run
 from tests.models.training.few_steps import SETTINGS, settings_of
 

@@ -13,8 +13,8 @@ from transformers import (
 )
 
 import models
+from minebench.errors import InputError, WorkError
 from models.training import weights
-from pipeline.core.errors import InputError, WorkError
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.core import forks, pools, runner
-from pipeline.core.errors import Lost, WorkError
+from minebench.errors import Lost, WorkError
+from pipeline.core import forks, runner, threads
 from pipeline.core.runner import Spread, Step, Tasks
 from tests.conftest import ROOT
 
@@ -52,7 +52,7 @@ def fails(task: int) -> int:
 
 
 def in_a_pool(_task: int) -> int:
-    return pools.pool("test", 1).submit(os.getpid).result(timeout=10)
+    return threads.pool("test", 1).submit(os.getpid).result(timeout=10)
 
 
 def test_sites_are_worked_on_in_other_processes_and_come_in_order() -> None:

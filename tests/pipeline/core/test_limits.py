@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.core import limits, web
+from pipeline.core import limits
+from pipeline.web import client
 
 
 @pytest.fixture
@@ -88,8 +89,8 @@ def test_documented_rates_are_kept(host: str, monkeypatch: pytest.MonkeyPatch) -
     """Of every try: those that are refused count too."""
     turns: list[tuple[str, float]] = []
     monkeypatch.setattr(limits, "wait_for_turn", lambda *turn: turns.append(turn))
-    monkeypatch.setattr(web, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.0)
     statuses = iter([503, 200])
-    monkeypatch.setattr(web, "_send", lambda *_: web.Answer(next(statuses), {}, b""))
-    web.request(f"https://{host}/v1/search")
+    monkeypatch.setattr(client, "_send", lambda *_: client.Answer(next(statuses), {}, b""))
+    client.request(f"https://{host}/v1/search")
     assert turns == ([RATES[host]] * 2 if RATES[host] else [])

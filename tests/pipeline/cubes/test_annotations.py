@@ -6,7 +6,7 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.cubes import annotate
 
 CROSSED = shapely.Polygon([(14, 51), (14.1, 51.1), (14.1, 51), (14, 51.1)])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import rasterio
 
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.layout import Benchmark
 from pipeline.cubes import kept_scenes
 from pipeline.cubes.kept_scenes import KeptScenes
 from pipeline.geo import raster

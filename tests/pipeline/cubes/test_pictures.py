@@ -8,8 +8,8 @@ import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
 
+from minebench.layout import Benchmark
 from pipeline import recipe, sources
-from pipeline.core.layout import Benchmark
 from pipeline.cubes import period_image
 from pipeline.cubes.days import Day
 from pipeline.cubes.kept_scenes import KeptScenes

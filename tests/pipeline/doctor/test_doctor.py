@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.core import patience, web
-from pipeline.core.errors import UnknownName
-from pipeline.core.traffic import Sighting
+from minebench.errors import UnknownName
+from pipeline.core.limits import Sighting
 from pipeline.doctor import earthengine_checks, examine, lines, printed, visits
 from pipeline.doctor.known_catalogues import CATALOGUES, Question, named
 from pipeline.doctor.seen import Row, Verdict
 from pipeline.doctor.visit import Visit
 from pipeline.sources.stac import signing
+from pipeline.web import client, patience
 from tests.conftest import ROOT
 from tests.pipeline.doctor import worlds
 from tests.standins.base import Running, running
@@ -46,7 +46,7 @@ def engine(built: Path) -> Iterator[Running]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.01)
     monkeypatch.setattr(signing, "_signers", {})
 
 
@@ -254,10 +254,10 @@ def test_a_service_that_never_answers_is_left_in_time() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        with patience.patient(0.05, 7), pytest.raises(web.Failed, match="failed 1 times: the answer took"):
-            web.request(url)
-        with patience.patient(0, 7), pytest.raises(web.Failed, match="no time left to ask"):
-            web.request(url)
+        with patience.patient(0.05, 7), pytest.raises(client.Failed, match="failed 1 times: the answer took"):
+            client.request(url)
+        with patience.patient(0, 7), pytest.raises(client.Failed, match="no time left to ask"):
+            client.request(url)
 
 
 def test_keys_are_never_told(of: Any, service: dict[str, Running], monkeypatch: pytest.MonkeyPatch) -> None:

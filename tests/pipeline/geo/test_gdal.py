@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.geo import cog, gdal, raster, remote
 from pipeline.geo.grid import geobox
 from pipeline.geo.remote import Opener, RangeFile, Unsigned

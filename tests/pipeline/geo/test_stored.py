@@ -9,7 +9,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 
-from pipeline.core.errors import Unusable
+from minebench.errors import Unusable
 from pipeline.geo import grid, stored
 from tests.standins import aef
 from tests.standins.base import Running, running

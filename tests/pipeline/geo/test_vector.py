@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.geo import vector
 
 MINES = gpd.GeoDataFrame({"name": ["Alpha"]}, geometry=[shapely.box(10, 50, 10.01, 50.01)], crs=4326)

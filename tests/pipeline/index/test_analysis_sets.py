@@ -9,13 +9,13 @@ import pytest
 import torch
 import zarr
 
-from models import data
+from minebench import data
+from minebench.errors import InputError
+from minebench.index import LEVELS, SCALES, crossed
+from minebench.layout import Benchmark
+from minebench.metrics.histogram import Histogram
 from models.evaluation import analysis_scores
-from models.histogram import Histogram
 from pipeline import recipe
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
-from pipeline.core.levels import LEVELS, SCALES, crossed
 from pipeline.core.runner import Spread
 from pipeline.index import analysis_sets, tile
 from pipeline.index.tile import tile_at

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
-from pipeline.core import tables
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
+from minebench import tables
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline.geo import geodesy
 from pipeline.index import split
 from pipeline.recipe import Split

@@ -8,10 +8,10 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minebench import index as tiles
+from minebench.index import wanted
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core import tiles
-from pipeline.core.layout import Benchmark
-from pipeline.core.pair_rules import wanted
 from pipeline.core.runner import Spread
 from pipeline.geo import geodesy
 from pipeline.index import tile

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.label import edits
 from pipeline.label.edits import Edit, Labels
 from pipeline.label.journal import Journal

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import rasterio
 
-from pipeline.core import shards
+from minebench.cube import shards
 from tests import qgis
 from tests.conftest import run
 

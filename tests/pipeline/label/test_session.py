@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import shapely
 
+from minebench.cube import shards
+from minebench.errors import InputError, NotMadeYet, WorkError
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core import shards
-from pipeline.core.errors import InputError, NotMadeYet, WorkError
-from pipeline.core.layout import Benchmark
 from pipeline.label import annotation_file, edits
 from pipeline.label.carry import Proposal
 from pipeline.label.session import Overtaken, Session

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.label import steps, studio
 
 TIMED: dict[str, Any] = {"subject": "2021", "seconds": 1.5, "seen": 0, "by": "anna"}

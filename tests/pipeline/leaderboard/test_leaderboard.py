@@ -13,7 +13,7 @@ import torch
 import zarr
 from pystac.validation import validate_dict
 
-from models.data import datasets
+from minebench.data import datasets
 from models.evaluation.sitewide import windows
 from models.training.checkpoint import load
 from pipeline.stages import STAGES
@@ -184,8 +184,8 @@ def test_blended_windows_cover_a_site_and_a_constant_stays_one() -> None:
 
 
 def test_whole_site_probability_is_the_tiles_where_one_window_covers_it(compared: Path) -> None:
-    from models.data.cube_windows import Cubes
-    from models.data.datasets import Scale
+    from minebench.cube.windows import Cubes
+    from minebench.data.datasets import Scale
     from models.evaluation.inference import mask_logits
     from models.evaluation.sitewide import probability
     from models.training.objective import Standardise

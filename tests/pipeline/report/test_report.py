@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from minebench.layout import Benchmark
+from minebench.text import EVERY_SITE
 from models.evaluation import scores
-from pipeline.core.layout import Benchmark
-from pipeline.core.words import EVERY_SITE
 from pipeline.report import activity_page, drawings, page, paper_tables
 from pipeline.report.pictures import Run
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
+from minebench.errors import InputError
 from pipeline import recipe
-from pipeline.core.errors import InputError
 from pipeline.scenes import selection
 from pipeline.sensors import airborne, classes, known, landsat, sentinel2
 from pipeline.sensors.classes import CLEAR, CLOUD, NODATA, SHADOW, SNOW, WATER, ClearRule

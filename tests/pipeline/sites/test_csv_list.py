@@ -7,7 +7,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.sites import degrees, mines
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline.recipe import Join, Sites
 from pipeline.sites import mines
 

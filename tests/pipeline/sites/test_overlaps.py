@@ -8,10 +8,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy
-from pipeline.sites import lay_out, overlaps
+from pipeline.sites import build, overlaps
 from tests.conftest import RECIPE, make_project
 
 BOXES = st.lists(
@@ -55,7 +55,7 @@ def laid_out(folder: Path, overlap: str, split: str = THIRDS) -> tuple[recipe.Re
     benchmark = Benchmark("tiny", folder / "project")
     benchmark.recipe.write_text(text)
     loaded = recipe.load(benchmark.recipe)
-    return loaded, lay_out.lay_out(benchmark, loaded)
+    return loaded, build.lay_out(benchmark, loaded)
 
 
 def test_merged_sites_are_one(tmp_path: Path) -> None:

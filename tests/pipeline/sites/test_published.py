@@ -11,10 +11,10 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline.recipe import Sites
-from pipeline.sites import lay_out, list_file, mines, published
+from pipeline.sites import build, list_file, mines, published
 from tests.standins.base import Running, running
 
 SQUARE = shapely.box(14.0, 51.0, 14.02, 51.02)
@@ -88,7 +88,7 @@ def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
     assert found.commodity.tolist() == ["Coal"]
     assert found.production_start.tolist() == [2019]
     # A damaged download is refused.
-    monkeypatch.setattr("pipeline.core.web.LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("pipeline.web.client.LONGEST_WAIT_S", 0.01)
     for path in list_file.cache().rglob("*"):
         if path.is_file():
             path.unlink()
@@ -98,7 +98,7 @@ def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
 
 
 def test_offline_says_where_to_put_the_file(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.web.LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("pipeline.web.client.LONGEST_WAIT_S", 0.01)
     serve("maus-v1", monkeypatch, url="http://127.0.0.1:9/global_mining_polygons_v1.gpkg")
     with pytest.raises(InputError) as caught:
         mines.read(benchmark, Sites(mines="maus-v1"))
@@ -142,7 +142,7 @@ def test_facilities_without_a_point_become_their_gadm_unit(benchmark: Benchmark)
     found = mines.read(benchmark, asked).mines
     assert found.geometry.iloc[0].equals_exact(unit, 1e-9)
     assert found.geometry.iloc[1].equals_exact(SQUARE, 1e-9)
-    assert len(lay_out.polygons_from(found.assign(repaired=False), 1000)) == 2
+    assert len(build.polygons_from(found.assign(repaired=False), 1000)) == 2
     bad = gpd.GeoDataFrame({"facility_name": ["C"]}, geometry=[None], crs=4326)
     bad.to_file(path)
     with pytest.raises(InputError, match="neither a geometry nor a GID"):
@@ -150,7 +150,7 @@ def test_facilities_without_a_point_become_their_gadm_unit(benchmark: Benchmark)
 
 
 def test_jasansky_2024_by_hand(benchmark: Benchmark, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.web.LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("pipeline.web.client.LONGEST_WAIT_S", 0.01)
     serve("jasansky-2024", monkeypatch, record="http://127.0.0.1:9/record.json")
     place = benchmark.mines / "jasansky-2024"
     with pytest.raises(InputError, match=f"put it into {place}"):

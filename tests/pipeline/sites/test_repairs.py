@@ -9,11 +9,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy
-from pipeline.sites import account, lay_out, repairs, site_ids
+from pipeline.sites import build, repairs, site_ids, summary
 from tests.conftest import RECIPE
 
 SQUARE = shapely.box(12.0, 50.0, 12.01, 50.01)
@@ -45,7 +45,7 @@ def laid_out(
     old = RECIPE[RECIPE.index("sites:") :].splitlines()[0]
     new = f"sites: {{mines: mines.parquet, group_m: 1000, buffer_m: 90{more}}}"
     benchmark.recipe.write_text(RECIPE.replace(old, new))
-    return lay_out.lay_out(benchmark, recipe.load(benchmark.recipe))
+    return build.lay_out(benchmark, recipe.load(benchmark.recipe))
 
 
 @pytest.mark.parametrize("kind", list(COLLECTIONS))
@@ -57,7 +57,7 @@ def test_only_polygons_count(tmp_path: Path, kind: str) -> None:
     areas = {"before_km2": pytest.approx(0.797, abs=2e-3), "after_km2": pytest.approx(0.797, abs=2e-3)}
     assert sites.attrs["repairs"] == {"mines": 1, "spiky": 0, **areas}
     loaded = recipe.load(Benchmark("b", tmp_path).recipe)
-    assert any("0.80 km² as drawn, 0.80 km² now" in sentence for sentence in account.of(sites, loaded))
+    assert any("0.80 km² as drawn, 0.80 km² now" in sentence for sentence in summary.of(sites, loaded))
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from geopandas.testing import assert_geodataframe_equal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minebench.errors import InputError
+from minebench.layout import Benchmark
 from pipeline import recipe
-from pipeline.core.errors import InputError
-from pipeline.core.layout import Benchmark
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
-from pipeline.sites import lay_out, site
+from pipeline.sites import build, site
 from pipeline.sites.mines import COLUMNS
 from tests.conftest import RECIPE
 from tests.pipeline.geo.test_geodesy import square
@@ -31,7 +31,7 @@ def listed(shapes: list[shapely.Geometry], **columns: list[object]) -> gpd.GeoDa
     table["name"] = [f"m{i}" for i in range(len(shapes))]
     for name, values in columns.items():
         table[name] = values
-    return lay_out.polygons_from(table.assign(repaired=False), 400)
+    return build.polygons_from(table.assign(repaired=False), 400)
 
 
 lots = st.lists(
@@ -45,17 +45,17 @@ lots = st.lists(
 def test_site_ids_do_not_depend_on_order_or_on_other_sites(tiny: Recipe, places, random) -> None:
     shapes = [square(*place) for place in places]
     table = listed(shapes, name=[f"mine {i}" for i in range(len(shapes))])
-    ids = set(lay_out.group(table, tiny, "x").site_id)
+    ids = set(build.group(table, tiny, "x").site_id)
     shuffled = table.sample(frac=1, random_state=random.randint(0, 99)).reset_index(drop=True)
-    assert set(lay_out.group(shuffled, tiny, "x").site_id) == ids
-    assert set(lay_out.group(table.iloc[:-1], tiny, "x").site_id) < ids
+    assert set(build.group(shuffled, tiny, "x").site_id) == ids
+    assert set(build.group(table.iloc[:-1], tiny, "x").site_id) < ids
 
 
 def test_a_small_neighbour_joins_and_the_id_stays(tiny: Recipe) -> None:
     big = square(14.2, 51.6, 1000)
     small = square(14.212, 51.6, 200)
-    alone = lay_out.group(listed([big]), tiny, "x")
-    together = lay_out.group(listed([small, big], name=["s", "m0"]), tiny, "x")
+    alone = build.group(listed([big]), tiny, "x")
+    together = build.group(listed([small, big], name=["s", "m0"]), tiny, "x")
     assert len(together) == 1
     assert together.mines.iloc[0] == 2
     assert together.site_id.iloc[0] == alone.site_id.iloc[0]
@@ -66,7 +66,7 @@ def test_a_small_neighbour_joins_and_the_id_stays(tiny: Recipe) -> None:
 )
 def test_grid_holds_the_footprint_anywhere(tiny: Recipe, place: tuple[float, float]) -> None:
     outline = square(*place, 800)
-    row = next(lay_out.group(listed([outline]), tiny, "x").itertuples())
+    row = next(build.group(listed([outline]), tiny, "x").itertuples())
     box = grid.of_site(row, 10)
     left, bottom, right, top = geodesy.project(outline, 4326, int(row.epsg)).bounds
     around = box.boundingbox
@@ -81,14 +81,14 @@ def test_grid_holds_the_footprint_anywhere(tiny: Recipe, place: tuple[float, flo
 
 
 def test_one_site_across_the_antimeridian(tiny: Recipe) -> None:
-    row = next(lay_out.group(listed([square(179.995, 51), square(-179.99, 51)]), tiny, "x").itertuples())
+    row = next(build.group(listed([square(179.995, 51), square(-179.99, 51)]), tiny, "x").itertuples())
     assert row.mines == 2
     assert row.width * 10 < 5000
 
 
 def test_size_does_not_depend_on_where_the_place_falls_on_the_grid(tiny: Recipe) -> None:
     shapes = [square(14 + i * 0.1003, 51, 500) for i in range(8)]
-    shapes_of = lay_out.group(listed(shapes), tiny.model_copy(update={"sites": tiny.sites.model_copy(
+    shapes_of = build.group(listed(shapes), tiny.model_copy(update={"sites": tiny.sites.model_copy(
         update={"buffer_m": 100.0, "min_size_m": 1280.0})}), "x")  # fmt: skip
     assert set(shapes_of.height) == set(shapes_of.width) == {128}
 
@@ -102,7 +102,7 @@ def test_filters() -> None:
     )  # fmt: skip
 
     def kept(**filters: object) -> list[str]:
-        return lay_out.apply_filters(table, Filters(**filters))["name"].tolist()
+        return build.apply_filters(table, Filters(**filters))["name"].tolist()
 
     assert kept() == ["m0", "m1", "m2", "m3"]
     assert kept(country=["pol"]) == ["m1", "m2"]
@@ -124,11 +124,11 @@ def test_a_site_has_the_earliest_start_of_its_mines(tiny: Recipe) -> None:
         square(21, 50),
     )
     starts = [2019, 2005, None, 0]
-    sites = lay_out.group(listed([big, small, far, other], production_start=starts), tiny, "x")
+    sites = build.group(listed([big, small, far, other], production_start=starts), tiny, "x")
     found = {s.name: s.production_start for s in site.listed(sites, tiny)}
     assert found == {"m0": 2005, "m2": None, "m3": None}
-    assert "production_start" not in lay_out.group(listed([big, far]), tiny, "x")
-    assert "production_start" not in lay_out.group(listed([big], production_start=[2019.5]), tiny, "x")
+    assert "production_start" not in build.group(listed([big, far]), tiny, "x")
+    assert "production_start" not in build.group(listed([big], production_start=[2019.5]), tiny, "x")
 
 
 def test_a_table_from_before_gets_the_start_that_its_list_says(tiny: Recipe, tmp_path: Path) -> None:
@@ -138,11 +138,11 @@ def test_a_table_from_before_gets_the_start_that_its_list_says(tiny: Recipe, tmp
     silent.write_text("name,lon,lat\nA,14,51\n")
     says.write_text("name,lon,lat,Production_Start\nA,14,51,2019\n")
     (tmp_path / "empty.csv").touch()
-    assert not lay_out._may_say_start(rule, [silent, tmp_path / "empty.csv"])
-    assert lay_out._may_say_start(rule, [silent, says])
-    assert lay_out._may_say_start(rule.model_copy(update={"mines": "jasansky-2023"}), [])
-    assert not lay_out._may_say_start(rule.model_copy(update={"mines": "maus-v2"}), [])
-    assert lay_out._may_say_start(rule.model_copy(update={"columns": {"production_start": "begun"}}), [])
+    assert not build._may_say_start(rule, [silent, tmp_path / "empty.csv"])
+    assert build._may_say_start(rule, [silent, says])
+    assert build._may_say_start(rule.model_copy(update={"mines": "jasansky-2023"}), [])
+    assert not build._may_say_start(rule.model_copy(update={"mines": "maus-v2"}), [])
+    assert build._may_say_start(rule.model_copy(update={"columns": {"production_start": "begun"}}), [])
 
 
 @pytest.mark.parametrize("bounds", [[10, 0, 5, 1], [0, 5, 1, 2], [-200, 0, 1, 1], [0, 0, 1, 91]])
@@ -152,7 +152,7 @@ def test_bounds_are_west_south_east_north(bounds: list[float]) -> None:
 
 
 def test_points_become_boxes_and_have_no_footprint(tiny: Recipe) -> None:
-    row = next(lay_out.group(listed([shapely.Point(10, 50)]), tiny, "x").itertuples())
+    row = next(build.group(listed([shapely.Point(10, 50)]), tiny, "x").itertuples())
     assert row.footprint is None
     assert row.area_km2 == pytest.approx(0.64, rel=0.01)
 
@@ -168,7 +168,7 @@ def test_filters_that_leave_nothing_are_refused(empty_project: Path) -> None:
     text = RECIPE.replace("min_size_m: 960", "min_size_m: 960, filters: {country: [FRA]}")
     benchmark.recipe.write_text(text)
     with pytest.raises(InputError, match="leave none of the 3 mines"):
-        lay_out.lay_out(benchmark, recipe.load(benchmark.recipe))
+        build.lay_out(benchmark, recipe.load(benchmark.recipe))
 
 
 def test_aoi_and_grid_agree(built: Path) -> None:
@@ -182,13 +182,13 @@ def test_aoi_and_grid_agree(built: Path) -> None:
 def test_sites_that_are_there_stay(empty_project: Path) -> None:
     benchmark = Benchmark("tiny", empty_project)
     table, mines = benchmark.table("sites"), benchmark.mines / "mines.csv"
-    first = lay_out.build(benchmark, recipe.load(benchmark.recipe))
+    first = build.build(benchmark, recipe.load(benchmark.recipe))
     written = table.stat().st_mtime_ns
-    again = lay_out.build(benchmark, recipe.load(benchmark.recipe))
+    again = build.build(benchmark, recipe.load(benchmark.recipe))
     assert table.stat().st_mtime_ns == written
     assert again.attrs["mines"] == first.attrs["mines"]
     assert_geodataframe_equal(again, first)
     mines.write_text("\n".join(mines.read_text().splitlines()[:-1]) + "\n")
-    assert len(lay_out.build(benchmark, recipe.load(benchmark.recipe))) == len(first) - 1
+    assert len(build.build(benchmark, recipe.load(benchmark.recipe))) == len(first) - 1
     table.write_bytes(table.read_bytes()[:-100])
-    assert len(lay_out.build(benchmark, recipe.load(benchmark.recipe))) == len(first) - 1
+    assert len(build.build(benchmark, recipe.load(benchmark.recipe))) == len(first) - 1

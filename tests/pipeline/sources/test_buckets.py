@@ -14,8 +14,8 @@ import rasterio
 import shapely
 from affine import Affine
 
-from pipeline.core.errors import WorkError
-from pipeline.core.traffic import Traffic, counting
+from minebench.errors import WorkError
+from pipeline.core.limits import Traffic, counting
 from pipeline.sensors import landsat
 from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.protocol import Scene

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline.core.errors import InputError
+from minebench.errors import InputError
 from pipeline.sensors import classes
 from pipeline.sources.local import Options, cloud_model, image_cubes
 from tests.pipeline.sources.test_own_files import AREA, BOX, UTM, opened, write

@@ -12,8 +12,7 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.recipe import Selection
 from pipeline.scenes import selection
 from pipeline.scenes.selection import Candidate
@@ -23,6 +22,7 @@ from pipeline.sensors.profile import Sensor
 from pipeline.sources.earthengine import Options, footprint, login
 from pipeline.sources.earthengine.images import EarthEngineSource
 from pipeline.sources.protocol import Scene
+from pipeline.web import client
 from tests.e2e.test_earthengine import key_file
 from tests.standins import archive
 from tests.standins.base import Running, running
@@ -174,14 +174,14 @@ def test_other_failures_are_told_as_they_are() -> None:
 def test_only_computed_answers_may_take_minutes_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     silences: list[float] = []
 
-    def request(*_: Any, silence: float, **__: Any) -> web.Answer:
+    def request(*_: Any, silence: float, **__: Any) -> client.Answer:
         silences.append(silence)
-        return web.Answer(200, {}, b"")
+        return client.Answer(200, {}, b"")
 
-    monkeypatch.setattr(web, "request", request)
+    monkeypatch.setattr(client, "request", request)
     for path in ("image:computePixels?alt=json", "assets/COPERNICUS/x:getPixels", "assets:listAssets"):
         login.Transport(1).request(f"https://earthengine.googleapis.com/v1/projects/p/{path}")
-    assert silences == [login.COMPUTED_S, web.SILENCE_S, web.SILENCE_S]
+    assert silences == [login.COMPUTED_S, client.SILENCE_S, client.SILENCE_S]
     assert login.COMPUTED_S > 5 * 60
 
 

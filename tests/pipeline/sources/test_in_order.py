@@ -11,7 +11,7 @@ import yaml
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from pipeline.core.errors import InputError, WorkError
+from minebench.errors import InputError, WorkError
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 from pipeline.sources.opened import Opened

@@ -14,9 +14,9 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from pydantic import ValidationError
 
-from pipeline.core import receipts
-from pipeline.core.errors import InputError, WorkError
-from pipeline.core.layout import Benchmark
+from minebench import receipts
+from minebench.errors import InputError, WorkError
+from minebench.layout import Benchmark
 from pipeline.sensors import classes, known
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.local import LocalSource, Options, own_numbers

@@ -11,8 +11,8 @@ import pystac
 import pytest
 import shapely
 
-from pipeline.core.errors import WorkError
-from pipeline.core.traffic import Traffic, counting
+from minebench.errors import WorkError
+from pipeline.core.limits import Traffic, counting
 from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.protocol import Scene
 from pipeline.sources.stac import Options as Stac

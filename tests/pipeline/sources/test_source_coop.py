@@ -14,14 +14,15 @@ import pytest
 import shapely
 from odc.geo.geobox import GeoBox
 
-from pipeline.core import embedding, web
-from pipeline.core.errors import InputError, Unusable
+from minebench.cube import encoding
+from minebench.errors import InputError, Unusable
 from pipeline.geo import geodesy, grid
 from pipeline.geo.remote import Unsigned
 from pipeline.sensors import alphaearth
 from pipeline.sources.protocol import Setting
 from pipeline.sources.source_coop import HOST, Options, aef_cogs, aef_index
 from pipeline.sources.source_coop.aef_cogs import CogSource
+from pipeline.web import client
 from tests.standins import aef
 from tests.standins.base import Running, running
 
@@ -61,7 +62,7 @@ def server(folder: Path) -> Iterator[Running]:
 
 
 def opened(tmp_path: Path, index: str, **more: Any) -> CogSource:
-    sensor = SimpleNamespace(bands=embedding.BANDS, resolution=10)
+    sensor = SimpleNamespace(bands=encoding.BANDS, resolution=10)
     setting = Setting(tmp_path, tmp_path / "data", sensor, alphaearth.ANNUAL, None)  # type: ignore[arg-type]
     return CogSource(Options(name="source_coop", index=index, **more), setting)
 
@@ -109,7 +110,7 @@ def test_pixels_are_copied(
     for index in (str(folder / "aef_index.parquet"), f"{server.url}/open/aef_index.parquet"):
         source = opened(tmp_path, index)
         scene = source.search(area_of(site), START, END)[0]
-        read = source.read(scene, embedding.BANDS, site)
+        read = source.read(scene, encoding.BANDS, site)
         assert read.dtype == np.uint8
         assert (read == held).all()
         assert (read[:, :5, :17] == 0).all()
@@ -223,7 +224,7 @@ def test_an_index_that_is_not_on_the_web_is_said(server: Running, tmp_path: Path
     server.set({"kind": "short", "match": "aef_index", "each": 9})
     source = opened(tmp_path, f"{server.url}/open/aef_index.parquet")
     aef_cogs._last_read.clear()
-    with pytest.raises(web.Refused, match="sent other bytes than asked for"):
+    with pytest.raises(client.Refused, match="sent other bytes than asked for"):
         source.search(area_of(WEST), START, END)
     server.set()
 

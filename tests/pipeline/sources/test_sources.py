@@ -10,10 +10,10 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
+from minebench import tables
+from minebench.errors import InputError, WorkError
+from minebench.layout import Benchmark
 from pipeline import recipe, sources
-from pipeline.core import tables
-from pipeline.core.errors import InputError, WorkError
-from pipeline.core.layout import Benchmark
 from pipeline.geo import grid, raster
 from pipeline.scenes import reader, selection
 from pipeline.sources.local import LocalSource

@@ -18,14 +18,14 @@ import rasterio
 import shapely
 from rasterio.enums import Resampling
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
-from pipeline.core.traffic import Traffic, counting
+from minebench.errors import WorkError
+from pipeline.core.limits import Traffic, counting
 from pipeline.geo import grid, raster
 from pipeline.geo.remote import merged
 from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac.items import StacSource
+from pipeline.web import client
 from tests.standins import archive
 from tests.standins.base import BOMB, Running, running
 
@@ -264,7 +264,7 @@ def test_hostile_apis(fault: dict[str, Any], says: str, tmp_path: Path, built: P
 
 def test_redaction() -> None:
     text = "GET https://me:pass@a.b/c.tif?st=1&sig=abc%3D failed; Bearer ya29.abcdefghijk; key=K1 token=T2"
-    clean = web.redacted(text)
+    clean = client.redacted(text)
     for secret in ("pass", "abc%3D", "ya29", "K1", "T2"):
         assert secret not in clean
     assert "a.b/c.tif" in clean

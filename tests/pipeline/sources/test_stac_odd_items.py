@@ -12,13 +12,13 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import web
-from pipeline.core.errors import MinebenchError, WorkError
+from minebench.errors import MinebenchError, WorkError
 from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.protocol import Scene
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac import web_catalog
 from pipeline.sources.stac.items import StacSource
+from pipeline.web import client
 
 SERVICE = "https://stac.example/v1"
 AREA = shapely.box(14.2, 51.6, 14.3, 51.7)
@@ -63,7 +63,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Scene]]:
     """Search a service that answers with these features; the scenes by their ids."""
     answer: list[bytes] = []
     monkeypatch.setattr(web_catalog, "entrance", lambda *_: web_catalog.Entrance(f"{SERVICE}/search", False))
-    monkeypatch.setattr(web, "get", lambda *_, **__: web.Answer(200, {}, answer[-1]))
+    monkeypatch.setattr(client, "get", lambda *_, **__: client.Answer(200, {}, answer[-1]))
 
     def search(*features: Any, collections: tuple[str, ...] = ()) -> dict[str, Scene]:
         answer.append(json.dumps({"type": "FeatureCollection", "features": features}).encode())

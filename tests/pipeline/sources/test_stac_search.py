@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import shapely
 
-from pipeline.core import web
-from pipeline.core.errors import WorkError
+from minebench.errors import WorkError
 from pipeline.sensors.sentinel2 import L2A
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac import paging, web_catalog
 from pipeline.sources.stac.items import StacSource
+from pipeline.web import client
 from tests.standins.base import Running, running
 
 COUNT = 120
@@ -29,7 +29,7 @@ def api() -> Iterator[Running]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.01)
 
 
 def found(href: str) -> list[str]:

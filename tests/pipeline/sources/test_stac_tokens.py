@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.core import web
-from pipeline.core.errors import InputError, Unusable, WorkError
+from minebench.errors import InputError, Unusable, WorkError
 from pipeline.geo.remote import Opener, Signer
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac import signing
+from pipeline.web import client
 from tests.standins.base import Running, running
 
 SIZE = 1000
@@ -31,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(autouse=True)
 def fresh(files: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signing, "_signers", {})
-    monkeypatch.setattr(web, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.01)
     files.set()
 
 
@@ -121,7 +121,7 @@ def test_a_token_service_that_refuses(files: Running, status: int, says: str) ->
 
     with ThreadPoolExecutor(6) as pool:
         assert len(set(pool.map(failure, range(6)))) == 1
-    assert len(files.asked()) <= web.ATTEMPTS, "each thread asks anew what has just failed"
+    assert len(files.asked()) <= client.ATTEMPTS, "each thread asks anew what has just failed"
 
 
 def test_no_token_in_the_answer(files: Running) -> None:

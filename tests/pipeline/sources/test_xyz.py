@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
+from minebench.errors import InputError, WorkError
 from pipeline import recipe
-from pipeline.core.errors import InputError, WorkError
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Recipe
 from pipeline.sources.xyz import Options as Xyz

@@ -1,0 +1,210 @@
+"""A benchmark's cubes, opened once, and windows of them; see `minebench.cube.store` for the store.
+
+What no data is: in reflectance and embeddings 0 in all bands. In pictures of 8 bits black is a colour, and no
+data is black without a clear observation. So models take pictures with one channel more than there are bands,
+their alpha: 255 where there is data, 0 where there is none.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from minebench import receipts
+from minebench.cube.shards import Shard
+from minebench.errors import NotMadeYet
+from minebench.index import NODATA, PADDING, Tile
+from minebench.masks import UNKNOWN, change_label
+
+OPAQUE = 255
+"""Alpha of a pixel with data."""
+
+
+@dataclass(frozen=True)
+class Cube:
+    """One site's open arrays; see `minebench.cube.store` for the store. `change` is there where change itself
+    was labelled, with the place of each pair of periods in it."""
+
+    pixels: Shard
+    clear: Shard
+    mine: Shard
+    aoi: NDArray[np.uint8]
+    periods: list[str]
+    bands: list[str]
+    change: Shard | None
+    pairs: dict[tuple[str, str], int]
+    is_picture: bool = False
+    """Whether black is a colour."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of what a model takes: the bands, and alpha of pictures."""
+        return self.pixels.shape[1] + self.is_picture
+
+
+class Cubes:
+    """Opens each of a benchmark's cubes once and reads windows of them."""
+
+    def __init__(self, benchmark_dir: Path) -> None:
+        self.folder = Path(benchmark_dir) / "cubes"
+        self.opened: dict[str, Cube] = {}
+
+    def cube(self, site_id: str) -> Cube:
+        if site_id not in self.opened:
+            path = self.folder / f"{site_id}.zarr"
+            try:
+                self.opened[site_id] = _opened(path)
+            except Exception:
+                raise NotMadeYet(f"{path} cannot be read: run `minebench compose` and `annotate`.") from None
+        return self.opened[site_id]
+
+    def periods(self, site_id: str) -> list[str]:
+        return self.cube(site_id).periods
+
+    def bands(self, site_id: str) -> list[str]:
+        return self.cube(site_id).bands
+
+    def read(self, tile: Tile, dates: Sequence[int] | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Pixels (date, band, y, x) and masks (date, y, x) of a tile; see `inputs`."""
+        pixels, masks = self.inputs(tile, dates)
+        return pixels[:, : len(self.bands(tile.site_id))], masks
+
+    def inputs(
+        self, tile: Tile, dates: Sequence[int] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Pixels (date, channel, y, x), as `Scale` and `Standardise` take them, and masks (date, y, x) of a
+        tile, padded (`padded`); all dates without `dates`. Channels are the bands, and alpha of pictures.
+
+        The mask is 255, unknown, where nothing was annotated, where no clear pixel is behind the
+        image, and in the padding, so that no pixel counts twice.
+        """
+        cube = self.cube(tile.site_id)
+        dates = range(len(cube.periods)) if dates is None else dates
+        height, width = tile.shape
+        pixels = np.empty((len(dates), cube.channels, height, width), cube.pixels.dtype)
+        masks = np.empty((len(dates), height, width), np.uint8)
+        for date, image, mask in zip(dates, pixels, masks, strict=True):
+            self.image_into(image, tile, date)
+            self.mask_into(mask, tile, date)
+        return pixels, masks
+
+    def image_into(self, image: NDArray[Any], tile: Tile, date: int) -> None:
+        """Fill `image` (channel, y, x) with a tile's pixels of one date, padded."""
+        whole = image[:, : tile.height, : tile.width]
+        _fill(self.cube(tile.site_id), whole, date, tile.y0, tile.x0)
+        if tile.pad_y or tile.pad_x:
+            image[:] = self.padded(whole, tile)
+
+    def padded(self, pixels: NDArray[Any], tile: Tile, nodata: int = 0) -> NDArray[Any]:
+        """Pixels (..., y, x) of a tile's window filled up to its size: repeated, or with `nodata` where the
+        recipe's tiles go on beyond a site's edge."""
+        margin = [(0, 0)] * (pixels.ndim - 2) + [(0, tile.pad_y), (0, tile.pad_x)]
+        if self.repeats:
+            return np.pad(pixels, margin, mode="wrap")
+        return np.pad(pixels, margin, constant_values=nodata)
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether padding repeats the tile."""
+        path = self.folder.parent / "index" / "tiles.parquet"
+        return not path.is_file() or receipts.read(path).get(PADDING) != NODATA
+
+    def mask_into(self, mask: NDArray[np.uint8], tile: Tile, date: int) -> None:
+        """Fill `mask` (y, x) with a tile's mask of one date; see `read`."""
+        cube = self.cube(tile.site_id)
+        mask[:] = UNKNOWN
+        whole = mask[: tile.height, : tile.width]
+        cube.mine.into(whole, date, tile.y0, tile.x0)
+        whole[cube.clear.window(date, tile.y0, tile.x0, tile.height, tile.width) == 0] = UNKNOWN
+
+    def aoi(self, tile: Tile) -> NDArray[np.bool_]:
+        """Which pixels (y, x) of a tile are inside the site's AOI."""
+        return np.pad(self.cube(tile.site_id).aoi[tile.window] == 1, ((0, tile.pad_y), (0, tile.pad_x)))
+
+    def label(self, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
+        """Change label (y, x) of a pair in {0, 1, 255}: as drawn, or where exactly one of the two
+        footprint masks is set; 255 also where either date shows nothing clear, and in the padding."""
+        cube = self.cube(tile.site_id)
+        if cube.change is not None:
+            return self._drawn(cube, cube.change, tile, t1, t2)
+        first, second = np.empty((2, *tile.shape), np.uint8)
+        self.mask_into(first, tile, cube.periods.index(t1))
+        self.mask_into(second, tile, cube.periods.index(t2))
+        return change_label(first, second)
+
+    def _drawn(self, cube: Cube, change: Shard, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
+        """A label of change that was drawn itself; `mine` is unknown throughout such a cube."""
+        if (t1, t2) not in cube.pairs:
+            raise NotMadeYet(f"{tile.site_id} has no label for {t1} to {t2}: run `minebench annotate`.")
+        window = tile.y0, tile.x0, tile.height, tile.width
+        label = change.window(cube.pairs[t1, t2], *window)
+        for period in (t1, t2):
+            label[cube.clear.window(cube.periods.index(period), *window) == 0] = UNKNOWN
+        return np.pad(label, ((0, tile.pad_y), (0, tile.pad_x)), constant_values=UNKNOWN)
+
+    def window(
+        self, site_id: str, date: int, y0: int, x0: int, height: int, width: int, beyond: str
+    ) -> NDArray[Any]:
+        """Pixels (channel, y, x) of any window; beyond the site's edge they are its mirror image, or 0
+        with `beyond` "nodata"."""
+        cube = self.cube(site_id)
+        rows, columns = cube.pixels.shape[2:]
+        y, x = slice(max(y0, 0), min(y0 + height, rows)), slice(max(x0, 0), min(x0 + width, columns))
+        inside = np.empty((cube.channels, y.stop - y.start, x.stop - x.start), cube.pixels.dtype)
+        _fill(cube, inside, date, y.start, x.start)
+        margin = ((0, 0), (y.start - y0, y0 + height - y.stop), (x.start - x0, x0 + width - x.stop))
+        if beyond == "nodata":
+            return np.pad(inside, margin)
+        return np.pad(inside, margin, mode="symmetric")
+
+    def neighbours(self, tile: Tile, date: int, beyond: str) -> NDArray[Any]:
+        """The 3x3 tiles around and with a tile (channel, 3 y, 3 x)."""
+        height, width = tile.shape
+        corner = tile.y0 - height, tile.x0 - width
+        return self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
+
+    def neighbourhood(self, tile: Tile, date: int, beyond: str) -> NDArray[np.float32]:
+        """The 3x3 tiles around and with a tile, reduced to its size by block means of the pixels with
+        data: (channel, y, x) in stored numbers, 0 where there is none."""
+        height, width = tile.shape
+        wide = self.neighbours(tile, date, beyond)
+        blocks = wide.reshape(len(wide), height, 3, width, 3).astype(np.float32)
+        has_data = (blocks > 0).any(axis=0)
+        count = has_data.sum(axis=(1, 3))
+        total = (blocks * has_data).sum(axis=(2, 4))
+        return np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+
+
+def _fill(cube: Cube, image: NDArray[Any], date: int, y0: int, x0: int) -> None:
+    """Fill `image` (channel, y, x) with a window inside the site."""
+    bands = cube.pixels.shape[1]
+    colours = image[:bands]
+    cube.pixels.into(colours, date, y0, x0)
+    if cube.is_picture:
+        seen = cube.clear.window(date, y0, x0, *image.shape[1:]) > 0
+        image[bands] = np.where(seen | (colours != 0).any(axis=0), OPAQUE, 0)
+
+
+def _opened(path: Path) -> Cube:
+    attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+    pixels = next(path / name for name in ("reflectance", "image", "embedding") if (path / name).is_dir())
+    change = Shard(path / "change") if (path / "change").is_dir() else None
+    listed = change.attributes["pairs"] if change else []
+    small = {name: np.asarray(zarr.open_array(path / name, mode="r")[:]) for name in ("band", "aoi")}
+    return Cube(
+        Shard(pixels),
+        Shard(path / "clear"),
+        Shard(path / "mine"),
+        small["aoi"],
+        list(attributes["periods"]),
+        [str(band) for band in small["band"]],
+        change,
+        {(str(a), str(b)): i for i, (a, b) in enumerate(listed)},
+        pixels.name == "image",
+    )

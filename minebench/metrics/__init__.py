@@ -1,0 +1,1 @@
+"""Arithmetic on masks and probabilities: confusion and scores, thresholds, change activity."""

@@ -1,0 +1,192 @@
+"""What surrounds a command: its benchmark found, lock taken, log open; what comes next, and how it ends."""
+
+import json
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from minebench import layout
+from minebench.errors import InputError, redacted
+from minebench.files import ONLY_READ, finite
+from minebench.layout import Benchmark
+from minebench.text import counted
+from pipeline.core import locks
+
+NEXT = {
+    "sites": "minebench {images}{b}",
+    "archive": "minebench fetch{b}",
+    "fetch": "minebench compose{b}",
+    "compose": "minebench annotate{b}",
+    "annotate": "minebench tile{b}",
+    "tile": "minebench train{b} --model fc-siam-diff",
+    "train": "minebench evaluate{b} --model {model}",
+    "evaluate": "minebench compare{b}, or on whole sites: minebench predict{b} --model {model} --split all",
+    "score": "minebench compare{b}, then minebench catalog{b} and minebench report{b}",
+    "compare": "minebench catalog{b}",
+    "predict": "minebench activity{b}, then minebench catalog{b}",
+    "activity": "minebench catalog{b}",
+    "catalog": "minebench report{b}, or look at it: minebench browse{b}",
+    "report": "open it in a browser, or share all of it: minebench publish OUT{b}",
+    "explain": "open it in a browser",
+    "check": "minebench publish OUT{b}",
+    "publish": "put the folder on a web server, or look at it here: minebench browse{b}",
+}
+"""What a user would do after a command, as its last line. Under `dvc repro` DVC knows."""
+NEXT_UNLABELLED = dict.fromkeys(
+    ("tile", "train", "evaluate"), "minebench catalog{b} (there are no labels to train on)"
+)
+UNDER_WAY: dict[str, str] = {}
+"""Benchmark and stage of this process's command, such as `train-unet`, and the stage that gives it images."""
+
+
+def say_next(_result: object, **_words: object) -> None:
+    command, _, model = UNDER_WAY.get("stage", "").partition("-")
+    if command in NEXT and "DVC_STAGE" not in os.environ:
+        named = f" --benchmark {UNDER_WAY['benchmark']}"
+        text = NEXT_UNLABELLED[command] if _is_unlabelled(command) else NEXT[command]
+        print(f"next: {text.format(b=named, model=model, images=UNDER_WAY['images'])}")
+
+
+def _is_unlabelled(command: str) -> bool:
+    """Whether the command's benchmark has no labels, and the command would lead to models."""
+    if command not in NEXT_UNLABELLED:
+        return False
+    # Here and not above: most commands do without the models.
+    from models.training import unlabelled
+
+    return unlabelled.is_unlabelled(layout.find(UNDER_WAY["benchmark"]).data)
+
+
+class _Discreet(logging.Formatter):
+    """Log lines, traces included, without credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def fail(message: str, status: int) -> None:
+    print(f"minebench: {redacted(_for_this_benchmark(message))}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _for_this_benchmark(message: str) -> str:
+    """Name the benchmark in commands that a message says to run, where it was named: else they would run on
+    the first of params.yaml."""
+    if not (name := UNDER_WAY.get("named")):
+        return message
+    of_a_benchmark = r"`(minebench (?!new\b|ingest\b|models\b)[a-z]+)(?![^`]*--benchmark)"
+    return re.sub(of_a_benchmark, rf"`\1 --benchmark {name}", message)
+
+
+LOCKS = {"compose": "cubes", "annotate": "cubes"}
+"""Stages that write the same files share a lock; all others have one of their own."""
+READERS = {"browse", "check", "doctor", "label"}
+"""Commands that take no lock."""
+LOOKING = {*READERS, "agree", "export", "score"}
+"""Commands that work where a benchmark can only be read: without a lock and without a log file there."""
+
+
+def benchmark_of(name: str | None) -> Benchmark:
+    """The benchmark of a name; without one the first of params.yaml."""
+    return layout.find(name or str(params()["benchmarks"][0]))
+
+
+def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
+    """The benchmark and its recipe, with the stage's lock taken and its log file open."""
+    from pipeline import recipe
+
+    benchmark = benchmark_of(name)
+    UNDER_WAY["named"] = name or ""
+    loaded = recipe.load(benchmark.recipe)
+    try:
+        if stage not in READERS and os.environ.get("RANK", "0") == "0":
+            locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
+        log_to(benchmark.log(stage))
+    except OSError as error:
+        if stage.partition("-")[0] not in LOOKING or error.errno not in ONLY_READ:
+            raise
+    images = "archive" if loaded.source.is_synthetic else "fetch"
+    UNDER_WAY.update(benchmark=benchmark.name, stage=stage, images=images, named=name or "")
+    return benchmark, loaded
+
+
+def made(stage: str, verb: str, count: int) -> None:
+    """Say how many sites had to be done."""
+    print(f"{stage}: {verb} {counted(count, 'site')}" if count else f"{stage}: all sites are up to date")
+
+
+def as_json(value: Any) -> None:
+    """For machines: one object, and nothing else on stdout."""
+    UNDER_WAY.clear()
+    print(json.dumps(finite(value), ensure_ascii=False, default=str))
+
+
+def log_to(log: Path) -> None:
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several training processes the first one logs
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True, level=logging.INFO)
+    # These log every address they ask, at no use to a reader.
+    for name in ("botocore", "googleapiclient", "google", "urllib3", "pystac_client"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    # What other libraries warn of says nothing to a reader of the log.
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"(pipeline|models)\b")
+
+
+def params() -> dict[str, Any]:
+    """params.yaml of the folder we run in."""
+    import yaml
+
+    from pipeline.core import yaml_text
+
+    path = Path("params.yaml")
+    if not path.is_file():
+        raise InputError("There is no params.yaml here: run minebench from the repository root.")
+    try:
+        given = yaml_text.load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise InputError("params.yaml is not text in UTF-8: save it so.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"params.yaml{yaml_text.mistake(error)}.") from None
+    if not isinstance(given, dict) or not given.get("benchmarks"):
+        raise InputError("params.yaml must list at least one name under benchmarks.")
+    if not isinstance(given["benchmarks"], list):
+        raise InputError(f"params.yaml: benchmarks is a list of names; write [{given['benchmarks']}].")
+    _check_settings(given)
+    return given
+
+
+def _check_settings(given: dict[str, Any]) -> None:
+    """InputError where params.yaml has a value in place of settings by name."""
+    sections = {name: given.get(name) for name in ("train", "evaluate")}
+    train = sections["train"]
+    if isinstance(train, dict):
+        sections |= {f"train.{model}": own for model, own in train.items()}
+    for name, own in sections.items():
+        if own is not None and not isinstance(own, dict):
+            raise InputError(f"params.yaml: {name} is {own!r}; it has settings by name, such as {{seed: 1}}.")
+
+
+def workers() -> int:
+    """How many processes params.yaml wants sites to be worked on by."""
+    wanted = params().get("workers", 2)
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+        raise InputError(f"params.yaml: workers is {wanted!r}; it is a number from 1 on.")
+    return wanted
+
+
+def spread(scheduler: str | None) -> Any:
+    """How params.yaml and the command's words want the work to be spread."""
+    from pipeline.core.runner import Spread
+
+    given = params()
+    address = scheduler or os.environ.get("MINEBENCH_SCHEDULER") or given.get("scheduler")
+    return Spread(workers(), str(address) if address else None)

@@ -1,0 +1,1 @@
+"""HTTP: requests with limits, deadlines and retries. `client` sends them."""
