@@ -100,14 +100,14 @@ def compare(root: Path, options: argparse.Namespace) -> None:
 
 
 def prepare(root: Path, size: int, dates: int, granules: str) -> None:
-    from minebench.layout import Benchmark
+    from minebench.layout import BenchmarkPaths
     from pipeline import recipe
     from pipeline.core.runner import Spread
     from pipeline.scenes import fetch
     from pipeline.sites import build
     from pipeline.synthetic import make
 
-    benchmark = Benchmark("bench", root)
+    benchmark = BenchmarkPaths("bench", root)
     benchmark.mines.mkdir(parents=True)
     (benchmark.mines / "site.csv").write_text(f"name,lon,lat\nBench,{PLACES[granules]}\n")
     benchmark.recipe.write_text(RECIPE.format(dates=dates, metres=size * 10))
@@ -119,11 +119,11 @@ def prepare(root: Path, size: int, dates: int, granules: str) -> None:
 
 def run_one(variant: str, root: Path) -> None:
     """Run one variant, save its image, print seconds, dates and peak memory as JSON."""
-    from minebench.layout import Benchmark
+    from minebench.layout import BenchmarkPaths
     from pipeline import recipe, sources
     from pipeline.sites import site as sites
 
-    benchmark = Benchmark("bench", root)
+    benchmark = BenchmarkPaths("bench", root)
     loaded = recipe.load(benchmark.recipe)
     site = sites.load(benchmark, loaded)[0]
     source = sources.open(benchmark, loaded)

@@ -22,7 +22,7 @@ import shapely
 from rasterio.features import rasterize, shapes
 
 from minebench.cube import shards
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.cubes import cube
 from pipeline.label import carry, regions
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--benchmark", default="demo")
     parser.add_argument("--real", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
-    count(f"{asked.benchmark} (synthetic)", cubes(Benchmark(asked.benchmark, asked.project)))
+    count(f"{asked.benchmark} (synthetic)", cubes(BenchmarkPaths(asked.benchmark, asked.project)))
     for images in painted_mines.IMAGES:
         if (asked.real / images).is_dir():
             count(
@@ -47,7 +47,7 @@ def main() -> None:
     speed()
 
 
-def cubes(benchmark: Benchmark) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def cubes(benchmark: BenchmarkPaths) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     loaded = recipe.load(benchmark.recipe)
     for path in sorted((benchmark.data / "cubes").glob("*.zarr")):
         yield shards.read(path / cube.image_name(loaded)), shards.read(path / "mine") == 1

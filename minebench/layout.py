@@ -7,8 +7,8 @@ from minebench.errors import InputError, UnknownName
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """A benchmark by name; paths are relative to `root`, the repository root."""
+class BenchmarkPaths:
+    """Paths of the benchmark `name`, relative to `root`, the folder that has `catalogs/` and `data/`."""
 
     name: str
     root: Path = Path()
@@ -93,9 +93,9 @@ LONGEST = 200
 """Characters of a name: file systems take 255 bytes of a folder's."""
 
 
-def find(name: str, root: Path = Path()) -> Benchmark:
+def find(name: str, root: Path = Path()) -> BenchmarkPaths:
     """The benchmark called `name`; InputError where it has no recipe."""
-    benchmark = Benchmark(name, root)
+    benchmark = BenchmarkPaths(name, root)
     if "/" in name or name in {"", ".", ".."} or len(name) > LONGEST:
         raise InputError(f"'{name}' is not a benchmark's name: give a folder name, not a path.")
     if not benchmark.recipe.is_file():

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, fi
 from minebench import index, periods
 from minebench.errors import BadRecipe
 from minebench.index import Rule
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from pipeline import sources
 from pipeline.core import yaml_text
@@ -385,7 +385,7 @@ class Recipe(Part):
         own = self.sensor.profile
         return known.named(own) if own else self.source.profile(self.sensor)
 
-    def setting(self, benchmark: Benchmark) -> Setting:
+    def setting(self, benchmark: BenchmarkPaths) -> Setting:
         """What the source is opened with."""
         return Setting(benchmark.root, benchmark.data, self.sensor, self.profile, self.selection.clear)
 

@@ -28,7 +28,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from minebench.errors import MinebenchError, explained
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.training.settings import Settings, given_for
 from pipeline import recipe
 from pipeline.cli import app, command
@@ -175,7 +175,7 @@ class Kinds:
 
     def __init__(self, project: Path, folder: Path) -> None:
         self.project, self.folder = project, folder
-        self.benchmark = Benchmark("tiny", project)
+        self.benchmark = BenchmarkPaths("tiny", project)
         self.recipe = recipe.load(self.benchmark.recipe)
         self.sites = sites.load(self.benchmark, self.recipe)
         self.by_name: dict[str, Attempt] = {

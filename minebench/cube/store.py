@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from minebench import receipts, tables
 from minebench.errors import NotMadeYet
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 
 if TYPE_CHECKING:
     pass
@@ -53,7 +53,9 @@ def periods_of(path: Path) -> list[str]:
     return list(attributes_of(path).get("periods", []))
 
 
-def require_all(benchmark: Benchmark, site_ids: Iterable[str], arrays: Iterable[str] = ("mine",)) -> set[str]:
+def require_all(
+    benchmark: BenchmarkPaths, site_ids: Iterable[str], arrays: Iterable[str] = ("mine",)
+) -> set[str]:
     """The sites whose cubes have images. NotMadeYet where a site was not composed, or a cube that should have
     images lacks them or `arrays`."""
     composites = tables.read(benchmark.table("composites"), "compose")

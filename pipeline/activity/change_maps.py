@@ -15,7 +15,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from minebench.cube.labels import Labels
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from pipeline.geo import gdal
 
@@ -44,7 +44,7 @@ class ChangeMaps:
         return (self.change >= self.threshold) & self.known
 
 
-def runs_of(benchmark: Benchmark) -> list[str]:
+def runs_of(benchmark: BenchmarkPaths) -> list[str]:
     """The runs that were applied to whole sites (`minebench predict`)."""
     return sorted(path.parent.name for path in benchmark.predictions.glob("*/collection.json"))
 
@@ -58,7 +58,7 @@ def pairs_of(labels: Labels) -> list[Pair]:
 
 
 def of_site(
-    benchmark: Benchmark, site_id: str, labels: Labels, thresholds: Mapping[str, float]
+    benchmark: BenchmarkPaths, site_id: str, labels: Labels, thresholds: Mapping[str, float]
 ) -> Iterator[ChangeMaps]:
     """Every source that knows anything of a site; a run's threshold by its name."""
     pairs = pairs_of(labels)

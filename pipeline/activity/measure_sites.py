@@ -25,7 +25,7 @@ from minebench.cube import store
 from minebench.cube.labels import Labels
 from minebench.errors import NotMadeYet
 from minebench.files import replacing, write_compact_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.activity import by_threshold, case_studies, change_maps, map_files, measures, thresholds
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.recipe import Recipe
@@ -43,7 +43,7 @@ Rows = list[tuple[Any, ...]]
 class Task:
     """One site's work."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     thresholds: Mapping[str, float]
@@ -59,7 +59,7 @@ class Task:
 
 
 def build(
-    benchmark: Benchmark,
+    benchmark: BenchmarkPaths,
     recipe: Recipe,
     spread: Spread,
     by_length: bool = False,

@@ -13,7 +13,7 @@ from minebench import receipts, tables
 from minebench.cube import store
 from minebench.cube.labels import Labels
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from minebench.progress import progress
 from pipeline.activity import change_maps
@@ -30,7 +30,7 @@ GIVEN = "--threshold"
 CURVE = {"source": "str", "threshold": "float64", "precision": "float64", "recall": "float64"}
 
 
-def choose(benchmark: Benchmark, given: float | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def choose(benchmark: BenchmarkPaths, given: float | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row a run, and the runs' precision-recall curves on the validation sites. A threshold that is given
     holds for all runs; InputError where it is no probability."""
     if given is not None and not 0 < given < 1:
@@ -52,7 +52,7 @@ def choose(benchmark: Benchmark, given: float | None = None) -> tuple[pd.DataFra
     return frame, pd.DataFrame(curves, columns=list(CURVE)).astype(CURVE)
 
 
-def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple["Histogram", int]:
+def _counted(benchmark: BenchmarkPaths, run: str, site_ids: list[str]) -> tuple["Histogram", int]:
     """The run's probabilities on some sites by truth, and on how many of them there is change to find."""
     # Here and not above: where no run was applied to sites nothing of this is needed.
     import torch
@@ -76,7 +76,7 @@ def _counted(benchmark: Benchmark, run: str, site_ids: list[str]) -> tuple["Hist
     return found, counted
 
 
-def _row(benchmark: Benchmark, run: str, found: "Histogram", counted: int) -> tuple[object, ...]:
+def _row(benchmark: BenchmarkPaths, run: str, found: "Histogram", counted: int) -> tuple[object, ...]:
     if not counted:
         return run, *of_evaluation(benchmark, run), 0, *(float("nan"),) * 4
     from minebench.metrics.confusion import scores
@@ -101,7 +101,7 @@ def _at(run: str, given: float, found: "Histogram", counted: int) -> tuple[objec
     return run, given, GIVEN, counted, *measures
 
 
-def of_evaluation(benchmark: Benchmark, run: str) -> tuple[float, str]:
+def of_evaluation(benchmark: BenchmarkPaths, run: str) -> tuple[float, str]:
     """The threshold that a run's scores are of; one half where it was not evaluated."""
     path = benchmark.run(run) / "metrics.json"
     if not path.is_file():

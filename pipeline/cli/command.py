@@ -12,7 +12,7 @@ from typing import Any
 from minebench import layout
 from minebench.errors import InputError, redacted
 from minebench.files import ONLY_READ, finite
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 from pipeline.core import locks
 
@@ -90,12 +90,12 @@ LOOKING = {*READERS, "agree", "export", "score"}
 """Commands that work where a benchmark can only be read: without a lock and without a log file there."""
 
 
-def benchmark_of(name: str | None) -> Benchmark:
+def benchmark_of(name: str | None) -> BenchmarkPaths:
     """The benchmark of a name; without one the first of params.yaml."""
     return layout.find(name or str(params()["benchmarks"][0]))
 
 
-def begin(stage: str, name: str | None) -> tuple[Benchmark, Any]:
+def begin(stage: str, name: str | None) -> tuple[BenchmarkPaths, Any]:
     """The benchmark and its recipe, with the stage's lock taken and its log file open."""
     from pipeline import recipe
 

@@ -19,7 +19,7 @@ from ruamel.yaml.comments import CommentedMap
 from minebench import layout
 from minebench.errors import InputError
 from minebench.files import replacing
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted, few
 from pipeline import recipe
 from pipeline.geo import vector
@@ -83,7 +83,7 @@ class Seen:
 class Made:
     """The new benchmark, what became of the list, and what it comes to."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     account: list[str]
     estimate: Estimate
     to_do: list[str]
@@ -92,19 +92,19 @@ class Made:
 def scaffold(
     wanted: Wanted,
     root: Path = Path(),
-    then: Callable[[Benchmark], None] = lambda draft: None,
+    then: Callable[[BenchmarkPaths], None] = lambda draft: None,
     accept: Accept = lambda images: None,
 ) -> Made:
     """Make catalogs/<name>/ with a copy of the list (a file, or a published list's name) and a recipe, which
     `then` may change before anybody sees it. `accept` is told what was understood of own images, and raises
     where that is not to be used. InputError, and nothing written, where anything is wrong."""
-    benchmark, path = Benchmark(wanted.name, root), Path(wanted.mines)
+    benchmark, path = BenchmarkPaths(wanted.name, root), Path(wanted.mines)
     seen = _see(wanted, _check(wanted, benchmark, path))
     if seen.images is not None:
         accept(seen.images)
     model = layout.find(wanted.like, root) if wanted.like else None
     with replacing(benchmark.folder) as temporary:
-        draft = Benchmark(temporary.name, root)
+        draft = BenchmarkPaths(temporary.name, root)
         draft.mines.mkdir(parents=True)
         if wanted.mines in published.LISTS:
             (draft.mines / "README.md").write_text(ABOUT_PUBLISHED.format(wanted.mines))
@@ -171,7 +171,7 @@ def _see(wanted: Wanted, layer: str | None) -> Seen:
     return Seen(layer if path.suffix.lower() in vector.LAYERED else None, is_of_points, images)
 
 
-def _check(wanted: Wanted, benchmark: Benchmark, path: Path) -> str | None:
+def _check(wanted: Wanted, benchmark: BenchmarkPaths, path: Path) -> str | None:
     """The layer to read. InputError where what is asked for does not fit."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", wanted.name):
         raise InputError(f"'{wanted.name}' cannot name a benchmark: use lower-case letters, digits, - and _.")
@@ -293,7 +293,7 @@ def _adapt(model: Path, target: Path, wanted: Wanted, seen: Seen) -> None:
         content["citation"] = _citation(recipe.load(target))
 
 
-def _laid_out(draft: Benchmark, accepts_repairs: bool) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
+def _laid_out(draft: BenchmarkPaths, accepts_repairs: bool) -> tuple[recipe.Recipe, gpd.GeoDataFrame]:
     """Return the recipe and its sites. Large repairs of the list are accepted in the recipe, if at all, only
     where there are any."""
     loaded = recipe.load(draft.recipe)

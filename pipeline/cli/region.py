@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from minebench import periods, receipts
 from minebench.errors import InputError, NotMadeYet
 from minebench.files import replacing, sha256, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.training.checkpoint import run_folder
 from pipeline import recipe, stages
 from pipeline.activity import measure_sites
@@ -29,16 +29,16 @@ MADE = ("sites", "archive", "fetch", "compose", "annotate", "tile")
 
 
 def apply(
-    source: Benchmark, loaded: Recipe, mines: Path, model: str, fold: str | None, name: str | None,
+    source: BenchmarkPaths, loaded: Recipe, mines: Path, model: str, fold: str | None, name: str | None,
     since: str | None, until: str | None, scheduler: str | None,
-) -> tuple[Benchmark, int, Path]:  # fmt: skip
+) -> tuple[BenchmarkPaths, int, Path]:  # fmt: skip
     """Make the region, or bring it up to date; returns it, how many sites were predicted anew, and the page
     of the biggest changes. NotMadeYet where the run is not trained, InputError where list, name or periods
     do not fit."""
     run = run_folder(source.data, model, fold)
     if not (run / "model.pt").is_file():
         raise NotMadeYet(f"{run / 'model.pt'} is missing: train {model} first.")
-    region = Benchmark(name or f"{source.name}-{mines.stem.lower()}", source.root)
+    region = BenchmarkPaths(name or f"{source.name}-{mines.stem.lower()}", source.root)
     _prepare(source, region, mines, _wanted(loaded, since, until))
     for stage in MADE:
         where, own = command.begin(stage, region.name)
@@ -67,7 +67,7 @@ def _wanted(loaded: Recipe, since: str | None, until: str | None) -> list[str]:
         raise InputError(f"--since {first}, --until {until or 'nothing'}: {error}.") from None
 
 
-def _prepare(source: Benchmark, region: Benchmark, mines: Path, wanted: list[str]) -> None:
+def _prepare(source: BenchmarkPaths, region: BenchmarkPaths, mines: Path, wanted: list[str]) -> None:
     """The region's list and recipe. InputError where its name is another benchmark's, or of another list."""
     if region.folder.exists():
         if receipts.read(region.folder / RECEIPT).get("of") != source.name:
@@ -89,7 +89,7 @@ def _prepare(source: Benchmark, region: Benchmark, mines: Path, wanted: list[str
 RECEIPT = "region.json"
 
 
-def _is_its_list(region: Benchmark, mines: Path) -> bool:
+def _is_its_list(region: BenchmarkPaths, mines: Path) -> bool:
     """Whether a region was made of this file, or of this published list."""
     kept = region.mines / mines.name
     if not mines.is_file():
@@ -97,7 +97,7 @@ def _is_its_list(region: Benchmark, mines: Path) -> bool:
     return kept.is_file() and sha256(mines) == sha256(kept)
 
 
-def _adapt(region: Benchmark, source: Benchmark, wanted: list[str]) -> None:
+def _adapt(region: BenchmarkPaths, source: BenchmarkPaths, wanted: list[str]) -> None:
     """Of whom it is; no labels, nothing to train on, and the dates that are wanted."""
     held = [own.label for own in recipe.load(region.recipe).periods.periods()]
     yaml = YAML()

@@ -30,7 +30,7 @@ from minebench import index, periods, receipts, tables
 from minebench.cube import store
 from minebench.errors import InputError, NotMadeYet
 from minebench.files import check_links
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN, change_label
 from minebench.periods import Period
 from pipeline.core.runner import Spread, Step, Tasks, each_step
@@ -51,7 +51,7 @@ VERSION = 1
 class Task:
     """One site's work: the annotations that may reach it, and the key of its images."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     labels: "Near"
@@ -85,7 +85,7 @@ class Near:
         return [*said, [bool(own) for own in nothing]] if any(nothing) else said
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     """Write the masks that are missing or of other inputs. Returns how many cubes changed."""
     composites = tables.read(benchmark.table("composites"), "compose")
     listed = sites.load(benchmark, recipe)
@@ -124,7 +124,7 @@ def labels_near(labels: gpd.GeoDataFrame, listed: list[Site]) -> list[Near]:
     return [Near(labels, sorted({*found[site_id], *everywhere})) for site_id in ids]
 
 
-def read_labels(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
+def read_labels(benchmark: BenchmarkPaths, recipe: Recipe) -> gpd.GeoDataFrame:
     """All annotations with geometry (EPSG:4326) and `when` (a Period's label), and `site_id`
     where given. InputError names the file and the row that has no usable date."""
     if recipe.labels.source in {"none", "import"}:
@@ -296,7 +296,7 @@ Change = dict[tuple[str, str], NDArray[np.uint8]]
 
 
 def labels_of(
-    benchmark: Benchmark, recipe: Recipe, site: Site, labels: gpd.GeoDataFrame, seen: list[Period]
+    benchmark: BenchmarkPaths, recipe: Recipe, site: Site, labels: gpd.GeoDataFrame, seen: list[Period]
 ) -> tuple[NDArray[np.uint8], Change]:
     """A site's footprint masks (period, y, x), and its change masks (y, x) by pair where change
     itself is what was labelled."""

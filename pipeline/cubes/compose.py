@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from minebench import receipts, tables
 from minebench.cube import store as cube_store
 from minebench.errors import NotMadeYet, WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from pipeline.core.runner import Spread, Step, Tasks, each_step, prune
 from pipeline.cubes import cube
@@ -57,7 +57,7 @@ out otherwise."""
 class Task:
     """One site's work; `chosen` are the rows of `scenes` that were selected."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     chosen: Listed
@@ -89,7 +89,7 @@ class Task:
         return self.chosen.table[:0] if rows is None else rows[rows.period == period.label]
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     """Make the cubes that are missing or of other inputs, and the table. Returns how many."""
     table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.doctor.known_catalogues import CATALOGUES, Catalogue, Question
 from pipeline.doctor.visit import Visit
 from pipeline.recipe import Recipe, Selection
@@ -29,7 +29,7 @@ def of_catalogue(catalogue: Catalogue, data: Path) -> Visit:
     return Visit(catalogue, options, Setting(Path(), data, sensor, profile, Selection().clear))
 
 
-def of_benchmark(benchmark: Benchmark, recipe: Recipe, data: Path) -> list[Visit]:
+def of_benchmark(benchmark: BenchmarkPaths, recipe: Recipe, data: Path) -> list[Visit]:
     """Return the visits to a benchmark's sources; `data` is the folder for files that they keep. InputError
     where none is on the web."""
     members = recipe.source.members

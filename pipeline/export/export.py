@@ -16,7 +16,7 @@ from minebench.cube import store
 from minebench.cube.windows import Cubes
 from minebench.errors import InputError, UnknownName
 from minebench.files import replacing, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.export import coco, folders, minenetcd256, oms2cd, webdataset
 from pipeline.export.jobs import ABOUT_EXPORT, Job
 from pipeline.recipe import Recipe
@@ -55,7 +55,7 @@ class Exported:
 
 
 def export(
-    benchmark: Benchmark, recipe: Recipe, to: str, folder: Path | None, image: str, max_unknown: float
+    benchmark: BenchmarkPaths, recipe: Recipe, to: str, folder: Path | None, image: str, max_unknown: float
 ) -> Exported:
     """Write a benchmark in a layout, whole or not at all. InputError on an unknown layout, a folder that
     exists, or a layout that cannot hold this benchmark."""
@@ -92,14 +92,16 @@ def export(
     return Exported(folder, job.written, job.left_out, job.made_known)
 
 
-def _check_known(benchmark: Benchmark, tiles: pd.DataFrame, pairs: pd.DataFrame, max_unknown: float) -> None:
+def _check_known(
+    benchmark: BenchmarkPaths, tiles: pd.DataFrame, pairs: pd.DataFrame, max_unknown: float
+) -> None:
     """InputError where every pair would be left out."""
     pixels = (tiles.height * tiles.width).set_axis(tiles.tile_id)
     if not (pairs.unknown <= max_unknown * pairs.tile_id.map(pixels)).any():
         raise _unknown(benchmark, max_unknown)
 
 
-def _unknown(benchmark: Benchmark, max_unknown: float) -> InputError:
+def _unknown(benchmark: BenchmarkPaths, max_unknown: float) -> InputError:
     return InputError(
         f"Every pair of {benchmark.name} is more unknown than {max_unknown:.0%}: annotate it, or raise "
         "--max-unknown."

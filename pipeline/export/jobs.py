@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from minebench import tables
 from minebench.cube.windows import Cubes
 from minebench.index import Tile, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from minebench.progress import progress
 from pipeline.recipe import Recipe
@@ -47,7 +47,7 @@ class Pair:
 class Job:
     """What a layout writes from, and what it counts. `licence` is what the whole may be shared under."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     folder: Path
     image: str

@@ -28,7 +28,7 @@ from scipy import ndimage
 from minebench import tables
 from minebench.cube.labels import Labels
 from minebench.index import RINGS, SCALES, SIZES, Tile, crossed, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.core.runner import Spread, Tasks, each_site
 from pipeline.sites.site import Site
 
@@ -58,13 +58,13 @@ Row = dict[str, Any]
 class Task:
     """One site's work: its tiles of the test split, and their pairs."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     site: Site
     tiles: pd.DataFrame
     pairs: pd.DataFrame
 
 
-def build(benchmark: Benchmark, sites: list[Site], tiles: pd.DataFrame, spread: Spread) -> None:
+def build(benchmark: BenchmarkPaths, sites: list[Site], tiles: pd.DataFrame, spread: Spread) -> None:
     """Write index/analysis/<set>.parquet for the test split. The table of pairs is there already."""
     tested = tiles[tiles.split == "test"]
     groups = {str(site_id): own for site_id, own in tested.groupby("site_id")}
@@ -103,7 +103,7 @@ def _types(name: str) -> dict[str, str]:
     }
 
 
-def path(benchmark: Benchmark, name: str) -> Any:
+def path(benchmark: BenchmarkPaths, name: str) -> Any:
     return benchmark.table(f"analysis/{name}")
 
 

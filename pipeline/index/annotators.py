@@ -3,7 +3,7 @@
 import pandas as pd
 
 from minebench import tables
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 
 TABLE = "annotators"
@@ -14,13 +14,13 @@ ROW = {"site_id": "str", "subject": "str", "one": "str", "other": "str", "iou": 
 other's, both ways. NaN where it is undefined: nothing outlined by either, for `boundary` by one of them."""
 
 
-def read(benchmark: Benchmark) -> pd.DataFrame | None:
+def read(benchmark: BenchmarkPaths) -> pd.DataFrame | None:
     """The table; None where annotators were not compared."""
     path = benchmark.table(TABLE)
     return tables.read(path, "agree") if path.is_file() else None
 
 
-def sentences(benchmark: Benchmark) -> list[str]:
+def sentences(benchmark: BenchmarkPaths) -> list[str]:
     """How annotators agree, in sentences; none where they were not compared."""
     table = read(benchmark)
     return [] if table is None else told(table)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from minebench import receipts, tables
 from minebench.errors import Damaged, InputError, LeakingSplit
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Split
@@ -57,7 +57,7 @@ class Splits:
         return "; ".join(parts)
 
 
-def of_sites(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> Splits:
+def of_sites(benchmark: BenchmarkPaths, sites: gpd.GeoDataFrame, rule: Split) -> Splits:
     """The split of each site by the recipe. With `by: tile` it is the tiles' own; here empty."""
     match rule.by:
         case "site":
@@ -97,7 +97,7 @@ class Released:
     rule: str | None
 
 
-def read_released(benchmark: Benchmark, rule: Split) -> Released | None:
+def read_released(benchmark: BenchmarkPaths, rule: Split) -> Released | None:
     """What the published catalog's table of splits says. InputError where the recipe wants to keep a
     release's splits and there is none, WorkError where the table is damaged."""
     path = benchmark.stac / "splits.parquet"
@@ -138,7 +138,7 @@ def _compared(drawn: dict[str, str], released: Released | None) -> Splits:
     return Splits(drawn, len(both) - len(moved), moved, unused)
 
 
-def listed(benchmark: Benchmark, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
+def listed(benchmark: BenchmarkPaths, sites: gpd.GeoDataFrame, rule: Split) -> dict[str, str]:
     """Splits from the recipe's CSV, by site_id or name. InputError names the row or the site."""
     path = benchmark.mines / str(rule.list)
     table = tables.read_csv(path, "split.list")

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from minebench import periods, tables
 from minebench.cube import store
 from minebench.cube.labels import Count, Labels
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.core.runner import Spread, each_site
 from pipeline.cubes import cube
 from pipeline.index import leakage
@@ -63,13 +63,13 @@ SITE_PERIOD = ["site_id", "period", "known_km2", "footprint_km2", "expanded_km2"
 class Task:
     """One site's work."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
 
 
 def build(
-    benchmark: Benchmark, recipe: Recipe, sites: list[Site], tiles: pd.DataFrame, spread: Spread
+    benchmark: BenchmarkPaths, recipe: Recipe, sites: list[Site], tiles: pd.DataFrame, spread: Spread
 ) -> None:
     """Count everything and write the tables; those of pairs and of tiles' periods are there already."""
     gathered = Gathered(recipe)
@@ -82,11 +82,11 @@ def build(
         tables.write(found[name], table_path(benchmark, name))
 
 
-def table_path(benchmark: Benchmark, name: str) -> Any:
+def table_path(benchmark: BenchmarkPaths, name: str) -> Any:
     return benchmark.table(f"statistics/{name}")
 
 
-def read(benchmark: Benchmark) -> dict[str, pd.DataFrame]:
+def read(benchmark: BenchmarkPaths) -> dict[str, pd.DataFrame]:
     """All tables by name."""
     return {name: tables.read(table_path(benchmark, name), "tile") for name in TABLES}
 
@@ -288,7 +288,7 @@ def by_interval(site_pairs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(share=table.accumulated_km2 / table.known_km2)
 
 
-def balance(benchmark: Benchmark, tiles: pd.DataFrame) -> pd.DataFrame:
+def balance(benchmark: BenchmarkPaths, tiles: pd.DataFrame) -> pd.DataFrame:
     """Classes of each split as its models see them: pixels count once a tile and pair (or period). The
     tables of pairs and of tiles' periods are read part by part."""
     size = (tiles.height * tiles.width).set_axis(tiles.tile_id)

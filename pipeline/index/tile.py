@@ -27,7 +27,7 @@ from minebench.cube.labels import Count, Labels
 from minebench.errors import InputError
 from minebench.files import sha256
 from minebench.index import FIELDS, NODATA, PADDING, Tile
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.core.runner import Spread, each_site
 from pipeline.geo import geodesy, grid
 from pipeline.index import analysis_sets, split, statistics
@@ -62,7 +62,7 @@ class Task:
     """One site's work; `drawn` has the split of each of its tiles where single tiles are drawn;
     else all are of `split`."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     split: str
@@ -79,7 +79,7 @@ class Done:
     without: tuple[str, ...] = ()
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> Done:
     """Write the tables, unless they are of the same cubes and rules. InputError where nothing fits."""
     table = sites.read(benchmark)
     listed = sites.listed(table, recipe)
@@ -122,7 +122,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Done:
     return Done(len(tiles), splits, _too_small(benchmark, recipe, listed))
 
 
-def _too_small(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> tuple[str, ...]:
+def _too_small(benchmark: BenchmarkPaths, recipe: Recipe, listed: list[Site]) -> tuple[str, ...]:
     """Sites with images that no tile fits."""
     return tuple(
         f"{site.site_id} ({site.shape[0]} x {site.shape[1]} pixels)"
@@ -154,7 +154,7 @@ def outlines(tiles: pd.DataFrame, listed: list[Site]) -> NDArray[Any]:
     return shapes
 
 
-def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str, dict[str, str]]:
+def _drawn(benchmark: BenchmarkPaths, recipe: Recipe, listed: list[Site]) -> dict[str, dict[str, str]]:
     """By site the split of every tile where single tiles are drawn; else empty."""
     if recipe.split.by != "tile":
         return {}
@@ -167,14 +167,14 @@ def _drawn(benchmark: Benchmark, recipe: Recipe, listed: list[Site]) -> dict[str
     return {site_id: {name: drawn[name] for name in own} for site_id, own in names.items()}
 
 
-def _others(benchmark: Benchmark) -> Iterator[Path]:
+def _others(benchmark: BenchmarkPaths) -> Iterator[Path]:
     """The stage's tables but that of tiles, which is written last."""
     yield from (benchmark.table(name) for name in ("tile_periods", "pairs", "folds"))
     yield from (statistics.table_path(benchmark, name) for name in statistics.TABLES)
     yield from (analysis_sets.path(benchmark, name) for name in analysis_sets.COLUMNS)
 
 
-def _key(benchmark: Benchmark, recipe: Recipe, listed: list[Site], splits: Splits) -> str:
+def _key(benchmark: BenchmarkPaths, recipe: Recipe, listed: list[Site], splits: Splits) -> str:
     """What the tables are made of: every cube's images (by their key) and masks (by their content, which
     people also edit by hand), the sites, and the rules."""
     cubes = [
@@ -197,7 +197,7 @@ def _held(path: Path) -> list[Any]:
     return [receipts.key_in(store.receipt(path)), *sums]
 
 
-def _check(benchmark: Benchmark, recipe: Recipe, tiles: int, pairs: int) -> None:
+def _check(benchmark: BenchmarkPaths, recipe: Recipe, tiles: int, pairs: int) -> None:
     if not tiles:
         raise InputError(
             f"{benchmark.recipe}: tiling.size {recipe.tiling.size} fits no site; lower it or set tiling.pad."

@@ -25,7 +25,7 @@ from minebench.data.datasets import Scale
 from minebench.errors import InputError, NotMadeYet
 from minebench.files import replacing
 from minebench.index import Tile, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models import registry
 from models.base import Model
 from models.evaluation import run_files, runs
@@ -40,7 +40,7 @@ SHOWN = 4
 ENLARGED = 256
 
 
-def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = None) -> Path:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, model: str, fold: str | None = None) -> Path:
     """Write the page of an evaluated model. WorkError where it was not evaluated."""
     if (other := registry.unsmoothed(model)) != model:
         raise InputError(f"What {model} says follows from {other}: run `minebench explain --model {other}`.")
@@ -69,7 +69,7 @@ def build(benchmark: Benchmark, recipe: Recipe, model: str, fold: str | None = N
 
 
 def _examples(
-    benchmark: Benchmark, recipe: Recipe, network: Model, scale: Scale, run: Path, folder: Path,
+    benchmark: BenchmarkPaths, recipe: Recipe, network: Model, scale: Scale, run: Path, folder: Path,
     threshold: float,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The pairs (or tiles) that the evaluation kept, with their maps."""

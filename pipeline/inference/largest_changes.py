@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from minebench import __version__, tables
 from minebench.errors import NotMadeYet
 from minebench.files import replacing
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.activity import change_maps
 from pipeline.inference import templates
 from pipeline.recipe import Recipe
@@ -40,7 +40,7 @@ class Row:
     after: str
 
 
-def write(benchmark: Benchmark, recipe: Recipe, run: str) -> Path:
+def write(benchmark: BenchmarkPaths, recipe: Recipe, run: str) -> Path:
     """Write the page of a run that `activity` has measured. NotMadeYet where it has not."""
     intervals = tables.read(benchmark.table("activity/intervals"), "activity")
     own = intervals[intervals.source == run]
@@ -66,7 +66,7 @@ def write(benchmark: Benchmark, recipe: Recipe, run: str) -> Path:
     return path
 
 
-def _changed(benchmark: Benchmark, run: str, row: pd.Series, threshold: float) -> NDArray[np.bool_]:
+def _changed(benchmark: BenchmarkPaths, run: str, row: pd.Series, threshold: float) -> NDArray[np.bool_]:
     folder = benchmark.predictions / run / row.site_id
     maps = change_maps.of_run(folder, run, [(row.t1, row.t2)], threshold)
     assert maps is not None

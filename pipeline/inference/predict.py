@@ -27,7 +27,7 @@ from minebench.cube.windows import Cubes
 from minebench.data import datasets
 from minebench.errors import Damaged, UnknownName
 from minebench.files import replacing, sha256, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.progress import progress
 from models.evaluation import processes, sitewide
 from models.smoothing import Smoothing
@@ -49,7 +49,7 @@ VERSION = 1
 
 
 def build(
-    benchmark: Benchmark, recipe: Recipe, model: str, split: str, which: str, fold: str | None = None
+    benchmark: BenchmarkPaths, recipe: Recipe, model: str, split: str, which: str, fold: str | None = None
 ) -> tuple[Path, int]:
     """Predict every site of a split ("all" for all); returns the folder and how many sites were done
     anew. InputError on an unknown split or choice of pairs."""
@@ -82,7 +82,7 @@ class _Predictor:
     """A loaded model and what it is applied with."""
 
     def __init__(
-        self, benchmark: Benchmark, recipe: Recipe, run: Path, model: str, which: str, fold: str | None
+        self, benchmark: BenchmarkPaths, recipe: Recipe, run: Path, model: str, which: str, fold: str | None
     ) -> None:
         self.benchmark, self.recipe, self.which = benchmark, recipe, which
         self.run, self.folder = run.name, benchmark.predictions / run.name
@@ -179,7 +179,7 @@ class _Predictor:
         )
 
 
-def _write_collection(benchmark: Benchmark, recipe: Recipe, run: str, folder: Path) -> None:
+def _write_collection(benchmark: BenchmarkPaths, recipe: Recipe, run: str, folder: Path) -> None:
     """The collection of every site that is there."""
     items = [_content(path) for path in _items(folder)]
     ends = [(_time(content, "start_datetime"), _time(content, "end_datetime")) for content in items]

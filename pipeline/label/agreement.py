@@ -18,7 +18,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from minebench import __version__, tables
 from minebench.errors import InputError, NotMadeYet
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from minebench.metrics.confusion import confusion, scores
 from minebench.progress import progress
@@ -35,7 +35,7 @@ MAJORITY = "majority"
 Masks = dict[str, NDArray[np.uint8]]
 
 
-def folder(benchmark: Benchmark, annotator: str) -> Path:
+def folder(benchmark: BenchmarkPaths, annotator: str) -> Path:
     """Where an annotator's own labels lie. InputError for a name that is no folder's."""
     if (
         not annotator
@@ -47,7 +47,7 @@ def folder(benchmark: Benchmark, annotator: str) -> Path:
     return benchmark.annotations / LAYERS / annotator
 
 
-def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
+def build(benchmark: BenchmarkPaths, recipe: Recipe) -> pd.DataFrame:
     """Compare all layers, site by site, and write the table. NotMadeYet where fewer than two have a site in
     common."""
     rows: list[tuple[Any, ...]] = []
@@ -88,7 +88,7 @@ def boundary_distance(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float
     return float(np.concatenate([away[1][edges[0]], away[0][edges[1]]]).mean())
 
 
-def consensus(benchmark: Benchmark, recipe: Recipe, rule: str) -> int:
+def consensus(benchmark: BenchmarkPaths, recipe: Recipe, rule: str) -> int:
     """Write each site's annotations as more than half of its annotators have them (`majority`), or as one
     annotator does. Returns how many sites. InputError where a site is labelled by itself already."""
     if rule != MAJORITY and not folder(benchmark, rule).is_dir():
@@ -115,7 +115,7 @@ def _check_made_here(path: Path) -> None:
         )
 
 
-def _write(benchmark: Benchmark, recipe: Recipe, site: Site, chosen: dict[str, Masks]) -> None:
+def _write(benchmark: BenchmarkPaths, recipe: Recipe, site: Site, chosen: dict[str, Masks]) -> None:
     how, rows = f"consensus of {', '.join(sorted(chosen))}", []
     for subject in dict.fromkeys(name for own in chosen.values() for name in own):
         votes = np.stack([own[subject] == 1 for own in chosen.values() if subject in own])
@@ -129,12 +129,12 @@ def _write(benchmark: Benchmark, recipe: Recipe, site: Site, chosen: dict[str, M
     annotation_file.write(benchmark.annotations / f"{site.site_id}.gpkg", site, rows)
 
 
-def _files(benchmark: Benchmark, annotator: str = "*") -> list[Path]:
+def _files(benchmark: BenchmarkPaths, annotator: str = "*") -> list[Path]:
     return sorted((benchmark.annotations / LAYERS).glob(f"{annotator}/[!.]*.gpkg"))
 
 
 def _labelled(
-    benchmark: Benchmark, recipe: Recipe, annotator: str = "*"
+    benchmark: BenchmarkPaths, recipe: Recipe, annotator: str = "*"
 ) -> Iterator[tuple[Site, dict[str, Masks]]]:
     """Each site that somebody has a layer of, with the masks of the dates that each has labelled."""
     files: dict[str, list[Path]] = {}

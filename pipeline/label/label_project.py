@@ -19,7 +19,7 @@ from minebench import receipts
 from minebench.cube import store
 from minebench.errors import NotMadeYet
 from minebench.files import replacing, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.progress import progress
 from pipeline.cubes import annotate, cube
 from pipeline.geo import cog
@@ -34,7 +34,7 @@ DRAWN = "drawn.gpkg"
 KINDS = ("footprint", annotate.NO_MINE)
 
 
-def write(benchmark: Benchmark, recipe: Recipe) -> Path:
+def write(benchmark: BenchmarkPaths, recipe: Recipe) -> Path:
     """Write the project, what images are missing, and the layer where there is none; the project."""
     listed = [site for site in sites.load(benchmark, recipe) if site.epsg]
     listed = [site for site in listed if store.periods_of(benchmark.cube(site.site_id))]
@@ -70,7 +70,7 @@ def _whens(recipe: Recipe) -> list[str]:
     return ["t1", "t2"] if recipe.labels.kind == "change" else [recipe.labels.column]
 
 
-def _write_images(benchmark: Benchmark, recipe: Recipe, site: Site, folder: Path) -> None:
+def _write_images(benchmark: BenchmarkPaths, recipe: Recipe, site: Site, folder: Path) -> None:
     """A site's dates as they are shown, unless they are there already."""
     path = benchmark.cube(site.site_id)
     note, key = folder / f"{site.site_id}.json", receipts.key_in(store.receipt(path))

@@ -12,7 +12,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from minebench.errors import InputError, NotMadeYet
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.geo import gdal
 
 NODATA = 255
@@ -34,7 +34,7 @@ class Rank:
         return self.unsure + self.differ
 
 
-def check(benchmark: Benchmark, runs: list[str]) -> None:
+def check(benchmark: BenchmarkPaths, runs: list[str]) -> None:
     """InputError or NotMadeYet where a run is unknown or was not applied."""
     for run in runs:
         if "/" in run or not (benchmark.predictions / run).is_dir():
@@ -46,7 +46,7 @@ def check(benchmark: Benchmark, runs: list[str]) -> None:
             )
 
 
-def percent(benchmark: Benchmark, run: str, site_id: str, subject: str) -> NDArray[np.uint8]:
+def percent(benchmark: BenchmarkPaths, run: str, site_id: str, subject: str) -> NDArray[np.uint8]:
     """A run's probability (y, x) in per cent, 255 where nothing was observed. NotMadeYet where it was not
     applied to that date."""
     path = _file(benchmark, run, site_id, subject)
@@ -58,7 +58,7 @@ def percent(benchmark: Benchmark, run: str, site_id: str, subject: str) -> NDArr
     return _read(path)
 
 
-def _file(benchmark: Benchmark, run: str, site_id: str, subject: str) -> Path:
+def _file(benchmark: BenchmarkPaths, run: str, site_id: str, subject: str) -> Path:
     if run != Path(run).name or run.startswith("."):
         raise InputError(f"'{run}' is not the name of a run.")
     return benchmark.predictions / run / site_id / f"{subject.replace('|', '_')}.tif"
@@ -69,14 +69,14 @@ def _read(path: Path) -> NDArray[np.uint8]:
         return np.asarray(file.read(1), np.uint8)
 
 
-def ranked(benchmark: Benchmark, runs: list[str], open_: list[tuple[str, str]]) -> list[Rank]:
+def ranked(benchmark: BenchmarkPaths, runs: list[str], open_: list[tuple[str, str]]) -> list[Rank]:
     """Dates (site, subject) that are not labelled yet, those first from which there is most to learn;
     dates that no run was applied to come last, in their order."""
     found = [_rank(benchmark, runs, *place) for place in open_]
     return sorted(found, key=lambda rank: -rank.worth)
 
 
-def _rank(benchmark: Benchmark, runs: list[str], site_id: str, subject: str) -> Rank:
+def _rank(benchmark: BenchmarkPaths, runs: list[str], site_id: str, subject: str) -> Rank:
     files = (_file(benchmark, run, site_id, subject) for run in runs)
     there = [path for path in files if path.is_file()]
     stamps = tuple((str(path), path.stat().st_mtime_ns) for path in there)

@@ -25,7 +25,7 @@ from minebench import index
 from minebench.cube import store
 from minebench.errors import InputError, NotMadeYet, WorkError, explained
 from minebench.files import replacing, sha256
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from pipeline.cubes import annotate, cube
 from pipeline.label import annotation_file, carry, edits, predicted, regions
@@ -56,7 +56,7 @@ class Session:
     labels go."""
 
     def __init__(
-        self, benchmark: Benchmark, recipe: Recipe, site: Site, builder: Builds, folder: Path
+        self, benchmark: BenchmarkPaths, recipe: Recipe, site: Site, builder: Builds, folder: Path
     ) -> None:
         self.benchmark, self.recipe, self.site, self.builder = benchmark, recipe, site, builder
         self.cube = benchmark.cube(site.site_id)

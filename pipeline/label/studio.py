@@ -38,7 +38,7 @@ from starlette.routing import Mount, Route
 
 from minebench.cube import store
 from minebench.errors import InputError, MinebenchError, NotMadeYet, explained
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.label import edits, predicted, steps
 from pipeline.label.builder import Builder
 from pipeline.label.journal import FOLDER
@@ -67,7 +67,7 @@ class Studio:
     """A benchmark's sites, opened when they are asked for. `runs` are trained models to begin with, labels go
     into `folder`."""
 
-    def __init__(self, benchmark: Benchmark, recipe: Recipe, runs: list[str], folder: Path) -> None:
+    def __init__(self, benchmark: BenchmarkPaths, recipe: Recipe, runs: list[str], folder: Path) -> None:
         self.benchmark, self.recipe, self.builder = benchmark, recipe, Builder()
         self.runs, self.folder = runs, folder
         self.sites = {site.site_id: site for site in sites.load(benchmark, recipe)}

@@ -2,22 +2,22 @@
 
 import pandas as pd
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 
 
-def conditions(benchmark: Benchmark) -> pd.DataFrame | None:
+def conditions(benchmark: BenchmarkPaths) -> pd.DataFrame | None:
     """Scores by condition; None where nothing was compared yet."""
     path = benchmark.leaderboard / "conditions.parquet"
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def ablations(benchmark: Benchmark) -> pd.DataFrame | None:
+def ablations(benchmark: BenchmarkPaths) -> pd.DataFrame | None:
     """Runs with and without a part; None where nothing was compared yet."""
     path = benchmark.leaderboard / "ablations.parquet"
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def read(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+def read(benchmark: BenchmarkPaths) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """models and tests; None where nothing was compared yet, or there was nothing to compare."""
     folder = benchmark.leaderboard
     if not (folder / "models.parquet").is_file():

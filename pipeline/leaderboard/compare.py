@@ -18,7 +18,7 @@ import pandas as pd
 
 from minebench import __version__, receipts, tables
 from minebench.files import replacing
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation import ranking, run_files, runs
 from models.evaluation.score_names import SCORES
 from pipeline.leaderboard import ablations, conditions
@@ -26,7 +26,7 @@ from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
 
 
-def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
+def build(benchmark: BenchmarkPaths, recipe: Recipe) -> pd.DataFrame:
     """Write the leaderboard; returns models.parquet's rows."""
     table = ranking.leaderboard(benchmark.data)
     folder = benchmark.leaderboard
@@ -44,7 +44,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> pd.DataFrame:
     return table
 
 
-def _by_conditions(benchmark: Benchmark, names: list[str]) -> pd.DataFrame:
+def _by_conditions(benchmark: BenchmarkPaths, names: list[str]) -> pd.DataFrame:
     metrics = {name: run_files.metrics_of(benchmark.run(name)) for name in names}
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     taken = conditions.images(scenes, tables.read_geo(benchmark.table("sites"), "sites"))
@@ -53,7 +53,7 @@ def _by_conditions(benchmark: Benchmark, names: list[str]) -> pd.DataFrame:
     )
 
 
-def _card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
+def _card(benchmark: BenchmarkPaths, recipe: Recipe, row: Any) -> str:
     folder = benchmark.run(row.run)
     saved = ranking.weights_of(folder)
     run = receipts.read(folder / "run.json")
@@ -79,7 +79,7 @@ def _begun_with(saved: dict[str, Any]) -> str | None:
     return weights.begun_with(saved["model"], saved["options"], given)
 
 
-def _external_card(benchmark: Benchmark, recipe: Recipe, row: Any) -> str:
+def _external_card(benchmark: BenchmarkPaths, recipe: Recipe, row: Any) -> str:
     metrics = run_files.metrics_of(benchmark.run(row.run))
     return _template("EXTERNAL.md").render(
         **_head(benchmark, recipe, row), external=metrics[runs.EXTERNAL], partial=row.predicted < 1
@@ -99,7 +99,7 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", escaped)
 
 
-def _head(benchmark: Benchmark, recipe: Recipe, row: Any) -> dict[str, Any]:
+def _head(benchmark: BenchmarkPaths, recipe: Recipe, row: Any) -> dict[str, Any]:
     return {
         "benchmark": benchmark.name,
         "recipe": recipe,

@@ -24,7 +24,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from minebench.errors import NotMadeYet, WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.publish import contents
 from pipeline.recipe import Recipe
 
@@ -51,14 +51,14 @@ def listening(port: int) -> socket.socket:
     return own
 
 
-def serve(benchmark: Benchmark, recipe: Recipe, own: socket.socket) -> None:
+def serve(benchmark: BenchmarkPaths, recipe: Recipe, own: socket.socket) -> None:
     """Serve until the process is told to end."""
     served = app(benchmark, recipe)
     config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[own])
 
 
-def app(benchmark: Benchmark, recipe: Recipe) -> Starlette:
+def app(benchmark: BenchmarkPaths, recipe: Recipe) -> Starlette:
     """What is served. NotMadeYet without a catalog."""
     if not (benchmark.stac / "catalog.json").is_file():
         raise NotMadeYet(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
@@ -84,7 +84,7 @@ def app(benchmark: Benchmark, recipe: Recipe) -> Starlette:
     return Starlette(routes=routes, middleware=middleware, exception_handlers={404: missing})
 
 
-def found(benchmark: Benchmark, path: str) -> Path | None:
+def found(benchmark: BenchmarkPaths, path: str) -> Path | None:
     """The file of an address where it is one that is served; symbolic links lead nowhere else."""
     inside, _, own = path.partition("/")
     base = contents.FOLDER.parent if inside == contents.FOLDER.name and own else benchmark.root

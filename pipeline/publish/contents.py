@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.stac import model_items
 
 FOLDERS = ("cubes", "index", "leaderboard", "predictions", "activity", "report", "viewer")
 """Of data/<b>/."""
 
 
-def is_published(benchmark: Benchmark, file: Path) -> bool:
+def is_published(benchmark: BenchmarkPaths, file: Path) -> bool:
     """Whether a file (absolute, without symbolic links) is published."""
     if file.is_relative_to(benchmark.stac.resolve()):
         return True
@@ -25,7 +25,7 @@ def is_published(benchmark: Benchmark, file: Path) -> bool:
     return folder in FOLDERS
 
 
-def files(benchmark: Benchmark) -> Iterator[Path]:
+def files(benchmark: BenchmarkPaths) -> Iterator[Path]:
     """Every published file, folder by folder; what a killed writer left half-written is not one."""
     folders = [benchmark.stac, *(benchmark.data / name for name in FOLDERS)]
     for folder in folders:
@@ -46,7 +46,7 @@ FOLDER = Path(__file__).with_name("viewer")
 PAGE = "index.html"
 
 
-def page(benchmark: Benchmark, title: str) -> str:
+def page(benchmark: BenchmarkPaths, title: str) -> str:
     """The page of a benchmark; all that it shows it reads from data/<b>/viewer/."""
     text = (FOLDER / PAGE).read_text(encoding="utf-8")
     data = benchmark.data.relative_to(benchmark.root).as_posix()

@@ -19,7 +19,7 @@ from minebench.cube import shards, store
 from minebench.errors import WorkError
 from minebench.files import link, replacing
 from minebench.index import Tile, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from pipeline.activity import measure_sites
 from pipeline.core.runner import Spread
@@ -35,9 +35,9 @@ INPUTS = ("sites", "scenes", "composites")
 LINKED = ("runs", "leaderboard", "predictions")
 
 
-def without(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> Benchmark:
+def without(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> BenchmarkPaths:
     """The benchmark without hidden labels. WorkError where tiles came out otherwise than they are."""
-    public = Benchmark(benchmark.name, benchmark.data / FOLDER)
+    public = BenchmarkPaths(benchmark.name, benchmark.data / FOLDER)
     listed = tables.read(benchmark.table("tiles"), "tile")
     _link(benchmark, public)
     for site_id, own in listed.groupby("site_id"):
@@ -63,7 +63,7 @@ def sentence(recipe: Recipe) -> str:
     )
 
 
-def _link(benchmark: Benchmark, public: Benchmark) -> None:
+def _link(benchmark: BenchmarkPaths, public: BenchmarkPaths) -> None:
     """Everything that holds no label of a hidden site, and the cubes, by file. Writers replace files: none
     writes through a link."""
     _copy(benchmark.recipe, public.recipe)
@@ -114,7 +114,7 @@ def _blanked(masks: Any, tiles: list[Tile], is_whole: bool) -> Any:
     return found
 
 
-def _check(before: pd.DataFrame, after: pd.DataFrame, benchmark: Benchmark) -> None:
+def _check(before: pd.DataFrame, after: pd.DataFrame, benchmark: BenchmarkPaths) -> None:
     columns = ["tile_id", "split"]
     if not before[columns].reset_index(drop=True).equals(after[columns].reset_index(drop=True)):
         raise WorkError(

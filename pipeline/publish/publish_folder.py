@@ -25,7 +25,7 @@ from typing import Any
 from minebench import __version__, receipts, tables
 from minebench.errors import InputError, NotMadeYet, WorkError
 from minebench.files import link, replacing, sha256, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.progress import progress
 from pipeline.core.runner import Spread
 from pipeline.publish import contents, hidden, qgis_project, releases, viewer_data, withheld
@@ -64,7 +64,7 @@ class Published:
 
 
 def publish(
-    benchmark: Benchmark, recipe: Recipe, out: Path, spread: Spread, version: str | None = None
+    benchmark: BenchmarkPaths, recipe: Recipe, out: Path, spread: Spread, version: str | None = None
 ) -> Published:
     """Write the folder, and verify it. InputError where `out` is something else, or terms forbid it;
     WorkError where what was written is not what the catalog says."""
@@ -79,7 +79,7 @@ def publish(
     told = {"benchmark": benchmark.name, "version": release.version if release else None}
     write_json({**told, "minebench": __version__}, out / RELEASE)
     (out / SUMS).unlink(missing_ok=True)
-    published = Benchmark(benchmark.name, out)
+    published = BenchmarkPaths(benchmark.name, out)
     files = [
         file
         for file in contents.files(benchmark)
@@ -105,7 +105,7 @@ def publish(
     return Published(len(wanted) + 1, size, new, [upstream.name for upstream in kept], release)
 
 
-def _accept(benchmark: Benchmark, out: Path) -> None:
+def _accept(benchmark: BenchmarkPaths, out: Path) -> None:
     """InputError where `out` holds other things, or lies where stages write."""
     inside = out.resolve()
     if benchmark.root.resolve().is_relative_to(inside):
@@ -129,7 +129,7 @@ def _accept(benchmark: Benchmark, out: Path) -> None:
         )
 
 
-def _place_all(benchmark: Benchmark, files: list[Path], out: Path) -> int:
+def _place_all(benchmark: BenchmarkPaths, files: list[Path], out: Path) -> int:
     """Put files where they belong; how many were not there."""
     new = 0
     with progress("publish", len(files), "files") as advance:
@@ -154,7 +154,7 @@ def _place(file: Path, target: Path) -> bool:
     return True
 
 
-def _viewer(published: Benchmark, title: str) -> Iterator[str]:
+def _viewer(published: BenchmarkPaths, title: str) -> Iterator[str]:
     for file in sorted(contents.FOLDER.rglob("*")):
         if file.is_file() and file.name != contents.PAGE:
             name = file.relative_to(contents.FOLDER.parent).as_posix()
@@ -166,7 +166,7 @@ def _viewer(published: Benchmark, title: str) -> Iterator[str]:
     yield contents.PAGE
 
 
-def _expected(benchmark: Benchmark, recipe: Recipe, out: Path) -> Iterator[str]:
+def _expected(benchmark: BenchmarkPaths, recipe: Recipe, out: Path) -> Iterator[str]:
     """Names and grids of what is to be predicted of hidden splits."""
     for split, task in product(recipe.split.hidden, expected.tasks_of(recipe)):
         name = f"{EXPECTED}/{split}-{task}.csv"
@@ -175,7 +175,7 @@ def _expected(benchmark: Benchmark, recipe: Recipe, out: Path) -> Iterator[str]:
         yield name
 
 
-def _cards(published: Benchmark, release: releases.Release | None, recipe: Recipe) -> Iterator[str]:
+def _cards(published: BenchmarkPaths, release: releases.Release | None, recipe: Recipe) -> Iterator[str]:
     """The catalog's cards, at the top, with what changed."""
     stac = published.stac.relative_to(published.root).as_posix()
     where = (
@@ -194,7 +194,7 @@ def _cards(published: Benchmark, release: releases.Release | None, recipe: Recip
         yield name
 
 
-def _state_version(published: Benchmark, version: str) -> None:
+def _state_version(published: BenchmarkPaths, version: str) -> None:
     """Croissant's version is the release's."""
     path = published.stac / dataset_card.CROISSANT_FILE
     write_json({**withheld.read(path), "version": version}, path)

@@ -25,7 +25,7 @@ import shapely
 
 from minebench import tables
 from minebench.files import replacing
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from minebench.progress import progress
 from pipeline.recipe import Recipe
@@ -59,7 +59,7 @@ def image_of(file: str, recipe: Recipe) -> Mosaic:
     return Mosaic(file, ("Red", "Green", "Blue"), nodata, assets.colours_of(recipe), "image")
 
 
-def write(published: Benchmark, recipe: Recipe, out: Path) -> list[str]:
+def write(published: BenchmarkPaths, recipe: Recipe, out: Path) -> list[str]:
     """Write the project; returns its files' paths, relative to `out`. None where no site has a place."""
     listed = [site for site in sites.listed(sites.read(published), recipe) if site.epsg]
     folder = out / FOLDER
@@ -109,7 +109,7 @@ def _extent(listed: list[Site], epsg: int) -> list[float]:
     return [float(value) for value in moved.transform_bounds(west, south, east, north)]
 
 
-def _write_vectors(published: Benchmark, listed: list[Site], dates: list[str], path: Path) -> None:
+def _write_vectors(published: BenchmarkPaths, listed: list[Site], dates: list[str], path: Path) -> None:
     table = tables.read_geo(published.table("sites"), "sites")
     own = table[table.site_id.isin([site.site_id for site in listed])]
     areas = gpd.GeoDataFrame(own[[*COLUMNS, "geometry"]], crs=4326)
@@ -124,7 +124,7 @@ def _write_vectors(published: Benchmark, listed: list[Site], dates: list[str], p
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
-def _footprints(published: Benchmark, listed: list[Site], dates: list[str]) -> gpd.GeoDataFrame:
+def _footprints(published: BenchmarkPaths, listed: list[Site], dates: list[str]) -> gpd.GeoDataFrame:
     """The outlines that the items have."""
     rows: list[dict[str, Any]] = []
     with progress("qgis", len(listed), "sites") as advance:

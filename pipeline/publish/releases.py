@@ -14,7 +14,7 @@ import pandas as pd
 from minebench import receipts, tables
 from minebench.cube.labels import Labels
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 from pipeline.core.versions import parsed
 
@@ -42,11 +42,11 @@ class Release:
         return f"## Version {self.version}\n\nSince {self.before}:\n\n{listed}\n"
 
 
-def folder(benchmark: Benchmark) -> Path:
+def folder(benchmark: BenchmarkPaths) -> Path:
     return benchmark.folder / "releases"
 
 
-def make(benchmark: Benchmark, version: str) -> Release:
+def make(benchmark: BenchmarkPaths, version: str) -> Release:
     """What is built now as `version`. InputError where that is no version, not above those released, or
     released with other content."""
     wanted = parsed(version, "--version")
@@ -70,14 +70,14 @@ def make(benchmark: Benchmark, version: str) -> Release:
     return Release(version, rows, before.stem, changes(tables.read(before, "publish"), rows))
 
 
-def keep(benchmark: Benchmark, release: Release) -> Path:
+def keep(benchmark: BenchmarkPaths, release: Release) -> Path:
     """Write the release's table; the next one is compared with it."""
     path = folder(benchmark) / f"{release.version}.parquet"
     tables.write(release.rows, path)
     return path
 
 
-def _rows(benchmark: Benchmark) -> pd.DataFrame:
+def _rows(benchmark: BenchmarkPaths) -> pd.DataFrame:
     composites = tables.read(benchmark.table("composites"), "compose")
     composites = composites[composites.kept].sort_values(["site_id", "period"])
     splits = _splits(benchmark)
@@ -109,7 +109,7 @@ def _digests(labels: Labels) -> dict[str, str]:
     return found
 
 
-def _splits(benchmark: Benchmark) -> dict[str, str]:
+def _splits(benchmark: BenchmarkPaths) -> dict[str, str]:
     tiles = tables.read(benchmark.table("tiles"), "tile", ["site_id", "tile_id", "split"])
     found = {}
     for site_id, own in tiles.groupby("site_id"):

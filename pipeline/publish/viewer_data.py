@@ -22,7 +22,7 @@ from minebench import __version__, receipts, tables
 from minebench.cube.labels import Labels
 from minebench.errors import NotMadeYet
 from minebench.files import write_compact_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation import runs
 from pipeline.core.runner import Spread, Step, Tasks, each_step
 from pipeline.geo import countries
@@ -45,7 +45,7 @@ SCENE = ("scene_id", "day", "clear", "dx", "dy", "corrected")
 class Shared:
     """What all sites have in common: tables by site, and what was predicted."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     chosen: Listed
     activity: dict[str, pd.DataFrame]
@@ -75,12 +75,12 @@ class Task:
         return {run: names for run, names in found.items() if names}
 
 
-def folder(benchmark: Benchmark) -> Path:
+def folder(benchmark: BenchmarkPaths) -> Path:
     """Where the viewer's data lie."""
     return benchmark.data / "viewer"
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     """Write the files of what is published now; returns how many sites were written anew."""
     if not (benchmark.stac / "catalog.json").is_file():
         raise NotMadeYet(f"{benchmark.stac / 'catalog.json'} is missing: run `minebench catalog` first.")
@@ -99,7 +99,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     return written
 
 
-def _shared(benchmark: Benchmark, recipe: Recipe) -> Shared:
+def _shared(benchmark: BenchmarkPaths, recipe: Recipe) -> Shared:
     scenes = tables.read(benchmark.table("scenes"), "fetch")
     tiles = tables.read(benchmark.table("tiles"), "tile", ["site_id", "split"])
     splits = tiles.groupby("site_id").split.agg(lambda own: own.iloc[0] if len(set(own)) == 1 else "mixed")
@@ -111,7 +111,7 @@ def _shared(benchmark: Benchmark, recipe: Recipe) -> Shared:
     return Shared(benchmark, recipe, chosen, by_site, split_of, _runs(benchmark))
 
 
-def _runs(benchmark: Benchmark) -> list[dict[str, Any]]:
+def _runs(benchmark: BenchmarkPaths) -> list[dict[str, Any]]:
     """Every run that was scored or applied, with the threshold that its change counts from."""
     path = benchmark.table("activity/thresholds")
     table = tables.read(path, "activity") if path.is_file() else pd.DataFrame({"source": [], "threshold": []})
@@ -129,7 +129,7 @@ def _runs(benchmark: Benchmark) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _drop_others(benchmark: Benchmark, keep: set[str]) -> None:
+def _drop_others(benchmark: BenchmarkPaths, keep: set[str]) -> None:
     """Files of sites that are gone."""
     where = folder(benchmark) / "sites"
     where.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def _table(shared: Shared, present: list[Site], rows: list[dict[str, Any]]) -> d
     return {"columns": [*SITE, *heads], "rows": found}
 
 
-def _site_scores(benchmark: Benchmark, run: str) -> dict[str, float | None]:
+def _site_scores(benchmark: BenchmarkPaths, run: str) -> dict[str, float | None]:
     table = pd.read_csv(benchmark.run(run) / "sites.csv")
     known = table.f1.astype(object).where(table.f1.notna(), None)
     return dict(zip(table.site_id, (None if v is None else round(v, 4) for v in known), strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 from minebench.errors import InputError
 from minebench.files import replacing, write_compact_json, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.progress import progress
 from pipeline.cubes import cube
 from pipeline.recipe import Recipe
@@ -36,7 +36,7 @@ def images(upstreams: list[Upstream]) -> list[Upstream]:
     return kept
 
 
-def shows_pixels(benchmark: Benchmark, file: Path, recipe: Recipe) -> bool:
+def shows_pixels(benchmark: BenchmarkPaths, file: Path, recipe: Recipe) -> bool:
     """Whether a published file holds pixels of the images, or pictures of them."""
     if file.is_relative_to(benchmark.stac):
         return file.name in PICTURES
@@ -44,7 +44,7 @@ def shows_pixels(benchmark: Benchmark, file: Path, recipe: Recipe) -> bool:
     return folder == "report" or (folder == "cubes" and cube.image_name(recipe) in inside[1:2])
 
 
-def restate(published: Benchmark, recipe: Recipe, kept: list[Upstream]) -> None:
+def restate(published: BenchmarkPaths, recipe: Recipe, kept: list[Upstream]) -> None:
     """Make the catalog, the cards and the viewer's data of a published folder say what is there."""
     said = ", ".join(upstream.name for upstream in kept)
     sentence = f"The images are not part of this release: the terms of {said} do not let them be passed on."
@@ -67,7 +67,7 @@ def restate(published: Benchmark, recipe: Recipe, kept: list[Upstream]) -> None:
     write_compact_json({**read(path), "report": False, "withheld": sentence}, path)
 
 
-def restate_links(published: Benchmark) -> None:
+def restate_links(published: BenchmarkPaths) -> None:
     """The checksums of what stands beside the root, as those files are now."""
     path = published.stac / "catalog.json"
     content = read(path)
@@ -85,7 +85,7 @@ def _restate_cube(path: Path, name: str) -> None:
     write_json(content, path / "zarr.json")
 
 
-def _restate_site(published: Benchmark, site_id: str) -> None:
+def _restate_site(published: BenchmarkPaths, site_id: str) -> None:
     """Items and collection of a site: no asset of the image, and the cube's sums as it is now."""
     tree = assets.tree(published.cube(site_id))
     folder = published.stac / site_id

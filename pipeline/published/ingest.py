@@ -17,7 +17,7 @@ import yaml
 from minebench import receipts, tables
 from minebench.errors import InputError, UnknownName
 from minebench.files import replacing
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.core.runner import Spread
 from pipeline.cubes import annotate, compose
@@ -61,7 +61,7 @@ class Given:
 def prepare(
     name: str, layout: str, path: Path, root: Path = Path(), resolution: float | None = None,
     given: Given = Given(),
-) -> tuple[Benchmark, Recipe]:  # fmt: skip
+) -> tuple[BenchmarkPaths, Recipe]:  # fmt: skip
     """The benchmark's folder and recipe, made unless they are there from a run before.
 
     `layout` is one of READERS, or a set of `published_sets.SETS` in the layout `folders`. `resolution` in
@@ -78,7 +78,7 @@ def prepare(
     if layout != "folders" and given != Given():
         word = next(key for key, value in vars(given).items() if value is not None)
         raise InputError(f"--{word}: what is published as {layout} has its own; it is for --from folders.")
-    benchmark = Benchmark(name, root)
+    benchmark = BenchmarkPaths(name, root)
     if not benchmark.folder.exists():
         _scaffold(benchmark, layout, path.resolve(), resolution, _completed(given, known))
     loaded = recipe.load(benchmark.recipe)
@@ -88,7 +88,7 @@ def prepare(
     return benchmark, loaded
 
 
-def run(benchmark: Benchmark, loaded: Recipe, workers: int) -> Ingested:
+def run(benchmark: BenchmarkPaths, loaded: Recipe, workers: int) -> Ingested:
     """The stages up to `catalog`. A run that was interrupted goes on when it is started again."""
     if not isinstance(loaded.source, import_.Options):
         raise InputError(f"{benchmark.recipe} is not a recipe of published files.")
@@ -169,7 +169,7 @@ def _exported(path: Path) -> float | None:
 
 
 def _scaffold(
-    benchmark: Benchmark, layout: str, path: Path, resolution: float | None, about: PublishedSet
+    benchmark: BenchmarkPaths, layout: str, path: Path, resolution: float | None, about: PublishedSet
 ) -> None:
     files = opened(layout, path)
     more: dict[str, Any] = {}
@@ -178,7 +178,7 @@ def _scaffold(
     else:
         facts = _with_pixel(files, layout, path, resolution)
     with replacing(benchmark.folder) as temporary:
-        draft = Benchmark(temporary.name, benchmark.root)
+        draft = BenchmarkPaths(temporary.name, benchmark.root)
         for folder, text in ((draft.mines, ABOUT_MINES), (draft.annotations, "Labels are imported.\n")):
             folder.mkdir(parents=True)
             (folder / "README.md").write_text(text)

@@ -6,13 +6,13 @@ import geopandas as gpd
 import shapely
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.geo import countries, geodesy
 from pipeline.published.formats.layout import Found, Layout
 from pipeline.recipe import Recipe
 
 
-def lay_out(benchmark: Benchmark, recipe: Recipe, layout: Layout) -> gpd.GeoDataFrame:
+def lay_out(benchmark: BenchmarkPaths, recipe: Recipe, layout: Layout) -> gpd.GeoDataFrame:
     """The table of sites. Sites without a place have an empty AOI, epsg 0 and no country."""
     rows = [_row(site, recipe) for site in layout.sites()]
     if not rows:

@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from minebench import tables
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import EVERY_SITE, NO_IMAGES, UNKNOWN_START
 from pipeline.report.pictures import picture_of
 
@@ -86,7 +86,7 @@ class Activity:
     cases: Cases | None
 
 
-def read(benchmark: Benchmark, names: dict[str, str]) -> Activity | None:
+def read(benchmark: BenchmarkPaths, names: dict[str, str]) -> Activity | None:
     """None where nothing was measured, or there was nothing to measure by."""
     path = benchmark.table("activity/intervals")
     if not path.is_file():
@@ -114,7 +114,7 @@ def _agreement(table: pd.DataFrame) -> list[Agreement]:
     return [Agreement(*row) for row in own.itertuples(index=False)]
 
 
-def _cases(benchmark: Benchmark, names: dict[str, str]) -> Cases | None:
+def _cases(benchmark: BenchmarkPaths, names: dict[str, str]) -> Cases | None:
     """None where activity was measured before there were case studies."""
     path = benchmark.table("activity/cases")
     if not path.is_file():
@@ -134,7 +134,7 @@ def _cases(benchmark: Benchmark, names: dict[str, str]) -> Cases | None:
     return Cases(int(table.years.max()) if len(table) else 0, rows, whose[UNKNOWN_START], whose[NO_IMAGES])
 
 
-def _by_threshold(benchmark: Benchmark) -> list[dict[str, object]]:
+def _by_threshold(benchmark: BenchmarkPaths) -> list[dict[str, object]]:
     """Agreement with the labels by source and threshold; none where activity was measured before there was
     this table."""
     path = benchmark.table("activity/by_threshold")
@@ -157,7 +157,7 @@ def _sources(intervals: pd.DataFrame, agreement: pd.DataFrame) -> list[Source]:
     return found
 
 
-def _maps(benchmark: Benchmark, intervals: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
+def _maps(benchmark: BenchmarkPaths, intervals: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
     """When each pixel first changed, of the sites with most change: by the labels, else the first source."""
     source = TRUTH if TRUTH in set(intervals.source) else str(intervals.source.iloc[0])
     own = intervals[intervals.source == source]

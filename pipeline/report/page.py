@@ -13,7 +13,7 @@ import pandas as pd
 from minebench import __version__, tables, text
 from minebench.files import replacing
 from minebench.index import LEVELS
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 from models import registry
 from models.evaluation.runs import EXTERNAL, scored, set_apart
@@ -30,7 +30,7 @@ from pipeline.sites.site import Site
 log = logging.getLogger(__name__)
 
 
-def build(benchmark: Benchmark, recipe: Recipe) -> str:
+def build(benchmark: BenchmarkPaths, recipe: Recipe) -> str:
     """Write report/index.html from the tables, the cubes and whatever has been trained."""
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     scenes = tables.read(benchmark.table("scenes"), "fetch")
@@ -156,7 +156,7 @@ def _known_or(value: float | None, digits: int = 3) -> str:
     return "unknown" if value is None or value != value else f"{value:.{digits}f}"
 
 
-def _runs(benchmark: Benchmark) -> list[pictures.Run]:
+def _runs(benchmark: BenchmarkPaths) -> list[pictures.Run]:
     """Every evaluated model, by name."""
     runs = []
     for name, metrics in scored(benchmark.data).items():
@@ -322,7 +322,7 @@ def _largest(each: pd.DataFrame, most: int = 12) -> list[dict[str, Any]]:
     return tables.records(shown.assign(**days))
 
 
-def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
+def _analysis(benchmark: BenchmarkPaths) -> list[tuple[str, list[tuple[str, int]]]]:
     """Rows of each analysis set by level."""
     found = []
     for name in analysis_sets.COLUMNS:
@@ -332,7 +332,7 @@ def _analysis(benchmark: Benchmark) -> list[tuple[str, list[tuple[str, int]]]]:
     return found
 
 
-def _analysed(benchmark: Benchmark) -> list[dict[str, Any]]:
+def _analysed(benchmark: BenchmarkPaths) -> list[dict[str, Any]]:
     """F1 by level of each analysis set that runs were scored on (`evaluate --analysis`), and the mean over
     the runs, of those that have one (INSINet, 3.3)."""
     found = []

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from minebench import periods
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation.scores import mean_over_sites
 from pipeline.report.pictures import Run
 
@@ -30,7 +30,7 @@ class Table:
     left_out: int
 
 
-def of(benchmark: Benchmark, runs: list[Run], unit: str) -> list[Table]:
+def of(benchmark: BenchmarkPaths, runs: list[Run], unit: str) -> list[Table]:
     """Segmentation by date and change by interval, where some were scored; `unit` follows "interval"."""
     wanted = (
         ("segmentation", "Footprints by date", "t1", {"of1": "OF1", "gca": "GCA-TIoU", "lca": "LCA-TIoU"}),
@@ -45,7 +45,7 @@ def of(benchmark: Benchmark, runs: list[Run], unit: str) -> list[Table]:
     return found + _between_footprints(benchmark, runs, unit)
 
 
-def _between_footprints(benchmark: Benchmark, runs: list[Run], unit: str) -> list[Table]:
+def _between_footprints(benchmark: BenchmarkPaths, runs: list[Run], unit: str) -> list[Table]:
     """The change between the footprints of two dates by interval; none where no run has it."""
     scores: dict[str, dict[Any, float]] = {}
     for run in runs:
@@ -75,7 +75,7 @@ def _table(runs: list[Run], scores: dict[str, dict[Any, float]], title: str, mea
     return Table(title, [*map(str, shown), *means.values()], rows, len(columns) - len(shown))
 
 
-def _by_column(benchmark: Benchmark, model: str, column: str) -> dict[Any, float]:
+def _by_column(benchmark: BenchmarkPaths, model: str, column: str) -> dict[Any, float]:
     """F1 of each date or interval, the mean over sites by pixels."""
     counts = pd.read_parquet(benchmark.run(model) / "counts.parquet")
     if column == "interval":

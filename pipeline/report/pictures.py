@@ -16,7 +16,7 @@ from minebench import tables
 from minebench.cube import store
 from minebench.cube.labels import Labels
 from minebench.index import Tile, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation.examples import told
 from pipeline.cubes import cube
 from pipeline.recipe import Recipe
@@ -48,7 +48,7 @@ class Run:
 class Looks:
     """Images of sites in one stretch for all their dates."""
 
-    def __init__(self, benchmark: Benchmark, recipe: Recipe) -> None:
+    def __init__(self, benchmark: BenchmarkPaths, recipe: Recipe) -> None:
         self.benchmark, self.recipe = benchmark, recipe
         self.stretches: dict[str, assets.Stretch] = {}
 

@@ -31,7 +31,7 @@ import pyarrow as pa
 
 from minebench import receipts, tables
 from minebench.errors import WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import few
 from pipeline import sources
 from pipeline.core.limits import Traffic, counting
@@ -87,7 +87,7 @@ class Done:
 class Task:
     """One site's work. `listed` is the table of scenes, an empty one where all is to be chosen anew."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     listed: Listed
@@ -165,7 +165,7 @@ class Frozen:
         return [row for rows in self.by_period.values() for row in rows]
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread, refresh: bool = False) -> Done:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread, refresh: bool = False) -> Done:
     """Fetch what is missing for every site and write the table of scenes. WorkError names the
     scenes that could not be read; the next run takes up those only."""
     table = sites.read(benchmark)
@@ -256,7 +256,7 @@ def _by_source(scenes: pd.DataFrame, recipe: Recipe) -> str:
     return ", ".join(f"{counts.get(label, 0):,} from {label}" for label in recipe.source.members)
 
 
-def keys_of(benchmark: Benchmark, recipe: Recipe, site: Site) -> Keys:
+def keys_of(benchmark: BenchmarkPaths, recipe: Recipe, site: Site) -> Keys:
     """Fingerprints of what is read of a scene (source, bands, grid), and for each period of what decides
     which scenes are chosen. Neither depends on the software's version or on who asks."""
     setting = recipe.setting(benchmark)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minebench import index
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from minebench.progress import progress
 from minebench.text import counted, duration, size
@@ -180,7 +180,7 @@ def _pixel_bytes(recipe: Recipe, site: Site, found: int, taken: int) -> int:
     return round(found * pixels * mask + taken * 2 * share * pixels)
 
 
-def make(benchmark: Benchmark, recipe: Recipe, sites: Sequence[Site]) -> Plan | None:
+def make(benchmark: BenchmarkPaths, recipe: Recipe, sites: Sequence[Site]) -> Plan | None:
     """The plan for sites; None for the synthetic source, from which nothing is fetched."""
     if recipe.source.is_synthetic:
         return None

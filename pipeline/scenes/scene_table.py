@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minebench import tables
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.scenes.status import Status, fate
 
 ROW = {
@@ -77,7 +77,7 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
     return tables.records(table[list(ROW)])
 
 
-def read_listed(benchmark: Benchmark) -> pd.DataFrame | None:
+def read_listed(benchmark: BenchmarkPaths) -> pd.DataFrame | None:
     """The table of scenes of the run before, where it has what it takes to use it again."""
     path = benchmark.table("scenes")
     return with_status(tables.read(path, "fetch --refresh")) if path.is_file() else None

@@ -15,7 +15,7 @@ from minebench.cube.windows import Cubes
 from minebench.data import datasets
 from minebench.errors import InputError, UnknownName
 from minebench.index import Tile, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -60,7 +60,7 @@ def name(place: str, dates: Dates) -> str:
     return "_".join([place, *dates])
 
 
-def of(benchmark: Benchmark, recipe: Recipe, split: str, task: str) -> Expected:
+def of(benchmark: BenchmarkPaths, recipe: Recipe, split: str, task: str) -> Expected:
     """What a split asks for. UnknownName without such a split, InputError where footprints are asked for and
     change itself was labelled."""
     if task not in tasks_of(recipe):
@@ -77,7 +77,7 @@ def of(benchmark: Benchmark, recipe: Recipe, split: str, task: str) -> Expected:
     return Expected(task, tiles, own, _dates(benchmark, tiles, task))
 
 
-def _dates(benchmark: Benchmark, tiles: dict[str, Tile], task: str) -> dict[str, list[Dates]]:
+def _dates(benchmark: BenchmarkPaths, tiles: dict[str, Tile], task: str) -> dict[str, list[Dates]]:
     if task == "segmentation":
         cubes = Cubes(benchmark.data)
         periods = {tile.site_id: [(own,) for own in cubes.periods(tile.site_id)] for tile in tiles.values()}

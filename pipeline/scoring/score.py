@@ -17,7 +17,7 @@ from minebench.data import datasets
 from minebench.data.datasets import Scale
 from minebench.errors import InputError
 from minebench.files import ONLY_READ
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.metrics.histogram import Histogram
 from models import registry
 from models.evaluation import run_files, runs
@@ -34,7 +34,9 @@ VERSION = 1
 """Of the reading of submissions: raise it when the same files give other scores."""
 
 
-def expected_of(benchmark: Benchmark, recipe: Recipe, split: str, task: str | None) -> dict[str, Expected]:
+def expected_of(
+    benchmark: BenchmarkPaths, recipe: Recipe, split: str, task: str | None
+) -> dict[str, Expected]:
     """What a split asks for, by task; all that the labels can judge without `task`. InputError where it is
     none."""
     if task is not None and task not in TASKS:
@@ -44,7 +46,7 @@ def expected_of(benchmark: Benchmark, recipe: Recipe, split: str, task: str | No
 
 
 def build(
-    benchmark: Benchmark, recipe: Recipe, folder: Path, name: str, split: str, task: str | None,
+    benchmark: BenchmarkPaths, recipe: Recipe, folder: Path, name: str, split: str, task: str | None,
     threshold: float, is_partial: bool, count: str = "ground",
 ) -> dict[str, Any]:  # fmt: skip
     """Score a folder of predictions as the run `name`; returns the metrics. InputError where it cannot be."""
@@ -92,7 +94,7 @@ def check_name(name: str) -> None:
         raise InputError(f"--name {name} is a model of minebench: give your predictions a name of their own.")
 
 
-def _run(benchmark: Benchmark, name: str) -> Path:
+def _run(benchmark: BenchmarkPaths, name: str) -> Path:
     """Where the run goes. InputError where there is a run of ours."""
     run = benchmark.run(name)
     metrics = run / "metrics.json"

@@ -21,7 +21,7 @@ from odc.geo.geobox import GeoBox
 from minebench import receipts, tables
 from minebench.errors import InputError, NotMadeYet
 from minebench.files import sha256
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.progress import progress
 from pipeline.geo import geodesy, grid
 from pipeline.published import sites as imported_sites
@@ -40,7 +40,7 @@ VERSION = 2
 """Of the table: raise it when the same list comes out otherwise."""
 
 
-def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
+def build(benchmark: BenchmarkPaths, recipe: Recipe) -> gpd.GeoDataFrame:
     """Make and write the table of sites, where it is not there yet. Returns it."""
     path = benchmark.table("sites")
     if isinstance(recipe.source, import_.Options):
@@ -55,7 +55,7 @@ def build(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     return sites
 
 
-def _key(benchmark: Benchmark, recipe: Recipe) -> str:
+def _key(benchmark: BenchmarkPaths, recipe: Recipe) -> str:
     """What the table is made of: the lists, and the rules of the recipe."""
     rule, sensor = recipe.sites.model_dump(mode="json"), recipe.sensor
     files = [path for path in sorted(_lists(benchmark, recipe.sites)) if path.is_file()]
@@ -87,7 +87,7 @@ def _holds(path: Path, word: bytes) -> bool:
             return re.search(word, content, re.IGNORECASE) is not None
 
 
-def _lists(benchmark: Benchmark, rule: Rule) -> set[Path]:
+def _lists(benchmark: BenchmarkPaths, rule: Rule) -> set[Path]:
     """The files that the recipe names and those beside them (a shapefile is several), and the units of GADM.
     A published list is what its name says: its files are watched."""
     named = [rule.mines, *([rule.join.file] if rule.join else [])]
@@ -114,7 +114,7 @@ def _held(path: Path, key: str) -> gpd.GeoDataFrame | None:
     return sites
 
 
-def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
+def lay_out(benchmark: BenchmarkPaths, recipe: Recipe) -> gpd.GeoDataFrame:
     """The table of sites: one row an AOI, with `geometry` (AOI), `footprint` and `elsewhere` (ground of
     the AOI that another site counts) in EPSG:4326, and its grid as epsg, left, top (metres), height, width
     (pixels). `parts` says how many sites its mine became, `part` which of them it is. The table's attrs
@@ -148,7 +148,7 @@ def lay_out(benchmark: Benchmark, recipe: Recipe) -> gpd.GeoDataFrame:
     return sites
 
 
-def _known_ids(benchmark: Benchmark) -> set[str]:
+def _known_ids(benchmark: BenchmarkPaths) -> set[str]:
     """The ids of the sites that are laid out, labelled, or released, already."""
     ids = {path.stem for path in benchmark.annotations.rglob("*.gpkg")}
     for path in (benchmark.table("sites"), benchmark.stac / "splits.parquet"):

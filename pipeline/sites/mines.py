@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minebench.errors import InputError
 from minebench.files import check_links
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.core.yaml_text import NO_TEXT
 from pipeline.geo import countries, geodesy, vector
 from pipeline.recipe import Join, Sites
@@ -50,7 +50,7 @@ class MineList:
     repaired: dict[int, float]
 
 
-def read(benchmark: Benchmark, sites: Sites) -> MineList:
+def read(benchmark: BenchmarkPaths, sites: Sites) -> MineList:
     """Return the recipe's mine list, joined with its second list where it names one. InputError also where a
     link leads out of the folder of lists: whoever gave the benchmark may have set it."""
     check_links(benchmark.mines)
@@ -63,7 +63,7 @@ def read(benchmark: Benchmark, sites: Sites) -> MineList:
 
 
 def _read_named(
-    benchmark: Benchmark, name: str, layer: str | None, columns: dict[str, str], with_gadm: bool
+    benchmark: BenchmarkPaths, name: str, layer: str | None, columns: dict[str, str], with_gadm: bool
 ) -> MineList:
     """A published list by its name, or a file."""
     areas = benchmark.mines / "gadm" if with_gadm else None
@@ -172,7 +172,7 @@ def is_of_points(path: Path, layer: str | None) -> bool:
     return bool(kinds) and kinds <= {"Point", "MultiPoint"}
 
 
-def _find(benchmark: Benchmark, name: str) -> Path:
+def _find(benchmark: BenchmarkPaths, name: str) -> Path:
     for path in (benchmark.mines / name, benchmark.root / name):
         if os.path.isfile(path):  # noqa: PTH113  Path.is_file fails on a name too long for a file
             return path

@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from minebench import tables
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from pipeline.geo import gdal, geodesy, grid
 from pipeline.recipe import Recipe
@@ -128,11 +128,11 @@ def listed(table: gpd.GeoDataFrame, recipe: Recipe) -> list[Site]:
     return [of(row, recipe.sensor.resolution) for row in table.itertuples()]
 
 
-def read(benchmark: Benchmark) -> gpd.GeoDataFrame:
+def read(benchmark: BenchmarkPaths) -> gpd.GeoDataFrame:
     """The table of sites. WorkError where it is missing."""
     return tables.read_geo(benchmark.table("sites"), "sites")
 
 
-def load(benchmark: Benchmark, recipe: Recipe) -> list[Site]:
+def load(benchmark: BenchmarkPaths, recipe: Recipe) -> list[Site]:
     """All sites of a benchmark."""
     return listed(read(benchmark), recipe)

@@ -7,7 +7,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from minebench.layout import Benchmark
+    from minebench.layout import BenchmarkPaths
     from pipeline.sources.opened import Opened
     from pipeline.sources.protocol import Options, Setting
 
@@ -18,7 +18,7 @@ class HasSource(Protocol):
     @property
     def source(self) -> Options: ...
 
-    def setting(self, benchmark: Benchmark) -> Setting: ...
+    def setting(self, benchmark: BenchmarkPaths) -> Setting: ...
 
 
 NO_SOURCES = {"protocol", "in_order", "opened"}
@@ -38,7 +38,7 @@ def options_of(name: str) -> type[Options]:
     return kind
 
 
-def open(benchmark: Benchmark, recipe: HasSource) -> Opened:
+def open(benchmark: BenchmarkPaths, recipe: HasSource) -> Opened:
     """The recipe's source, or each of its list, ready to be searched."""
     from pipeline.sources.opened import Opened
 

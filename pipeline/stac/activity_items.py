@@ -9,7 +9,7 @@ import numpy as np
 import pystac
 
 from minebench import __version__
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 from pipeline.stac import objects, times
@@ -19,7 +19,7 @@ ITEM = "item.json"
 
 
 def write_item(
-    benchmark: Benchmark,
+    benchmark: BenchmarkPaths,
     site: Site,
     folder: Path,
     sources: Iterable[str],
@@ -64,7 +64,7 @@ def _kind(name: str) -> str:
     return objects.COG if name.endswith(".tif") else "image/png"
 
 
-def write_collection(benchmark: Benchmark, recipe: Recipe, licence: str) -> None:
+def write_collection(benchmark: BenchmarkPaths, recipe: Recipe, licence: str) -> None:
     """The collection of all sites that have an item."""
     folder = benchmark.activity
     paths = sorted(folder.glob(f"*/{ITEM}"))
@@ -97,12 +97,12 @@ def write_collection(benchmark: Benchmark, recipe: Recipe, licence: str) -> None
     objects.write(collection, links, path)
 
 
-def paths(benchmark: Benchmark) -> list[Path]:
+def paths(benchmark: BenchmarkPaths) -> list[Path]:
     """The items of sites, where the collection is there."""
     return sorted(benchmark.activity.glob(f"*/{ITEM}")) if links(benchmark) else []
 
 
-def links(benchmark: Benchmark) -> list[pystac.Link]:
+def links(benchmark: BenchmarkPaths) -> list[pystac.Link]:
     """The catalog root's link to the collection, where there is one."""
     path = benchmark.activity / "collection.json"
     if not path.is_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pystac
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 from pipeline.geo import countries
 from pipeline.sites.site import Site
@@ -44,7 +44,7 @@ def parents(sites: Sequence[Site]) -> dict[str, str]:
     }
 
 
-def write(benchmark: Benchmark, sites: Sequence[Site]) -> list[pystac.Link]:
+def write(benchmark: BenchmarkPaths, sites: Sequence[Site]) -> list[pystac.Link]:
     """Write the areas' catalogs; the links to them for the root, none where sites are few."""
     folder = benchmark.stac / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
@@ -57,7 +57,7 @@ def write(benchmark: Benchmark, sites: Sequence[Site]) -> list[pystac.Link]:
     return links
 
 
-def _write_one(benchmark: Benchmark, path: Path, name: str, title: str, sites: Sequence[Site]) -> None:
+def _write_one(benchmark: BenchmarkPaths, path: Path, name: str, title: str, sites: Sequence[Site]) -> None:
     area = pystac.Catalog(
         id=f"{benchmark.name}-{name}", title=title, description=f"Sites of {benchmark.name} in {title}."
     )

@@ -19,7 +19,7 @@ from minebench.cube.labels import Count, Labels
 from minebench.errors import NotMadeYet, WorkError
 from minebench.files import sha256
 from minebench.index import Tile, tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.progress import progress
 from pipeline.stac import times
 
@@ -30,7 +30,7 @@ Found = dict[str, set[str]]
 Facts = tuple[int, str]
 
 
-def check(benchmark: Benchmark) -> int:
+def check(benchmark: BenchmarkPaths) -> int:
     """Verify the published catalog; returns how many files it vouches for. WorkError lists the cases of
     the first class of damage."""
     root = benchmark.stac / "catalog.json"
@@ -58,7 +58,7 @@ def check(benchmark: Benchmark) -> int:
     return files
 
 
-def _count(benchmark: Benchmark) -> int:
+def _count(benchmark: BenchmarkPaths) -> int:
     """How many objects there are to look at: items in their periods' folders, and what stands above."""
     stac, predicted = benchmark.stac, benchmark.predictions
     found = (
@@ -158,7 +158,7 @@ def _outside(path: Path, content: dict[str, Any]) -> Iterator[str]:
             yield f"{path}: {stamp} is not within {low:%Y-%m-%d} to {high:%Y-%m-%d}"
 
 
-def _stale(benchmark: Benchmark) -> Iterator[str]:
+def _stale(benchmark: BenchmarkPaths) -> Iterator[str]:
     """Tiles that lie outside their cube, and pairs whose counts are not the cube's."""
     tiles = tables.read(benchmark.table("tiles"), "tile")
     with progress("index", tiles.site_id.nunique(), "sites") as advance:
@@ -171,7 +171,7 @@ def _stale(benchmark: Benchmark) -> Iterator[str]:
 
 
 def _by_site(
-    benchmark: Benchmark, tiles: pd.DataFrame
+    benchmark: BenchmarkPaths, tiles: pd.DataFrame
 ) -> Iterator[tuple[str, pd.DataFrame | None, pd.DataFrame]]:
     """Each site with its tiles and their pairs. The rows of a site stand together in the table of pairs, so
     that few are in memory; more rows of a site that was there come without tiles."""
@@ -192,7 +192,9 @@ def _by_site(
         yield site_id, own, held[:0]
 
 
-def _stale_site(benchmark: Benchmark, site_id: str, own: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[str]:
+def _stale_site(
+    benchmark: BenchmarkPaths, site_id: str, own: pd.DataFrame, pairs: pd.DataFrame
+) -> Iterator[str]:
     path = benchmark.cube(site_id)
     if not store.periods_of(path):
         yield f"{benchmark.table('tiles')}: {site_id} has no cube"
@@ -208,7 +210,7 @@ def _stale_site(benchmark: Benchmark, site_id: str, own: pd.DataFrame, pairs: pd
             yield from _stale_pairs(benchmark, tile, rows, masks)
 
 
-def _stale_pairs(benchmark: Benchmark, tile: Tile, rows: pd.DataFrame, masks: Labels) -> Iterator[str]:
+def _stale_pairs(benchmark: BenchmarkPaths, tile: Tile, rows: pd.DataFrame, masks: Labels) -> Iterator[str]:
     counted = masks.counts(tile.window)
     for row in tables.each(rows):
         stated = Count(row.changed, _given(row.expanded), _given(row.reduced), row.unknown)

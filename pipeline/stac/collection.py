@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minebench import __version__, receipts
 from minebench.cube import store as cube_store
 from minebench.files import replacing, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from minebench.text import counted
 from pipeline.core.runner import Step
@@ -44,7 +44,7 @@ class Task:
     """One site's work. `chosen` are the rows of `scenes` that were selected, `index` the benchmark's
     tables as seen from the site, `parent` the href of the catalog that links the site."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     chosen: Listed
@@ -273,7 +273,7 @@ def _change(task: Task, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]
     return {"change": pystac.Asset(href, title, None, objects.ZARR, ["labels"], fields)}
 
 
-def index_assets(benchmark: Benchmark) -> dict[str, pystac.Asset]:
+def index_assets(benchmark: BenchmarkPaths) -> dict[str, pystac.Asset]:
     """The index tables as assets, as they are seen from the folder of any site."""
     site = benchmark.stac / "site"
     return {

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from minebench import __version__, tables
 from minebench.files import replacing, sha256, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import counted
 from pipeline.geo import geodesy
 from pipeline.index import annotators, statistics
@@ -51,18 +51,18 @@ CONTEXT = {
 """The context that Croissant 1.0 prescribes."""
 
 
-def publish(benchmark: Benchmark, recipe: Recipe) -> None:
+def publish(benchmark: BenchmarkPaths, recipe: Recipe) -> None:
     """Write card, licences and Croissant beside the catalog's root."""
     beside(benchmark, recipe, benchmark.stac)
     write_json(croissant(benchmark, recipe), benchmark.stac / CROISSANT_FILE)
 
 
-def beside(benchmark: Benchmark, recipe: Recipe, folder: Path) -> None:
+def beside(benchmark: BenchmarkPaths, recipe: Recipe, folder: Path) -> None:
     """Write card and licences into a folder."""
     write(contents(benchmark, recipe), folder)
 
 
-def contents(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
+def contents(benchmark: BenchmarkPaths, recipe: Recipe) -> dict[str, Any]:
     """What card and licences say. NotMadeYet where a table is missing."""
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
     found = statistics.read(benchmark)
@@ -108,7 +108,7 @@ def _template(name: str) -> jinja2.Template:
     return environment.from_string(files("pipeline.stac").joinpath(name).read_text(encoding="utf-8"))
 
 
-def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
+def croissant(benchmark: BenchmarkPaths, recipe: Recipe) -> dict[str, Any]:
     """The index tables as Croissant: a FileObject and a RecordSet each. Links are relative to the
     catalog's root, as in its STAC."""
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
@@ -133,13 +133,13 @@ def croissant(benchmark: Benchmark, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def latest(benchmark: Benchmark) -> str:
+def latest(benchmark: BenchmarkPaths) -> str:
     """The last day of its images: the content's date, so that the same benchmark has the same bytes."""
     days = tables.read(benchmark.table("statistics/acquisitions"), "tile").last_day.dropna()
     return str(days.max()) if len(days) else "1970-01-01"
 
 
-def _file(benchmark: Benchmark, name: str, path: Path) -> dict[str, Any]:
+def _file(benchmark: BenchmarkPaths, name: str, path: Path) -> dict[str, Any]:
     href = Path("..", "..", "..", path.relative_to(benchmark.root)).as_posix()
     return {
         "@type": "cr:FileObject", "@id": f"{name}.parquet", "name": f"{name}.parquet", "contentUrl": href,

@@ -9,7 +9,7 @@ import shapely
 
 from minebench import __version__
 from minebench.files import replacing
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation import run_files, runs
 from models.evaluation.score_names import SCORES
 from pipeline.leaderboard import board
@@ -26,7 +26,7 @@ TASKS = {"change": "segmentation", "segmentation": "semantic-segmentation"}
 FOLDER = "models"
 
 
-def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
+def write(benchmark: BenchmarkPaths, recipe: Recipe, sites: list[Site]) -> bool:
     """Write the collection from the leaderboard; False, and none, where nothing was compared."""
     compared = board.read(benchmark)
     if compared is None:
@@ -46,7 +46,9 @@ def write(benchmark: Benchmark, recipe: Recipe, sites: list[Site]) -> bool:
     return True
 
 
-def _collection(benchmark: Benchmark, recipe: Recipe, sites: list[Site], folder: Path) -> pystac.Collection:
+def _collection(
+    benchmark: BenchmarkPaths, recipe: Recipe, sites: list[Site], folder: Path
+) -> pystac.Collection:
     return pystac.Collection(
         id=f"{benchmark.name}-models",
         title=f"Models trained on {recipe.title}",
@@ -65,7 +67,9 @@ def _collection(benchmark: Benchmark, recipe: Recipe, sites: list[Site], folder:
     )
 
 
-def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
+def _item(
+    benchmark: BenchmarkPaths, recipe: Recipe, sites: list[Site], row: Any, folder: Path
+) -> pystac.Item:
     # Torch, only where there is a model to describe.
     from models.evaluation import ranking
 
@@ -77,7 +81,9 @@ def _item(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, fol
     return item
 
 
-def _external(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
+def _external(
+    benchmark: BenchmarkPaths, recipe: Recipe, sites: list[Site], row: Any, folder: Path
+) -> pystac.Item:
     """What another framework predicted (`minebench score`): scores and card, and no weights."""
     item = _scored(benchmark, recipe, sites, row, folder)
     metrics = run_files.metrics_of(benchmark.run(row.run))
@@ -85,7 +91,9 @@ def _external(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any,
     return item
 
 
-def _scored(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, folder: Path) -> pystac.Item:
+def _scored(
+    benchmark: BenchmarkPaths, recipe: Recipe, sites: list[Site], row: Any, folder: Path
+) -> pystac.Item:
     start, end = times.whole(sites, recipe)
     west, south, east, north = box = _box(sites)
     card = benchmark.leaderboard / "cards" / f"{row.run}.md"
@@ -108,7 +116,7 @@ def _scored(benchmark: Benchmark, recipe: Recipe, sites: list[Site], row: Any, f
     )
 
 
-def _weights(benchmark: Benchmark, run: str, folder: Path, bands: list[str]) -> pystac.Asset:
+def _weights(benchmark: BenchmarkPaths, run: str, folder: Path, bands: list[str]) -> pystac.Asset:
     weights = benchmark.run(run) / "model.pt"
     fields = {
         "mlm:artifact_type": "torch.save",

@@ -8,13 +8,13 @@ import pystac
 
 from minebench import receipts
 from minebench.files import write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.stac import objects
 
 TITLE = "Predictions"
 
 
-def write(benchmark: Benchmark) -> None:
+def write(benchmark: BenchmarkPaths) -> None:
     """Write the catalog of all runs that are there, and link the benchmark's root to it."""
     folder, runs = benchmark.predictions, _runs(benchmark)
     catalog = pystac.Catalog(
@@ -32,7 +32,7 @@ def write(benchmark: Benchmark) -> None:
     _link_root(benchmark)
 
 
-def links(benchmark: Benchmark) -> list[pystac.Link]:
+def links(benchmark: BenchmarkPaths) -> list[pystac.Link]:
     """Return the root's link to them, where there are any."""
     if not _runs(benchmark):
         return []
@@ -42,12 +42,12 @@ def links(benchmark: Benchmark) -> list[pystac.Link]:
     return [objects.link("child", objects.relative(path, benchmark.stac), title=TITLE)]
 
 
-def _runs(benchmark: Benchmark) -> list[Path]:
+def _runs(benchmark: BenchmarkPaths) -> list[Path]:
     """The collections of runs that something was predicted with."""
     return sorted(benchmark.predictions.glob("*/collection.json"))
 
 
-def _link_root(benchmark: Benchmark) -> None:
+def _link_root(benchmark: BenchmarkPaths) -> None:
     """Give the root its link, where it has none yet and is written already: in the place that the stage
     `catalog` gives it, behind what lies below the root."""
     root = benchmark.stac / "catalog.json"
@@ -63,18 +63,18 @@ def _link_root(benchmark: Benchmark) -> None:
     write_json(content, root)
 
 
-def links_of_collection(benchmark: Benchmark, folder: Path) -> list[pystac.Link]:
+def links_of_collection(benchmark: BenchmarkPaths, folder: Path) -> list[pystac.Link]:
     """From a run's collection up."""
     root, _ = _to_root(benchmark, folder)
     return [root, objects.link("parent", "../catalog.json", title=TITLE)]
 
 
-def links_of_item(benchmark: Benchmark, folder: Path) -> list[pystac.Link]:
+def links_of_item(benchmark: BenchmarkPaths, folder: Path) -> list[pystac.Link]:
     """From an item up; `folder` is where it will lie."""
     root, _ = _to_root(benchmark, folder)
     return [root, *(objects.link(rel, "../collection.json") for rel in ("parent", "collection"))]
 
 
-def _to_root(benchmark: Benchmark, folder: Path) -> list[pystac.Link]:
+def _to_root(benchmark: BenchmarkPaths, folder: Path) -> list[pystac.Link]:
     href = objects.relative(benchmark.stac / "catalog.json", folder)
     return [objects.link(rel, href) for rel in ("root", "parent")]

@@ -30,7 +30,7 @@ from minebench import __version__, receipts, tables
 from minebench.cube import store
 from minebench.errors import NotMadeYet
 from minebench.files import replacing, sha256
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.core.runner import Spread, Tasks, each_step, prune
 from pipeline.index import split
 from pipeline.recipe import Recipe
@@ -51,7 +51,7 @@ VERSION = 3
 """Of what stands beside the sites: raise it when it comes out otherwise."""
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     """Write the catalog; sites whose cube and recipe did not change keep their files. Returns how
     many sites were written."""
     table = sites.read(benchmark)
@@ -92,7 +92,7 @@ def _child(folder: str, title: str) -> pystac.Link:
     return objects.link("child", f"./{folder}/collection.json", title=title)
 
 
-def _key(benchmark: Benchmark, recipe: Recipe, own: list[str]) -> str:
+def _key(benchmark: BenchmarkPaths, recipe: Recipe, own: list[str]) -> str:
     """What all but the sites' own folders is made of: the sites' keys, every table, and the models."""
     folders = (benchmark.table("sites").parent, benchmark.leaderboard)
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
@@ -100,7 +100,7 @@ def _key(benchmark: Benchmark, recipe: Recipe, own: list[str]) -> str:
     return receipts.fingerprint([VERSION, __version__, own, recipe_text, [sha256(f) for f in files]])
 
 
-def _is_whole(benchmark: Benchmark, key: str) -> bool:
+def _is_whole(benchmark: BenchmarkPaths, key: str) -> bool:
     """Whether the root is of this key, all that it links to is there, and it links to predictions if there
     are any."""
     root = receipts.read(benchmark.stac / "catalog.json")
@@ -110,7 +110,7 @@ def _is_whole(benchmark: Benchmark, key: str) -> bool:
     return root.get(receipts.KEY) == key and is_linked
 
 
-def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[pystac.Link], key: str) -> None:
+def _write_root(benchmark: BenchmarkPaths, recipe: Recipe, children: list[pystac.Link], key: str) -> None:
     root = pystac.Catalog(
         id=benchmark.name,
         title=recipe.title,
@@ -131,7 +131,7 @@ def _write_root(benchmark: Benchmark, recipe: Recipe, children: list[pystac.Link
     objects.write(root, links, benchmark.stac / "catalog.json", **{receipts.KEY: key})
 
 
-def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
+def _write_splits(benchmark: BenchmarkPaths, recipe: Recipe) -> None:
     """The split of each site, from which the next release goes on (`pipeline.index.split`)."""
     path = benchmark.stac / "splits.parquet"
     if recipe.split.by != "site":
@@ -144,7 +144,7 @@ def _write_splits(benchmark: Benchmark, recipe: Recipe) -> None:
     tables.write(released, path)
 
 
-def write_items(benchmark: Benchmark, sites: list[Site]) -> None:
+def write_items(benchmark: BenchmarkPaths, sites: list[Site]) -> None:
     """All items but predictions, which are added later, as stac-geoparquet, hrefs made relative to the
     catalog's root; without tiles that have no place, which no search by area could find. They go through a
     file of lines, so that few are in memory at a time."""
@@ -168,7 +168,7 @@ OF_ANY_FORM = ("mlm:hyperparameters", "minebench:external")
 """Properties whose values differ in type from model to model, which a column cannot hold."""
 
 
-def _items(benchmark: Benchmark, sites: list[Site]) -> Iterator[dict[str, Any]]:
+def _items(benchmark: BenchmarkPaths, sites: list[Site]) -> Iterator[dict[str, Any]]:
     folders = [*(benchmark.stac / site.site_id for site in sites), benchmark.stac / model_items.FOLDER]
     paths = [path for folder in folders for path in sorted(folder.glob("*/*.json"))]
     for path in [*paths, *activity_items.paths(benchmark)]:

@@ -28,7 +28,7 @@ from shapely.geometry.base import BaseGeometry
 from minebench import receipts, tables
 from minebench.errors import InputError
 from minebench.files import replacing, write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from pipeline.core.runner import Spread, Step, each_step, prune
 from pipeline.geo import geodesy, grid, raster
@@ -52,7 +52,7 @@ Window = tuple[Period, date, date]
 class Task:
     """One site's work; `mines` reach into its granules, its own first, outlines in its UTM zone."""
 
-    benchmark: Benchmark
+    benchmark: BenchmarkPaths
     recipe: Recipe
     site: Site
     mines: list[Mine]
@@ -78,7 +78,7 @@ def options_of(recipe: Recipe) -> synthetic.Options:
     return recipe.source
 
 
-def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
+def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     """Make the archive for the recipe's sites; sites whose inputs did not change stay as they
     are. Returns how many were made."""
     benchmark.archive.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def build(benchmark: Benchmark, recipe: Recipe, spread: Spread) -> int:
     return made
 
 
-def _write_root(benchmark: Benchmark, recipe: Recipe, ids: list[str], is_new: bool) -> None:
+def _write_root(benchmark: BenchmarkPaths, recipe: Recipe, ids: list[str], is_new: bool) -> None:
     """What stands above the sites' folders, unless it is of the same sites already."""
     path = benchmark.archive / "footprints.parquet"
     key = receipts.fingerprint(receipts.key_in(benchmark.archive / s / "collection.json") for s in ids)

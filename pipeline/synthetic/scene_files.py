@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from minebench import __version__
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.geo import cog, geodesy
 from pipeline.geo.grid import epsg_of
 from pipeline.recipe import Recipe
@@ -139,7 +139,7 @@ def write_collection(folder: Path, site: Site, items: list[pystac.Item], told: d
     objects.write(collection, links, folder / "collection.json", **told, **{"minebench:version": __version__})
 
 
-def write_root(benchmark: Benchmark, recipe: Recipe, site_ids: list[str]) -> None:
+def write_root(benchmark: BenchmarkPaths, recipe: Recipe, site_ids: list[str]) -> None:
     """The archive's root."""
     root = pystac.Catalog(
         id=f"{benchmark.name}-synthetic-archive",

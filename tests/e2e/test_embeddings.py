@@ -16,7 +16,7 @@ import zarr
 
 from minebench import tables
 from minebench.cube import encoding, shards
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.geo import grid
 from tests.conftest import Run, make_project, run
 from tests.e2e.test_earthengine import key_file
@@ -61,8 +61,8 @@ def service(built: Path) -> Iterator[Running]:
 def one_site_of(embedded: Path, folder: Path, built: Path, url: str) -> Path:
     """A project with nothing fetched, and of the embedded project's sites the last, which all images show."""
     project = project_of(folder, built, url)
-    sites = tables.read_geo(Benchmark("tiny", embedded).table("sites"), "sites")
-    tables.write(sites.tail(1), Benchmark("tiny", project).table("sites"))
+    sites = tables.read_geo(BenchmarkPaths("tiny", embedded).table("sites"), "sites")
+    tables.write(sites.tail(1), BenchmarkPaths("tiny", project).table("sites"))
     return project
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from transformers import DINOv3ViTConfig
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation.evaluate import evaluate
 from models.training.settings import Settings
 from models.training.train import train
@@ -37,7 +37,7 @@ def test_it_trains_with_adapters_through_the_command_line(built: Path, tmp_path:
     # The other one by the functions behind the commands, in a process that has loaded its libraries.
     train(data, NAMES[1], Settings.of(params["train"][NAMES[1]], NAMES[1]))
     evaluate(data, NAMES[1])
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     explain.build(benchmark, recipe.load(benchmark.recipe), NAMES[1])
     for name in NAMES:
         told = json.loads((data / f"runs/{name}/run.json").read_text())

@@ -18,7 +18,7 @@ def test_facilities_of_oms2cd_by_the_command_which_goes_on_where_it_stopped(tmp_
     done = run(*words, cwd=project)
     assert done.returncode == 0, done.stderr
     assert "3 sites and 18 tiles" in done.stdout
-    benchmark = layout.Benchmark("oms", project)
+    benchmark = layout.BenchmarkPaths("oms", project)
     pairs = pd.read_parquet(benchmark.table("pairs"))
     assert set(zip(pairs.t1, pairs.t2, strict=True)) == {
         ("2018-01", "2018-03"), ("2018-03", "2018-05"), ("2018-01", "2018-08"),

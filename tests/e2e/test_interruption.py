@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from tests.conftest import MINEBENCH, complaints, contents, run, with_processes
 
 KILLS = 6
@@ -62,7 +62,7 @@ def test_killed_at_random_and_run_again(project: Path, stage: str) -> None:
 
 def test_damaged_fetches_are_found_and_fetched_again(project: Path) -> None:
     """`compose` names what is damaged, and `fetch` mends it."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     before = contents(benchmark.data / "scenes")
     site = sorted((benchmark.data / "scenes").iterdir())[0]
     victim = sorted(site.glob("*_10m.tif"))[0]

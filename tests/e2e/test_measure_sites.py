@@ -13,7 +13,7 @@ import rasterio
 from minebench.cube.labels import Labels
 from minebench.errors import InputError
 from minebench.files import write_json
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.activity import measure_sites
 from pipeline.activity.change_maps import pairs_of
@@ -26,7 +26,7 @@ from tests.pipeline.catalog.published_items import listed_items
 
 def predict(project: Path, name: str, right: float, wrong: float) -> None:
     """A run that gives `right` to what changed and `wrong` to what did not."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     for site in sites.load(benchmark, recipe.load(benchmark.recipe)):
         labels = Labels.read(benchmark.cube(site.site_id))
         folder = benchmark.predictions / name / site.site_id
@@ -73,7 +73,7 @@ def test_maps_say_when_and_are_in_the_catalog(active: Path) -> None:
     assert activity is not None
     items = list(activity.get_items())
     assert len(items) == 3
-    benchmark = Benchmark("tiny", active)
+    benchmark = BenchmarkPaths("tiny", active)
     for item in items:
         site_id = item.id.removesuffix("-activity")
         labels = Labels.read(benchmark.cube(site_id))
@@ -97,7 +97,7 @@ def test_weights_are_recorded(project: Path) -> None:
 
 def test_a_threshold_may_hold_for_all_runs(project: Path) -> None:
     """The thesis compares .4 with .6 (4.5)."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     for name, right in (("shy", 0.5), ("sharp", 0.9)):
         predict(project, name, right, 0.1)
     loaded = recipe.load(benchmark.recipe)

@@ -17,7 +17,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from minebench.errors import MinebenchError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.sites import build, summary
 from tests.conftest import RECIPE, run
@@ -114,7 +114,7 @@ def attempted(folder: Path, seed: int) -> str | None:
     """What became of one list: None where it was laid out, else the sentence."""
     rng = random.Random(seed)
     suffix = rng.choice(SUFFIXES)
-    benchmark = Benchmark("tiny", folder)
+    benchmark = BenchmarkPaths("tiny", folder)
     benchmark.mines.mkdir(parents=True)
     path = benchmark.mines / f"list{suffix}"
     with warnings.catch_warnings():

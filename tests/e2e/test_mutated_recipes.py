@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from minebench.errors import MinebenchError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.scenes.plan import estimate
 from pipeline.sites import build, site
@@ -56,7 +56,7 @@ def mutated(seed: int) -> dict[str, Any]:
 
 def attempted(folder: Path, seed: int) -> str | None:
     """What became of one recipe: None where it was laid out, else the sentence."""
-    benchmark = Benchmark("tiny", folder)
+    benchmark = BenchmarkPaths("tiny", folder)
     benchmark.mines.mkdir(parents=True)
     (benchmark.mines / "mines.csv").write_text(MINES)
     benchmark.recipe.write_text(yaml.safe_dump(mutated(seed), sort_keys=False))

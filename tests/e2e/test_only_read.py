@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe as recipes
 from pipeline.scoring import expected, template
 from tests.conftest import MINEBENCH, contents, project_to_label, run
@@ -52,7 +52,7 @@ def test_it_is_checked_and_exported(closed: Path, tmp_path: Path) -> None:
 
 
 def test_submissions_are_scored_and_not_kept(closed: Path, tmp_path: Path) -> None:
-    benchmark = Benchmark("tiny", closed)
+    benchmark = BenchmarkPaths("tiny", closed)
     wanted = expected.of(benchmark, recipes.load(benchmark.recipe), "test", "segmentation")
     template.write(wanted, tmp_path / "given")
     for path in (tmp_path / "given").glob("*.tif"):

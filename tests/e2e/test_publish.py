@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.core.runner import Spread
 from pipeline.publish import publish_folder, releases, withheld
@@ -137,7 +137,7 @@ def test_other_folders_stay_as_they_are(
     kept.write_text("{}")
     there = set(ready.rglob("*"))
     monkeypatch.chdir(ready)
-    benchmark = Benchmark("tiny", Path())
+    benchmark = BenchmarkPaths("tiny", Path())
     with pytest.raises(InputError, match=sentence):
         publish_folder.publish(benchmark, recipe.load(benchmark.recipe), Path(out), Spread(1, None))
     assert set(ready.rglob("*")) == there
@@ -197,13 +197,13 @@ TILES = Upstream(
 def test_images_that_may_not_be_passed_on_stay_here(
     ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    benchmark = Benchmark("tiny", ready)
+    benchmark = BenchmarkPaths("tiny", ready)
     loaded = recipe.load(benchmark.recipe)
     monkeypatch.setattr(attribution, "used", lambda *_: [TILES])
     out = tmp_path / "out"
     made = publish_folder.publish(benchmark, loaded, out, Spread(2, None))
     assert made.left_out == [TILES.name]
-    published = Benchmark("tiny", out)
+    published = BenchmarkPaths("tiny", out)
     names = {path.name for path in out.rglob("*")}
     assert not names & {*withheld.PICTURES, "reflectance", "report"}
     assert {"mine.tif", "mine", "clear", "pairs.parquet"} <= names

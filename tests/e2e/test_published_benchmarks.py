@@ -45,7 +45,9 @@ def mines(path: Path, radius_m: float) -> Path:
     return path
 
 
-def small(root: Path, name: str, radius_m: float, changes: dict[str, dict[str, Any]]) -> layout.Benchmark:
+def small(
+    root: Path, name: str, radius_m: float, changes: dict[str, dict[str, Any]]
+) -> layout.BenchmarkPaths:
     """A published recipe with a list of three small mines and fewer dates, over the synthetic archive."""
     shutil.copytree(ROOT / "catalogs" / name, root / "catalogs" / name, ignore=shutil.ignore_patterns("stac"))
     listed = mines(root / "mines.geojson", radius_m)
@@ -59,7 +61,7 @@ def small(root: Path, name: str, radius_m: float, changes: dict[str, dict[str, A
     return benchmark
 
 
-def built(benchmark: layout.Benchmark) -> recipe.Recipe:
+def built(benchmark: layout.BenchmarkPaths) -> recipe.Recipe:
     """Every stage, a few steps of training among them."""
     loaded = recipe.load(benchmark.recipe)
     build.build(benchmark, loaded)
@@ -73,7 +75,7 @@ def built(benchmark: layout.Benchmark) -> recipe.Recipe:
     return loaded
 
 
-def tables(benchmark: layout.Benchmark, *names: str) -> list[pd.DataFrame]:
+def tables(benchmark: layout.BenchmarkPaths, *names: str) -> list[pd.DataFrame]:
     return [pd.read_parquet(benchmark.table(name)) for name in names]
 
 

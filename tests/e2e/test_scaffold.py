@@ -13,7 +13,7 @@ import shapely
 import zarr
 from rasterio.transform import from_origin
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.cli import new
 from pipeline.sites.repairs import MuchRepaired
@@ -184,7 +184,7 @@ def test_a_recipe_of_each_source(empty_project: Path, tmp_path: Path, source: st
             "uint8",
         )
         assert [period.label for period in loaded.periods.periods()] == ["2019", "2021"]
-        scenes = loaded.source.open(loaded.setting(Benchmark("ours", empty_project))).images.files
+        scenes = loaded.source.open(loaded.setting(BenchmarkPaths("ours", empty_project))).images.files
         assert [str(file.day) for file in scenes] == ["2019-06-11", "2021-07-02"]
     if source == "xyz":
         assert "fill in the web tiles" in done.stdout

@@ -17,7 +17,7 @@ import shapely
 
 from minebench import tables
 from minebench.files import sha256
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe, stages
 from pipeline.core import runner
 from pipeline.core.runner import Spread
@@ -122,7 +122,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_nothing_but_results_grows_with_sites(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(areas, "MOST", 24)
     monkeypatch.setattr(tables, "BATCH", 50)
-    benchmark = Benchmark("many")
+    benchmark = BenchmarkPaths("many")
     loaded = recipe.load(benchmark.recipe)
     made = {}
     for name in ("sites", "fetch", "compose", "annotate", "tile", "catalog"):
@@ -166,5 +166,5 @@ def the_catalog_has_areas_and_stands_the_check(project: Path, monkeypatch: pytes
         return sha256(path)
 
     monkeypatch.setattr(check, "sha256", counted)
-    assert check.check(Benchmark("many")) > SITES
+    assert check.check(BenchmarkPaths("many")) > SITES
     assert hashed[".parquet"] <= 8

@@ -20,7 +20,7 @@ from PIL import Image
 from minebench.data import datasets
 from minebench.errors import InputError
 from minebench.index import tiles_of
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from models.evaluation.inference import mask_logits, pair_logits
 from models.evaluation.stacks import Stacks, pairs_of_tiles, places_of
 from models.training.checkpoint import load_run
@@ -62,14 +62,14 @@ def own(compared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(compared, tmp_path / "project", ignore=NOT_JUDGED))
 
 
-def tiny(project: Path, task: str) -> tuple[Benchmark, Expected]:
-    benchmark = Benchmark("tiny", project)
+def tiny(project: Path, task: str) -> tuple[BenchmarkPaths, Expected]:
+    benchmark = BenchmarkPaths("tiny", project)
     return benchmark, expected.of(benchmark, recipes.load(benchmark.recipe), "test", task)
 
 
 def scored(project: Path, folder: Path, name: str, is_partial: bool = False) -> dict[str, Any]:
     """The metrics of a folder of predictions, scored in this process."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     loaded = recipes.load(benchmark.recipe)
     return score.build(benchmark, loaded, folder, name, "test", None, 0.5, is_partial)
 

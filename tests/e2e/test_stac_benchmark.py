@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from minebench import tables
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from tests.conftest import RECIPE, Run, contents, make_project, run
 from tests.e2e.test_earthengine import assert_same_cubes, scenes
 from tests.pipeline.sources.test_stac_api import (
@@ -41,8 +41,8 @@ def stac_project(
     source = f"source: {{name: stac, href: '{href}', collections: [{collection}]{more}}}"
     recipe = RECIPE.replace("source: {name: synthetic, seed: 3, scenes_per_period: 4}", source)
     project = make_project(folder, recipe.replace("labels: {source: archive}", "labels: {source: none}"))
-    sites = tables.read_geo(Benchmark("tiny", built).table("sites"), "sites")
-    tables.write(sites[sites.site_id == BETA], Benchmark("tiny", project).table("sites"))
+    sites = tables.read_geo(BenchmarkPaths("tiny", built).table("sites"), "sites")
+    tables.write(sites[sites.site_id == BETA], BenchmarkPaths("tiny", project).table("sites"))
     return project
 
 

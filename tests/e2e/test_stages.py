@@ -15,7 +15,7 @@ import xarray as xr
 
 from minebench import periods, tables
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe, sources
 from pipeline.cubes import annotate, period_image
 from pipeline.cubes.kept_scenes import KeptScenes
@@ -42,7 +42,7 @@ def test_every_candidate_has_its_fate(built: Path) -> None:
 
 def test_clear_fraction_follows_the_true_mask(built: Path) -> None:
     """Where the archive says cloud, we must rarely say clear."""
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     loaded = recipe.load(benchmark.recipe)
     source = sources.open(benchmark, loaded)
     missed = cloudy = 0
@@ -99,7 +99,7 @@ def test_owner_prefers_clear_then_data() -> None:
 
 
 def test_cube_opens_and_says_what_it_is(built: Path) -> None:
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     site = next(gpd.read_parquet(benchmark.table("sites")).itertuples())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -124,7 +124,7 @@ def test_cube_opens_and_says_what_it_is(built: Path) -> None:
 
 
 def test_masks_are_the_published_footprints(built: Path) -> None:
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     truth = gpd.read_parquet(benchmark.archive / "footprints.parquet")
     sites = gpd.read_parquet(benchmark.table("sites"))
     assert len(sites) == 3
@@ -149,7 +149,7 @@ def labels(folder: Path, rows: list[dict]) -> Path:
 
 
 def test_annotations_by_year_leave_other_periods_unknown(project: Path) -> None:
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     sites = gpd.read_parquet(benchmark.table("sites"))
     site = sites.iloc[0]
     small = shapely.Point(*site.geometry.centroid.coords[0]).buffer(0.002)
@@ -178,7 +178,7 @@ def test_when_an_annotation_counts(label: str, period: str, expected: bool) -> N
 
 
 def test_bad_annotations_name_the_row(project: Path) -> None:
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     box = shapely.box(14, 51, 14.1, 51.1)
     labels(project, [{"year": "2021", "geometry": box}, {"year": "lately", "geometry": box}])
     with pytest.raises(InputError, match=r"labels\.gpkg row 2, year: 'lately' is not a date"):
@@ -193,7 +193,7 @@ def test_least_cloudy_keeps_pixels_as_seen(project: Path) -> None:
         assert done.returncode == 0, done.stderr
     scenes = pd.read_parquet(project / "data/tiny/index/scenes.parquet")
     assert scenes[scenes.selected].groupby(["site_id", "period"]).day.nunique().max() == 1
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     for site in gpd.read_parquet(benchmark.table("sites")).site_id:
         cube = xr.open_zarr(benchmark.cube(site), mask_and_scale=False)
         assert int(cube.clear.max()) <= 1
@@ -205,7 +205,7 @@ def test_medoid_is_an_observation(project: Path) -> None:
     path = project / "catalogs/tiny/recipe.yaml"
     path.write_text(path.read_text().replace("policy: composite", "composite: medoid"))
     assert run("compose", cwd=project).returncode == 0
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     loaded = recipe.load(benchmark.recipe)
     site = next(gpd.read_parquet(benchmark.table("sites")).itertuples())
     cube = xr.open_zarr(benchmark.cube(site.site_id), mask_and_scale=False)
@@ -219,7 +219,7 @@ def test_medoid_is_an_observation(project: Path) -> None:
 
 def test_scenes_are_chosen_anew_only_when_asked(project: Path) -> None:
     """Metadata that changes behind a frozen choice changes nothing, until `--refresh`."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     before = tables.read(benchmark.table("scenes"), "fetch")
     for path in benchmark.archive.glob("*/*/*.json"):
         item = json.loads(path.read_text())

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import expect
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.label.studio import Studio, app
 from pipeline.publish import browse
@@ -37,7 +37,7 @@ class Served:
     """A studio that can be started anew at the same port, which makes another token."""
 
     def __init__(self, project: Path, executor: Executor) -> None:
-        benchmark = Benchmark("tiny", project)
+        benchmark = BenchmarkPaths("tiny", project)
         self.journals = benchmark.annotations / "journal"
         self.desk = Studio(benchmark, recipe.load(benchmark.recipe), [], benchmark.annotations)
         self.desk.builder = executor  # type: ignore[assignment]

@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from minebench import receipts
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.scenes import fetch, scene_table
 from pipeline.scenes.scene_table import Listed
@@ -98,7 +98,7 @@ def arrays(project: Path, period: str) -> dict[str, bytes]:
 
 def test_adding_years_leaves_the_others_as_they_are(project: Path) -> None:
     """A year before the first one, and one after the last."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     first_year = "source: {name: synthetic, seed: 3, scenes_per_period: 4"
     before = {year: arrays(project, year) for year in ("2021", "2022", "2023")}
     scenes = pd.read_parquet(benchmark.table("scenes"))
@@ -126,7 +126,7 @@ def test_adding_years_leaves_the_others_as_they_are(project: Path) -> None:
 
 
 def test_another_mine_leaves_the_others_as_they_are(project: Path) -> None:
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     tiles = pd.read_parquet(benchmark.table("tiles"))
     pixels, cubes = times(benchmark.data / "scenes"), times(benchmark.data / "cubes")
     path = project / "catalogs/tiny/mines/mines.csv"
@@ -146,7 +146,7 @@ def test_another_mine_leaves_the_others_as_they_are(project: Path) -> None:
 
 def test_a_table_of_version_0_1_0_is_still_the_frozen_choice(project: Path) -> None:
     """It had no column `status`, one fingerprint a site for its choice, and no receipt beside the pixels."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     loaded = recipe.load(benchmark.recipe)
     before = pd.read_parquet(benchmark.table("scenes"))
     wordings = {

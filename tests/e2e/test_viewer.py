@@ -14,7 +14,7 @@ from pathlib import Path
 import geopandas as gpd
 import pytest
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.core.runner import Spread
 from pipeline.publish import publish_folder
@@ -76,7 +76,7 @@ def published(active: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The same without its images, published and moved to a host that knows nothing but files."""
     folder = tmp_path_factory.mktemp("published")
     project = Path(shutil.copytree(active, folder / "project"))
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     terms = Upstream("Web tiles", "images", "terms of use", "Somebody", may_be_passed_on=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attribution, "used", lambda *_: [terms])
@@ -250,7 +250,7 @@ def drawn(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """A benchmark whose labels are change, drawn for one pair of dates, published."""
     folder = tmp_path_factory.mktemp("drawn")
     project = Path(shutil.copytree(built, folder / "project", ignore=shutil.ignore_patterns("archive")))
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     text = benchmark.recipe.read_text().replace("{source: archive}", "{source: annotations, kind: change}")
     benchmark.recipe.write_text(text)
     sites = gpd.read_parquet(benchmark.table("sites"))

@@ -79,7 +79,7 @@ def test_euromines_selection_from_lists_in_the_publishers_form(tmp_path: Path) -
     columns = ["facility_name", "primary_commodity", "GID_0", "facility_equipment", "activity_status",
                "production_start", "geometry"]  # fmt: skip
     gpd.GeoDataFrame(facilities, columns=columns, crs=4326).to_file(folder / "facilities.gpkg")
-    table = build.lay_out(layout.Benchmark("euromine", tmp_path), loaded)
+    table = build.lay_out(layout.BenchmarkPaths("euromine", tmp_path), loaded)
     assert table.country.value_counts().to_dict() == loaded.sites.per_country
     assert set(table.production) == {"coal", "metallic", "quarry", "non-metallic"}
     # The two smallest of each country are those left out.

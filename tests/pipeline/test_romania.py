@@ -12,7 +12,7 @@ import pytest
 import rasterio
 import xarray as xr
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.cubes import annotate
 from pipeline.sites import build
@@ -95,7 +95,7 @@ def test_a_plot_with_nothing_cleared_is_labelled_too(rule: ModuleType, tmp_path:
 
 def test_plots_lie_apart_and_are_split() -> None:
     loaded = recipe.load(FOLDER / "recipe.yaml")
-    sites = build.lay_out(Benchmark("romania", ROOT), loaded)
+    sites = build.lay_out(BenchmarkPaths("romania", ROOT), loaded)
     assert set(zip(sites.height, sites.width, strict=True)) == {(28, 28)}
     plots = sites.to_crs(32634).geometry.to_numpy()
     apart = [one.distance(other) for one, other in combinations(plots, 2)]

@@ -19,15 +19,15 @@ from pipeline.stac import check, root
 
 
 @pytest.fixture
-def drawn(project: Path) -> tuple[layout.Benchmark, recipe.Recipe, gpd.GeoDataFrame]:
+def drawn(project: Path) -> tuple[layout.BenchmarkPaths, recipe.Recipe, gpd.GeoDataFrame]:
     """The tiny benchmark asking for drawn change, and its sites."""
-    benchmark = layout.Benchmark("tiny", project)
+    benchmark = layout.BenchmarkPaths("tiny", project)
     text = benchmark.recipe.read_text().replace("{source: archive}", "{source: annotations, kind: change}")
     benchmark.recipe.write_text(text)
     return benchmark, recipe.load(benchmark.recipe), gpd.read_parquet(benchmark.table("sites"))
 
 
-def draw(benchmark: layout.Benchmark, rows: list[tuple[object, ...]], columns: list[str]) -> None:
+def draw(benchmark: layout.BenchmarkPaths, rows: list[tuple[object, ...]], columns: list[str]) -> None:
     gpd.GeoDataFrame(rows, columns=[*columns, "geometry"], crs=4326).to_file(benchmark.annotations / "c.gpkg")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.cubes import kept_scenes
 from pipeline.cubes.kept_scenes import KeptScenes
@@ -16,7 +16,7 @@ from pipeline.scenes.store import SceneStore
 
 @pytest.fixture
 def kept(built: Path) -> tuple[SceneStore, recipe.Recipe, str]:
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     loaded = recipe.load(benchmark.recipe)
     folder = next(path for path in benchmark.data.glob("scenes/*") if path.is_dir())
     store = SceneStore(folder)

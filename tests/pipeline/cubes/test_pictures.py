@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe, sources
 from pipeline.cubes import period_image
 from pipeline.cubes.days import Day
@@ -53,7 +53,7 @@ def test_black_is_stored_as_black(tmp_path: Path, policy: str) -> None:
     (tmp_path / "images").mkdir()
     write(tmp_path / "images/2021-06-01.tif", pixels, seen)
     loaded, site = of_pictures(tmp_path, policy), a_site()
-    benchmark = Benchmark("x", tmp_path)
+    benchmark = BenchmarkPaths("x", tmp_path)
     store = SceneStore.prepared(tmp_path / "kept", "1")
     reader = Reader(sources.open(benchmark, loaded), loaded, site, store)
     (scene,) = reader.source.listed(

@@ -7,6 +7,6 @@ from pipeline import recipe
 
 
 @pytest.fixture(scope="module")
-def tiny(built: Path) -> tuple[layout.Benchmark, recipe.Recipe]:
-    benchmark = layout.Benchmark("tiny", built)
+def tiny(built: Path) -> tuple[layout.BenchmarkPaths, recipe.Recipe]:
+    benchmark = layout.BenchmarkPaths("tiny", built)
     return benchmark, recipe.load(benchmark.recipe)

@@ -120,7 +120,7 @@ def test_a_second_export_has_the_same_bytes(tiny, layouts, tmp_path: Path) -> No
 
 
 def test_pairs_that_are_too_unknown_are_left_out_and_counted(project: Path, tmp_path: Path) -> None:
-    benchmark = layout.Benchmark("tiny", project)
+    benchmark = layout.BenchmarkPaths("tiny", project)
     pairs = pd.read_parquet(benchmark.table("pairs"))
     pairs.loc[:4, "unknown"] = 64 * 64
     pairs.loc[5:, "unknown"] = 0
@@ -146,7 +146,7 @@ def test_the_command_line(built: Path, tmp_path: Path) -> None:
 def test_what_is_missing_is_known_before_anything_is_written(
     to: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    benchmark = layout.Benchmark("tiny", project)
+    benchmark = layout.BenchmarkPaths("tiny", project)
     loaded = recipe.load(benchmark.recipe)
     monkeypatch.setitem(export.LAYOUTS, to, lambda job: pytest.fail("it began to write"))
     missing = [benchmark.table(name) for name in ("scenes", "statistics/balance", "sites", "tiles", "pairs")]
@@ -160,7 +160,7 @@ def test_what_is_missing_is_known_before_anything_is_written(
 
 
 def test_nothing_is_known_is_known_before_anything_is_written(project: Path, tmp_path: Path) -> None:
-    benchmark = layout.Benchmark("tiny", project)
+    benchmark = layout.BenchmarkPaths("tiny", project)
     pairs = pd.read_parquet(benchmark.table("pairs"))
     pairs.assign(unknown=64 * 64).to_parquet(benchmark.table("pairs"))
     with pytest.raises(InputError, match="Every pair of tiny is more unknown than 10%"):

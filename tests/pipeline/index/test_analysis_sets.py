@@ -12,7 +12,7 @@ import zarr
 from minebench import data
 from minebench.errors import InputError
 from minebench.index import LEVELS, SCALES, crossed
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.metrics.histogram import Histogram
 from models.evaluation import analysis_scores
 from pipeline import recipe
@@ -27,7 +27,7 @@ def folder(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = Path(shutil.copytree(built, tmp_path_factory.mktemp("tiles") / "project", symlinks=True))
     path = project / "catalogs/tiny/recipe.yaml"
     path.write_text(path.read_text().replace("tiling: {size: 64}", "tiling: {size: 32}"))
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     tile.build(benchmark, recipe.load(path), Spread(1))
     return benchmark.data
 

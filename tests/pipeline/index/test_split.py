@@ -11,7 +11,7 @@ from rasterio.features import rasterize
 
 from minebench import tables
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.geo import geodesy
 from pipeline.index import split
 from pipeline.recipe import Split
@@ -94,8 +94,8 @@ def test_tiles_at_random_keep_the_fractions_and_are_the_same_every_time() -> Non
     assert split.of_tiles(names, Split(by="tile", seed=4)) != drawn
 
 
-def listed(tmp_path: Path, text: str) -> tuple[Benchmark, Split]:
-    benchmark = Benchmark("b", tmp_path)
+def listed(tmp_path: Path, text: str) -> tuple[BenchmarkPaths, Split]:
+    benchmark = BenchmarkPaths("b", tmp_path)
     benchmark.mines.mkdir(parents=True)
     (benchmark.mines / "split.csv").write_text(text)
     return benchmark, Split(by="list", list="split.csv")
@@ -179,9 +179,9 @@ def test_fractions_hold_as_far_as_they_can(
         assert wanted - parts.count(name) <= max(1.0, wanted / 3 + 1)
 
 
-def released(tmp_path: Path, rule: Split, of: dict[str, str]) -> Benchmark:
+def released(tmp_path: Path, rule: Split, of: dict[str, str]) -> BenchmarkPaths:
     """A benchmark whose published catalog has these splits."""
-    benchmark = Benchmark("b", tmp_path)
+    benchmark = BenchmarkPaths("b", tmp_path)
     benchmark.stac.mkdir(parents=True)
     table = pd.DataFrame({"site_id": list(of), "split": list(of.values())})
     table.attrs = {split.RULE: split.rule_key(rule)}
@@ -226,4 +226,4 @@ def test_a_new_site_near_two_splits_is_in_none(tmp_path: Path) -> None:
 
 def test_keeping_without_a_release_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"split\.keep: there is no published release"):
-        split.of_sites(Benchmark("b", tmp_path), spread(9), Split(keep=True))
+        split.of_sites(BenchmarkPaths("b", tmp_path), spread(9), Split(keep=True))

@@ -26,7 +26,9 @@ def cubes(built: Path) -> dict[str, tuple[list[str], np.ndarray, np.ndarray]]:
 
 
 def test_every_pair_of_every_site(built: Path) -> None:
-    table = statistics.read(layout.Benchmark("tiny", built))["site_pairs"].set_index(["site_id", "t1", "t2"])
+    table = statistics.read(layout.BenchmarkPaths("tiny", built))["site_pairs"].set_index(
+        ["site_id", "t1", "t2"]
+    )
     count = 0
     for site_id, (labels, mine, known) in cubes(built).items():
         for i, j in combinations(range(len(labels)), 2):
@@ -41,7 +43,7 @@ def test_every_pair_of_every_site(built: Path) -> None:
 
 
 def test_periods_intervals_and_countries_add_up(built: Path) -> None:
-    found = statistics.read(layout.Benchmark("tiny", built))
+    found = statistics.read(layout.BenchmarkPaths("tiny", built))
     sites = cubes(built)
     for row in found["by_period"].itertuples():
         have = [
@@ -95,7 +97,7 @@ def test_intervals_are_means_over_their_starts(areas: np.ndarray) -> None:
 
 
 def test_spectra_count_every_known_pixel_twice(built: Path) -> None:
-    spectra = statistics.read(layout.Benchmark("tiny", built))["spectra"]
+    spectra = statistics.read(layout.BenchmarkPaths("tiny", built))["spectra"]
     known = changed = 0
     for labels, mine, seen in cubes(built).values():
         if len(labels) > 1:
@@ -109,7 +111,7 @@ def test_spectra_count_every_known_pixel_twice(built: Path) -> None:
 
 
 def test_acquisitions_and_balance(built: Path) -> None:
-    found = statistics.read(layout.Benchmark("tiny", built))
+    found = statistics.read(layout.BenchmarkPaths("tiny", built))
     scenes = pd.read_parquet(built / "data/tiny/index/scenes.parquet")
     days = scenes[scenes.selected].groupby(["site_id", "period"]).day.agg(["min", "max"])
     assert len(found["acquisitions"]) == 9  # three sites of three dates

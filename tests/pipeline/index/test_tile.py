@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minebench import index as tiles
 from minebench.index import wanted
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.core.runner import Spread
 from pipeline.geo import geodesy
@@ -126,13 +126,13 @@ def test_an_older_table_gets_outlines_and_keeps_its_key(project) -> None:
     whole = path.read_bytes()
     older = pd.read_parquet(path)
     older.drop(columns="geometry").to_parquet(path)
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     tile.build(benchmark, recipe.load(benchmark.recipe), Spread(1))
     assert path.read_bytes() == whole
 
 
 def test_tiles_without_a_place_have_no_outline(built) -> None:
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     listed = sites.load(benchmark, recipe.load(benchmark.recipe))
     table = pd.read_parquet(benchmark.table("tiles"))
     nowhere = [dataclasses.replace(site, epsg=0) for site in listed[:1]] + listed[1:]

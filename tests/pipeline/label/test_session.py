@@ -14,7 +14,7 @@ import shapely
 
 from minebench.cube import shards
 from minebench.errors import InputError, NotMadeYet, WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.label import annotation_file, edits
 from pipeline.label.carry import Proposal
@@ -26,7 +26,7 @@ TOLD: dict[str, Any] = {"by": "anna", "seconds": 2.0, "seen": 0}
 
 
 def opened(project: Path, executor: Executor, number: int = 0, folder: Path | None = None) -> Session:
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     loaded = recipe.load(benchmark.recipe)
     site = sites.load(benchmark, loaded)[number]
     return Session(benchmark, loaded, site, executor, folder or benchmark.annotations)

@@ -71,7 +71,7 @@ def unknown(tmp_path_factory: pytest.TempPathFactory):
     return made(root, flat(root / "files"))
 
 
-def tiles_by_split(benchmark: layout.Benchmark) -> dict[str, list[str]]:
+def tiles_by_split(benchmark: layout.BenchmarkPaths) -> dict[str, list[str]]:
     named = pd.read_parquet(benchmark.table("imported"))
     return named.assign(split=named.site_id.str.split("-").str[0]).groupby("split").file.agg(list).to_dict()
 

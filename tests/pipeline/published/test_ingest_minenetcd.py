@@ -15,14 +15,14 @@ from tests.pipeline.interchange.ingesting import ingested
 
 
 @pytest.fixture(scope="module")
-def benchmark(tmp_path_factory: pytest.TempPathFactory) -> layout.Benchmark:
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> layout.BenchmarkPaths:
     """MineNetCD256 from folders."""
     root = tmp_path_factory.mktemp("ingest")
     files = published.minenetcd_folders(root / "files")
     return ingested(root, "mines", "minenetcd256", files)[0]
 
 
-def test_tiles_of_minenetcd_are_the_published_ones(benchmark: layout.Benchmark) -> None:
+def test_tiles_of_minenetcd_are_the_published_ones(benchmark: layout.BenchmarkPaths) -> None:
     tiles = pd.read_parquet(benchmark.table("tiles"))
     assert tiles.split.value_counts().to_dict() == published.COUNTS
     for split, count in published.COUNTS.items():
@@ -41,7 +41,7 @@ def test_tiles_of_minenetcd_are_the_published_ones(benchmark: layout.Benchmark) 
     assert check.check(benchmark) > 0
 
 
-def test_the_hugging_face_form_makes_the_same_cubes(benchmark: layout.Benchmark, tmp_path: Path) -> None:
+def test_the_hugging_face_form_makes_the_same_cubes(benchmark: layout.BenchmarkPaths, tmp_path: Path) -> None:
     files = published.minenetcd_parquet(tmp_path / "files")
     other, made = ingested(tmp_path, "mines", "minenetcd256", files)
     assert made.tiles == sum(published.COUNTS.values())
@@ -51,13 +51,15 @@ def test_the_hugging_face_form_makes_the_same_cubes(benchmark: layout.Benchmark,
             assert np.array_equal(*pair), (name, array)
 
 
-def test_tiles_without_a_place_have_no_neighbours_and_no_leakage_figure(benchmark: layout.Benchmark) -> None:
+def test_tiles_without_a_place_have_no_neighbours_and_no_leakage_figure(
+    benchmark: layout.BenchmarkPaths,
+) -> None:
     with pytest.raises(InputError, match="no neighbours"):
         data.open(benchmark.data, neighbours=True)
     assert pd.read_parquet(benchmark.table("statistics/leakage")).share.isna().all()
 
 
-def test_dates_known_by_range_only_are_not_made_up(benchmark: layout.Benchmark) -> None:
+def test_dates_known_by_range_only_are_not_made_up(benchmark: layout.BenchmarkPaths) -> None:
     each = pd.read_parquet(benchmark.table("statistics/sites"))
     assert len(each) == 4
     assert each.months.isna().all()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from minebench.text import EVERY_SITE
 from models.evaluation import scores
 from pipeline.report import activity_page, drawings, page, paper_tables
@@ -31,7 +31,7 @@ def counts(folder: Path, rows: list[tuple[str, str, str, int, int, int]], **metr
 
 
 def test_intervals_are_means_over_sites(tmp_path: Path) -> None:
-    benchmark = Benchmark("tiny", tmp_path)
+    benchmark = BenchmarkPaths("tiny", tmp_path)
     better = counts(benchmark.run("better"), [
         ("a", "2020", "2021", 10, 0, 0), ("b", "2020", "2021", 5, 5, 0), ("a", "2020", "2022", 10, 10, 0),
     ], of1=0.8)  # fmt: skip
@@ -49,7 +49,7 @@ def test_intervals_are_means_over_sites(tmp_path: Path) -> None:
 
 def test_change_between_footprints_is_a_table_by_interval(tmp_path: Path) -> None:
     """EuroMineNet's table 6, of what `evaluate` writes: F1 of the sites' counts by interval."""
-    benchmark = Benchmark("tiny", tmp_path)
+    benchmark = BenchmarkPaths("tiny", tmp_path)
     rows = [
         ("a", "2020", "2020", 9, 1, 0), ("a", "2021", "2021", 9, 1, 0),
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def test_countries_have_their_sum_and_growth() -> None:
 
 
 def test_analysis_sets_show_the_mean_over_all_models(tmp_path: Path) -> None:
-    benchmark = Benchmark("tiny", tmp_path)
+    benchmark = BenchmarkPaths("tiny", tmp_path)
     for run, f1 in (("bit", [0.8, 0.4]), ("tinycd", [0.6, np.nan])):
         folder = benchmark.data / "analysis" / run
         folder.mkdir(parents=True)
@@ -134,7 +134,7 @@ def test_alike_and_unknown_scores_have_no_second_best() -> None:
 
 
 def test_many_dates_fit_the_page(tmp_path: Path) -> None:
-    benchmark = Benchmark("tiny", tmp_path)
+    benchmark = BenchmarkPaths("tiny", tmp_path)
     rows = [("a", "2000", str(2001 + i), 10, i, 0) for i in range(30)]
     (table,) = paper_tables.of(benchmark, [counts(benchmark.run("one"), rows, of1=0.5)], "")
     assert len(table.heads) == 11  # ten of thirty intervals, and OF1

@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from minebench.errors import InputError
 from minebench.files import check_links
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.leaderboard.compare import plain
 from pipeline.scoring import maps, score, submission
 
@@ -117,12 +117,12 @@ def test_words_of_a_submission_are_shown_as_they_stand() -> None:
 )
 def test_a_scoring_that_was_killed_is_taken_up(files: list[str], is_ours: bool, tmp_path: Path) -> None:
     """What it leaves is no run of ours."""
-    run = Benchmark("tiny", tmp_path).run("theirs")
+    run = BenchmarkPaths("tiny", tmp_path).run("theirs")
     run.mkdir(parents=True)
     for name in files:
         (run / name).write_text('{"unlabelled": true}')
     if not is_ours:
-        assert score._run(Benchmark("tiny", tmp_path), "theirs") == run
+        assert score._run(BenchmarkPaths("tiny", tmp_path), "theirs") == run
         return
     with pytest.raises(InputError, match="is no submission"):
-        score._run(Benchmark("tiny", tmp_path), "theirs")
+        score._run(BenchmarkPaths("tiny", tmp_path), "theirs")

@@ -6,7 +6,7 @@ import pytest
 import shapely
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.recipe import Join, Sites
 from pipeline.sites import mines
 
@@ -142,7 +142,7 @@ def test_join_fills_from_the_nearest_facility() -> None:
 
 
 def test_a_list_that_is_a_link_out_of_the_benchmark_is_refused(tmp_path: Path) -> None:
-    benchmark = Benchmark("tiny", tmp_path)
+    benchmark = BenchmarkPaths("tiny", tmp_path)
     benchmark.mines.mkdir(parents=True)
     (tmp_path / "elsewhere.csv").write_text("name,lon,lat\nA,10,50\n")
     (benchmark.mines / "list.csv").symlink_to(tmp_path / "elsewhere.csv")

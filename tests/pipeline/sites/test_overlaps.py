@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.geo import geodesy
 from pipeline.sites import build, overlaps
@@ -52,7 +52,7 @@ def laid_out(folder: Path, overlap: str, split: str = THIRDS) -> tuple[recipe.Re
     mines = "name,lon,lat,production\nA,14.2,51.6,coal\nB,14.21,51.6,coal\nC,14.9,51.6,coal\n"
     if not (folder / "project").exists():
         make_project(folder / "project", RECIPE, mines)
-    benchmark = Benchmark("tiny", folder / "project")
+    benchmark = BenchmarkPaths("tiny", folder / "project")
     benchmark.recipe.write_text(text)
     loaded = recipe.load(benchmark.recipe)
     return loaded, build.lay_out(benchmark, loaded)

@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.recipe import Sites
 from pipeline.sites import build, list_file, mines, published
 from tests.standins.base import Running, running
@@ -29,9 +29,9 @@ def publisher(tmp_path: Path) -> Iterator[tuple[Path, Running]]:
 
 
 @pytest.fixture
-def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
+def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BenchmarkPaths:
     monkeypatch.setenv(list_file.CACHE_VARIABLE, str(tmp_path / "cache"))
-    made = Benchmark("b", tmp_path / "project")
+    made = BenchmarkPaths("b", tmp_path / "project")
     made.mines.mkdir(parents=True)
     return made
 
@@ -48,7 +48,7 @@ def maus(path: Path) -> Path:
 
 
 def test_maus_is_fetched_once_and_watched(
-    publisher: tuple[Path, Running], benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
+    publisher: tuple[Path, Running], benchmark: BenchmarkPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, server = publisher
     maus(folder / "global_mining_polygons_v2.gpkg")
@@ -65,7 +65,7 @@ def test_maus_is_fetched_once_and_watched(
 
 
 def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
-    publisher: tuple[Path, Running], benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
+    publisher: tuple[Path, Running], benchmark: BenchmarkPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, server = publisher
     table = {
@@ -97,7 +97,9 @@ def test_jasansky_comes_out_of_its_archive_with_zenodos_checksum(
         mines.read(benchmark, Sites(mines="jasansky-2023"))
 
 
-def test_offline_says_where_to_put_the_file(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_says_where_to_put_the_file(
+    benchmark: BenchmarkPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.web.client.LONGEST_WAIT_S", 0.01)
     serve("maus-v1", monkeypatch, url="http://127.0.0.1:9/global_mining_polygons_v1.gpkg")
     with pytest.raises(InputError) as caught:
@@ -110,7 +112,7 @@ def test_offline_says_where_to_put_the_file(benchmark: Benchmark, monkeypatch: p
     assert len(mines.read(benchmark, Sites(mines="maus-v1")).mines) == 1
 
 
-def test_tang_is_unpacked_by_hand(benchmark: Benchmark) -> None:
+def test_tang_is_unpacked_by_hand(benchmark: BenchmarkPaths) -> None:
     with pytest.raises(InputError, match="RAR archive"):
         mines.read(benchmark, Sites(mines="tang-2023"))
     table = gpd.GeoDataFrame({"OBJECTID": [1]}, geometry=[SQUARE], crs=4326)
@@ -118,12 +120,12 @@ def test_tang_is_unpacked_by_hand(benchmark: Benchmark) -> None:
     assert len(mines.read(benchmark, Sites(mines="tang-2023")).mines) == 1
 
 
-def test_unknown_names_are_told_the_known_ones(benchmark: Benchmark) -> None:
+def test_unknown_names_are_told_the_known_ones(benchmark: BenchmarkPaths) -> None:
     with pytest.raises(InputError, match="maus-v1, maus-v2, jasansky-2023, jasansky-2024, tang-2023"):
         mines.read(benchmark, Sites(mines="mause-v2"))
 
 
-def test_facilities_without_a_point_become_their_gadm_unit(benchmark: Benchmark) -> None:
+def test_facilities_without_a_point_become_their_gadm_unit(benchmark: BenchmarkPaths) -> None:
     rows = {
         "facility_name": ["A", "B"], "GID_0": ["DEU", "DEU"], "GID_1": ["DEU.1_1", None],
         "GID_2": ["DEU.1.3_1", None],
@@ -149,7 +151,9 @@ def test_facilities_without_a_point_become_their_gadm_unit(benchmark: Benchmark)
         mines.read(benchmark, asked)
 
 
-def test_jasansky_2024_by_hand(benchmark: Benchmark, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jasansky_2024_by_hand(
+    benchmark: BenchmarkPaths, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.web.client.LONGEST_WAIT_S", 0.01)
     serve("jasansky-2024", monkeypatch, record="http://127.0.0.1:9/record.json")
     place = benchmark.mines / "jasansky-2024"

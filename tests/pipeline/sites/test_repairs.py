@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.geo import geodesy
 from pipeline.sites import build, repairs, site_ids, summary
@@ -36,7 +36,7 @@ def laid_out(
     folder: Path, *shapes: shapely.Geometry, names: list[str] | None = None, more: str = ""
 ) -> gpd.GeoDataFrame:
     """The sites of a list of shapes; `more` goes into the recipe's sites."""
-    benchmark = Benchmark("b", folder)
+    benchmark = BenchmarkPaths("b", folder)
     benchmark.mines.mkdir(parents=True, exist_ok=True)
     table = gpd.GeoDataFrame(
         {"name": names or [f"m{i}" for i in range(len(shapes))]}, geometry=[*shapes], crs=4326
@@ -56,7 +56,7 @@ def test_only_polygons_count(tmp_path: Path, kind: str) -> None:
     assert row.footprint.symmetric_difference(SQUARE).area < 1e-9
     areas = {"before_km2": pytest.approx(0.797, abs=2e-3), "after_km2": pytest.approx(0.797, abs=2e-3)}
     assert sites.attrs["repairs"] == {"mines": 1, "spiky": 0, **areas}
-    loaded = recipe.load(Benchmark("b", tmp_path).recipe)
+    loaded = recipe.load(BenchmarkPaths("b", tmp_path).recipe)
     assert any("0.80 km² as drawn, 0.80 km² now" in sentence for sentence in summary.of(sites, loaded))
 
 
@@ -171,7 +171,7 @@ def test_sites_that_are_there_keep_their_ids(tmp_path: Path) -> None:
     new = laid_out(tmp_path, *shapes, names=names)
     assert [own.rpartition("-")[0] for own in new.site_id] == ["koeln-sued", "laziska"]
     ends = [own.rpartition("-")[2] for own in new.site_id]
-    index = Benchmark("b", tmp_path).table("sites")
+    index = BenchmarkPaths("b", tmp_path).table("sites")
     index.parent.mkdir(parents=True)
     new.assign(site_id=[f"k-ln-s-d-{ends[0]}", f"aziska-{ends[1]}"]).to_parquet(index)
     again = laid_out(tmp_path, *shapes, shapely.affinity.translate(SQUARE, 2), names=[*names, "Öd"])
@@ -192,7 +192,7 @@ def test_sites_that_are_labelled_keep_their_ids(tmp_path: Path) -> None:
     (new,) = laid_out(tmp_path, SQUARE, names=["平朔"]).site_id
     assert new.startswith("pingshuo-")
     old = new.replace("pingshuo", "mine")
-    layer = Benchmark("b", tmp_path).annotations / "layers/ada"
+    layer = BenchmarkPaths("b", tmp_path).annotations / "layers/ada"
     layer.mkdir(parents=True)
     (layer / f"{old}.gpkg").touch()
     assert list(laid_out(tmp_path, SQUARE, names=["平朔"]).site_id) == [old]

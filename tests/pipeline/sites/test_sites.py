@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minebench.errors import InputError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.geo import geodesy, grid
 from pipeline.recipe import Filters, Recipe
@@ -164,7 +164,7 @@ def test_polygon_without_area_is_refused() -> None:
 
 
 def test_filters_that_leave_nothing_are_refused(empty_project: Path) -> None:
-    benchmark = Benchmark("tiny", empty_project)
+    benchmark = BenchmarkPaths("tiny", empty_project)
     text = RECIPE.replace("min_size_m: 960", "min_size_m: 960, filters: {country: [FRA]}")
     benchmark.recipe.write_text(text)
     with pytest.raises(InputError, match="leave none of the 3 mines"):
@@ -180,7 +180,7 @@ def test_aoi_and_grid_agree(built: Path) -> None:
 
 
 def test_sites_that_are_there_stay(empty_project: Path) -> None:
-    benchmark = Benchmark("tiny", empty_project)
+    benchmark = BenchmarkPaths("tiny", empty_project)
     table, mines = benchmark.table("sites"), benchmark.mines / "mines.csv"
     first = build.build(benchmark, recipe.load(benchmark.recipe))
     written = table.stat().st_mtime_ns

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from minebench import receipts
 from minebench.errors import InputError, WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.sensors import classes, known
 from pipeline.sensors.profile import Sensor
 from pipeline.sources.local import LocalSource, Options, own_numbers
@@ -215,7 +215,7 @@ def test_a_sensors_own_mask_is_kept_as_stored(tmp_path: Path) -> None:
 def test_old_recipes_ask_what_they_asked(tmp_path: Path) -> None:
     """Their scenes stay: what is asked of the source has no new fields."""
     options = Options(name="local", path=Path("images"), pattern=r"(?P<date>\d{8})\.tif", bands={"R": 1})
-    setting = Setting(tmp_path, Benchmark("x", tmp_path).data, None, None, None)  # type: ignore[arg-type]
+    setting = Setting(tmp_path, BenchmarkPaths("x", tmp_path).data, None, None, None)  # type: ignore[arg-type]
     before = {"name": "local", "path": "images", "pattern": r"(?P<date>\d{8})\.tif", "dates": None,
               "bands": {"R": 1}, "nodata": None}  # fmt: skip
     assert receipts.fingerprint(options.asked("s", setting)) == receipts.fingerprint([before])

@@ -12,7 +12,7 @@ from rasterio.enums import Resampling
 
 from minebench import tables
 from minebench.errors import InputError, WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe, sources
 from pipeline.geo import grid, raster
 from pipeline.scenes import reader, selection
@@ -81,7 +81,7 @@ def test_solar_day_follows_the_sun() -> None:
 
 def test_same_ground_with_and_without_the_offset(built: Path) -> None:
     """Scenes of both baselines must come out at one level: forest is dark in the red."""
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     loaded = recipe.load(benchmark.recipe)
     source = sources.open(benchmark, loaded)
     floors: dict[int, list[float]] = {0: [], 1000: []}
@@ -100,7 +100,7 @@ def test_same_ground_with_and_without_the_offset(built: Path) -> None:
 
 
 def test_static_search_is_by_place_and_time(built: Path) -> None:
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     source = sources.open(benchmark, recipe.load(benchmark.recipe))
     sites = tables.read_geo(benchmark.table("sites"), "sites")
     area = sites.geometry.iloc[0]

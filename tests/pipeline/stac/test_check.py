@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from minebench.errors import WorkError
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline.stac import check
 from tests.conftest import run
 from tests.pipeline.catalog.published_items import items_of
@@ -42,7 +42,7 @@ def test_a_catalog_with_anything_in_it_is_looked_through(
     links: list[object], says: str, tmp_path: Path
 ) -> None:
     """Links that lead in a circle, too."""
-    benchmark = Benchmark("tiny", tmp_path)
+    benchmark = BenchmarkPaths("tiny", tmp_path)
     (benchmark.stac / "below").mkdir(parents=True)
     root = {"type": "Catalog", "id": "a", "stac_version": "1.1.0", "description": "a", "links": links}
     up = [{"rel": "child", "href": "../catalog.json"}]
@@ -111,7 +111,7 @@ def cube_file(project: Path) -> Path:
 def test_check_finds_damage_and_lists_it(project: Path, damage, says: str) -> None:
     damage(project)
     with pytest.raises(WorkError, match=says):
-        check.check(Benchmark("tiny", project))
+        check.check(BenchmarkPaths("tiny", project))
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -119,7 +119,7 @@ def test_pairs_are_checked_in_parts_of_the_table(
     project: Path, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
     """Whatever the parts; a site whose rows do not stand together is named, and none is left out."""
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     pairs = pd.read_parquet(benchmark.table("pairs"))
     if not together:
         pairs = pd.concat([pairs[1:], pairs[:1]], ignore_index=True)

@@ -55,7 +55,7 @@ def test_the_card_has_a_header_that_hugging_face_reads_and_the_splits(built: Pat
 
 
 def test_the_same_benchmark_has_the_same_card(built: Path, project: Path) -> None:
-    benchmark = layout.Benchmark("tiny", project)
+    benchmark = layout.BenchmarkPaths("tiny", project)
     dataset_card.publish(benchmark, recipe.load(benchmark.recipe))
     for name in ("README.md", "LICENCES.md", "croissant.json"):
         assert (benchmark.stac / name).read_bytes() == (built / "catalogs/tiny/stac" / name).read_bytes()

@@ -8,7 +8,7 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minebench.layout import Benchmark
+from minebench.layout import BenchmarkPaths
 from pipeline import recipe
 from pipeline.geo import grid
 from pipeline.sites import site as sites
@@ -78,7 +78,7 @@ def test_overlapping_granules_of_a_pass_show_the_same_ground_and_sky(built: Path
 
 
 def test_truth_starts_from_the_outline_and_moves(built: Path) -> None:
-    benchmark = Benchmark("tiny", built)
+    benchmark = BenchmarkPaths("tiny", built)
     truth = gpd.read_parquet(benchmark.archive / "footprints.parquet")
     truth = truth.to_crs(6933)
     first = truth.sort_values("year").groupby("site_id").first()
@@ -107,7 +107,7 @@ def test_items_have_the_form_of_the_public_ones(built: Path) -> None:
 
 def test_the_archive_is_the_same_bytes_every_time_and_grows_by_site(tmp_path: Path, built: Path) -> None:
     project = make_project(tmp_path)
-    benchmark = Benchmark("tiny", project)
+    benchmark = BenchmarkPaths("tiny", project)
     lines = (benchmark.mines / "mines.csv").read_text().splitlines()
     (benchmark.mines / "mines.csv").write_text("\n".join(lines[:3]) + "\n")
     assert run("sites", cwd=project).returncode == 0
@@ -115,7 +115,7 @@ def test_the_archive_is_the_same_bytes_every_time_and_grows_by_site(tmp_path: Pa
     (benchmark.mines / "mines.csv").write_text("\n".join(lines) + "\n")
     assert run("sites", cwd=project).returncode == 0
     assert "made 1 site" in run("archive", cwd=project).stdout
-    assert contents(benchmark.archive) == contents(Benchmark("tiny", built).archive)
+    assert contents(benchmark.archive) == contents(BenchmarkPaths("tiny", built).archive)
     loaded = recipe.load(benchmark.recipe)
     first = loaded.periods.periods()[0]
     windows = {site.search_window(first, loaded)[0] for site in sites.load(benchmark, loaded)}
