@@ -14,8 +14,10 @@ class WorkError(MinebenchError):
     """Usage and input were right, but the work failed (network, disk, damaged file)."""
 
 
-class NotMadeYet(WorkError):
+class NotMadeYet(WorkError, FileNotFoundError):
     """An output of an earlier stage is not there: the message names the stage to run."""
+
+    __str__ = Exception.__str__
 
 
 class Damaged(WorkError):
@@ -38,7 +40,7 @@ class Lost(WorkError):
     """Those who worked on the sites are gone, and with them all that was under way."""
 
 
-class InputError(MinebenchError):
+class InputError(MinebenchError, ValueError):
     """Usage or input error: the message names the file, row or field, and what to do."""
 
     exit_status = 2

@@ -8,6 +8,7 @@ index lookup, a read and a decompression a chunk, none of which holds Python's l
 
 import json
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,9 @@ class Shard:
         file = path / "/".join(["c", *["0"] * len(self.shape)])
         # Never written where every pixel is the fill value.
         self.file = os.open(file, os.O_RDONLY) if file.is_file() else None
+        if self.file is not None:
+            weakref.finalize(self, os.close, self.file)
         self.index = self._index()
-
-    def __del__(self) -> None:
-        if getattr(self, "file", None) is not None:
-            os.close(self.file)  # type: ignore[arg-type]
 
     def _index(self) -> NDArray[np.uint64]:
         """Offset and length in the shard of each chunk (dates, rows, columns, 2)."""

@@ -28,7 +28,7 @@ class AnalysisPairs(Pairs):
     with their tile: what is done is done to whole images."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        row: Any = self.pairs.iloc[index]
+        row: Any = self.table.iloc[index]
         window = Tile(
             row.tile_id, row.site_id, "", row.y0, row.x0, row.height, row.width, row.pad_y, row.pad_x
         )

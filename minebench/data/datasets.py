@@ -3,6 +3,7 @@
 Reads only data/<benchmark>/: index/ and cubes/ (`minebench.cube.windows`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,41 @@ class Scale:
         return np.where(nodata, 0, scaled).astype(np.float32)
 
 
-class Pairs(Dataset[dict[str, Any]]):
+class Selected:
+    """The bands that a dataset gives, and what they were standardised with.
+
+    Attributes
+    ----------
+    bands : list[str]
+        Names of the channels of its images, in their order.
+    mean, std : numpy.ndarray
+        Of each of these bands over the training split's clear pixels, in the cube's stored numbers
+        (reflectance by 10,000).
+    table : pandas.DataFrame
+        One row per item, in the items' order.
+    """
+
+    def __init__(
+        self, cubes: Cubes, tiles: pd.DataFrame, table: pd.DataFrame, scale: Scale,
+        bands: Sequence[str] | None,
+    ) -> None:  # fmt: skip
+        self.cubes, self.table, self.scale = cubes, table.reset_index(drop=True), scale
+        known = cubes.bands(str(tiles.site_id.iloc[0]))
+        self.bands = list(known if bands is None else bands)
+        if unknown := [band for band in self.bands if band not in known]:
+            raise UnknownName(f"There is no band '{unknown[0]}' here; bands: {', '.join(known)}.")
+        self.places = None if self.bands == known else [known.index(band) for band in self.bands]
+        chosen = slice(None) if self.places is None else self.places
+        self.mean, self.std = scale.mean[chosen], scale.std[chosen]
+
+    def standardised(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return stored numbers (..., channel, y, x) as the bands (..., band, y, x) of mean 0 and deviation
+        1."""
+        images = self.scale.apply(pixels)
+        return images if self.places is None else images[..., self.places, :, :]
+
+
+class Pairs(Selected, Dataset[dict[str, Any]]):
     """Pairs of dates: `a`, `b` (C, H, W) float32, `label` (H, W) uint8 in {0, 1, 255}, `tile_id`,
     `t1`, `t2`. A label is 1 where exactly one of the two footprint masks is set, or as drawn.
 
@@ -57,14 +92,15 @@ class Pairs(Dataset[dict[str, Any]]):
         pairs: pd.DataFrame,
         scale: Scale,
         neighbours: str | None = None,
+        bands: Sequence[str] | None = None,
     ) -> None:
-        self.cubes, self.pairs, self.scale = cubes, pairs.reset_index(drop=True), scale
-        self.rows: list[Any] = list(self.pairs.itertuples())
+        super().__init__(cubes, listed, pairs, scale, bands)
+        self.rows: list[Any] = list(self.table.itertuples())
         self.neighbours = neighbours
         self.tiles = {tile.tile_id: tile for tile in tiles_of(listed)}
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.table)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         pair = self.rows[index]
@@ -85,7 +121,7 @@ class Pairs(Dataset[dict[str, Any]]):
 
     def scaled(self, pixels: NDArray[Any]) -> dict[str, Tensor]:
         """Two images (2, channel, H, W) in stored numbers as `a` and `b`."""
-        a, b = torch.from_numpy(self.scale.apply(pixels))
+        a, b = torch.from_numpy(self.standardised(pixels))
         return {"a": a, "b": b}
 
     def context(self, tile: Tile, dates: list[int]) -> dict[str, Tensor]:
@@ -100,12 +136,14 @@ def names(pair: Any) -> dict[str, str]:
     return {"tile_id": pair.tile_id, "t1": pair.t1, "t2": pair.t2}
 
 
-class Series(Dataset[dict[str, Any]]):
+class Series(Selected, Dataset[dict[str, Any]]):
     """Whole series of tiles: `images` (T, C, H, W) float32, `masks` (T, H, W) uint8 in {0, 1,
     255}, `tile_id`, `periods`. T differs between sites."""
 
-    def __init__(self, cubes: Cubes, listed: pd.DataFrame, scale: Scale) -> None:
-        self.cubes, self.scale = cubes, scale
+    def __init__(
+        self, cubes: Cubes, listed: pd.DataFrame, scale: Scale, bands: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(cubes, listed, listed, scale, bands)
         self.tiles = tiles_of(listed)
 
     def __len__(self) -> int:
@@ -114,7 +152,7 @@ class Series(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         tile = self.tiles[index]
         pixels, masks = self.cubes.inputs(tile)
-        images = torch.from_numpy(self.scale.apply(pixels))
+        images = torch.from_numpy(self.standardised(pixels))
         periods = self.cubes.periods(tile.site_id)
         return {
             "images": images,

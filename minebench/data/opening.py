@@ -1,5 +1,6 @@
 """A split of a benchmark as a Dataset, by name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from minebench.cube.windows import Cubes
@@ -17,6 +18,7 @@ def open(
     split: str = "train",
     scale: Scale | None = None,
     *,
+    bands: Sequence[str] | None = None,
     neighbours: bool | None = None,
     fold: str | None = None,
     analysis: str | None = None,
@@ -24,13 +26,33 @@ def open(
     sites: int | None = None,
     seed: int = 0,
 ) -> Pairs | Series:
-    """A split of the benchmark in `benchmark_dir` (data/<name>) as a Dataset of `task` "pairs" or
-    "series". Without `scale` images are standardised by the training split's statistics.
+    """Return a split of a benchmark as a torch Dataset.
 
-    `neighbours` adds the 3x3 neighbourhood to pairs; without a word the recipe decides. `fold` takes
-    another split by site from index/folds: "kfold/0" or "country/DEU". `analysis` takes a set of
-    index/analysis over the test split instead, and `level` one of its levels. `sites` takes so many of
-    the split's sites alone, drawn by `seed`. InputError where a word is unknown or nothing is left.
+    Parameters
+    ----------
+    benchmark_dir
+        The benchmark's folder, data/<name>.
+    task
+        "pairs" or "series".
+    split
+        "train", "val" or "test".
+    scale
+        What images are standardised with; without it the training split's mean and deviation.
+    bands
+        Which bands, in which order; all of them without.
+    neighbours
+        Whether pairs have the 3x3 neighbourhood of their tile; without it the recipe decides.
+    fold
+        Another split by site, from index/folds: "kfold/0" or "country/DEU".
+    analysis, level
+        A set of index/analysis over the test split, and one of its levels; all of them without.
+    sites, seed
+        So many of the split's sites alone, drawn by the seed.
+
+    Raises
+    ------
+    UnknownName, InputError
+        Where a name is unknown or nothing is left.
     """
     benchmark_dir = Path(benchmark_dir)
     if task not in TASKS:
@@ -50,8 +72,8 @@ def open(
     if sites is not None:
         chosen = datasets.of_few_sites(chosen, sites, seed)
     if analysis is not None:
-        return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond)
+        return AnalysisPairs(cubes, chosen, rows_of(benchmark_dir, analysis, level), scale, beyond, bands)
     if task == "series":
-        return Series(cubes, chosen, scale)
+        return Series(cubes, chosen, scale, bands)
     pairs = datasets.read_table(benchmark_dir, "pairs")
-    return Pairs(cubes, chosen, pairs[pairs.tile_id.isin(chosen.tile_id)], scale, beyond)
+    return Pairs(cubes, chosen, pairs[pairs.tile_id.isin(chosen.tile_id)], scale, beyond, bands)

@@ -59,10 +59,10 @@ def analyse(
         return Change(benchmark_dir, Network(network), stacks, 0.5).run().histogram
 
     cut = as_probability(threshold, on_validation)
-    regions = _regions(pairs.pairs)
-    pairs.pairs = pd.concat([_unaltered(pairs.pairs), pairs.pairs], ignore_index=True)
+    regions = _regions(pairs.table)
+    pairs.table = pd.concat([_unaltered(pairs.table), pairs.table], ignore_index=True)
     counted: dict[str, dict[str, Histogram]] = {}
-    corners = pairs.pairs.corner.tolist() if "corner" in pairs.pairs else [""] * len(pairs)
+    corners = pairs.table.corner.tolist() if "corner" in pairs.table else [""] * len(pairs)
     objects = Objects()
     with progress(f"analyse {name}", len(pairs), "pairs") as advance:
         for start in range(0, len(pairs), BATCH):

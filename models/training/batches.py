@@ -110,7 +110,7 @@ class BatchSampler:
     def _known(self, benchmark_dir: Path) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Which items have positives at all, and the interval of each."""
         if isinstance(self.dataset, Pairs):
-            pairs = self.dataset.pairs
+            pairs = self.dataset.table
             return (pairs.changed > 0).to_numpy(), pairs.interval.to_numpy()
         if self.task == "change":
             pairs = datasets.read_table(benchmark_dir, "pairs")

@@ -82,8 +82,6 @@ def _for_this_benchmark(message: str) -> str:
     return re.sub(of_a_benchmark, rf"`\1 --benchmark {name}", message)
 
 
-LOCKS = {"compose": "cubes", "annotate": "cubes"}
-"""Stages that write the same files share a lock; all others have one of their own."""
 READERS = {"browse", "check", "doctor", "label"}
 """Commands that take no lock."""
 LOOKING = {*READERS, "agree", "export", "score"}
@@ -98,6 +96,7 @@ def benchmark_of(name: str | None) -> BenchmarkPaths:
 def begin(stage: str, name: str | None) -> tuple[BenchmarkPaths, Any]:
     """The benchmark and its recipe, with the stage's lock taken and its log file open."""
     from pipeline import recipe
+    from pipeline.running import LOCKS
 
     benchmark = benchmark_of(name)
     UNDER_WAY["named"] = name or ""

@@ -10,6 +10,8 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,24 +23,40 @@ HELD: set[tuple[int, str]] = set()
 """Locks of a process, by its number: a command may be several stages."""
 
 
-def take(path: Path, what: str) -> None:
-    """Hold the lock of a file until this process ends, which may ask for it again. WorkError names who else
-    holds it already."""
-    own = (os.getpid(), str(path.absolute()))
-    if own in HELD:
-        return
+@contextmanager
+def holding(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock of a file meanwhile. WorkError names who else holds it already."""
+    lock = take(path, what)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            HELD.discard(_own(path))
+            os.close(lock)
+
+
+def take(path: Path, what: str) -> int | None:
+    """Hold the lock of a file until this process ends, which may ask for it again, or closes the number that
+    is returned; None where the process holds it already. WorkError names who else does."""
+    if _own(path) in HELD:
+        return None
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # open for as long as the process lives
     if not _held(lock):
-        told = os.read(lock, 4096).decode(errors="replace")
+        holder = os.read(lock, 4096).decode(errors="replace")
         os.close(lock)
-        raise WorkError(f"{what} is at work already, {_holder(told)}: wait for it, or end it.") from None
+        raise WorkError(f"{what} is at work already, {_holder(holder)}: wait for it, or end it.") from None
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     command = " ".join(["minebench", *sys.argv[1:]])
-    told = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command})
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
     os.truncate(lock, 0)
-    os.write(lock, told.encode())
-    HELD.add(own)
+    os.write(lock, json.dumps(holder).encode())
+    HELD.add(_own(path))
+    return lock
+
+
+def _own(path: Path) -> tuple[int, str]:
+    return os.getpid(), str(path.absolute())
 
 
 def _held(lock: int) -> bool:
@@ -54,9 +72,9 @@ def _held(lock: int) -> bool:
             time.sleep(PATIENCE_S / 20)
 
 
-def _holder(told: str) -> str:
+def _holder(text: str) -> str:
     try:
-        by = json.loads(told)
+        by = json.loads(text)
         return f"process {by['pid']} on {by['host']} since {by['since']} (`{by['command']}`)"
     except (ValueError, KeyError, TypeError):
         return "in another process"

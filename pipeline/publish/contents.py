@@ -10,6 +10,8 @@ from pipeline.stac import model_items
 
 FOLDERS = ("cubes", "index", "leaderboard", "predictions", "activity", "report", "viewer")
 """Of data/<b>/."""
+RUN_FILES = ("metrics.json", "model.pt")
+"""Of data/<b>/runs/<model>/."""
 
 
 def is_published(benchmark: BenchmarkPaths, file: Path) -> bool:
@@ -21,7 +23,7 @@ def is_published(benchmark: BenchmarkPaths, file: Path) -> bool:
         return False
     folder, *rest = file.relative_to(data).parts
     if folder == "runs" and len(rest) == 2:
-        return rest[1] == "model.pt" and (benchmark.stac / model_items.FOLDER / rest[0]).is_dir()
+        return rest[1] in RUN_FILES and (benchmark.stac / model_items.FOLDER / rest[0]).is_dir()
     return folder in FOLDERS
 
 
@@ -33,9 +35,8 @@ def files(benchmark: BenchmarkPaths) -> Iterator[Path]:
             inside[:] = sorted(name for name in inside if not name.startswith("."))
             yield from (Path(top, name) for name in sorted(names) if not name.startswith("."))
     for folder in sorted((benchmark.stac / model_items.FOLDER).glob("*/")):
-        model = benchmark.run(folder.name) / "model.pt"
-        if model.is_file():
-            yield model
+        paths = (benchmark.run(folder.name) / name for name in RUN_FILES)
+        yield from (path for path in paths if path.is_file())
 
 
 # The viewer's own files: a page, small modules of JavaScript, and two libraries in viewer/vendor with their

@@ -49,7 +49,7 @@ def test_what_was_drawn_is_the_label(drawn) -> None:
     assert (cube["mine"][:] == 255).all()
     items = data.open(benchmark.data, split="train")
     for i in range(len(items)):
-        row = items.pairs.iloc[i]
+        row = items.table.iloc[i]
         assert int((items[i]["label"] == 1).sum()) == row.changed
     root.build(benchmark, loaded, Spread(2))
     assert check.check(benchmark) > 0

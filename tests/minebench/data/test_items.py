@@ -16,7 +16,7 @@ def test_pair_items(built: Path) -> None:
     assert item["a"].shape == item["b"].shape == (5, 64, 64)
     assert item["label"].shape == (64, 64)
     assert set(torch.unique(item["label"]).tolist()) <= {0, 1, 255}
-    row = pairs.pairs.iloc[0]
+    row = pairs.table.iloc[0]
     assert (item["tile_id"], item["t1"], item["t2"]) == (row.tile_id, row.t1, row.t2)
 
 
@@ -24,7 +24,7 @@ def test_labels_count_what_the_index_says(built: Path) -> None:
     for split in ("train", "val", "test"):
         pairs = data.open(built / "data/tiny", "pairs", split)
         for i in range(0, len(pairs), 3):
-            label, row = pairs[i]["label"], pairs.pairs.iloc[i]
+            label, row = pairs[i]["label"], pairs.table.iloc[i]
             assert int((label == 1).sum()) == row.changed
             assert int((label == 255).sum()) == row.unknown
 
@@ -47,7 +47,7 @@ def test_a_small_scene_is_padded_by_repetition_and_padding_is_unknown(project: P
     done = run("tile", cwd=project)
     assert done.returncode == 0, done.stderr
     pairs = data.open(project / "data/tiny", "pairs", "train")
-    item, row = pairs[0], pairs.pairs.iloc[0]
+    item, row = pairs[0], pairs.table.iloc[0]
     assert item["label"].shape == (128, 128)
     assert (item["label"][98:] == 255).all()
     assert (item["a"][:, 98:, :98] == item["a"][:, :30, :98]).all()

@@ -115,7 +115,7 @@ def test_neighbours_are_as_coarse_and_as_shifted_as_their_tile(folder: Path, bey
         items.neighbours = beyond
         plain = data.open(folder, split="test", neighbours=True)
         plain.neighbours = beyond
-        row, item = items.pairs.iloc[0], items[0]
+        row, item = items.table.iloc[0], items[0]
         index = next(k for k in range(len(plain)) if same(plain.pairs.iloc[k], row))
         tile, dates = plain.tiles[row.tile_id], plain.dates(plain.tiles[row.tile_id], row)
         dy, dx = (int(row.dy), int(row.dx)) if name == "misregistration" else (0, 0)

@@ -1,0 +1,120 @@
+"""Run a stage from Python, as `minebench STAGE` does on the command line: `pipeline.run`."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from minebench import layout
+from minebench.errors import InputError, UnknownName
+from minebench.layout import BenchmarkPaths
+from pipeline import stages
+from pipeline.core import locks
+from pipeline.recipe import Recipe
+
+LOCKS = {"compose": "cubes", "annotate": "cubes"}
+"""Stages that write the same files share a lock; all others have one of their own."""
+WHOLE = ("sites", "compare", "report")
+"""Stages that look at the benchmark as a whole, in this process."""
+
+
+def run(
+    stage: str,
+    benchmark: str,
+    root: str | PathLike[str] = ".",
+    *,
+    model: str | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    **options: Any,
+) -> Any:
+    """Run a stage of a benchmark, and redo only what its inputs have changed.
+
+    Parameters
+    ----------
+    stage
+        A stage of the DAG: sites, archive, fetch, compose, annotate, tile, train, evaluate, compare,
+        activity, catalog or report.
+    benchmark
+        Its name: there is a recipe at ``catalogs/<name>/recipe.yaml``.
+    root
+        The project's folder, which holds `catalogs` and gets `data`.
+    model
+        For `train` and `evaluate`: a model, or a run of one such as ``unet@first``.
+    workers
+        Sites worked on at a time, each in a process of its own.
+    scheduler
+        The address of a Dask scheduler to work there instead.
+    **options
+        What the stage takes (`refresh` of `fetch`, `threshold` of `evaluate`), and of `train` the settings
+        of the documentation's page on settings.
+
+    Returns
+    -------
+    object
+        What the stage says of its work: a count of sites, a table, scores, or None.
+
+    Raises
+    ------
+    UnknownName
+        Where there is no such stage or benchmark; it is a `ValueError` as well.
+    WorkError
+        Where the work failed, or another process is at it.
+
+    Examples
+    --------
+    >>> pipeline.run("compose", "ours")  # doctest: +SKIP
+    3
+    """
+    from pipeline import recipe
+
+    names = [each.name for each in stages.STAGES]
+    if stage not in names:
+        raise UnknownName(f"There is no stage '{stage}'; stages: {', '.join(names)}.")
+    of_model = stages.named(stage).of_model
+    if of_model != (model is not None):
+        takes = "needs a model: give model=" if of_model else "takes no model"
+        raise InputError(f"The stage {stage} {takes}.")
+    where = layout.find(benchmark, Path(root))
+    loaded = recipe.load(where.recipe)
+    name = f"{stage}-{model}" if model else stage
+    lock, what = where.lock(LOCKS.get(stage, name)), f"`minebench {stage}` of {benchmark}"
+    with locks.holding(lock, what), logging_to(where.log(name)):
+        function = stages.named(stage).load()
+        if model is not None:
+            return _of_model(stage, function, where, loaded, model, options)
+        if stage in WHOLE:
+            return function(where, loaded, **options)
+        from pipeline.core.runner import Spread
+
+        return function(where, loaded, Spread(workers, scheduler), **options)
+
+
+def _of_model(
+    stage: str, function: Any, where: BenchmarkPaths, loaded: Recipe, model: str, options: dict[str, Any]
+) -> Any:
+    from models.training.settings import Settings
+
+    if stage == "train":
+        return function(where.data, model, Settings.of(options, model), loaded.profile.name)
+    return function(where.data, model, **options)
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Write what is logged meanwhile to a file, which begins anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(min(level, logging.INFO))
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
