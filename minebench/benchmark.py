@@ -121,7 +121,7 @@ class Benchmark:
 
     @cached_property
     def periods(self) -> pd.DataFrame:
-        """One row per site and period: the scenes behind the image and their days, and whether it was kept."""
+        """One row per site and period: the scenes behind the image, their days, and whether it was kept."""
         return self.table("composites")
 
     @cached_property

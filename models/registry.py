@@ -7,12 +7,12 @@ transformers.
 import difflib
 import importlib
 import inspect
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from minebench.errors import InputError, UnknownName
 from pipeline.core.yaml_text import SWITCHED
+from models.run_name import SMOOTHED, RunName
 
 if TYPE_CHECKING:
     from models.base import Model
@@ -105,42 +105,16 @@ def names(task: str) -> list[str]:
     return list(REGISTRY[task])
 
 
-SMOOTHED = {"-hmm-change": "change", "-hmm": "segmentation"}
-"""What stands behind the name of a footprint run whose series are smoothed (`models.smoothing`), by the task
-that comes of it: `unet-hmm` gives footprints, `unet-hmm-change` change between any two dates."""
-
-
-def unsmoothed(run: str) -> str:
-    """The run that a smoothed one is of; any other is itself."""
-    return next((run.removesuffix(end) for end in SMOOTHED if run.endswith(end)), run)
-
-
-def sites_of(run: str) -> int | None:
-    """How many labelled sites a run learns from, as its name says: five for `unet@sites-5`."""
-    found = re.search(r"@sites-(\d+)$", unsmoothed(run))
-    return int(found[1]) if found else None
-
-
-def of_few_sites(run: str, sites: int) -> str:
-    """The name of the run that learns from so many sites: `unet@sites-5-hmm` of `unet-hmm`."""
-    trained = unsmoothed(run)
-    return f"{trained}@sites-{sites}{run.removeprefix(trained)}"
-
-
-def base(run: str) -> str:
-    """The model of a run: `bit@levir` is a run of bit, `unet-hmm` one of unet."""
-    return unsmoothed(run).partition("@")[0]
-
-
 def task_of(name: str) -> str:
-    """The task of a model, or of a run of it; UnknownName with the nearest names where there is no such
-    model, InputError where a change model is to be smoothed."""
-    own = _task(base(name))
-    if name == unsmoothed(name):
-        return own
-    if own != "segmentation":
-        raise InputError(f"{name}: only footprints are smoothed over time, and {base(name)} predicts change.")
-    return next(task for end, task in SMOOTHED.items() if name.endswith(end))
+    """Return the task of a model, or of a run of it. UnknownName with the nearest names where there is no
+    such model, InputError where a change model is to be smoothed."""
+    run = RunName.parse(name)
+    task = _task(run.model)
+    if run.smoothing is None:
+        return task
+    if task != "segmentation":
+        raise InputError(f"{name}: only footprints are smoothed over time, and {run.model} predicts change.")
+    return SMOOTHED[run.smoothing]
 
 
 def _task(name: str) -> str:
@@ -206,8 +180,9 @@ def class_of(name: str) -> "type[Model]":
 
 
 def _entry_of(name: str) -> Entry:
-    return REGISTRY[_task(base(name))][base(name)]
+    model = RunName.parse(name).model
+    return REGISTRY[_task(model)][model]
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"models.{_task(base(name))}.{_entry_of(name).where.split('.')[0]}")
+    return importlib.import_module(f"models.{_task(RunName.parse(name).model)}.{_entry_of(name).where.split('.')[0]}")

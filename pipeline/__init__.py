@@ -1,8 +1,8 @@
 """From a mine list to a benchmark: one folder per stage, in the order of `pipeline.stages`.
 
-    import pipeline
+import pipeline
 
-    pipeline.run("compose", "ours")     # as `minebench compose --benchmark ours` does
+pipeline.run("compose", "ours")     # as `minebench compose --benchmark ours` does
 """
 
 from typing import Any

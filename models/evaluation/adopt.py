@@ -21,6 +21,7 @@ from minebench.data.datasets import Scale
 from minebench.errors import InputError
 from minebench.files import sha256
 from models import registry
+from models.run_name import RunName
 from models.training import first_layers
 from models.training.checkpoint import finish, run_folder
 from models.training.settings import Settings
@@ -41,7 +42,7 @@ def adopt(
     these options, a band's meaning is unknown, or the run was trained here."""
     from models.training import weights as files
 
-    if registry.unsmoothed(model) != model:
+    if RunName.parse(model).smoothing:
         raise InputError(f"{model} is what smooths another run: name the checkpoint's run otherwise.")
     run = run_folder(benchmark_dir, model)
     told = receipts.read(run / "run.json")
@@ -51,7 +52,7 @@ def adopt(
         )
     bands = datasets.bands_of(benchmark_dir)
     scale = scale_of(normalise, bands, _dtype(benchmark_dir), sensor)
-    base, chosen = registry.base(model), dict(options or {})
+    base, chosen = RunName.parse(model).model, dict(options or {})
     network = registry.create(base, in_channels=len(bands), **chosen)
     loaded = files.load(network, weights, bands, alone=True, sensor=sensor)
     if "trained from the start" in loaded:

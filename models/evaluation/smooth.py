@@ -29,6 +29,7 @@ from models.evaluation import processes
 from models.evaluation.inference import Network
 from models.evaluation.score_segmentation import Segmentation
 from models.evaluation.stacks import Stacks
+from models.run_name import RunName
 from models.smoothing import Smoothing, learnt
 from models.training.checkpoint import environment, is_trained, load_run, run_folder
 from models.training.train import LIVE
@@ -40,7 +41,7 @@ VERSION = 1
 def learn(benchmark_dir: Path, model: str, fold: str | None = None) -> Path:
     """Learn what smooths the trained run that `model` is named after, and write the run; returns its weights.
     NotMadeYet where that was not trained, InputError where the training truth has no two dates."""
-    name = registry.unsmoothed(model)
+    name = str(RunName.parse(model).trained)
     network, scale, saved = load_run(benchmark_dir, name, fold, processes.device())
     base = run_folder(benchmark_dir, name, fold)
     weights = sha256(base / "model.pt")

@@ -3,7 +3,7 @@
 import logging
 import platform
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from minebench.errors import InputError, NotMadeYet, WorkError
 from minebench.files import replacing, sha256, write_json
 from models import registry
 from models.base import Model
+from models.run_name import RunName
 from models.training import augment, unlabelled
 from models.training.settings import Settings
 
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def run_folder(benchmark_dir: Path, model: str, fold: str | None = None) -> Path:
-    """Where a run's files are: runs/<model>, or runs/<model>@<scheme>-<fold>."""
-    return Path(benchmark_dir) / "runs" / (f"{model}@{fold.replace('/', '-')}" if fold else model)
+    """Return where the files of a run are, or of a fold of it: runs/<name>."""
+    name = replace(RunName.parse(model), fold=fold) if fold else model
+    return Path(benchmark_dir) / "runs" / str(name)
 
 
 class Checkpoint:
@@ -119,7 +121,7 @@ def finish(
     """Write model.pt and run.json, `more` with it, and let the checkpoint go."""
     told_settings = {**asdict(settings), "weights": _named(settings.weights)}
     saved = {
-        "model": registry.base(model),
+        "model": RunName.parse(model).model,
         "task": registry.task_of(model),
         "weights": weights,
         "options": settings.options,
@@ -192,7 +194,7 @@ def load(
         network.load_state_dict(saved["weights"])
     except RuntimeError:
         raise InputError(f"{path} is of another version of {name}: train it again.") from None
-    if model is not None and name != registry.base(model):
+    if model is not None and name != RunName.parse(model).model:
         raise InputError(f"{path} holds {name}, not {model}: train {model} again.")
     return network.to(device or "cpu").eval(), saved
 

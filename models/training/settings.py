@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 
 from minebench.errors import InputError, UnknownName
 from models import registry
+from models.run_name import RunName
 
 WORDS = {
     "optimiser": ("adam", "adamw", "sgd"),
@@ -117,7 +118,7 @@ class Settings:
 def given_for(run: str, train: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `train` in params.yaml says for a run: under its own name, such as `bit@levir`, and else
     under its model's."""
-    return dict((train[run] if run in train else train.get(registry.base(run))) or {})
+    return dict((train[run] if run in train else train.get(RunName.parse(run).model)) or {})
 
 
 IDLE: dict[str, tuple[str, tuple[object, ...]]] = {

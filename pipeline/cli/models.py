@@ -1,5 +1,6 @@
 """The commands of one model: `train`, `evaluate`, `predict` and `explain`."""
 
+from dataclasses import replace
 from json import loads as parsed
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,13 +26,14 @@ def train(
 ) -> None:
     """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
     from models import registry
+    from models.run_name import RunName
     from models.training import unlabelled
     from models.training.settings import Settings, given_for
     from models.training.train import train as run
 
     if sites is not None:
-        model = registry.of_few_sites(model, sites)
-    trained = registry.unsmoothed(model)
+        model = str(replace(RunName.parse(model), sites=sites))
+    trained = str(RunName.parse(model).trained)
     where, loaded = command.begin(f"train-{model}", benchmark)
     if trained != model:  # what is smoothed is trained first
         locks.take(where.lock(f"train-{trained}"), f"`minebench train-{trained}` of {where.name}")
@@ -40,7 +42,7 @@ def train(
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
     registry.task_of(model)
-    given, few = given_for(trained, command.params().get("train") or {}), registry.sites_of(trained)
+    given, few = given_for(trained, command.params().get("train") or {}), RunName.parse(trained).sites
     given |= {"fold": fold} if fold else {}
     given |= {"sites": few} if few else {}
     weights = run(where.data, trained, Settings.of(given, trained), loaded.profile.name)

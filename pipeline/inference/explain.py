@@ -26,10 +26,10 @@ from minebench.errors import InputError, NotMadeYet
 from minebench.files import replacing
 from minebench.index import Tile, tiles_of
 from minebench.layout import BenchmarkPaths
-from models import registry
 from models.base import Model
 from models.evaluation import run_files, runs
 from models.evaluation.gradcam import gradcam
+from models.run_name import RunName
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
 from pipeline.inference import templates
@@ -42,7 +42,7 @@ ENLARGED = 256
 
 def build(benchmark: BenchmarkPaths, recipe: Recipe, model: str, fold: str | None = None) -> Path:
     """Write the page of an evaluated model. WorkError where it was not evaluated."""
-    if (other := registry.unsmoothed(model)) != model:
+    if (other := str(RunName.parse(model).trained)) != model:
         raise InputError(f"What {model} says follows from {other}: run `minebench explain --model {other}`.")
     run = run_folder(benchmark.data, model, fold)
     network, scale, _ = load_run(benchmark.data, model, fold)

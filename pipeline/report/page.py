@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -15,9 +16,9 @@ from minebench.files import replacing
 from minebench.index import LEVELS
 from minebench.layout import BenchmarkPaths
 from minebench.text import counted
-from models import registry
 from models.evaluation.runs import EXTERNAL, scored, set_apart
 from models.evaluation.score_names import HEADS
+from models.run_name import RunName
 from pipeline.index import analysis_sets, annotators, statistics
 from pipeline.leaderboard import ablations, board, conditions
 from pipeline.recipe import Recipe
@@ -406,9 +407,10 @@ def _few_shot(runs: list[pictures.Run]) -> dict[str, dict[int | str, float]]:
     """F1 by how many labelled sites were learnt from, of the models that have such runs."""
     found: dict[str, dict[int | str, float]] = {}
     for run in runs:
-        if (sites := registry.sites_of(run.model)) is not None:
-            name = run.model.replace(f"@sites-{sites}", "")
-            found.setdefault(name, {})[sites] = _known(run.metrics["f1"])
+        name = RunName.parse(run.model)
+        if name.sites is not None:
+            of_all = str(replace(name, sites=None))
+            found.setdefault(of_all, {})[name.sites] = _known(run.metrics["f1"])
     for run in runs:
         if run.model in found:
             found[run.model]["all"] = _known(run.metrics["f1"])
@@ -427,9 +429,9 @@ def _smoothed(runs: list[pictures.Run]) -> list[dict[str, Any]]:
     """Footprint runs before and after smoothing over time, where there are both."""
     named = {run.model: run.metrics for run in runs}
     pairs = [
-        (named.get(registry.unsmoothed(name)), own)
+        (named.get(str(RunName.parse(name).trained)), own)
         for name, own in named.items()
-        if registry.unsmoothed(name) != name
+        if RunName.parse(name).smoothing
     ]
     both = [(before, own) for before, own in pairs if before and own["task"] == "segmentation"]
     return [_over_time(metrics) for pair in both for metrics in pair]

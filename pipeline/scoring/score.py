@@ -23,6 +23,7 @@ from models import registry
 from models.evaluation import run_files, runs
 from models.evaluation.evaluate import FILES, SCORERS, as_probability, check_count, counting, is_scored, write
 from models.evaluation.stacks import Stacks
+from models.run_name import RunName
 from pipeline.core import versions
 from pipeline.recipe import Recipe
 from pipeline.scoring import expected, submission
@@ -90,7 +91,7 @@ def check_name(name: str) -> None:
     """InputError where a run cannot be called so."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", name):
         raise InputError(f"--name {name}: use letters, digits, and . _ - between them, 60 at most.")
-    if any(registry.base(name) in registry.names(task) for task in TASKS):
+    if any(RunName.parse(name).model in registry.names(task) for task in TASKS):
         raise InputError(f"--name {name} is a model of minebench: give your predictions a name of their own.")
 
 

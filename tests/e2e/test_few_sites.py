@@ -11,7 +11,6 @@ import pytest
 from minebench import data
 from minebench.data import datasets
 from minebench.errors import InputError
-from models import registry
 from tests.conftest import run
 
 TILES = pd.DataFrame({"site_id": list("aabbccddee"), "tile_id": range(10)})
@@ -25,15 +24,6 @@ def test_fewer_sites_are_among_more() -> None:
     assert len({tuple(datasets.of_few_sites(TILES, 2, seed).site_id) for seed in range(9)}) > 1
     with pytest.raises(InputError, match="There are 5 sites with labels to train on, not 6"):
         datasets.of_few_sites(TILES, 6, 0)
-
-
-def test_names_say_how_many() -> None:
-    assert registry.sites_of("unet@sites-5") == 5
-    assert registry.sites_of("unet@sites-5-hmm") == 5
-    assert registry.sites_of("unet@kfold-0") is None
-    assert registry.of_few_sites("unet-hmm-change", 5) == "unet@sites-5-hmm-change"
-    assert registry.of_few_sites("unet", 5) == "unet@sites-5"
-    assert registry.base("unet@sites-5-hmm-change") == "unet"
 
 
 def test_a_run_of_one_site(built: Path, tmp_path: Path) -> None:
