@@ -8,8 +8,8 @@
     benchmark.dataset("pairs", split="train")        # pairs of tiles, as a torch Dataset
     benchmark.runs["unet"].metrics                   # what a model scored
 
-`minebench` imports nothing of `pipeline` (which builds benchmarks) or `models` (which trains on them); both use
-it.
+`minebench` imports nothing of `pipeline`, which builds benchmarks, or `models`, which trains on them; both
+use it.
 """
 
 from __future__ import annotations

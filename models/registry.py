@@ -185,4 +185,5 @@ def _entry_of(name: str) -> Entry:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"models.{_task(RunName.parse(name).model)}.{_entry_of(name).where.split('.')[0]}")
+    task, file = _task(RunName.parse(name).model), _entry_of(name).where.split(".")[0]
+    return importlib.import_module(f"models.{task}.{file}")

@@ -1,20 +1,18 @@
 """recipe.yaml: everything that decides what a benchmark is, in one validated file."""
 
-import difflib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from minebench import index, periods
-from minebench.errors import BadRecipe
+from minebench.errors import BadRecipe, InputError
 from minebench.index import Rule
 from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from pipeline import sources
-from pipeline.core import yaml_text
+from pipeline.core import config
 from pipeline.core.config import Fraction, Month, Part
 from pipeline.sensors import classes, known
 from pipeline.sensors.classes import ClearRule
@@ -322,7 +320,7 @@ def _source(given: Any) -> Any:
     try:
         return in_order.Options(name=", ".join(names), sources=tuple(members))
     except ValidationError as error:
-        raise ValueError(_first(error).rstrip(".")) from None
+        raise ValueError(config.first_mistake(error, "recipe").rstrip(".")) from None
 
 
 def _one_source(given: Any) -> Options:
@@ -336,7 +334,7 @@ def _one_source(given: Any) -> Options:
     try:
         return sources.options_of(given["name"]).model_validate(given)
     except ValidationError as error:
-        raise ValueError(_first(error).removeprefix("recipe: ").rstrip(".")) from None
+        raise ValueError(config.first_mistake(error).rstrip(".")) from None
 
 
 class Recipe(Part):
@@ -431,50 +429,15 @@ def _check_yearly(recipe: Recipe) -> None:
 
 def load(path: Path) -> Recipe:
     """Read and check a recipe. InputError names the file and the first wrong field."""
+    if not Path(path).is_file():
+        raise BadRecipe(f"There is no recipe at {path}.")
     try:
-        content: Any = yaml_text.load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadRecipe(f"There is no recipe at {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRecipe(f"{path} cannot be read: {error}.") from None
-    except RecursionError:
-        raise BadRecipe(f"{path} nests too deeply for a recipe: check its brackets.") from None
-    except ValueError as error:  # a date or a number that none is
-        raise BadRecipe(f"{path} has a value that YAML cannot take ({_short(error)}).") from None
-    except yaml.YAMLError as error:
-        raise BadRecipe(f"{path}{yaml_text.mistake(error)}.") from None
+        content = config.read(path)
+    except InputError as error:
+        raise BadRecipe(str(error)) from None
     if not isinstance(content, dict):
         raise BadRecipe(f"{path} must be a mapping of fields such as title, sensor and source.")
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise BadRecipe(f"{path}: {_first(error)}") from None
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:100].rstrip(".")
-
-
-def _first(error: ValidationError) -> str:
-    """The first mistake as 'field: what is wrong.', and how many more there are."""
-    # A name that is not known says more than the field that is missing for it.
-    mistakes = sorted(error.errors(), key=lambda one: one["type"] == "missing")
-    mistake = mistakes[0]
-    field = _place(mistake) or "recipe"
-    reason, others = mistake["msg"].removeprefix("Value error, ").rstrip("."), mistakes[1:]
-    if mistake["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(
-            field, [_place(one) for one in others if one["type"] == "missing"], 1
-        )
-        others = [one for one in others if _place(one) not in near]
-        mend = f"did you mean {near[0]}?" if near else "remove it or correct its spelling"
-        reason = f"no such field; {mend}"
-    elif mistake["type"] == "missing":
-        reason = "missing; add it"
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{field}: {reason}{more}."
-
-
-def _place(mistake: Any) -> str:
-    """The field of a mistake, such as sites.buffer_m."""
-    return ".".join(str(step) for step in mistake["loc"])
+        raise BadRecipe(f"{path}: {config.first_mistake(error, 'recipe')}") from None

@@ -30,7 +30,7 @@ from starlette.testclient import TestClient
 from minebench.errors import MinebenchError, explained
 from minebench.layout import BenchmarkPaths
 from models.training.settings import Settings, given_for
-from pipeline import recipe
+from pipeline import params, recipe
 from pipeline.cli import app, command
 from pipeline.cubes import annotate
 from pipeline.image_folder import scan
@@ -245,7 +245,7 @@ class Kinds:
 
         def read() -> None:
             model = rng.choice(["unet", "fc-siam-diff", "unet@few", "cva"])
-            Settings.of(given_for(model, command.params().get("train") or {}), model)
+            Settings.of(given_for(model, params.load().train), model)
             command.spread(None)
             command.benchmark_of(None)
 

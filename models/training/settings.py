@@ -1,8 +1,10 @@
 """How a model is trained. Its file's RECIPE holds its authors' settings; `params.yaml` changes them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from minebench.errors import InputError, UnknownName
 from models import registry
@@ -15,7 +17,10 @@ WORDS = {
     "mode": ("full", "frozen", "lora", "head"),
     "precision": ("no", "bf16", "fp16"),
 }
-TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
+TYPES = {
+    int: "a whole number", float: "a number", str: "a word", bool: "true or false",
+    tuple[float, float]: "two numbers", tuple[str, ...]: "a list of words", dict[str, Any]: "options by name",
+}  # fmt: skip
 AUGMENTATIONS = (
     "flip", "turn", "swap", "affine", "rotate", "scale-crop", "noise", "jitter", "brightness", "blur",
     "drop-band",
@@ -100,12 +105,7 @@ class Settings:
     @classmethod
     def of(cls, given: Mapping[str, Any], model: str) -> "Settings":
         """The model's recipe with what `given` changes. InputError names an unknown or wrong setting."""
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            raise UnknownName(
-                f"params.yaml: train.{model} has no setting '{unknown[0]}'; "
-                f"known: {', '.join(sorted(known))}."
-            )
+        check(given, model)
         whose = given.get("recipe")
         recipe = registry.recipe(model, None if whose is None else str(whose)).settings
         # A number of steps stands in place of the recipe's epochs, and the other way round.
@@ -113,6 +113,17 @@ class Settings:
         _check(settings, model)
         _check_idle(settings, given, model)
         return settings
+
+
+def check(given: Mapping[str, Any], model: str) -> None:
+    """InputError names an unknown or wrong setting. Whether it goes together with the model's recipe is not
+    known here: `Settings.of` says."""
+    known = {f.name for f in fields(Settings)}
+    if unknown := sorted(set(map(str, given)) - known):
+        raise UnknownName(
+            f"params.yaml: train.{model} has no setting '{unknown[0]}'; known: {', '.join(sorted(known))}."
+        )
+    _check(Settings(**{key: _typed(Settings, key, value, model) for key, value in given.items()}), model)
 
 
 def given_for(run: str, train: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,22 +163,28 @@ def _check_idle(settings: Settings, given: Mapping[str, Any], model: str) -> Non
 
 
 def _typed(cls: type, key: str, value: Any, model: str) -> Any:
-    """A setting as its type; lists from YAML become tuples."""
+    """Return a setting as its type; lists from YAML become tuples. InputError where it is of another."""
     kind = get_type_hints(cls)[key]
-    if isinstance(value, list):
-        value = tuple(value)
-    simple = [
-        option for option in (int, float, str, bool) if option in (kind, *getattr(kind, "__args__", ()))
-    ]
-    if kind in (int, float, bool, str) or (simple and type(None) in getattr(kind, "__args__", ())):
-        if value is None and kind not in simple:
-            return None
-        expected = simple[0]
-        fine = isinstance(value, int | float) if expected is float else isinstance(value, expected)
-        if not fine or (isinstance(value, bool) and expected is not bool):
-            raise InputError(f"params.yaml: train.{model}.{key} is {value!r}; it is {TYPES[expected]}.")
-        return expected(value)
-    return value
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if value is None and NoneType in kinds:
+        return None
+    expected = kinds[0]
+    value = tuple(value) if isinstance(value, list) else value
+    if not _fits(value, expected):
+        raise InputError(f"params.yaml: train.{model}.{key} is {value!r}; it is {TYPES[expected]}.")
+    return float(value) if expected is float else value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type. YAML's whole numbers are numbers too; its true and false are none."""
+    members = get_args(kind)
+    if get_origin(kind) is tuple:
+        parts = value if isinstance(value, tuple) else (None,)
+        as_many = Ellipsis in members or len(parts) == len(members)
+        return as_many and all(_fits(part, members[0]) for part in parts)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, get_origin(kind) or kind) and not (kind is int and isinstance(value, bool))
 
 
 def _check(settings: Settings, model: str) -> None:

@@ -359,9 +359,10 @@ def ingest(
     ] = None,
 ) -> None:
     """Make a benchmark of published files, as they are."""
+    from pipeline import params
     from pipeline.published.ingest import Given, prepare, run
 
-    workers = command.workers()
+    workers = params.load().workers
     given = Given(title, citation, licence, dates)
     benchmark, loaded = prepare(name, layout, path, resolution=resolution, given=given)
     locks.take(benchmark.lock("ingest"), f"`minebench ingest` of {benchmark.name}")

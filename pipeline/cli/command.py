@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minebench import layout
-from minebench.errors import InputError, redacted
+from minebench.errors import redacted
 from minebench.files import ONLY_READ, finite
 from minebench.layout import BenchmarkPaths
 from minebench.text import counted
@@ -90,7 +90,9 @@ LOOKING = {*READERS, "agree", "export", "score"}
 
 def benchmark_of(name: str | None) -> BenchmarkPaths:
     """The benchmark of a name; without one the first of params.yaml."""
-    return layout.find(name or str(params()["benchmarks"][0]))
+    from pipeline import params
+
+    return layout.find(name or params.load().benchmarks[0])
 
 
 def begin(stage: str, name: str | None) -> tuple[BenchmarkPaths, Any]:
@@ -140,52 +142,11 @@ def log_to(log: Path) -> None:
     warnings.filterwarnings("default", module=r"(pipeline|models)\b")
 
 
-def params() -> dict[str, Any]:
-    """params.yaml of the folder we run in."""
-    import yaml
-
-    from pipeline.core import yaml_text
-
-    path = Path("params.yaml")
-    if not path.is_file():
-        raise InputError("There is no params.yaml here: run minebench from the repository root.")
-    try:
-        given = yaml_text.load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise InputError("params.yaml is not text in UTF-8: save it so.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"params.yaml{yaml_text.mistake(error)}.") from None
-    if not isinstance(given, dict) or not given.get("benchmarks"):
-        raise InputError("params.yaml must list at least one name under benchmarks.")
-    if not isinstance(given["benchmarks"], list):
-        raise InputError(f"params.yaml: benchmarks is a list of names; write [{given['benchmarks']}].")
-    _check_settings(given)
-    return given
-
-
-def _check_settings(given: dict[str, Any]) -> None:
-    """InputError where params.yaml has a value in place of settings by name."""
-    sections = {name: given.get(name) for name in ("train", "evaluate")}
-    train = sections["train"]
-    if isinstance(train, dict):
-        sections |= {f"train.{model}": own for model, own in train.items()}
-    for name, own in sections.items():
-        if own is not None and not isinstance(own, dict):
-            raise InputError(f"params.yaml: {name} is {own!r}; it has settings by name, such as {{seed: 1}}.")
-
-
-def workers() -> int:
-    """How many processes params.yaml wants sites to be worked on by."""
-    wanted = params().get("workers", 2)
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
-        raise InputError(f"params.yaml: workers is {wanted!r}; it is a number from 1 on.")
-    return wanted
-
-
 def spread(scheduler: str | None) -> Any:
     """How params.yaml and the command's words want the work to be spread."""
+    from pipeline import params
     from pipeline.core.runner import Spread
 
-    given = params()
-    address = scheduler or os.environ.get("MINEBENCH_SCHEDULER") or given.get("scheduler")
-    return Spread(workers(), str(address) if address else None)
+    settings = params.load()
+    address = scheduler or os.environ.get("MINEBENCH_SCHEDULER") or settings.scheduler
+    return Spread(settings.workers, address or None)

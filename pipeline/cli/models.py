@@ -30,6 +30,7 @@ def train(
     from models.training import unlabelled
     from models.training.settings import Settings, given_for
     from models.training.train import train as run
+    from pipeline import params
 
     if sites is not None:
         model = str(replace(RunName.parse(model), sites=sites))
@@ -42,7 +43,7 @@ def train(
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
     registry.task_of(model)
-    given, few = given_for(trained, command.params().get("train") or {}), RunName.parse(trained).sites
+    given, few = given_for(trained, params.load().train), RunName.parse(trained).sites
     given |= {"fold": fold} if fold else {}
     given |= {"sites": few} if few else {}
     weights = run(where.data, trained, Settings.of(given, trained), loaded.profile.name)
@@ -84,6 +85,7 @@ def evaluate(
 ) -> None:
     """Score a trained model on the test split, or on a fold's."""
     from models.training import unlabelled
+    from pipeline import params
 
     where, recipe = command.begin(f"evaluate-{model}", benchmark)
     if (weights is None) != (normalise is None):
@@ -100,8 +102,8 @@ def evaluate(
         unlabelled.leave_scores(where.run(model))
         print(f"evaluate: {where.name} has no labels: there is nothing to score")
         return
-    asked = {"threshold": 0.5, "count": "ground", **(command.params().get("evaluate") or {})}
-    given = asked["threshold"] if threshold is None else threshold
+    asked = params.load().evaluate
+    given = asked.threshold if threshold is None else threshold
     if analysis:
         from minebench import tables
         from models.evaluation.analysis_scores import analyse
@@ -119,7 +121,7 @@ def evaluate(
         return
     from models.evaluation.evaluate import evaluate as run
 
-    result = run(where.data, model, fold=fold, threshold=given, count=count or asked["count"])
+    result = run(where.data, model, fold=fold, threshold=given, count=count or asked.count)
     if json:
         command.as_json({"benchmark": where.name, **result})
         return
@@ -129,8 +131,10 @@ def evaluate(
 
 def _options(given: str | None, model: str) -> dict[str, Any]:
     """Return a checkpoint's options: those that were given as JSON, and else the run's own in params.yaml."""
+    from pipeline import params
+
     if given is None:
-        own = (command.params().get("train") or {}).get(model) or {}
+        own = params.load().train.get(model) or {}
         return dict(own.get("options") or {})
     try:
         options = parsed(given)

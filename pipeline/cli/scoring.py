@@ -33,6 +33,7 @@ def score(
     json: Json = False,
 ) -> None:
     """Score predictions of any other framework on the test split."""
+    from pipeline import params
     from pipeline.scoring import score as judge
     from pipeline.scoring import template as empty
 
@@ -47,7 +48,7 @@ def score(
         return
     if folder is None or name is None:
         raise InputError("Name a folder and what to call it: `minebench score FOLDER --name NAME`.")
-    given = count or (command.params().get("evaluate") or {}).get("count", "ground")
+    given = count or params.load().evaluate.count
     result = judge.build(where, loaded, folder, name, split, task, threshold, partial, given)
     if json:
         command.as_json({"benchmark": where.name, **result})

@@ -48,9 +48,9 @@ def take(path: Path, what: str) -> int | None:
         raise WorkError(f"{what} is at work already, {_holder(holder)}: wait for it, or end it.") from None
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     command = " ".join(["minebench", *sys.argv[1:]])
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
+    this_run = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
     os.truncate(lock, 0)
-    os.write(lock, json.dumps(holder).encode())
+    os.write(lock, json.dumps(this_run).encode())
     HELD.add(_own(path))
     return lock
 
