@@ -1,8 +1,5 @@
 """Run a stage from Python, as `minebench STAGE` does on the command line: `pipeline.run`."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,7 @@ from minebench import layout
 from minebench.errors import InputError, UnknownName
 from minebench.layout import BenchmarkPaths
 from pipeline import stages
-from pipeline.core import locks
+from pipeline.core import locks, log_file
 from pipeline.recipe import Recipe
 
 LOCKS = {"compose": "cubes", "annotate": "cubes"}
@@ -81,7 +78,7 @@ def run(
     loaded = recipe.load(where.recipe)
     name = f"{stage}-{model}" if model else stage
     lock, what = where.lock(LOCKS.get(stage, name)), f"`minebench {stage}` of {benchmark}"
-    with locks.holding(lock, what), logging_to(where.log(name)):
+    with locks.holding(lock, what), log_file.during(where.log(name)):
         function = stages.named(stage).load()
         if model is not None:
             return _of_model(stage, function, where, loaded, model, options)
@@ -100,21 +97,3 @@ def _of_model(
     if stage == "train":
         return function(where.data, model, Settings.of(options, model), loaded.profile.name)
     return function(where.data, model, **options)
-
-
-@contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Write what is logged meanwhile to a file, which begins anew."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(min(level, logging.INFO))
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
-        handler.close()

@@ -18,7 +18,7 @@ from minebench.text import counted, few, score
 from pipeline.cli import command, doctor, label, scoring
 from pipeline.cli import models as model_commands
 from pipeline.cli.options import Json, Name, Scheduler
-from pipeline.core import interruption, locks, threads
+from pipeline.core import interruption, locks, log_file, threads
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,10 +75,11 @@ def main() -> None:
         words = [error.ctx.command_path if error.ctx else "minebench", "--help"]
         command.fail(f"{error.format_message().rstrip('.')}; see `{' '.join(words)}`.", 2)
     except Exception as error:
-        logging.getLogger("pipeline").exception("unexpected failure")
         if known := explained(error):
+            logging.getLogger("pipeline").exception("unexpected failure")
             command.fail(str(known), known.exit_status)
-        command.fail(f"{type(error).__name__}: {error}. This is a defect; the log has its trace.", 1)
+        path = log_file.with_trace(error)
+        command.fail(f"{type(error).__name__}: {error}. This is a defect; {path} has its trace.", 1)
 
 
 def _by_site(stage: str, name: str | None, scheduler: str | None, **options: Any) -> Any:
@@ -366,7 +367,7 @@ def ingest(
     given = Given(title, citation, licence, dates)
     benchmark, loaded = prepare(name, layout, path, resolution=resolution, given=given)
     locks.take(benchmark.lock("ingest"), f"`minebench ingest` of {benchmark.name}")
-    command.log_to(benchmark.log("ingest"))
+    log_file.begin(benchmark.log("ingest"))
     made = run(benchmark, loaded, workers)
     for reason in made.left_out:
         print(f"ingest: left out {reason}")

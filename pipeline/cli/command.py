@@ -1,12 +1,9 @@
 """What surrounds a command: its benchmark found, lock taken, log open; what comes next, and how it ends."""
 
 import json
-import logging
 import os
 import re
 import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
 from minebench import layout
@@ -14,7 +11,7 @@ from minebench.errors import redacted
 from minebench.files import ONLY_READ, finite
 from minebench.layout import BenchmarkPaths
 from minebench.text import counted
-from pipeline.core import locks
+from pipeline.core import locks, log_file
 
 NEXT = {
     "sites": "minebench {images}{b}",
@@ -61,13 +58,6 @@ def _is_unlabelled(command: str) -> bool:
     return unlabelled.is_unlabelled(layout.find(UNDER_WAY["benchmark"]).data)
 
 
-class _Discreet(logging.Formatter):
-    """Log lines, traces included, without credentials."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
-
-
 def fail(message: str, status: int) -> None:
     print(f"minebench: {redacted(_for_this_benchmark(message))}", file=sys.stderr)
     sys.exit(status)
@@ -106,7 +96,7 @@ def begin(stage: str, name: str | None) -> tuple[BenchmarkPaths, Any]:
     try:
         if stage not in READERS and os.environ.get("RANK", "0") == "0":
             locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
-        log_to(benchmark.log(stage))
+        log_file.begin(benchmark.log(stage))
     except OSError as error:
         if stage.partition("-")[0] not in LOOKING or error.errno not in ONLY_READ:
             raise
@@ -124,22 +114,6 @@ def as_json(value: Any) -> None:
     """For machines: one object, and nothing else on stdout."""
     UNDER_WAY.clear()
     print(json.dumps(finite(value), ensure_ascii=False, default=str))
-
-
-def log_to(log: Path) -> None:
-    if os.environ.get("RANK", "0") != "0":
-        return  # of several training processes the first one logs
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
-    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], force=True, level=logging.INFO)
-    # These log every address they ask, at no use to a reader.
-    for name in ("botocore", "googleapiclient", "google", "urllib3", "pystac_client"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.captureWarnings(True)
-    # What other libraries warn of says nothing to a reader of the log.
-    warnings.simplefilter("ignore")
-    warnings.filterwarnings("default", module=r"(pipeline|models)\b")
 
 
 def spread(scheduler: str | None) -> Any:

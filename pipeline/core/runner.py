@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from minebench import receipts
 from minebench.errors import InputError, Lost, MinebenchError, WorkError, explained
 from minebench.progress import progress
-from pipeline.core import forks, threads
+from pipeline.core import forks, log_file, threads
 
 log = logging.getLogger(__name__)
 Task = TypeVar("Task")
@@ -144,7 +144,9 @@ def _results(outcomes: Iterator[Outcome]) -> Iterator[Any]:
         else:
             yield result
     if failed:
-        more = f" (and {len(failed) - 1} more sites failed; see the log)" if len(failed) > 1 else ""
+        more = (
+            f" (and {len(failed) - 1} more sites failed; see {log_file.where()})" if len(failed) > 1 else ""
+        )
         # Wrong input is wrong for every site: it goes before what went wrong on the way.
         first = next((error for error in failed if isinstance(error, InputError)), failed[0])
         raise type(first)(f"{str(first).rstrip('.')}{more}.")
@@ -159,7 +161,7 @@ def _guarded(work: Callable[[Any], Any], task: Any) -> Outcome:
         return None, error
     except Exception as error:
         log.exception("unexpected failure")
-        defect = f"{type(error).__name__}: {error}; this is a defect, the log has its trace"
+        defect = f"{type(error).__name__}: {error}; this is a defect, {log_file.where()} has its trace"
         return None, explained(error) or WorkError(defect)
 
 
