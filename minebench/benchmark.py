@@ -69,16 +69,16 @@ def _content(path: str) -> bytes:
 class Benchmark:
     """A benchmark's tables, cubes, datasets and runs. Open one with `minebench.open`.
 
+    Tables are read when they are first asked for. Those with a geometry (`sites`, `tiles`) are GeoDataFrames
+    in EPSG:4326 where GeoPandas is installed, else DataFrames whose `geometry` is WKB. Their columns are
+    described in the documentation's page on tables.
+
     Attributes
     ----------
     name : str
         Its name, such as ``demo``.
     location : str
         The folder or address of its data.
-
-    Tables are read when they are first asked for. Those with a geometry (`sites`, `tiles`) are GeoDataFrames
-    in EPSG:4326 where GeoPandas is installed, else DataFrames whose `geometry` is WKB. Their columns are
-    described in the documentation's page on tables.
     """
 
     def __init__(self, location: str, published: str | None = None) -> None:
