@@ -51,3 +51,7 @@ def by_another_case(name: str, known: Iterable[str]) -> str:
     """A hint to append where a name is known in other letters' case, such as b02 for B02."""
     near = [other for other in known if other != name and other.lower() == name.lower()]
     return f" ({near[0]} is there: upper and lower case differ)" if near else ""
+
+
+SWITCHED = {True: "on", False: "off"}
+"""Words that YAML 1.1 reads as truth values."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minebench.errors import InputError
-from pipeline.core.yaml_text import SWITCHED
+from minebench.text import SWITCHED
 
 Features = Sequence[Tensor]
 Name = str | Callable[[re.Match[str]], str]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from minebench.errors import InputError, UnknownName
-from pipeline.core.yaml_text import SWITCHED
+from minebench.text import SWITCHED
 from models.run_name import SMOOTHED, RunName
 
 if TYPE_CHECKING:

@@ -1,21 +1,24 @@
 """From a mine list to a benchmark: one folder per stage, in the order of `pipeline.stages`.
 
-import pipeline
+    import pipeline
 
-pipeline.run("compose", "ours")     # as `minebench compose --benchmark ours` does
+    pipeline.new("ours", "mines.gpkg", source="stac")
+    pipeline.run("sites", "ours")       # as `minebench sites --benchmark ours` does
+
+What was built is read with `minebench.open("data/ours")`.
 """
 
 from typing import Any
 
 from minebench import __version__  # before anything imports Zarr: minebench sets how it decodes
 
-__all__ = ["__version__", "run"]
+__all__ = ["__version__", "new", "run"]
 
 
 def __getattr__(name: str) -> Any:
     # Here and not above: the command line imports this package, and starts without pydantic.
-    if name == "run":
-        from pipeline.running import run
+    if name in ("new", "run"):
+        from pipeline import running
 
-        return run
+        return getattr(running, name)
     raise AttributeError(f"module 'pipeline' has no attribute '{name}'")

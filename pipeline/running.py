@@ -1,8 +1,8 @@
-"""Run a stage from Python, as `minebench STAGE` does on the command line: `pipeline.run`."""
+"""Build a benchmark from Python, as the command line does: `pipeline.new` and `pipeline.run`."""
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minebench import layout
 from minebench.errors import InputError, UnknownName
@@ -11,10 +11,63 @@ from pipeline import stages
 from pipeline.core import locks, log_file
 from pipeline.recipe import Recipe
 
-LOCKS = {"compose": "cubes", "annotate": "cubes"}
-"""Stages that write the same files share a lock; all others have one of their own."""
+if TYPE_CHECKING:
+    from pipeline.cli.new import Made
+
 WHOLE = ("sites", "compare", "report")
 """Stages that look at the benchmark as a whole, in this process."""
+
+
+def new(
+    name: str,
+    mines: str | PathLike[str],
+    root: str | PathLike[str] = ".",
+    *,
+    source: str | None = None,
+    like: str | None = None,
+    images: str | PathLike[str] | None = None,
+    layer: str | None = None,
+    yes: bool = False,
+) -> Made:
+    """Make a benchmark's folder, ``catalogs/<name>``, from a list of mines.
+
+    Parameters
+    ----------
+    name
+        The name of the benchmark.
+    mines
+        A vector file or CSV, or the name of a published list.
+    root
+        The project's folder, which holds `catalogs`.
+    source
+        Where images come from: earthengine, stac, local, xyz or synthetic.
+    like
+        A benchmark whose recipe to start from.
+    images
+        A folder of dated images or a cube, for the source local.
+    layer
+        The layer of a file that has several.
+    yes
+        Take what is not sure of the images as guessed, and large repairs of the list.
+
+    Returns
+    -------
+    Made
+        With the paths of the `benchmark`, an `account` of the list in sentences, an `estimate` of what
+        fetching takes, and what is left to do.
+
+    Raises
+    ------
+    InputError
+        Where anything is wrong or not sure; nothing is written then. It is a `ValueError` as well.
+    """
+    from pipeline.cli import asking
+    from pipeline.cli import new as scaffold
+
+    wanted = scaffold.Wanted(
+        name, str(mines), layer, source, like, None if images is None else Path(images), yes
+    )
+    return scaffold.scaffold(wanted, Path(root), accept=lambda seen: asking.accept_images(seen, yes))
 
 
 def run(
@@ -77,7 +130,7 @@ def run(
     where = layout.find(benchmark, Path(root))
     loaded = recipe.load(where.recipe)
     name = f"{stage}-{model}" if model else stage
-    lock, what = where.lock(LOCKS.get(stage, name)), f"`minebench {stage}` of {benchmark}"
+    lock, what = where.lock(stages.LOCKS.get(stage, name)), f"`minebench {stage}` of {benchmark}"
     with locks.holding(lock, what), log_file.during(where.log(name)):
         function = stages.named(stage).load()
         if model is not None:

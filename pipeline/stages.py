@@ -164,6 +164,10 @@ STAGES = (
 """In the order of the DAG."""
 
 
+LOCKS = {"compose": "cubes", "annotate": "cubes"}
+"""Stages that write the same files share a lock; all others have one of their own."""
+
+
 def named(name: str) -> Stage:
     """A stage by its name."""
     return next(stage for stage in STAGES if stage.name == name)

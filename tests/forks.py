@@ -32,8 +32,9 @@ from tests import ask
 
 CLI = "pipeline.cli.app"
 PRELOADED = (
-    "pipeline.cli.app", "pipeline.recipe", "pipeline.stages", "pipeline.sites.build", "pipeline.synthetic.make",
-    "pipeline.scenes.fetch", "pipeline.sources.stac.items", "pipeline.sources.earthengine.images",
+    "pipeline.cli.app", "pipeline.params", "pipeline.recipe", "pipeline.stages", "pipeline.sites.build",
+    "pipeline.synthetic.make", "pipeline.scenes.fetch", "pipeline.sources.stac.items",
+    "pipeline.sources.earthengine.images",
     "pipeline.sources.xyz", "pipeline.cubes.compose", "pipeline.cubes.period_image",
     "pipeline.cubes.writer", "pipeline.cubes.annotate", "pipeline.index.tile", "pipeline.stac.root",
     "pipeline.stac.check", "pipeline.report.page", "pipeline.leaderboard.compare",

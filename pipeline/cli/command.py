@@ -87,15 +87,15 @@ def benchmark_of(name: str | None) -> BenchmarkPaths:
 
 def begin(stage: str, name: str | None) -> tuple[BenchmarkPaths, Any]:
     """The benchmark and its recipe, with the stage's lock taken and its log file open."""
-    from pipeline import recipe
-    from pipeline.running import LOCKS
+    from pipeline import recipe, stages
 
     benchmark = benchmark_of(name)
     UNDER_WAY["named"] = name or ""
     loaded = recipe.load(benchmark.recipe)
     try:
         if stage not in READERS and os.environ.get("RANK", "0") == "0":
-            locks.take(benchmark.lock(LOCKS.get(stage, stage)), f"`minebench {stage}` of {benchmark.name}")
+            lock = benchmark.lock(stages.LOCKS.get(stage, stage))
+            locks.take(lock, f"`minebench {stage}` of {benchmark.name}")
         log_file.begin(benchmark.log(stage))
     except OSError as error:
         if stage.partition("-")[0] not in LOOKING or error.errno not in ONLY_READ:

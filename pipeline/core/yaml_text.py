@@ -10,9 +10,6 @@ from yaml.nodes import MappingNode, ScalarNode
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """Characters that YAML can escape and neither UTF-8 nor a file's name can hold."""
 
-SWITCHED = {True: "on", False: "off"}
-"""Words that YAML 1.1 reads as truth values."""
-
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader without two of its habits: it takes the last of two equal keys, and reads 4e-3 as

@@ -14,6 +14,7 @@ import pandas as pd
 
 from models import registry
 from models.evaluation.score_names import SCORES
+from models.run_name import RunName
 
 PARTS = {"fft": "ChangeFFT"}
 """What an option is called, where the model's paper has a name for it."""
@@ -34,7 +35,7 @@ def table(
     """A row for each run and the same without a part; `saved_of` has what a run's model.pt says."""
     alike: dict[str, list[Run]] = defaultdict(list)
     for row in board.itertuples() if "external" in board else ():
-        if not row.external and registry.unsmoothed(str(row.model)) == row.model:
+        if not row.external and not RunName.parse(str(row.model)).smoothing:
             saved = saved_of(str(row.run))
             alike[_else(row, saved)].append((row, registry.options(saved["model"], saved["options"])))
     p_of = {frozenset(runs): p for *runs, p in zip(tests["first"], tests["second"], tests.p, strict=True)}
@@ -73,8 +74,9 @@ def _row(option: str, one: Run, other: Run, p: float) -> dict[str, Any]:
         )
     }  # fmt: skip
     return {
-        "model": registry.base(first.model), "task": first.task, "fold": first.fold, "split": first.split,
-        "option": option, "value": one[1][option], "with": first.run, "without": second.run,
+        "model": RunName.parse(first.model).model, "task": first.task, "fold": first.fold,
+        "split": first.split, "option": option, "value": one[1][option],
+        "with": first.run, "without": second.run,
         "parameters_with": first.parameters, "parameters_without": second.parameters, **shown, "p": p,
     }  # fmt: skip
 

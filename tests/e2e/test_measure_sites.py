@@ -21,7 +21,7 @@ from pipeline.core.runner import Spread
 from pipeline.geo import cog
 from pipeline.sites import site as sites
 from tests.conftest import run
-from tests.pipeline.catalog.published_items import listed_items
+from tests.pipeline.stac.published_items import listed_items
 
 
 def predict(project: Path, name: str, right: float, wrong: float) -> None:

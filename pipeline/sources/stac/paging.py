@@ -64,9 +64,9 @@ def _different(service: str, pages: Iterator[Page]) -> Iterator[Page]:
             raise WorkError(f"{client.redacted(service)} sends the same page of items again.")
         if count > MOST_PAGES:
             raise WorkError(
-                f"{client.redacted(service)} leads on after {MOST_PAGES:,} pages of items for one site. It may not "
-                "keep to the area and time that it is asked for: set source.collections, or name another "
-                "service."
+                f"{client.redacted(service)} leads on after {MOST_PAGES:,} pages of items for one site. It "
+                "may not keep to the area and time that it is asked for: set source.collections, or name "
+                "another service."
             )
         seen |= found
         yield page

@@ -53,8 +53,8 @@ def entrance(href: str, parallel: int) -> Entrance:
     if leads_on:
         return Entrance("", True)
     raise WorkError(
-        f"source.href: {client.redacted(href)} is neither a STAC API (it links to no search, and there is none "
-        f"at {client.redacted(_beside(href))}) nor a static catalog (it links to no items)."
+        f"source.href: {client.redacted(href)} is neither a STAC API (it links to no search, and there is "
+        f"none at {client.redacted(_beside(href))}) nor a static catalog (it links to no items)."
     )
 
 

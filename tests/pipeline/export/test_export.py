@@ -14,7 +14,7 @@ from minebench.errors import InputError, NotMadeYet
 from pipeline import recipe
 from pipeline.export import coco, export
 from tests.conftest import contents, run
-from tests.pipeline.interchange.exporting import exported, truth
+from tests.pipeline.export.exporting import exported, truth
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.export import export
 from pipeline.published import ingest
-from tests.pipeline.interchange.exporting import exported, truth
+from tests.pipeline.export.exporting import exported, truth
 
 
 @pytest.fixture(scope="module")

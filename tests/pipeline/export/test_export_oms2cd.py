@@ -8,7 +8,7 @@ import pandas as pd
 import rasterio
 
 from pipeline.published import ingest
-from tests.pipeline.interchange.exporting import exported
+from tests.pipeline.export.exporting import exported
 
 
 def test_oms2cd_comes_in_again_and_has_the_published_names(tiny, tmp_path: Path) -> None:

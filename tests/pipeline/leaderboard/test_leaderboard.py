@@ -18,7 +18,7 @@ from models.evaluation.sitewide import windows
 from models.training.checkpoint import load
 from pipeline.stages import STAGES
 from tests.conftest import COMPARED, contents, run
-from tests.pipeline.catalog.published_items import listed_items
+from tests.pipeline.stac.published_items import listed_items
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from minebench.errors import InputError
 from pipeline.published import ingest
 from tests import published
-from tests.pipeline.interchange.ingesting import ingested
+from tests.pipeline.published.ingesting import ingested
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import zarr
 
 from tests import published
 from tests.conftest import contents
-from tests.pipeline.interchange.ingesting import ingested
+from tests.pipeline.published.ingesting import ingested
 
 
 def test_scenes_and_masks_of_eurominenet_and_a_mended_label(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from minebench import data
 from pipeline.published.formats.euromine import EuroMine
 from pipeline.published.formats.euromine_split import SPLITS
 from tests import published
-from tests.pipeline.interchange.ingesting import ingested
+from tests.pipeline.published.ingesting import ingested
 
 
 def test_images_and_masks_of_years_in_one_folder(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from pipeline.published import ingest
 from pipeline.published.formats.folders import Folders, spans_of
 from pipeline.published.formats.known_sets import SETS
 from pipeline.published.formats.pair_files import NAMES, found
-from tests.pipeline.interchange.exporting import exported, truth
+from tests.pipeline.export.exporting import exported, truth
 
 SIDE = 16
 

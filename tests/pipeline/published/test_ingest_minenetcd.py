@@ -11,7 +11,7 @@ from minebench import data, layout
 from minebench.errors import InputError
 from pipeline.stac import check
 from tests import published
-from tests.pipeline.interchange.ingesting import ingested
+from tests.pipeline.published.ingesting import ingested
 
 
 @pytest.fixture(scope="module")

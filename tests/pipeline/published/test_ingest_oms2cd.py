@@ -13,7 +13,7 @@ from minebench import data
 from minebench.errors import InputError
 from pipeline.stac import check
 from tests import published
-from tests.pipeline.interchange.ingesting import ingested
+from tests.pipeline.published.ingesting import ingested
 
 
 def test_pixels_in_degrees_stay_in_degrees(tmp_path: Path, monkeypatch) -> None:

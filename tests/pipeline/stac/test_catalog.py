@@ -23,8 +23,8 @@ from referencing.jsonschema import DRAFT7
 from pipeline.geo import cog
 from pipeline.geo.grid import geobox
 from tests.conftest import run
-from tests.pipeline.catalog.published_items import items_of, objects
 from tests.pipeline.sources.test_stac_api import api
+from tests.pipeline.stac.published_items import items_of, objects
 
 # The datacube extension names PROJ's schema of CRS objects, which lies on the network; ours are EPSG codes.
 PROJ = Registry().with_resource(

@@ -10,7 +10,7 @@ from minebench.errors import WorkError
 from minebench.layout import BenchmarkPaths
 from pipeline.stac import check
 from tests.conftest import run
-from tests.pipeline.catalog.published_items import items_of
+from tests.pipeline.stac.published_items import items_of
 
 
 def test_an_item_outside_its_period_is_found(project: Path) -> None:

@@ -35,7 +35,7 @@ from pipeline.sensors import airborne
 from pipeline.sources.local import dated_files
 from pipeline.sources.stac import Options as Stac
 from pipeline.sources.stac.items import StacSource
-from tests.pipeline.interchange.test_image_folder import UTM, write
+from tests.pipeline.image_folder.test_scan import UTM, write
 
 S2 = "S2A_MSIL2A_{day}T093006_N0500_R136_T34TFR_{day}T200000.SAFE/GRANULE/L2A_T34TFR_A1_{day}T093009"
 BANDS_10M, BANDS_20M = ("B02", "B03", "B04", "B08"), ("B02", "B03", "B04", "B8A", "SCL")

@@ -13,7 +13,7 @@ from minebench import data
 from minebench.errors import InputError
 from pipeline.published import ingest
 from pipeline.published.formats.readers import folders
-from tests.pipeline.interchange.test_ingest_folders import save
+from tests.pipeline.published.test_ingest_folders import save
 
 BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
 IMAGES = "Onera Satellite Change Detection dataset - Images"
