@@ -12,12 +12,12 @@ from typing import Any
 
 from minebench import __version__  # before anything imports Zarr: minebench sets how it decodes
 
-__all__ = ["__version__", "new", "run"]
+__all__ = ["__version__", "new", "release", "run"]
 
 
 def __getattr__(name: str) -> Any:
     # Here and not above: the command line imports this package, and starts without pydantic.
-    if name in ("new", "run"):
+    if name in ("new", "release", "run"):
         from pipeline import running
 
         return getattr(running, name)

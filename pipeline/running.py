@@ -1,4 +1,6 @@
-"""Build a benchmark from Python, as the command line does: `pipeline.new` and `pipeline.run`."""
+"""Build a benchmark from Python, as the command line does: `pipeline.new`, `run` and `release`."""
+
+from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
@@ -13,6 +15,7 @@ from pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     from pipeline.cli.new import Made
+    from pipeline.publish.publish_folder import Published
 
 WHOLE = ("sites", "compare", "report")
 """Stages that look at the benchmark as a whole, in this process."""
@@ -60,6 +63,12 @@ def new(
     ------
     InputError
         Where anything is wrong or not sure; nothing is written then. It is a `ValueError` as well.
+
+    Examples
+    --------
+    >>> made = pipeline.new("theirs", "mines.csv", source="synthetic")
+    >>> made.benchmark.recipe.as_posix()
+    'catalogs/theirs/recipe.yaml'
     """
     from pipeline.cli import asking
     from pipeline.cli import new as scaffold
@@ -115,8 +124,8 @@ def run(
 
     Examples
     --------
-    >>> pipeline.run("compose", "ours")  # doctest: +SKIP
-    3
+    >>> pipeline.run("compose", "ours")  # how many sites had to be composed
+    0
     """
     from pipeline import recipe
 
@@ -140,6 +149,60 @@ def run(
         from pipeline.core.runner import Spread
 
         return function(where, loaded, Spread(workers, scheduler), **options)
+
+
+def release(
+    benchmark: str,
+    out: str | PathLike[str],
+    root: str | PathLike[str] = ".",
+    *,
+    version: str | None = None,
+    workers: int = 1,
+) -> Published:
+    """Write a benchmark's catalog, pixels, tables, cards, report and viewer into one folder, as `minebench
+    publish` does.
+
+    Parameters
+    ----------
+    benchmark
+        Its name.
+    out
+        The folder to write, for any static web server or data repository.
+    root
+        The project's folder.
+    version
+        Of this release, such as ``1.1``; without it the folder has none.
+    workers
+        Sites worked on at a time.
+
+    Returns
+    -------
+    Published
+        What was written, with counts of `files` and bytes.
+
+    Raises
+    ------
+    InputError
+        Where `out` is something else, or the images' terms forbid it; it is a `ValueError` as well.
+    WorkError
+        Where what was written is not what the catalog says.
+
+    Examples
+    --------
+    >>> pipeline.release("ours", "out").left_out
+    []
+    """
+    from pipeline import recipe
+    from pipeline.core.runner import Spread
+    from pipeline.publish import publish_folder
+
+    where = layout.find(benchmark, Path(root))
+    loaded = recipe.load(where.recipe)
+    with (
+        locks.holding(where.lock("publish"), f"`minebench publish` of {benchmark}"),
+        log_file.during(where.log("publish")),
+    ):
+        return publish_folder.publish(where, loaded, Path(out), Spread(workers, None), version)
 
 
 def _of_model(
