@@ -20,8 +20,8 @@ def test_models_need_no_geospatial_library() -> None:
 def test_what_works_on_sites_does_not_load_pytorch() -> None:
     """Its OpenMP does not bear a fork once the command has computed with it (`predict --mines` has)."""
     steps = (
-        "archive.make", "scenes.selector", "cubes.compose", "cubes.annotate", "index.tile",
-        "index.statistics", "index.analysis_sets", "monitor.measure_sites", "catalog.collection",
+        "synthetic.make", "scenes.selector", "cubes.compose", "cubes.annotate", "index.tile",
+        "index.statistics", "index.analysis_sets", "activity.measure_sites", "stac.collection",
         "publish.viewer_data",
     )  # fmt: skip
     code = f"import sys, {', '.join(f'pipeline.{step}' for step in steps)}; sys.exit('torch' in sys.modules)"

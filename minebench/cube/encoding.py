@@ -1,10 +1,10 @@
-"""How a cube's numbers are held: signed bytes, and vectors of an embedding.
+"""How a cube's pixels are encoded: which array holds them, their type, scale and nodata.
 
-Signed bytes: int8 with nodata -128 in a cube and its GeoTIFFs, uint8 with nodata 0 everywhere else.
-
-In memory and in kept scenes they are 128 higher, so that one rule holds for every sensor: 0 is no data.
+In memory 0 is no data whatever the encoding, so that one rule holds for every sensor: signed bytes are 128
+higher there (uint8), and pictures, whose 0 is black, say by `clear` or alpha where there is data.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,57 @@ from numpy.typing import NDArray
 
 ZERO = 128
 """What a signed 0 is in memory."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pixels of one kind are encoded.
+
+    Attributes
+    ----------
+    kind
+        What they are, and the name of the cube's array and of its STAC assets.
+    dtype, held
+        Their type in a cube and in GeoTIFFs, and in memory, where 0 is no data.
+    nodata
+        The number that is no data in a cube and in GeoTIFFs; None where a mask says so.
+    scale
+        Physical value of a step of one; None where numbers are used as they are.
+    full_scale
+        Upper end of histograms, as held in memory.
+    lowest
+        What a held 0 is in a cube.
+    is_averaged
+        Whether the mean of two pixels' numbers means anything, as for coarser overviews.
+    title, attributes
+        What a catalog calls them, and attributes of the array.
+    """
+
+    kind: str
+    dtype: str
+    held: str
+    nodata: int | None
+    full_scale: int
+    title: str
+    scale: float | None = None
+    lowest: int = 0
+    is_averaged: bool = True
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a number in a cube."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether black is a colour: no data is a mask then, and no number."""
+        return self.nodata is None
+
+    @property
+    def roles(self) -> list[str]:
+        """Roles of a STAC asset of these pixels."""
+        return ["data", "reflectance"] if self.kind == "reflectance" else ["data"]
 
 
 def raised(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -51,3 +102,16 @@ def coded(vectors: NDArray[Any]) -> NDArray[np.int8]:
     known = np.nan_to_num(vectors)
     numbers = np.rint(np.sign(known) * np.sqrt(np.abs(known)) * SPAN).clip(-127, 127)
     return np.where(np.isnan(vectors), -ZERO, numbers).astype(np.int8)
+
+
+REFLECTANCE = Encoding(
+    "reflectance", "uint16", "uint16", 0, 10_240, "Reflectance", scale=0.0001,
+    attributes={"long_name": "surface reflectance"},
+)  # fmt: skip
+PICTURE = Encoding("image", "uint8", "uint8", None, 256, "Image", attributes={"long_name": "digital number"})
+EMBEDDING = Encoding(
+    "embedding", "int8", "uint8", -ZERO, 256, "Embedding", lowest=-ZERO, is_averaged=False,
+    attributes={"long_name": "embedding, vectors of length 1", "decoded": DECODED},
+)  # fmt: skip
+ENCODINGS = {encoding.dtype: encoding for encoding in (REFLECTANCE, PICTURE, EMBEDDING)}
+"""By the type that a recipe's `sensor.dtype` names."""

@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from minebench import receipts
+from minebench.cube.encoding import ENCODINGS, REFLECTANCE, Encoding
 from minebench.cube.shards import Shard
 from minebench.errors import NotMadeYet
 from minebench.index import NODATA, PADDING, Tile
@@ -39,13 +40,12 @@ class Cube:
     bands: list[str]
     change: Shard | None
     pairs: dict[tuple[str, str], int]
-    is_picture: bool = False
-    """Whether black is a colour."""
+    encoding: Encoding = REFLECTANCE
 
     @property
     def channels(self) -> int:
         """Channels of what a model takes: the bands, and alpha of pictures."""
-        return self.pixels.shape[1] + self.is_picture
+        return self.pixels.shape[1] + self.encoding.is_picture
 
 
 class Cubes:
@@ -186,19 +186,19 @@ def _fill(cube: Cube, image: NDArray[Any], date: int, y0: int, x0: int) -> None:
     bands = cube.pixels.shape[1]
     colours = image[:bands]
     cube.pixels.into(colours, date, y0, x0)
-    if cube.is_picture:
+    if cube.encoding.is_picture:
         seen = cube.clear.window(date, y0, x0, *image.shape[1:]) > 0
         image[bands] = np.where(seen | (colours != 0).any(axis=0), OPAQUE, 0)
 
 
 def _opened(path: Path) -> Cube:
     attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-    pixels = next(path / name for name in ("reflectance", "image", "embedding") if (path / name).is_dir())
+    encoding = next(kind for kind in ENCODINGS.values() if (path / kind.kind).is_dir())
     change = Shard(path / "change") if (path / "change").is_dir() else None
     listed = change.attributes["pairs"] if change else []
     small = {name: np.asarray(zarr.open_array(path / name, mode="r")[:]) for name in ("band", "aoi")}
     return Cube(
-        Shard(pixels),
+        Shard(path / encoding.kind),
         Shard(path / "clear"),
         Shard(path / "mine"),
         small["aoi"],
@@ -206,5 +206,5 @@ def _opened(path: Path) -> Cube:
         [str(band) for band in small["band"]],
         change,
         {(str(a), str(b)): i for i, (a, b) in enumerate(listed)},
-        pixels.name == "image",
+        encoding,
     )

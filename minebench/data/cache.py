@@ -44,7 +44,7 @@ class CachedCubes(Cubes):
     def _key(self, rows: list[Tile]) -> str:
         """Changes with the tiles and with every file of their cubes."""
         digest = hashlib.sha256(json.dumps([astuple(row) for row in rows], default=str).encode())
-        if self.cube(rows[0].site_id).is_picture:
+        if self.cube(rows[0].site_id).encoding.is_picture:
             digest.update(b"alpha")
         for site in sorted({row.site_id for row in rows}):
             for file in sorted((self.folder / f"{site}.zarr").rglob("*")):

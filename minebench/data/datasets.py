@@ -204,7 +204,7 @@ def training_scale(cubes: Cubes, listed: pd.DataFrame, most: int = 64) -> Scale:
     if train.empty:
         raise InputError("The benchmark has no training tiles: raise split.train in its recipe.")
     bands = cubes.bands(train.site_id.iloc[0])
-    if cubes.cube(train.site_id.iloc[0]).pixels.is_signed:
+    if cubes.cube(train.site_id.iloc[0]).encoding == encoding.EMBEDDING:
         scale = [np.full(len(bands), value, np.float32) for value in (encoding.ZERO, encoding.SPAN)]
         return Scale(*scale)
     chosen = train.iloc[np.unique(np.linspace(0, len(train) - 1, most).round().astype(int))]

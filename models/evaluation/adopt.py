@@ -28,8 +28,6 @@ from models.training.settings import Settings
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of red, green and blue, pixels in 0..1."""
-FULL = {"uint8": 255.0, "uint16": 10_000.0}
-"""The stored number that is 1: white, or a reflectance of 1."""
 ADOPTED = "adopted"
 
 
@@ -51,7 +49,7 @@ def adopt(
             f"{run} was trained here: name the checkpoint's run otherwise, such as --model {model}@published."
         )
     bands = datasets.bands_of(benchmark_dir)
-    scale = scale_of(normalise, bands, _dtype(benchmark_dir), sensor)
+    scale = scale_of(normalise, bands, _white(benchmark_dir), sensor)
     base, chosen = RunName.parse(model).model, dict(options or {})
     network = registry.create(base, in_channels=len(bands), **chosen)
     loaded = files.load(network, weights, bands, alone=True, sensor=sensor)
@@ -74,8 +72,9 @@ def _said(normalise: str, bands: list[str], sensor: str) -> str:
     return f"ImageNet's {', '.join(names)}"
 
 
-def scale_of(normalise: str, bands: list[str], dtype: str, sensor: str = "") -> Scale:
-    """Mean and deviation in stored numbers. InputError where the words are none."""
+def scale_of(normalise: str, bands: list[str], white: float, sensor: str = "") -> Scale:
+    """Return mean and deviation in stored numbers, of which `white` is 1. InputError where the words are
+    none."""
     if normalise == "imagenet":
         nearest = first_layers.places(bands, first_layers.RGB, sensor)
         mean, std = (np.array(values, np.float32)[nearest] for values in IMAGENET)
@@ -90,9 +89,11 @@ def scale_of(normalise: str, bands: list[str], dtype: str, sensor: str = "") -> 
             ) from None
     if not (std > 0).all():
         raise InputError(f"--normalise {normalise}: deviations must be above 0.")
-    return Scale((mean * FULL[dtype]).astype(np.float32), (std * FULL[dtype]).astype(np.float32))
+    return Scale((mean * white).astype(np.float32), (std * white).astype(np.float32))
 
 
-def _dtype(benchmark_dir: Path) -> str:
+def _white(benchmark_dir: Path) -> float:
+    """Return the stored number that is 1: white, or a reflectance of 1."""
     tiles = datasets.read_table(benchmark_dir, "tiles")
-    return str(Cubes(benchmark_dir).cube(tiles.site_id.iloc[0]).pixels.dtype)
+    scale = Cubes(benchmark_dir).cube(tiles.site_id.iloc[0]).encoding.scale
+    return 255.0 if scale is None else 1 / scale

@@ -344,7 +344,7 @@ def rasterized(drawn: gpd.GeoDataFrame, site: Site) -> NDArray[np.uint8]:
 def _seen(period: Period, recipe: Recipe, days: list[str] | None) -> Period:
     """The period; where labels are dated to the day, or periods are spans of years, just the days that
     were seen."""
-    daily = recipe.labels.source == "archive" and recipe.sensor.dtype == "uint8"
+    daily = recipe.labels.source == "archive" and recipe.sensor.encoding.is_picture
     if not days or not (daily or isinstance(recipe.periods, Spans)):
         return period
     first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))

@@ -183,7 +183,7 @@ def _make(task: Task, key: str) -> list[dict[str, Any]]:
             store = SceneStore(task.benchmark.scenes(site.site_id))
             with (
                 rasterio.Env(**kept_scenes.CACHE),
-                KeptScenes(store, recipe.profile, recipe.sensor.is_picture) as reader,
+                KeptScenes(store, recipe.profile, recipe.sensor.encoding.is_picture) as reader,
             ):
                 row, image = _compose_period(task, period, reader, aoi)
         else:

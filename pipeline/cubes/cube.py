@@ -32,7 +32,7 @@ def periods_in(path: Path, recipe: Recipe) -> list[Period]:
 
 def image_name(recipe: Recipe) -> str:
     """The name of the array of pixels."""
-    return {"uint16": "reflectance", "uint8": "image", "int8": "embedding"}[recipe.sensor.dtype]
+    return recipe.sensor.encoding.kind
 
 
 def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:

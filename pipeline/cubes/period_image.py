@@ -38,9 +38,9 @@ def compose(
         raise NotMadeYet(f"A kept scene cannot be read: {error}; run `minebench fetch`.") from None
     if rule.policy == "composite":
         image[:, clear == 0] = 0
-    if recipe.sensor.is_picture:
+    if recipe.sensor.encoding.is_picture:
         return eight_bits.lowered(image), clear
-    return image.astype(recipe.sensor.held, copy=False), clear
+    return image.astype(recipe.sensor.encoding.held, copy=False), clear
 
 
 def _looked_at(

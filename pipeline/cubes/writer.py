@@ -14,7 +14,6 @@ from zarr.codecs import BloscCodec, ShardingCodecIndexLocation
 from zarr.core.array import ShardsConfigParam
 
 from minebench import __version__, receipts
-from minebench.cube import encoding as embedding
 from minebench.cube import encoding as signed
 from minebench.cube.store import attributes_of
 from minebench.files import replacing, write_json
@@ -24,12 +23,6 @@ from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
 
 WORK = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
-MEANING = {
-    "reflectance": {"long_name": "surface reflectance"},
-    "image": {"long_name": "digital number"},
-    "embedding": {"long_name": "embedding, vectors of length 1", "decoded": embedding.DECODED},
-}
-"""Attributes of the array of pixels by its name."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +152,7 @@ def _dataset(
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     box = site.grid
-    name = image_name(recipe)
+    name, attributes_of_pixels = image_name(recipe), recipe.sensor.encoding.attributes
     coords = {
         **xr_coords(box, always_yx=True),
         "time": np.array([image.period.start for image in images], "datetime64[ns]"),
@@ -179,7 +172,7 @@ def _dataset(
         cube = cube.drop_vars("spatial_ref", errors="ignore")
     cube["time"].attrs = {"long_name": "start of period", "standard_name": "time"}
     # Not only as a coordinate: readers such as tensorstore and zarrs know no arrays of text.
-    cube[name].attrs.update(MEANING[name], bands=list(recipe.sensor.bands))
+    cube[name].attrs.update(attributes_of_pixels, bands=list(recipe.sensor.bands))
     cube["clear"].attrs["long_name"] = "clear observations behind the pixel, 0 none"
     cube["aoi"].attrs.update(flag_values=[0, 1], flag_meanings="outside inside")
     return cube
@@ -196,10 +189,10 @@ def _encoding(cube: xr.Dataset, recipe: Recipe) -> dict[str, Any]:
             "compressors": (WORK,),
             **({"grid_mapping": "spatial_ref"} if "spatial_ref" in cube.coords else {}),
         }
-    if recipe.sensor.dtype != "uint8":  # black is a colour: `clear` says where pictures have no data
-        encoding[image_name(recipe)]["_FillValue"] = recipe.sensor.nodata
-    if recipe.sensor.dtype == "uint16":
-        cube["reflectance"].attrs["scale_factor"] = 0.0001
+    if recipe.sensor.encoding.nodata is not None:
+        encoding[image_name(recipe)]["_FillValue"] = recipe.sensor.encoding.nodata
+    if recipe.sensor.encoding.scale is not None:
+        cube[image_name(recipe)].attrs["scale_factor"] = recipe.sensor.encoding.scale
     return encoding
 
 

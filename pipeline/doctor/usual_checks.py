@@ -81,7 +81,7 @@ def band(visit: Visit) -> Seen:
     pixels = visit.source.read(scene, bands, look.grid)
     numbers = pixels[pixels > 0]
     stored = " as stored" if look.scene.is_doubtful else ""
-    if visit.setting.sensor.is_picture:
+    if visit.setting.sensor.encoding.is_picture:
         numbers = eight_bits.lowered(numbers)
     text = f"{scene.id}: {bands[0]}{stored}, {_shape(pixels.shape[1:])} {numbers.dtype}"
     if not numbers.size:

@@ -40,13 +40,13 @@ def pictures(job: Job, pair: Pair, folder: Path) -> None:
 def _geotiffs(job: Job, pair: Pair, folder: Path) -> None:
     box = job.site(pair.tile.site_id).grid
     corner = box.translate_pix(pair.tile.x0, pair.tile.y0).transform
-    sensor = job.recipe.sensor
-    a, b = (encoding.stored(pixels, sensor.dtype) for pixels in (pair.a, pair.b))
+    kind = job.recipe.sensor.encoding
+    a, b = (encoding.stored(pixels, kind.dtype) for pixels in (pair.a, pair.b))
     for name, pixels in (("A", a), ("B", b), ("label", pair.label[np.newaxis])):
         profile = {
             "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],
             "dtype": pixels.dtype, "transform": corner, "crs": str(box.crs) if box.crs else None,
-            "nodata": 255 if name == "label" else None if name in pair.seen else sensor.nodata,
+            "nodata": 255 if name == "label" else None if name in pair.seen else kind.nodata,
             "compress": "deflate",
         }  # fmt: skip
         path = folder / name / f"{pair.name}.tif"
@@ -55,4 +55,4 @@ def _geotiffs(job: Job, pair: Pair, folder: Path) -> None:
             if name in pair.seen and not pair.seen[name].all():
                 file.write_mask(pair.seen[name])
             if name != "label":
-                file.descriptions = sensor.bands
+                file.descriptions = job.recipe.sensor.bands

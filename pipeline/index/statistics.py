@@ -46,8 +46,7 @@ TABLES = ("site_pairs", "sites", "by_country", "by_country_period", "by_period",
 VERSION = 2
 """Of the tables: raise it when the same cubes give others."""
 BINS = 64
-FULL_SCALE = {"uint16": 10240, "uint8": 256}
-"""Upper end of the histograms, digital numbers; what is brighter counts in the last bin."""
+"""Of the histograms, up to an encoding's full scale; what is brighter counts in the last bin."""
 MONTH_DAYS = 30.436875
 SUMS = ("changed", "unknown", "pairs", "pairs_with_change", "pixels", "images", "mine", "background")
 PAIR_COLUMNS, PERIOD_COLUMNS = (
@@ -179,7 +178,8 @@ class Gathered:
     def _spectra_table(self) -> pd.DataFrame:
         bands = self.recipe.sensor.bands
         counts = np.zeros((2, len(bands), 2, BINS), np.int64) if self.histograms is None else self.histograms
-        step, first = FULL_SCALE[self.recipe.sensor.held] // BINS, self.recipe.sensor.nodata
+        encoding = self.recipe.sensor.encoding
+        step, first = encoding.full_scale // BINS, encoding.lowest
         rows = [
             (band, area, first + k * step, first + (k + 1) * step, *(int(counts[d, b, c, k]) for d in (0, 1)))
             for b, band in enumerate(bands)
@@ -191,7 +191,7 @@ class Gathered:
 
 def _histograms(image: NDArray[Any], changed: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.int64]:
     """(band, [unchanged, changed], bin) counts of an image's pixels."""
-    step = FULL_SCALE[recipe.sensor.held] // BINS
+    step = recipe.sensor.encoding.full_scale // BINS
     counts = np.zeros((len(image), 2, BINS), np.int64)
     for value in (0, 1):
         inside = changed == value

@@ -81,8 +81,8 @@ def _write_images(benchmark: BenchmarkPaths, recipe: Recipe, site: Site, folder:
     look = assets.stretch(every, recipe)
     clear = cube.array_of(zarr.open_group(path, mode="r"), "clear")
     for place, (label, pixels) in enumerate(zip(store.periods_of(path), every, strict=True)):
-        seen = cube.has_data(pixels, np.asarray(clear[place])) if recipe.sensor.is_picture else None
-        nodata = assets.nodata_of(recipe, 0).get("nodata")
+        seen = cube.has_data(pixels, np.asarray(clear[place])) if recipe.sensor.encoding.is_picture else None
+        nodata = 0 if seen is None else None
         with replacing(folder / f"{site.site_id}_{label}.tif") as temporary:
             rgb = assets.shown(pixels, recipe, look)
             cog.write(temporary, rgb, site.grid, nodata, is_rgb=True, has_data=seen)

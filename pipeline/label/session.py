@@ -86,7 +86,7 @@ class Session:
 
     def _has_data(self, period: str, image: NDArray[Any]) -> NDArray[np.bool_]:
         """Where a period's image (band, y, x) has data (y, x): in pictures black is a colour."""
-        if not self.recipe.sensor.is_picture:
+        if not self.recipe.sensor.encoding.is_picture:
             return np.asarray((image > 0).all(axis=0))
         clear = cube.array_of(zarr.open_group(self.cube, mode="r"), "clear")
         return cube.has_data(image, np.asarray(clear[self.periods.index(period)]))

@@ -55,7 +55,7 @@ MASK = Mosaic("mine.tif", ("Gray",), UNKNOWN, "Footprint mask", "mask")
 
 def image_of(file: str, recipe: Recipe) -> Mosaic:
     """The images that are shown as they are."""
-    nodata = assets.nodata_of(recipe, 0).get("nodata")
+    nodata = None if recipe.sensor.encoding.is_picture else 0  # as the assets `visual` have it
     return Mosaic(file, ("Red", "Green", "Blue"), nodata, assets.colours_of(recipe), "image")
 
 

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minebench.cube.encoding import ENCODINGS
 from minebench.errors import InputError
 from minebench.files import replacing, write_compact_json, write_json
 from minebench.layout import BenchmarkPaths
@@ -20,7 +21,8 @@ from pipeline.stac import assets, objects, root
 
 PICTURES = ("visual.tif", "reflectance.tif", "preview.png", "thumbnail.png")
 """Files of an item that show the image."""
-KEYS = ("visual", "reflectance", "reflectance-cog", "preview", "thumbnail")
+KINDS = [encoding.kind for encoding in ENCODINGS.values()]
+KEYS = ("visual", "preview", "thumbnail", *KINDS, *(f"{kind}-cog" for kind in KINDS))
 """Assets that are the image."""
 
 

@@ -34,7 +34,7 @@ def key(task: Any) -> str:
     found = site_of(layout, task.site.site_id)
     return receipts.fingerprint([
         VERSION, layout.version, store.VERSION, stamp(layout, found), task.recipe.sensor.model_dump(),
-        task.recipe.tiling.size, *([PICTURES] if task.recipe.sensor.dtype == "uint8" else []),
+        task.recipe.tiling.size, *([PICTURES] if task.recipe.sensor.encoding.is_picture else []),
     ])  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def estimate(recipe: Recipe, sites: Sequence[Site], source: Source | None = None
     tiles = sum(len(recipe.tiling.corners(site.shape)) for site in sites)
     scenes = weight = disk = requests = 0
     work = 0.0
-    bands, item = len(recipe.sensor.bands), np.dtype(recipe.sensor.dtype).itemsize
+    bands, item = len(recipe.sensor.bands), recipe.sensor.encoding.bytes
     for site in sites:
         found, taken = _expected(recipe, site, source)
         fetched, pixels = _pixel_bytes(recipe, site, found, taken), site.shape[0] * site.shape[1]
@@ -172,7 +172,7 @@ def _expected(recipe: Recipe, site: Site, source: Source | None) -> tuple[int, i
 def _pixel_bytes(recipe: Recipe, site: Site, found: int, taken: int) -> int:
     """Masks of all scenes and bands of those taken."""
     pixels, profile = site.shape[0] * site.shape[1], recipe.profile
-    if np.dtype(recipe.sensor.dtype).itemsize == 1:
+    if recipe.sensor.encoding.bytes == 1:
         return taken * len(recipe.sensor.bands) * pixels
     resolution = recipe.sensor.resolution
     share = sum(profile.finer_share(band, resolution) for band in recipe.sensor.bands)
@@ -221,7 +221,7 @@ def _of_period(source: Opened, recipe: Recipe, site: Site, period: Period) -> np
     if chosen:
         for area, bands in reader.by_grid(source, chosen[0].scene, recipe, target):
             requests += len(chosen) * source.requests(bands, area)
-            item = np.dtype(recipe.sensor.dtype).itemsize
+            item = recipe.sensor.encoding.bytes
             size += len(chosen) * len(bands) * area.height * area.width * item
     masks = 0 if source.mask_band is None else len(open_)
     return np.array([len(candidates), masks, len(chosen), requests, size])

@@ -71,8 +71,8 @@ class Reader:
 
     def _kept(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """A source's pixels (band, y, x) as they are kept."""
-        sensor = self.recipe.sensor
-        return eight_bits.kept(pixels) if sensor.is_picture else pixels.astype(sensor.held, copy=False)
+        encoding = self.recipe.sensor.encoding
+        return eight_bits.kept(pixels) if encoding.is_picture else pixels.astype(encoding.held, copy=False)
 
     def settle(self, scene: Scene, offset: int) -> Scene:
         """Take the offset out of bands that were kept as stored; return the scene that has it. A scene that

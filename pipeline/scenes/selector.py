@@ -126,7 +126,7 @@ class SceneSelector:
 
     def _candidate(self, scene: Scene) -> Candidate:
         said = f"metadata, not compared ({scene.offset_from})" if scene.offset_from else ""
-        if scene.is_doubtful and self.recipe.sensor.dtype != "uint16":
+        if scene.is_doubtful and self.recipe.sensor.encoding.scale is None:
             scene = scene.with_offset(scene.offset)
         return Candidate(scene, scene.solar_day(self.site.place[0]), offset_from=said)
 

@@ -82,6 +82,8 @@ def checked(found: Map, grid: GeoBox) -> Map:
             has = " x ".join(map(str, shape))
             raise InputError(f"has {has} pixels, not {grid.shape[0]} x {grid.shape[1]}")
         numbers = found._numbers(None)
+    except InputError:
+        raise
     except (OSError, ValueError, RasterioError, LookupError, EOFError, MemoryError) as error:
         said = str(error) or type(error).__name__
         raise InputError(f"cannot be read ({said.splitlines()[0].rstrip('.')[:120]})") from None

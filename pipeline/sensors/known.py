@@ -18,4 +18,4 @@ def named(name: str) -> Profile:
 
 def unmasked(sensor: Sensor) -> Profile:
     """Images of which nothing more is known than their type."""
-    return airborne.PLAIN_RGB if sensor.dtype == "uint8" else airborne.PLAIN
+    return airborne.PLAIN_RGB if sensor.encoding.is_picture else airborne.PLAIN

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from minebench.cube.encoding import ENCODINGS, Encoding
 from minebench.text import by_another_case
 from pipeline.core.config import Part
 
@@ -96,20 +97,9 @@ class Sensor(Part):
         return self
 
     @property
-    def held(self) -> str:
-        """The type of a cube's pixels in memory, and of kept scenes but for pictures
-        (`pipeline.core.eight_bits`), in which nodata is always 0; see `minebench.cube.encoding`."""
-        return "uint8" if self.dtype == "int8" else self.dtype
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether black is a colour: no data is a mask then, and no number."""
-        return self.dtype == "uint8"
-
-    @property
-    def nodata(self) -> int:
-        """In the cube and in GeoTIFFs of all bands, but in pictures 0 is also black."""
-        return -128 if self.dtype == "int8" else 0
+    def encoding(self) -> Encoding:
+        """How a cube holds the pixels: their kind, type, scale and nodata."""
+        return ENCODINGS[self.dtype]
 
     @property
     def step(self) -> float:

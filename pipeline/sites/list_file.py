@@ -35,6 +35,8 @@ def find(name: str, folder: Path) -> Path:
     try:
         url, file, known = _where(entry)
         _download(url, cache() / name, file, known)
+    except InputError:
+        raise
     except (WorkError, requests.RequestException, OSError, ValueError) as error:
         reason = client.redacted(str(error)).splitlines()[0][:160].rstrip(".")
         raise InputError(f"{name} cannot be fetched ({reason}): {_by_hand(entry, folder)}") from None

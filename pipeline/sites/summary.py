@@ -75,6 +75,5 @@ def _memory(sites: gpd.GeoDataFrame, recipe: Recipe) -> list[str]:
 
 def memory_bytes(site: pd.Series, recipe: Recipe) -> int:
     """About the most that a stage holds of a site: all of its images twice, as `compose` stacks them."""
-    item = 2 if recipe.sensor.dtype == "uint16" else 1
-    image = int(site.height) * int(site.width) * len(recipe.sensor.bands) * item
+    image = int(site.height) * int(site.width) * len(recipe.sensor.bands) * recipe.sensor.encoding.bytes
     return 2 * len(recipe.periods.periods()) * image

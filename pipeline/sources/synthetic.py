@@ -33,11 +33,11 @@ class Options(protocol.Options):
     period can be added without changing the world of the others."""
 
     def profile(self, sensor: Sensor) -> Profile:
-        return airborne.AERIAL if sensor.dtype == "uint8" else sentinel2.L2A
+        return airborne.AERIAL if sensor.encoding.is_picture else sentinel2.L2A
 
     def open(self, setting: Setting) -> Source:
         archive = setting.data / FOLDER
-        if setting.sensor.dtype == "uint8":
+        if setting.sensor.encoding.is_picture:
             bands = {band: number for number, band in enumerate(setting.sensor.bands, 1)}
             listed = local.Options(name="local", path=archive, dates=archive / LISTED, bands=bands)
             return local.LocalSource(listed, Path())

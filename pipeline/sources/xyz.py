@@ -121,7 +121,7 @@ class XyzSource:
     def __init__(self, options: Options, sensor: Sensor, cache: Path) -> None:
         if unknown := set(sensor.bands) - set(BANDS):
             raise InputError(f"sensor.bands: web tiles have {', '.join(BANDS)}, and no {min(unknown)}.")
-        if sensor.dtype != "uint8":
+        if not sensor.encoding.is_picture:
             raise InputError("sensor.dtype: web tiles are uint8.")
         self.options, self.resolution, self.cache = options, sensor.resolution, cache
         self.parallel = options.parallel

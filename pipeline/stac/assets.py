@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minebench.cube import encoding
+from minebench.cube.encoding import Encoding
 from minebench.files import sha256, write_json
 from minebench.masks import UNKNOWN
 from pipeline.cubes import cube
@@ -26,10 +27,6 @@ from pipeline.stac import objects
 THUMBNAIL, PREVIEW = 256, 1024
 """Longest sides, pixels."""
 OUTLINE = (255, 220, 0)
-SCALE = 0.0001
-"""Of the cube's reflectance."""
-KINDS = {"uint16": "Reflectance", "uint8": "Image", "int8": "Embedding"}
-"""What a cube's pixels are, by their type."""
 COLOURS = {0: (60, 60, 60, 255), 1: (228, 87, 46, 255), 255: (170, 170, 170, 255)}
 CLASSES = [
     {"value": 0, "name": "background", "description": "No mine", "color_hint": "3C3C3C"},
@@ -98,7 +95,7 @@ def stretch(images: NDArray[Any], recipe: Recipe) -> Stretch:
     """The sensor's percentiles of each shown band over all dates (date, band, y, x); none for 8-bit
     images, which are shown as they are."""
     ends = recipe.profile.stretch
-    if recipe.sensor.dtype == "uint8" or ends is None:
+    if recipe.sensor.encoding.is_picture or ends is None:
         return Stretch(np.ones(3, np.float32), np.full(3, 255, np.float32))
     found = []
     for band in recipe.sensor.rgb:
@@ -114,12 +111,12 @@ def stretch(images: NDArray[Any], recipe: Recipe) -> Stretch:
 def shown(pixels: NDArray[Any], recipe: Recipe, look: Stretch) -> NDArray[np.uint8]:
     """An image (band, y, x) as 8-bit red, green and blue (3, y, x), nodata 0."""
     rgb = pixels[[recipe.sensor.bands.index(band) for band in recipe.sensor.rgb]]
-    return rgb.astype(np.uint8) if recipe.sensor.dtype == "uint8" else look.apply(rgb)
+    return rgb.astype(np.uint8) if recipe.sensor.encoding.is_picture else look.apply(rgb)
 
 
 def colours_of(recipe: Recipe) -> str:
     """What the bands that are shown as red, green and blue are together."""
-    return "Three bands" if recipe.sensor.dtype == "int8" else "True colour"
+    return "True colour" if recipe.sensor.encoding.is_averaged else "Three bands"
 
 
 def write(
@@ -131,8 +128,8 @@ def write(
     visual, mine, seen = (folder / name for name in ("visual.tif", "mine.tif", "clear.tif"))
     thumbnail, footprint = folder / "thumbnail.png", folder / "footprint.geojson"
     # In pictures black is a colour, and no number stands for no data.
-    seen_at = cube.has_data(pixels, clear) if recipe.sensor.is_picture else None
-    nodata = nodata_of(recipe, 0)
+    seen_at = cube.has_data(pixels, clear) if recipe.sensor.encoding.is_picture else None
+    nodata = {} if recipe.sensor.encoding.is_picture else {"nodata": 0}
     cog.write(
         visual, rgb, box, nodata.get("nodata"), ("red", "green", "blue"), is_rgb=True, overviews="average",
         has_data=seen_at,
@@ -193,32 +190,31 @@ def _bands(
 ) -> dict[str, pystac.Asset]:  # fmt: skip
     """The image with all its bands as one GeoTIFF, for GIS."""
     sensor = recipe.sensor
-    scale = SCALE if sensor.dtype == "uint16" else None
-    # The mean of two embeddings' numbers is none of anything.
-    overviews = "nearest" if sensor.dtype == "int8" else "average"
-    stored = encoding.stored(pixels, sensor.dtype)
-    nodata = nodata_of(recipe, sensor.nodata)
+    kind = sensor.encoding
+    overviews = "average" if kind.is_averaged else "nearest"
+    stored = encoding.stored(pixels, kind.dtype)
     cog.write(
-        path, stored, site.grid, nodata.get("nodata"), sensor.bands, scale=scale, overviews=overviews,
+        path, stored, site.grid, kind.nodata, sensor.bands, scale=kind.scale, overviews=overviews,
         has_data=has_data,
     )  # fmt: skip
     fields = {
-        **placed, "data_type": sensor.dtype, **nodata, "bands": bands_of(recipe),
+        **placed, "data_type": kind.dtype, **nodata_of(kind), "bands": bands_of(recipe),
         "eo:bands": _older_bands(recipe),
     }  # fmt: skip
-    roles = ["data", *(["reflectance"] if scale else [])]
-    title = f"{KINDS[sensor.dtype]} of all bands"
-    return {"reflectance-cog": objects.asset(path, path.parent, title, objects.COG, roles, **fields)}
+    title = f"{kind.title} of all bands"
+    return {f"{kind.kind}-cog": objects.asset(path, path.parent, title, objects.COG, kind.roles, **fields)}
 
 
-def nodata_of(recipe: Recipe, number: int) -> dict[str, int]:
-    """The field of STAC that says which number is no data; none of pictures, whose files have a mask."""
-    return {} if recipe.sensor.is_picture else {"nodata": number}
+def nodata_of(kind: Encoding) -> dict[str, int]:
+    """Return the field of STAC that says which number is no data; none for pictures, whose files have a
+    mask."""
+    return {} if kind.nodata is None else {"nodata": kind.nodata}
 
 
 def bands_of(recipe: Recipe) -> list[dict[str, Any]]:
     """The sensor's bands as STAC has them."""
-    scale = {"raster:scale": SCALE} if recipe.sensor.dtype == "uint16" else {}
+    factor = recipe.sensor.encoding.scale
+    scale = {} if factor is None else {"raster:scale": factor}
     common = recipe.profile.common
     return [
         {"name": band, **({"eo:common_name": common[band]} if band in common else {}), **scale}

@@ -35,8 +35,8 @@ EXTENSIONS = [
 ]  # fmt: skip
 VERSION = 6
 """Of a site's folder in the catalog: raise it when the same cube is published otherwise."""
-PICTURES = 2
-"""The same, of pictures alone."""
+BY_KIND = {"image": 3, "embedding": 2}
+"""The same, of pixels of one kind alone."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ def _key(task: Task) -> str:
     named = [task.site.label, task.site.country]
     columns = ("period", "scene_id", "day", "offset", "corrected")
     scenes = dict(zip(columns, task.chosen.values(task.site.site_id, columns), strict=True))
-    pictures = [PICTURES] if task.recipe.sensor.is_picture else []
-    return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes, *pictures])
+    kind = task.recipe.sensor.encoding.kind
+    own = [BY_KIND[kind]] if kind in BY_KIND else []
+    return receipts.fingerprint([VERSION, __version__, task.tree.sums, recipe, named, scenes, *own])
 
 
 def _receipt(task: Task) -> Path:

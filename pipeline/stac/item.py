@@ -92,14 +92,13 @@ def _meaning(recipe: Recipe) -> str:
 
 def cube_assets(recipe: Recipe, href: str, tree: assets.Tree) -> dict[str, pystac.Asset]:
     """The site's cube seen as this item's image and mask: one Zarr group over all dates."""
-    sensor = recipe.sensor
-    nodata = assets.nodata_of(recipe, sensor.nodata)
-    image = {"bands": assets.bands_of(recipe), "data_type": sensor.dtype, **nodata}
+    kind = recipe.sensor.encoding
+    image = {"bands": assets.bands_of(recipe), "data_type": kind.dtype, **assets.nodata_of(kind)}
     mask = {"data_type": "uint8", "nodata": assets.UNKNOWN, "classification:classes": assets.CLASSES}
     return {
-        "reflectance": pystac.Asset(
-            href, f"{assets.KINDS[sensor.dtype]} of all bands and periods", None, objects.ZARR,
-            ["data", *(["reflectance"] if sensor.dtype == "uint16" else [])], {**tree.fields(), **image},
+        kind.kind: pystac.Asset(
+            href, f"{kind.title} of all bands and periods", None, objects.ZARR, kind.roles,
+            {**tree.fields(), **image},
         ),
         "mine": pystac.Asset(
             href, "Mine footprint of all periods", None, objects.ZARR, ["labels"], {**tree.fields(), **mask}

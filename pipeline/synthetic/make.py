@@ -106,7 +106,7 @@ def _write_root(benchmark: BenchmarkPaths, recipe: Recipe, ids: list[str], is_ne
     key = receipts.fingerprint(receipts.key_in(benchmark.archive / s / "collection.json") for s in ids)
     if not is_new and receipts.key_in(path) == key:
         return
-    if recipe.sensor.dtype == "uint8":
+    if recipe.sensor.encoding.is_picture:
         aerial.write_list(benchmark.archive, ids)
     else:
         scene_files.write_root(benchmark, recipe, ids)
@@ -193,7 +193,7 @@ def _make(task: Task, key: str) -> None:
     """Make one site's collection."""
     recipe, site, source = task.recipe, task.site, task.source
     told = {receipts.KEY: key, synthetic.WORLD: _world(task)}
-    if recipe.sensor.dtype == "uint8":
+    if recipe.sensor.encoding.is_picture:
         with replacing(task.folder) as temporary:
             temporary.mkdir()
             times = aerial.write_images(temporary, site, source, task.mines, task.windows)

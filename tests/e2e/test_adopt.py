@@ -30,14 +30,14 @@ def test_a_model_of_three_bands_sees_those_three_of_five(name: str, tmp_path: Pa
 
 
 def test_numbers_are_those_the_network_was_trained_to_see() -> None:
-    scale = adopt.scale_of("imagenet", ["B02", "B04", "B08"], "uint16")
+    scale = adopt.scale_of("imagenet", ["B02", "B04", "B08"], 10_000)
     assert scale.mean == pytest.approx([4060, 4850, 4850])
     assert scale.std == pytest.approx([2250, 2290, 2290])
-    assert adopt.scale_of("0.5,0.25", ["R", "G"], "uint8").std == pytest.approx([63.75, 63.75])
-    assert adopt.scale_of("0.1,0.2,1,2", ["R", "G"], "uint8").mean == pytest.approx([25.5, 51])
+    assert adopt.scale_of("0.5,0.25", ["R", "G"], 255).std == pytest.approx([63.75, 63.75])
+    assert adopt.scale_of("0.1,0.2,1,2", ["R", "G"], 255).mean == pytest.approx([25.5, 51])
     for wrong in ("none", "0.5", "1,2,3", "0.5,0"):
         with pytest.raises(InputError, match=f"--normalise {wrong}"):
-            adopt.scale_of(wrong, ["R", "G"], "uint8")
+            adopt.scale_of(wrong, ["R", "G"], 255)
 
 
 def test_scored_without_training(project: Path, tmp_path: Path) -> None:

@@ -235,12 +235,12 @@ def test_catalog_and_geotiffs_say_what_they_hold(embedded: Path) -> None:
     items = list(collections.get_items(recursive=True))
     assert items
     for item in items:
-        asset = item.assets["reflectance-cog"]
+        asset = item.assets["embedding-cog"]
         assert asset.title == "Embedding of all bands"
         assert item.get_collection().license == "CC-BY-4.0"
         assert (asset.extra_fields["data_type"], asset.extra_fields["nodata"]) == ("int8", -128)
         assert len(asset.extra_fields["bands"]) == 64
-        assert item.assets["reflectance"].extra_fields["nodata"] == -128
+        assert item.assets["embedding"].extra_fields["nodata"] == -128
         with rasterio.open(asset.get_absolute_href()) as file:
             assert (file.dtypes[0], file.nodata, file.descriptions[63]) == ("int8", -128, "A63")
             pixels = file.read()

@@ -12,9 +12,9 @@ import torch
 from models.evaluation.evaluate import FILES
 from models.training.checkpoint import load
 from tests.conftest import contents, run
-from tests.forks import CLI, FORKS
+from tests.forks import FORKS
 
-ACCELERATE, LAUNCH = "accelerate.commands.launch", ["--cpu", "--num_processes", "2", "-m", CLI]
+ACCELERATE, LAUNCH = "accelerate.commands.launch", ["--cpu", "--num_processes", "2", "-m", "pipeline.cli"]
 
 
 @pytest.mark.parametrize(

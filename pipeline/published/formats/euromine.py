@@ -148,6 +148,8 @@ class EuroMine:
         tiled = first.images[0].suffix == ".npy"
         try:
             shape, grid, tiles = _tiles(years) if tiled else _scene(first.images[0], years)
+        except InputError:
+            raise
         except ValueError as error:
             self.left_out.append(f"{path.name}: {error}")
             return

@@ -219,7 +219,7 @@ class EarthEngineSource:
         assets = [self._asset(scene, band) for band in bands]
         area = window.covering(native, grid)
         if area is None:
-            kind = "uint16" if self.sensor.is_picture else self.sensor.dtype
+            kind = "uint16" if self.sensor.encoding.is_picture else self.sensor.dtype
             return np.zeros((len(bands), *grid.shape), kind)
         size = sum(np.dtype(asset.dtype).itemsize for asset in assets) + len(asked) - len(names)
         found = pixels.get(scene.href, assets[0].crs_code, area, asked, size)
@@ -230,7 +230,7 @@ class EarthEngineSource:
 
     def _digital(self, found: NDArray[Any], scene: Scene) -> NDArray[Any]:
         """Numbers in the cube's type, offset removed, at least 1; of pictures one higher."""
-        if self.sensor.is_picture:
+        if self.sensor.encoding.is_picture:
             return eight_bits.raised(np.clip(np.rint(found), 0, 255))
         kind = np.dtype(self.sensor.dtype)
         values = np.clip(np.rint(found), 1, np.iinfo(kind).max).astype(kind)

@@ -127,13 +127,13 @@ class Options(protocol.Options):
         return replace(found, mask=own_numbers.own_mask(sensor.resolution)) if self.is_masked else found
 
     def check(self, sensor: Sensor, profile: Profile, clear: ClearRule) -> None:
-        if self.has_scale and sensor.dtype != "uint16":
+        if self.has_scale and sensor.encoding.scale is None:
             raise ValueError("source.scale and source.offset make reflectance: set sensor.dtype to uint16")
-        if self.boa_offset and (sensor.dtype != "uint16" or not profile.has_offset):
+        if self.boa_offset and (sensor.encoding.scale is None or not profile.has_offset):
             raise ValueError("source.boa_offset is asked of Sentinel-2's reflectance, of dtype uint16")
         if self.clouds and self.mask:
             raise ValueError("source.clouds is for images without a mask: give either mask or clouds")
-        if self.clouds and (sensor.dtype != "uint16" or not own_numbers.takes_classes(profile.mask)):
+        if self.clouds and (sensor.encoding.scale is None or not own_numbers.takes_classes(profile.mask)):
             raise ValueError(
                 "source.clouds takes reflectance: set sensor.dtype to uint16, and leave sensor.profile out"
             )
@@ -197,8 +197,8 @@ class LocalSource:
         self.options = options
         self.mask = setting.profile.mask if setting and options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
-        self.held = setting.sensor.held if setting else None
-        self.is_picture = setting is not None and setting.sensor.is_picture
+        self.held = setting.sensor.encoding.held if setting else None
+        self.is_picture = setting is not None and setting.sensor.encoding.is_picture
         self.profile = setting.profile if setting else None
         self.folder = root / options.path
         if not self.folder.is_dir():

@@ -39,7 +39,7 @@ class CubeSource:
         self.options, self.profile = options, setting.profile
         self.mask = setting.profile.mask if options.is_masked else None
         self.mask_band: str | None = self.mask.name if self.mask else None
-        self.held, self.is_picture = setting.sensor.held, setting.sensor.is_picture
+        self.held, self.is_picture = setting.sensor.encoding.held, setting.sensor.encoding.is_picture
         own_numbers.check_bands(setting.sensor, options.bands)
         self.seen_by_clouds = cloud_model.bands_for(options.clouds, options.bands)
         path = setting.root / options.path

@@ -110,6 +110,8 @@ def read(address: str, signed: Signer, parallel: int) -> CogIndex:
                 _typed(table.read_row_group(group, list(COLUMNS), use_threads=False))
                 for group in range(table.num_row_groups)
             ]
+        except InputError:
+            raise
         except (pa.ArrowException, ValueError, OSError) as error:
             text = str(error).splitlines()[0].rstrip(".")
             raise InputError(

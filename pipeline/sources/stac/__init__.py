@@ -66,7 +66,9 @@ class Options(Remote):
     def open(self, setting: Setting) -> Source:
         from pipeline.sources.stac.items import StacSource
 
-        return StacSource(self, "stac", setting.profile, setting.sensor.bands, setting.sensor.is_picture)
+        return StacSource(
+            self, "stac", setting.profile, setting.sensor.bands, setting.sensor.encoding.is_picture
+        )
 
     def expected(self, first: date, last: date, profile: Profile) -> int:
         return max(1, int((last - first).days // (profile.revisit_days or 5)))

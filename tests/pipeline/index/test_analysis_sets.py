@@ -116,7 +116,7 @@ def test_neighbours_are_as_coarse_and_as_shifted_as_their_tile(folder: Path, bey
         plain = data.open(folder, split="test", neighbours=True)
         plain.neighbours = beyond
         row, item = items.table.iloc[0], items[0]
-        index = next(k for k in range(len(plain)) if same(plain.pairs.iloc[k], row))
+        index = next(k for k in range(len(plain)) if same(plain.table.iloc[k], row))
         tile, dates = plain.tiles[row.tile_id], plain.dates(plain.tiles[row.tile_id], row)
         dy, dx = (int(row.dy), int(row.dx)) if name == "misregistration" else (0, 0)
         for k, (key, shift) in enumerate((("a_context", (0, 0)), ("b_context", (dy, dx)))):
@@ -141,8 +141,8 @@ def test_misregistration_moves_the_second_image_only(folder: Path) -> None:
     moved = data.open(folder, split="test", analysis="misregistration", level="4")
     tiles = {tile.tile_id: tile for tile in pd.read_parquet(folder / "index/tiles.parquet").itertuples()}
     for i in range(4):
-        row = moved.pairs.iloc[i]
-        index = next(k for k in range(len(plain)) if same(plain.pairs.iloc[k], row))
+        row = moved.table.iloc[i]
+        index = next(k for k in range(len(plain)) if same(plain.table.iloc[k], row))
         item, other = moved[i], plain[index]
         assert torch.equal(item["a"], other["a"])
         assert torch.equal(item["label"], other["label"])

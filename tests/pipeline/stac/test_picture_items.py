@@ -43,8 +43,7 @@ def test_files_have_a_mask_and_items_name_no_number(of_pictures: Recipe, tmp_pat
     mask, look = np.zeros(BOX.shape, np.uint8), assets.stretch(pixels[np.newaxis], of_pictures)
     found = assets.write(tmp_path, of_pictures, a_site(), pixels, mask, clear, look, "2021")
     found |= item.cube_assets(of_pictures, "x.zarr", assets.Tree({}, 0))
-    assert not [name for name in ("visual", "reflectance-cog", "reflectance")
-                if "nodata" in found[name].extra_fields]  # fmt: skip
+    assert not [name for name in ("visual", "image-cog", "image") if "nodata" in found[name].extra_fields]
     for path in (tmp_path / name for name in FILES):
         with rasterio.open(path) as file:
             assert file.nodata is None
