@@ -4,7 +4,6 @@ Counts are summed first and divided last: no score is a mean of batch means. Whe
 denominator is 0 it is NaN, undefined, and no mean over sites or dates takes it in.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minebench import cores
 from minebench.masks import UNKNOWN
 from minebench.metrics.popcount import stable_counts
 
@@ -113,7 +113,7 @@ def consistency_counts(
     parts = [slice(start, start + PART) for start in range(0, p.shape[1], PART)]
     if len(parts) == 1:
         return _counted(p, g)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cores.count()) as threads:
         found = list(threads.map(lambda part: _counted(p[:, part], g[:, part]), parts))
     return sum(shared for shared, _ in found), sum(union for _, union in found)  # type: ignore[return-value]
 

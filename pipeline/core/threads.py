@@ -13,6 +13,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from minebench import cores
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Of glibc's mallopt."""
 OF_DASK = "65536"
@@ -25,7 +27,7 @@ def one_a_core() -> None:
     """Heaps that threads share. glibc keeps eight a core, and what was freed in one is of no use to the
     threads of another: on two cores `fetch` held 600 MB, and holds 420."""
     if "MALLOC_ARENA_MAX" not in os.environ:
-        _set(M_ARENA_MAX, os.cpu_count() or 1)
+        _set(M_ARENA_MAX, cores.count())
 
 
 def keep_freed() -> None:

@@ -8,7 +8,6 @@ masks to the same cubes.
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minebench import receipts, tables
+from minebench import cores, receipts, tables
 from minebench.cube import store as cube_store
 from minebench.errors import NotMadeYet, WorkError
 from minebench.layout import BenchmarkPaths
@@ -98,8 +97,8 @@ def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
         _check_fetched(scenes, list(table.site_id), recipe)
     prune(benchmark.data / "cubes", {f"{site_id}.zarr" for site_id in table.site_id})
     chosen = Listed(scenes[scenes.selected])
-    cores = (os.cpu_count() or 1) if spread.scheduler is None else 1
-    threads = max(1, cores // max(1, min(spread.workers, len(table))))
+    at_once = cores.count() if spread.scheduler is None else 1
+    threads = max(1, at_once // max(1, min(spread.workers, len(table))))
     tasks = Tasks(sites.listed(table, recipe), lambda site: Task(benchmark, recipe, site, chosen, threads))
     rows, composed = [], 0
     for own, made in each_step(IMPORTED if is_import else STEP, tasks, spread):

@@ -1,6 +1,5 @@
 """Distances and centres on the globe, right across the antimeridian and at high latitude."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,6 +11,8 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
+
+from minebench import cores
 
 WGS84 = Geod(ellps="WGS84")
 KM_A_DEGREE = 111.0
@@ -124,7 +125,7 @@ def near_pairs(geometries: Geometries, within_m: float) -> Iterator[tuple[int, i
     pairs = np.unique(np.sort(found[found[:, 0] != found[:, 1]], axis=1), axis=0)
     parts = np.array_split(pairs, max(1, len(pairs) // AT_ONCE))
     # Threads, because PROJ and GEOS work outside of Python's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores.count()) as pool:
         measured = pool.map(lambda part: distances_m(shapes[part[:, 0]], shapes[part[:, 1]]), parts)
         for part, distances in zip(parts, measured, strict=True):
             yield from map(tuple, places[part[distances <= within_m]].tolist())

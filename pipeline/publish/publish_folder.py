@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from minebench import __version__, receipts, tables
+from minebench import __version__, cores, receipts, tables
 from minebench.errors import InputError, NotMadeYet, WorkError
 from minebench.files import link, replacing, sha256, write_json
 from minebench.layout import BenchmarkPaths
@@ -214,7 +214,7 @@ def _drop_others(out: Path, wanted: Collection[str]) -> None:
 
 def _write_sums(out: Path, names: list[str]) -> int:
     """Write what `sha256sum -c` reads; the bytes of all files together."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool, progress("sums", len(names), "files") as advance:
+    with ThreadPoolExecutor(cores.count()) as pool, progress("sums", len(names), "files") as advance:
         lines = []
         for name, digest in zip(names, pool.map(lambda name: sha256(out / name), names), strict=True):
             lines.append(f"{digest}  {name}\n")

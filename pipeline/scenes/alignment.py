@@ -1,12 +1,12 @@
 """Every date of a site on its reference: measured against it, and read again where it lies beside it."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minebench import cores
 from pipeline.core.threads import pool
 from pipeline.recipe import Recipe
 from pipeline.scenes.coregister import Offset, Reference
@@ -90,7 +90,7 @@ class Aligner:
 
     def _measured(self, anchor: Anchor, candidates: Iterable[Candidate], shift: Shift) -> list[Offset]:
         # A thread a core: measuring is arithmetic outside of Python's lock.
-        threads = pool("align", os.cpu_count() or 1)
+        threads = pool("align", cores.count())
         return list(threads.map(lambda candidate: self._offset(anchor, candidate, shift), candidates))
 
     def _offset(self, anchor: Anchor, candidate: Candidate, shift: Shift) -> Offset:

@@ -7,7 +7,6 @@ Masks are read of every scene that its metadata does not rule out, bands of as m
 may choose; the clearest by metadata stand for those. Bytes are of pixels before compression.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minebench import index
+from minebench import cores, index
 from minebench.layout import BenchmarkPaths
 from minebench.periods import Period
 from minebench.progress import progress
@@ -30,7 +29,7 @@ from pipeline.sites.site import Site
 from pipeline.sources.opened import Opened
 from pipeline.sources.protocol import Source
 
-CORES = os.cpu_count() or 1
+CORES = cores.count()
 SHIFT_S, COMPOSE_S = 3.3e-6, 6e-8
 """Time of one core for a pixel and date to be read, judged and its shift measured, and for a pixel, date
 and band to be composed; ten bands, sites of 256 to 820 pixels (docs/benchmarks.md)."""

@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from minebench import receipts, tables
+from minebench import cores, receipts, tables
 from minebench.errors import InputError, NotMadeYet
 from minebench.files import sha256
 from minebench.layout import BenchmarkPaths
@@ -277,7 +277,7 @@ def _table(
     parts = [together[first : first + AT_ONCE] for first in range(0, len(together), AT_ONCE)]
     rows = []
     # Threads, because GEOS and PROJ work outside of Python's lock.
-    with progress("sites", len(together), "sites") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with progress("sites", len(together), "sites") as advance, ThreadPoolExecutor(cores.count()) as pool:
         for some in pool.map(lambda part: _sites(kept, part, recipe, source), parts):
             rows.append(some)
             advance(len(some))

@@ -1,6 +1,5 @@
 """Spikes of polygons: thin parts that stick out, as slips while digitising leave them."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from minebench import cores
 from pipeline.geo import geodesy
 
 SLENDER = 10
@@ -37,7 +37,7 @@ def without(parts: Sequence[BaseGeometry], mine: Sequence[int], pixel_m: float) 
     members = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of))[:-1])
     whole = _array([flat[m[0]] if len(m) == 1 else shapely.union_all(flat[m]) for m in members])
     # Threads, because GEOS works outside of Python's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores.count()) as pool:
         runs = np.array_split(whole, len(mines) // AT_ONCE + 1)
         thick = np.concatenate([*pool.map(lambda run: _thick(run, pixel_m), runs)])
     # A spike's two sides are most of its outline: only a shape that lost some may have one.

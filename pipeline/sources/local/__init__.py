@@ -1,7 +1,6 @@
 """A folder of dated images, or cubes of images: files of the user's own."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,6 +15,7 @@ from pydantic import Field, model_validator
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
+from minebench import cores
 from minebench.errors import InputError, WorkError
 from minebench.text import few
 from pipeline.geo import raster
@@ -191,7 +191,7 @@ def _looked_through(folder: Path, table: Path, options: str, *_read_at: int) -> 
 class LocalSource:
     """See `pipeline.sources.protocol.Source`. Without a mask, pixels with data are clear."""
 
-    parallel = os.cpu_count() or 1
+    parallel = cores.count()
 
     def __init__(self, options: Options, root: Path, setting: Setting | None = None) -> None:
         self.options = options

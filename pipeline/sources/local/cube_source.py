@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -16,6 +15,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
+from minebench import cores
 from minebench.errors import InputError, WorkError
 from pipeline.core import eight_bits
 from pipeline.sensors.boa_offset import without_offset
@@ -33,7 +33,7 @@ SEPARATOR = "#"
 class CubeSource:
     """See `pipeline.sources.protocol.Source`. Without a mask, pixels with data are clear."""
 
-    parallel = os.cpu_count() or 1
+    parallel = cores.count()
 
     def __init__(self, options: Options, setting: Setting) -> None:
         self.options, self.profile = options, setting.profile
