@@ -32,7 +32,7 @@ from models.evaluation.gradcam import gradcam
 from models.run_name import RunName
 from models.training.checkpoint import load_run, run_folder
 from models.training.objective import Standardise
-from pipeline.inference import templates
+from pipeline.core import templates
 from pipeline.recipe import Recipe
 from pipeline.report import pictures
 
@@ -54,7 +54,7 @@ def build(benchmark: BenchmarkPaths, recipe: Recipe, model: str, fold: str | Non
         folder.mkdir()
         rows = _examples(benchmark, recipe, network, scale, run, folder, metrics["threshold"])
         _curves(run, metrics["task"], folder / "curves.png")
-        page = templates.page("explain.html").render(
+        page = templates.load("pipeline.inference", "explain.html").render(
             rows=rows,
             metrics=metrics,
             recipe=recipe,

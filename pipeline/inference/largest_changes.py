@@ -15,7 +15,7 @@ from minebench.errors import NotMadeYet
 from minebench.files import replacing
 from minebench.layout import BenchmarkPaths
 from pipeline.activity import change_maps
-from pipeline.inference import templates
+from pipeline.core import templates
 from pipeline.recipe import Recipe
 from pipeline.report import pictures
 from pipeline.sites import site as sites
@@ -55,7 +55,7 @@ def write(benchmark: BenchmarkPaths, recipe: Recipe, run: str) -> Path:
         _row(look, listed[row.site_id], row, _changed(benchmark, run, row, thresholds[run]))
         for row in tables.each(order.head(SHOWN))
     ]
-    page = templates.page("biggest.html").render(
+    page = templates.load("pipeline.inference", "biggest.html").render(
         recipe=recipe, run=run, rows=shown, sites=len(newest), version=__version__,
         changed=float(newest.changed_m2.sum() / 1e6), threshold=float(thresholds[run]),
         synthetic=recipe.source.is_synthetic,

@@ -9,11 +9,8 @@ leaderboard/cards/<run>.md     a model card each
 
 import html
 import re
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from minebench import __version__, receipts, tables
@@ -21,6 +18,7 @@ from minebench.files import replacing
 from minebench.layout import BenchmarkPaths
 from models.evaluation import ranking, run_files, runs
 from models.evaluation.score_names import SCORES
+from pipeline.core import templates
 from pipeline.leaderboard import ablations, conditions
 from pipeline.recipe import Recipe
 from pipeline.scenes import attribution
@@ -58,7 +56,7 @@ def _card(benchmark: BenchmarkPaths, recipe: Recipe, row: Any) -> str:
     saved = ranking.weights_of(folder)
     run = receipts.read(folder / "run.json")
     sources = attribution.used(recipe, tables.read(benchmark.table("scenes"), "fetch"))
-    return _template("MODEL.md").render(
+    return templates.load("pipeline.leaderboard", "MODEL.md", {"plain": plain}, autoescape=False).render(
         **_head(benchmark, recipe, row),
         licence=attribution.shared_under(sources),
         saved=saved,
@@ -81,16 +79,9 @@ def _begun_with(saved: dict[str, Any]) -> str | None:
 
 def _external_card(benchmark: BenchmarkPaths, recipe: Recipe, row: Any) -> str:
     metrics = run_files.metrics_of(benchmark.run(row.run))
-    return _template("EXTERNAL.md").render(
+    return templates.load("pipeline.leaderboard", "EXTERNAL.md", {"plain": plain}, autoescape=False).render(
         **_head(benchmark, recipe, row), external=metrics[runs.EXTERNAL], partial=row.predicted < 1
     )
-
-
-@cache
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    environment.filters["plain"] = plain
-    return environment.from_string(files("pipeline.leaderboard").joinpath(name).read_text(encoding="utf-8"))
 
 
 def plain(text: str) -> str:

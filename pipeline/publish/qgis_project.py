@@ -11,7 +11,6 @@ import json
 import shutil
 from collections import defaultdict
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,6 +27,7 @@ from minebench.files import replacing
 from minebench.layout import BenchmarkPaths
 from minebench.masks import UNKNOWN
 from minebench.progress import progress
+from pipeline.core import templates
 from pipeline.recipe import Recipe
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
@@ -96,9 +96,9 @@ def map_of(listed: list[Site]) -> dict[str, Any]:
 
 def template(package: str, name: str) -> jinja2.Template:
     """A project to be filled in; `wkt` in it writes out a projection."""
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    environment.globals["wkt"] = lambda epsg: pyproj.CRS.from_epsg(epsg).to_wkt()
-    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
+    project = templates.load(package, name)
+    project.globals["wkt"] = lambda epsg: pyproj.CRS.from_epsg(epsg).to_wkt()
+    return project
 
 
 def _extent(listed: list[Site], epsg: int) -> list[float]:

@@ -1,13 +1,11 @@
 """Stage `report`: one self-contained HTML page of what was made and how well it can be learnt."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 import geopandas as gpd
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -19,6 +17,7 @@ from minebench.text import counted
 from models.evaluation.runs import EXTERNAL, scored, set_apart
 from models.evaluation.score_names import HEADS
 from models.run_name import RunName
+from pipeline.core import templates
 from pipeline.index import analysis_sets, annotators, statistics
 from pipeline.leaderboard import ablations, board, conditions
 from pipeline.recipe import Recipe
@@ -46,7 +45,7 @@ def build(benchmark: BenchmarkPaths, recipe: Recipe) -> str:
     compared = board.read(benchmark)
     measured = activity_page.read(benchmark, names)
     look = pictures.Looks(benchmark, recipe)
-    page = _template().render(
+    page = templates.load("pipeline.report", "page.html", FILTERS).render(
         recipe=recipe,
         version=__version__,
         benchmark=benchmark.name,
@@ -135,26 +134,27 @@ def _case_charts(measured: activity_page.Activity | None, recipe: Recipe, sites:
     return charts
 
 
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["score"] = lambda value: "–" if value is None or value != value else f"{value:.3f}"
-    environment.filters["km2"] = lambda value: "–" if value is None or value != value else f"{value:,.2f}"
-    environment.filters["percent"] = lambda value: "–" if value is None or value != value else f"{value:.1%}"
-    environment.filters["known"] = _known_or
-    environment.filters["few"] = text.few
-    environment.filters["signed"] = lambda value: "–" if value is None or value != value else f"{value:+.4f}"
-    environment.filters["m2"] = lambda value: (
-        "unknown" if value is None or value != value else f"{value:,.0f}"
-    )
-    environment.filters["p"] = lambda value: (
-        "< 0.001" if value is not None and value < 0.001 else _known_or(value)
-    )
-    return environment.from_string(files("pipeline.report").joinpath("page.html").read_text(encoding="utf-8"))
+def _or_dash(form: str, otherwise: str = "–") -> Callable[[float | None], str]:
+    """Return a filter that writes a number in a form, and another text where it is unknown."""
+    return lambda value: otherwise if value is None or value != value else format(value, form)
 
 
 def _known_or(value: float | None, digits: int = 3) -> str:
     """A measure as text, where it has a value."""
     return "unknown" if value is None or value != value else f"{value:.{digits}f}"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "score": _or_dash(".3f"),
+    "km2": _or_dash(",.2f"),
+    "percent": _or_dash(".1%"),
+    "signed": _or_dash("+.4f"),
+    "m2": _or_dash(",.0f", "unknown"),
+    "known": _known_or,
+    "p": lambda value: "< 0.001" if value is not None and value < 0.001 else _known_or(value),
+    "few": text.few,
+}
+"""How the page writes numbers and lists."""
 
 
 def _runs(benchmark: BenchmarkPaths) -> list[pictures.Run]:

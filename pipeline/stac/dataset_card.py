@@ -6,12 +6,9 @@ croissant.json   MLCommons Croissant 1.0: the index tables, their columns and ch
 """
 
 import json
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +17,7 @@ from minebench import __version__, tables
 from minebench.files import replacing, sha256, write_json
 from minebench.layout import BenchmarkPaths
 from minebench.text import counted
+from pipeline.core import templates
 from pipeline.geo import geodesy
 from pipeline.index import annotators, statistics
 from pipeline.index.split import NAMES
@@ -85,8 +83,12 @@ def write(parts: dict[str, Any], folder: Path) -> None:
     """Write card and licences of such contents into a folder, such as an export's."""
     parquet = [name for name in NAMES if any((folder / "data").glob(f"{name}-*"))]
     for name in ("README.md", "LICENCES.md"):
+        template = templates.load(
+            "pipeline.stac", name, {"json": json.dumps, "counted": counted}, autoescape=False,
+            keep_trailing_newline=True,
+        )  # fmt: skip
         with replacing(folder / name) as temporary:
-            temporary.write_text(_template(name).render(parts, parquet=parquet), encoding="utf-8")
+            temporary.write_text(template.render(parts, parquet=parquet), encoding="utf-8")
 
 
 def is_labelled(balance: pd.DataFrame) -> bool:
@@ -98,14 +100,6 @@ def _overlap_km2(sites: Any) -> float:
     """Ground that lies in the AOIs of two sites."""
     shared = sites.elsewhere.dropna() if "elsewhere" in sites else []
     return sum(geodesy.area_km2(ground) for ground in shared)
-
-
-@cache
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["json"] = json.dumps
-    environment.filters["counted"] = counted
-    return environment.from_string(files("pipeline.stac").joinpath(name).read_text(encoding="utf-8"))
 
 
 def croissant(benchmark: BenchmarkPaths, recipe: Recipe) -> dict[str, Any]:
