@@ -11,7 +11,7 @@ from pipeline import sources, stages
 from tests.conftest import ROOT
 
 MINEBENCH_LAYERS = (
-    ("minebench.bands", "minebench.errors", "minebench.masks", "minebench.periods"),
+    ("minebench.bands", "minebench.cores", "minebench.errors", "minebench.masks", "minebench.periods"),
     ("minebench.receipts", "minebench.text"),
     ("minebench.layout", "minebench.files", "minebench.index", "minebench.progress"),
     ("minebench.tables",),

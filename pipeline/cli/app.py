@@ -472,3 +472,31 @@ app.command(epilog="Example: minebench doctor --source earth-search")(doctor.doc
 app.command(epilog="Example: minebench score predictions --name ours-v1")(scoring.score)
 app.command(epilog="Example: minebench label --benchmark ours --from unet")(label.label)
 app.command(epilog="Example: minebench agree --consensus majority")(label.agree)
+
+PANELS = {
+    "Begin a benchmark": ("new", "ingest", "stac", "doctor"),
+    "Stages, in the order of the DAG": (
+        "sites", "archive", "fetch", "compose", "annotate", "tile", "train", "evaluate", "compare",
+        "activity", "catalog", "report",
+    ),
+    "Models": ("models", "predict", "explain", "score"),
+    "Labels": ("label", "agree"),
+    "Look, check and share": ("browse", "check", "export", "publish"),
+}  # fmt: skip
+"""Commands in the order of `minebench --help`, under these headings."""
+
+
+def _arrange() -> None:
+    """Put every command under its heading."""
+    heading_of = {name: heading for heading, names in PANELS.items() for name in names}
+    order = list(heading_of)
+
+    def name_of(info: Any) -> str:
+        return str(info.name or info.callback.__name__)
+
+    for info in app.registered_commands:
+        info.rich_help_panel = heading_of[name_of(info)]
+    app.registered_commands.sort(key=lambda info: order.index(name_of(info)))
+
+
+_arrange()

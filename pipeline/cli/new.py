@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from minebench.files import replacing
 from minebench.layout import BenchmarkPaths
 from minebench.text import counted, few
 from pipeline import recipe
+from pipeline.core import templates
 from pipeline.geo import vector
 from pipeline.image_folder import band_names, scan
 from pipeline.image_folder.contents import Accept, Images
@@ -219,11 +219,6 @@ def _write(wanted: Wanted, seen: Seen, target: Path) -> None:
 
 def _rendered(wanted: Wanted, seen: Seen) -> Callable[[str], str]:
     """A source's recipe as a function of its citation."""
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["word"] = _as_yaml
-    text = files("pipeline.cli").joinpath("new_recipe.yaml").read_text(encoding="utf-8")
     fine = wanted.source in FINE
     parts = {
         "name": wanted.name, "list": Path(wanted.mines).name, "mines": Path(wanted.mines).name,
@@ -233,7 +228,10 @@ def _rendered(wanted: Wanted, seen: Seen) -> Callable[[str], str]:
         "tile": 256 if fine else 160, "min_size_m": 512 if fine else 2560,
         "last_year": date.today().year - 1,
     }  # fmt: skip
-    template = environment.from_string(text)
+    template = templates.load(
+        "pipeline.cli", "new_recipe.yaml", {"word": _as_yaml}, autoescape=False, keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
     return lambda citation: _squeezed(template.render(parts, citation=citation))
 
 

@@ -3,10 +3,8 @@
 from pipeline.sensors import airborne, alphaearth, landsat, sentinel2
 from pipeline.sensors.profile import Profile, Sensor
 
-PROFILES = {
-    profile.name: profile
-    for profile in (*sentinel2.PROFILES, *landsat.PROFILES, *airborne.PROFILES, *alphaearth.PROFILES)
-}
+MODULES = (sentinel2, landsat, airborne, alphaearth)
+PROFILES = {profile.name: profile for module in MODULES for profile in module.PROFILES}
 
 
 def named(name: str) -> Profile:
