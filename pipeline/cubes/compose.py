@@ -33,7 +33,6 @@ from pipeline.scenes.status import SENTENCES, Status
 from pipeline.scenes.store import SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
-from pipeline.sources import import_
 
 if TYPE_CHECKING:
     from pipeline.cubes.writer import Image
@@ -92,8 +91,8 @@ def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     """Make the cubes that are missing or of other inputs, and the table. Returns how many."""
     table = sites.read(benchmark)
     scenes = tables.read(benchmark.table("scenes"), "fetch")
-    is_import = isinstance(recipe.source, import_.Options)
-    if not is_import:  # published files have no rows for what they lack
+    is_published = recipe.source.is_published
+    if not is_published:  # published files have no rows for what they lack
         _check_fetched(scenes, list(table.site_id), recipe)
     prune(benchmark.data / "cubes", {f"{site_id}.zarr" for site_id in table.site_id})
     chosen = Listed(scenes[scenes.selected])
@@ -101,7 +100,7 @@ def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread) -> int:
     threads = max(1, at_once // max(1, min(spread.workers, len(table))))
     tasks = Tasks(sites.listed(table, recipe), lambda site: Task(benchmark, recipe, site, chosen, threads))
     rows, composed = [], 0
-    for own, made in each_step(IMPORTED if is_import else STEP, tasks, spread):
+    for own, made in each_step(IMPORTED if is_published else STEP, tasks, spread):
         rows += [tuple(row[name] for name in ROW) for row in own]
         composed += made
     composites = _explained(pd.DataFrame(rows, columns=list(ROW)).astype(ROW), scenes)

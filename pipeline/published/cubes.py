@@ -13,7 +13,6 @@ from minebench.masks import UNKNOWN
 from pipeline.published.formats.layout import Found, Layout, Pair, site_of, stamp
 from pipeline.recipe import Recipe
 from pipeline.sites.site import Site
-from pipeline.sources.import_ import Options
 
 VERSION = 1
 """Of what is made of the files: raise it when it comes out otherwise. Each reader has one of its own."""
@@ -21,16 +20,9 @@ PICTURES = 2
 """The same, of pictures alone."""
 
 
-def reader(recipe: Recipe, root: Path) -> Layout:
-    """The reader of the recipe's files."""
-    if not isinstance(recipe.source, Options):
-        raise InputError("Only an imported benchmark has published files: set source.name to import.")
-    return recipe.source.read(root)
-
-
 def key(task: Any) -> str:
     """What a site's cube is made of; `task` is that of `pipeline.cubes.compose`."""
-    layout = reader(task.recipe, task.benchmark.root)
+    layout = task.recipe.source.published(task.benchmark.root)
     found = site_of(layout, task.site.site_id)
     return receipts.fingerprint([
         VERSION, layout.version, store.VERSION, stamp(layout, found), task.recipe.sensor.model_dump(),
@@ -44,7 +36,7 @@ def make(task: Any, images_key: str) -> list[dict[str, Any]]:
     from pipeline.cubes import writer
 
     recipe, site = task.recipe, task.site
-    layout = reader(recipe, task.benchmark.root)
+    layout = recipe.source.published(task.benchmark.root)
     found = site_of(layout, site.site_id)
     known = {period.label: period for period in recipe.periods.periods()}
     images, rows = [], []
@@ -78,7 +70,7 @@ def labels(
     recipe: Recipe, root: Path, site: Site, names: list[str]
 ) -> tuple[NDArray[np.uint8], dict[Pair, NDArray[np.uint8]]]:
     """Masks (period, y, x) and change masks as published; see `pipeline.cubes.annotate.labels_of`."""
-    layout = reader(recipe, root)
+    layout = recipe.source.published(root)
     found = site_of(layout, site.site_id)
     unknown = np.full(found.shape, UNKNOWN, np.uint8)
     masks = [layout.mask(found, name) for name in names]

@@ -92,7 +92,7 @@ def run(benchmark: BenchmarkPaths, loaded: Recipe, workers: int) -> Ingested:
     """The stages up to `catalog`. A run that was interrupted goes on when it is started again."""
     if not isinstance(loaded.source, import_.Options):
         raise InputError(f"{benchmark.recipe} is not a recipe of published files.")
-    files, spread = loaded.source.read(benchmark.root), Spread(workers)
+    files, spread = loaded.source.published(benchmark.root), Spread(workers)
     table = build.build(benchmark, loaded)
     fetch.build(benchmark, loaded, spread)
     compose.build(benchmark, loaded, spread)

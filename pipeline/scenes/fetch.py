@@ -44,7 +44,6 @@ from pipeline.scenes.status import Status
 from pipeline.scenes.store import LONGEST, ROWS, SceneStore
 from pipeline.sites import site as sites
 from pipeline.sites.site import Site
-from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +168,9 @@ def build(benchmark: BenchmarkPaths, recipe: Recipe, spread: Spread, refresh: bo
     """Fetch what is missing for every site and write the table of scenes. WorkError names the
     scenes that could not be read; the next run takes up those only."""
     table = sites.read(benchmark)
-    if isinstance(recipe.source, import_.Options):
+    if recipe.source.is_published:
         (benchmark.data / "scenes").mkdir(parents=True, exist_ok=True)
-        imported = imported_scenes.table(recipe.source.read(benchmark.root), recipe, table)
+        imported = imported_scenes.table(recipe.source.published(benchmark.root), recipe, table)
         tables.write(imported, benchmark.table("scenes"))
         return Done(len(table))
     if gone := prune(benchmark.data / "scenes", set(table.site_id)):

@@ -29,7 +29,6 @@ from pipeline.recipe import Filters, Recipe
 from pipeline.recipe import Sites as Rule
 from pipeline.sites import mines, overlaps, published, repairs, site_ids, spikes
 from pipeline.sites.overlaps import POLYGONS
-from pipeline.sources import import_
 
 log = logging.getLogger(__name__)
 LEAST_KM2 = 1e-6
@@ -43,8 +42,8 @@ VERSION = 2
 def build(benchmark: BenchmarkPaths, recipe: Recipe) -> gpd.GeoDataFrame:
     """Make and write the table of sites, where it is not there yet. Returns it."""
     path = benchmark.table("sites")
-    if isinstance(recipe.source, import_.Options):
-        sites = imported_sites.lay_out(benchmark, recipe, recipe.source.read(benchmark.root))
+    if recipe.source.is_published:
+        sites = imported_sites.lay_out(benchmark, recipe, recipe.source.published(benchmark.root))
     else:
         key = _key(benchmark, recipe)
         if (held := _held(path, key)) is not None:

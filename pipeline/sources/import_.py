@@ -68,8 +68,7 @@ class Options(protocol.Options):
     def open(self, setting: Setting) -> Source:
         raise InputError("An imported benchmark has no source to search: its files are all there is.")
 
-    def read(self, root: Path) -> Layout:
-        """The published files, ready to be read. InputError where their folder is not there."""
+    def published(self, root: Path) -> Layout:
         from pipeline.published.formats.readers import opened
 
         path = self.path if self.path.is_absolute() else root / self.path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from minebench.errors import WorkError
+from minebench.errors import InputError, WorkError
 from pipeline.core.config import Part
 from pipeline.sensors import known
 from pipeline.sensors.classes import ClearRule
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
     from shapely.geometry.base import BaseGeometry
+
+    from pipeline.published.formats.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,11 @@ class Options(Part):
     def open(self, setting: Setting) -> Source:
         """The source, ready to be searched. InputError where the options do not fit."""
         raise NotImplementedError
+
+    def published(self, root: Path) -> Layout:
+        """Return the files that somebody published, ready to be read; of `is_published` sources alone.
+        InputError for any other, or where their folder is not there."""
+        raise InputError(f"{self.name} is searched for images: no file of it is taken as it was published.")
 
     def asked(self, site_id: str, setting: Setting) -> list[Any]:
         """What of the source decides which pixels are read for a site, for fingerprints."""
