@@ -113,6 +113,15 @@ def interval(t1: str, t2: str) -> int:
     return (b.start - a.start).days
 
 
+MONTH_DAYS = 30.436875
+"""Mean length of a month of the Gregorian calendar."""
+
+
+def months_between(first: date, last: date) -> float:
+    """Return the months from one day to a later one, by their mean length."""
+    return (last - first).days / MONTH_DAYS
+
+
 def add_months(day: date, months: int) -> date:
     """The first of the month so many months later."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)

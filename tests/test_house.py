@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 MINEBENCH_LAYERS = (
     ("minebench.bands", "minebench.cores", "minebench.errors", "minebench.masks", "minebench.periods"),
-    ("minebench.receipts", "minebench.text"),
+    ("minebench.rank", "minebench.receipts", "minebench.text"),
     ("minebench.layout", "minebench.files", "minebench.index", "minebench.progress"),
     ("minebench.tables",),
     ("minebench.cube",),

@@ -35,11 +35,6 @@ class Activity:
         return _divided(total, np.einsum("p,phw->hw", own, known)).astype(np.float32)
 
     @property
-    def changed_area_m2(self) -> NDArray[np.float64]:
-        """Area of the pixels whose change is at least one half, for each pair (P,)."""
-        return np.asarray((self.change >= 0.5).sum(axis=(1, 2)) * self.pixel_m2)
-
-    @property
     def timeline(self) -> NDArray[np.float64]:
         """Mean of NDTCI over the site for each pair (P,); NaN where nothing is known."""
         if not np.isnan(self.index).any():

@@ -3,7 +3,7 @@
 One module, so that Accelerate's processes and torch.compile see one forward.
 """
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -116,10 +116,3 @@ def reduced(label: Tensor, logits: Tensor) -> Tensor:
     flat = label.reshape(-1, 1, *label.shape[-2:]).float()
     near = F.interpolate(flat, size=logits.shape[-2:], mode="nearest")
     return near.to(label.dtype).view(*label.shape[:-2], *logits.shape[-2:])
-
-
-def unwrapped(module: Any) -> Objective:
-    """The objective inside what Accelerate or torch.compile made of it."""
-    while not isinstance(module, Objective):
-        module = getattr(module, "module", None) or module._orig_mod
-    return module

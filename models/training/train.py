@@ -10,7 +10,6 @@ On several processes: accelerate launch -m pipeline.cli train --model NAME
 
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from dvclive import Live
 
+from minebench import rank
 from minebench.cube import encoding
 from minebench.data import datasets
 from minebench.errors import InputError, OutOfMemory, WorkError
@@ -83,7 +83,7 @@ def train(benchmark_dir: Path, model: str, settings: Settings, sensor: str = "")
         bands = datasets.bands_of(benchmark_dir)
         loaded = weights.load(network, settings.weights, bands, sensor=sensor)
         log.info("%s", loaded)
-        if os.environ.get("RANK", "0") == "0":  # of several processes one says it
+        if rank.is_first():
             print(f"train: {model} begins with {loaded}", file=sys.stderr, flush=True)
     with _sentences(settings, training):
         loop = Loop(run, benchmark_dir, model, network, training, validation)

@@ -134,7 +134,7 @@ def _make(task: Task, key: str) -> tuple[Rows, Rows]:
         temporary.mkdir()
         found = list(change_maps.of_site(task.benchmark, site.site_id, labels, task.thresholds))
         for maps in found:
-            months = measures.months_between(starts, maps.pairs)
+            months = measures.lengths(starts, maps.pairs)
             measured = measures.measure(site.site_id, maps, aoi, site.pixel_m2, months, task.by_length)
             map_files.write(temporary / maps.source, measured, maps.pairs, site.grid, aoi)
             rows += measured.rows

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from minebench.metrics.activity import Activity, first_and_last, ndtci
+from minebench.periods import months_between
 from minebench.text import EVERY_SITE
 from pipeline.activity.change_maps import ChangeMaps, Pair
 
@@ -123,9 +124,6 @@ def correlation(first: pd.Series, second: pd.Series) -> tuple[float, float]:
     return float(found.statistic), float(found.pvalue)
 
 
-def months_between(starts: dict[str, Any], pairs: Sequence[Pair]) -> list[float]:
-    """Lengths of the intervals, by the first days of their periods."""
-    return [(starts[b] - starts[a]).days / MONTH_DAYS for a, b in pairs]
-
-
-MONTH_DAYS = 30.436875
+def lengths(starts: dict[str, Any], pairs: Sequence[Pair]) -> list[float]:
+    """Return the lengths of intervals in months, by the first days of their periods."""
+    return [months_between(starts[a], starts[b]) for a, b in pairs]

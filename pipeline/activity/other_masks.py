@@ -46,7 +46,7 @@ def build(pattern: str, out: Path, area: Path | None = None, by_length: bool = F
     maps = ChangeMaps("masks", pairs, change, np.stack([known for _, known in masks]), 0.5)
     aoi = np.ones(box.shape, bool) if area is None else _read(area, box)[0]
     starts = {label: date.fromisoformat(label) for pair in pairs for label in pair}
-    months = measures.months_between(starts, pairs)
+    months = measures.lengths(starts, pairs)
     pixel_m2 = abs(box.transform.a * box.transform.e)
     found = measures.measure(out.name, maps, aoi, pixel_m2, months, by_length)
     table = pd.DataFrame(found.rows, columns=list(measures.INTERVALS)).drop(columns=["site_id", "source"])

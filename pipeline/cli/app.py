@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minebench import __version__
+from minebench import __version__, rank
 from minebench.errors import MinebenchError, explained
 from minebench.text import counted, few, score
 from pipeline.cli import command, doctor, label, scoring
@@ -52,8 +52,8 @@ def main() -> None:
     # Most of a short command is loading libraries: a million objects, none of which is garbage.
     gc.set_threshold(50_000, 20, 50)
     atexit.register(gc.freeze)
-    if os.environ.get("RANK", "0") != "0":
-        sys.stdout = io.StringIO()  # of several processes the first one speaks
+    if not rank.is_first():
+        sys.stdout = io.StringIO()  # only the first of several processes prints
     # Until a stage opens its log file nothing is logged: what we print is for the user alone.
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(True)

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any
 
-from minebench import layout
+from minebench import layout, rank
 from minebench.errors import redacted
 from minebench.files import ONLY_READ, finite
 from minebench.layout import BenchmarkPaths
@@ -93,7 +93,7 @@ def begin(stage: str, name: str | None) -> tuple[BenchmarkPaths, Any]:
     UNDER_WAY["named"] = name or ""
     loaded = recipe.load(benchmark.recipe)
     try:
-        if stage not in READERS and os.environ.get("RANK", "0") == "0":
+        if stage not in READERS and rank.is_first():
             lock = benchmark.lock(stages.LOCKS.get(stage, stage))
             locks.take(lock, f"`minebench {stage}` of {benchmark.name}")
         log_file.begin(benchmark.log(stage))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from minebench import rank
 from minebench.errors import redacted
 
 QUIET = ("botocore", "googleapiclient", "google", "urllib3", "pystac_client")
@@ -30,7 +31,7 @@ def _handler(path: Path) -> logging.FileHandler:
 
 def begin(path: Path) -> None:
     """Log to a file from now on, which begins anew. Of several training processes only the first one logs."""
-    if os.environ.get("RANK", "0") != "0":
+    if not rank.is_first():
         return
     logging.basicConfig(handlers=[_handler(path)], force=True, level=logging.INFO)
     for name in QUIET:

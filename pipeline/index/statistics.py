@@ -33,6 +33,7 @@ from minebench import periods, tables
 from minebench.cube import store
 from minebench.cube.labels import Count, Labels
 from minebench.layout import BenchmarkPaths
+from minebench.periods import months_between
 from pipeline.core.runner import Spread, each_site
 from pipeline.cubes import cube
 from pipeline.index import leakage
@@ -47,7 +48,6 @@ VERSION = 2
 """Of the tables: raise it when the same cubes give others."""
 BINS = 64
 """Of the histograms, up to an encoding's full scale; what is brighter counts in the last bin."""
-MONTH_DAYS = 30.436875
 SUMS = ("changed", "unknown", "pairs", "pairs_with_change", "pixels", "images", "mine", "background")
 PAIR_COLUMNS, PERIOD_COLUMNS = (
     ["tile_id", "split", "changed", "unknown"], ["tile_id", "mine_fraction", "unknown_fraction"],
@@ -227,7 +227,7 @@ def _months(first: Any, last: Any) -> float:
     """Months between two days; NaN where one is not known."""
     if pd.isna(first) or pd.isna(last):
         return float("nan")
-    return (date.fromisoformat(last) - date.fromisoformat(first)).days / MONTH_DAYS
+    return months_between(date.fromisoformat(first), date.fromisoformat(last))
 
 
 def _areas(footprints: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, float]:

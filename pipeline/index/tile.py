@@ -28,6 +28,7 @@ from minebench.errors import InputError
 from minebench.files import sha256
 from minebench.index import FIELDS, NODATA, PADDING, Tile
 from minebench.layout import BenchmarkPaths
+from minebench.periods import months_between
 from pipeline.core.runner import Spread, each_site
 from pipeline.geo import geodesy, grid
 from pipeline.index import analysis_sets, split, statistics
@@ -261,11 +262,6 @@ def far_enough(
             )
         kept += [(i, j)] if enough else []
     return kept
-
-
-def months_between(first: date, last: date) -> float:
-    """Months from one day to a later one, by their mean length."""
-    return (last - first).days / statistics.MONTH_DAYS
 
 
 def _period_rows(tile: Tile, labels: Labels) -> list[Row]:

@@ -19,6 +19,7 @@ VERSION = 1
 SCALE, OFFSET = 0.0000275, -0.2
 """Reflectance is a digital number times the one plus the other."""
 STORED = 1e-4
+"""The step of stored reflectance."""
 FILL, DILATED, CIRRUS, CLOUD, SHADOW, SNOW, _, WATER = (1 << bit for bit in range(8))
 """Bits of QA_PIXEL."""
 

@@ -12,6 +12,7 @@ from scipy.ndimage import correlate1d
 
 from minebench.periods import Period
 from pipeline.geo.grid import epsg_of
+from pipeline.sensors.boa_offset import BOA_OFFSET
 from pipeline.synthetic import ground, noise, spectra
 from pipeline.synthetic.ground import Land
 from pipeline.synthetic.growth import Mine, MineState
@@ -20,7 +21,6 @@ from pipeline.synthetic.weather import Sun, Weather, sun, weather
 
 OFFSET_SINCE = date(2022, 1, 25)
 """Processing baseline 04.00 and its offset of 1000 begin here."""
-BOA_OFFSET = 1000
 HALO = 4
 """Pixels rendered beyond the granule, so that shifting and blurring bring in no edge."""
 TRUTH = {"clear": 0, "cloud": 1, "shadow": 2, "cirrus": 3, "snow": 4, "nodata": 255}

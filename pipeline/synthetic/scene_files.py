@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from minebench import __version__
+from minebench.cube.encoding import REFLECTANCE
 from minebench.layout import BenchmarkPaths
 from pipeline.geo import cog, geodesy
 from pipeline.geo.grid import epsg_of
@@ -75,7 +76,7 @@ def _band(band: str, granule: overpass.Granule) -> dict[str, Any]:
     return {
         "name": band,
         "eo:common_name": COMMON[band],
-        "raster:scale": 0.0001,
+        "raster:scale": REFLECTANCE.scale,
         "raster:offset": -0.1 if granule.offset else 0,
     }
 
