@@ -336,7 +336,7 @@ class Kinds:
         def read() -> None:
             with tempfile.TemporaryDirectory() as root:
                 _, loaded = ingest.prepare("own", layout, folder, Path(root))
-                files = loaded.source.read(Path(root))
+                files = loaded.source.published(Path(root))
                 for site in files.sites()[:6]:
                     for label in site.images:
                         files.image(site, label)

@@ -79,7 +79,7 @@ def _misspelt(path: Path) -> None:
 def read_whole(layout: str, folder: Path, root: Path) -> None:
     """Read the images of the first site, as `ingest` does."""
     _, loaded = ingest.prepare("own", layout, folder, root)
-    reader = loaded.source.read(root)  # type: ignore[union-attr]
+    reader = loaded.source.published(root)
     site = reader.sites()[0]
     for label in site.images:
         reader.image(site, label)

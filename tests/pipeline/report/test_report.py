@@ -171,7 +171,7 @@ def test_agreement_is_over_all_sites_and_unknown_where_it_is_not_defined() -> No
     assert np.isnan(found.rmse_ndtci)  # a table from before it had this column
     (found,) = activity_page._agreement(pd.DataFrame(rows[:1], columns=columns))
     assert (found.intervals, found.rmse_m2) == (2, 5.0)
-    shown = page._template().environment.filters
+    shown = page.FILTERS
     assert (shown["p"](found.p_area), shown["p"](0.0), shown["known"](0.25)) == (
         "unknown",
         "< 0.001",
