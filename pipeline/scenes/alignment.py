@@ -1,6 +1,6 @@
 """Every date of a site on its reference: measured against it, and read again where it lies beside it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,14 @@ from pipeline.scenes.store import Shift
 NOWHERE = Offset(0.0, 0.0, 0.0)
 BANDS = 4
 """So many of the bands on the target grid are looked at."""
-ReadEach = Callable[[Callable[[Candidate], object], list[Candidate]], object]
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A site's reference: its texture, its clear pixels with data (y, x), and how many of its bands are
-    looked at."""
+    """A site's reference: the scene, its texture, its clear pixels with data (y, x), and how many of its
+    bands are looked at."""
 
+    reference: Candidate
     scene: Reference
     clear: NDArray[np.bool_]
     bands: int
@@ -37,29 +37,27 @@ class Aligner:
         self.reader, self.store, self.recipe = reader, reader.store, reader.recipe
         self.settled = settled
 
-    def align(self, chosen: list[Candidate], read_each: ReadEach) -> None:
-        """Measure each scene's shift, and correct it where the recipe says so. Settled scenes stay.
-        `read_each` does what reads pixels anew, scene by scene; a scene that fails there is no more
-        selected."""
-        rule = self.recipe.selection
-        ready = [c for c in chosen if c.clear_pixels is not None]
+    def anchor(self, chosen: Sequence[Candidate]) -> Anchor | None:
+        """Return what the chosen scenes are measured against; None where no shift is to be measured, or there
+        is nothing to measure it with. A reference among the chosen scenes gets a shift of zero."""
+        ready = _ready(chosen)
         reference = self._reference(ready)
-        if not rule.measure_shifts or reference is None or len(ready) + len(self.settled) < 2:
-            return
+        is_measured = self.recipe.selection.measure_shifts and len(ready) + len(self.settled) >= 2
+        if not is_measured or reference is None:
+            return None
         if reference in ready:
             reference.shift = Offset(0.0, 0.0, 1.0)
-        anchor = self._anchor(reference)
-        if anchor is None:
-            return
-        others = [candidate for candidate in ready if candidate is not reference]
+        return self._anchor(reference)
+
+    def measure(self, anchor: Anchor, chosen: Sequence[Candidate]) -> list[Candidate]:
+        """Measure the shift of each chosen scene but the reference; return the scenes worth correcting."""
+        others = [candidate for candidate in _ready(chosen) if candidate is not anchor.reference]
         shifts = self._measured(anchor, others, STILL)
         for candidate, shift in zip(others, shifts, strict=True):
             candidate.shift = shift
-        if rule.coregister:
-            off = [c for c in others if c.shift and c.shift.is_worth_correcting]
-            read_each(lambda candidate: self._correct(anchor, candidate), off)
+        return [c for c in others if c.shift and c.shift.is_worth_correcting]
 
-    def _reference(self, ready: list[Candidate]) -> Candidate | None:
+    def _reference(self, ready: Sequence[Candidate]) -> Candidate | None:
         known = [c for c in self.settled if c.shift and c.shift.size == 0 and c.shift.confidence == 1]
         among = self.settled or ready
         return known[0] if known else max(among, key=lambda c: c.clear, default=None)
@@ -70,18 +68,18 @@ class Aligner:
             return None
         image = image[:BANDS]
         clear = self.reader.on_target(reference.clear_pixels) & image.all(axis=0)
-        return Anchor(Reference.of(image, clear), clear, len(image))
+        return Anchor(reference, Reference.of(image, clear), clear, len(image))
 
-    def _correct(self, anchor: Anchor, candidate: Candidate) -> None:
+    def correct(self, anchor: Anchor, candidate: Candidate) -> None:
         """Read a scene on the grid its shift asks for; keep that only where less is left."""
-        found = candidate.shift or NOWHERE
-        shift = metres(found, self.recipe)
+        before_correction = candidate.shift or NOWHERE
+        shift = metres(before_correction, self.recipe)
         scene_id = candidate.scene.id
         before = self.store.files_of(scene_id)
         self.reader.keep_mask(candidate.scene, shift)
         names = self.reader.bands(candidate.scene, shift)
         (left,) = self._measured(anchor, [candidate], shift)
-        if left.confidence > 0 and left.size < found.size:
+        if left.confidence > 0 and left.size < before_correction.size:
             candidate.left = left
             self.store.drop(before)
         else:
@@ -99,6 +97,11 @@ class Aligner:
             return NOWHERE
         clear = anchor.clear & self.reader.on_target(candidate.clear_pixels) & moving.all(axis=0)
         return anchor.scene.measure(moving, clear)
+
+
+def _ready(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the scenes whose clear pixels are known."""
+    return [candidate for candidate in candidates if candidate.clear_pixels is not None]
 
 
 def metres(offset: Offset, recipe: Recipe) -> Shift:

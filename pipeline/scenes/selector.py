@@ -86,14 +86,22 @@ class SceneSelector:
         chosen = [c for choice in choices for c in choice.chosen]
         for choice in choices:
             self._look_at_grids(choice.chosen)
-        aligner = Aligner(self.reader, settled)
-        aligner.align(
-            [c for c in chosen if c.selected], lambda read, items: self._each(self._trying(read), items)
-        )
+        self._align([c for c in chosen if c.selected], settled)
         chosen = [c for c in chosen if c.selected or (c.fate and c.fate.status == Status.NOT_READ)]
         kept = {c.scene.id for c in (*chosen, *settled)}
         self._release([c for choice in choices for c in choice.candidates if c not in chosen], kept)
         return [row for choice in choices for row in self._rows(choice)]
+
+    def _align(self, chosen: list[Candidate], settled: list[Candidate]) -> None:
+        """Measure the shifts of chosen scenes, and correct them where the recipe says so. A scene that
+        cannot be read anew is no longer selected."""
+        aligner = Aligner(self.reader, settled)
+        anchor = aligner.anchor(chosen)
+        if anchor is None:
+            return
+        shifted = aligner.measure(anchor, chosen)
+        if self.recipe.selection.coregister:
+            self._each(self._trying(lambda candidate: aligner.correct(anchor, candidate)), shifted)
 
     def _look_at_grids(self, chosen: list[Candidate]) -> None:
         """Note which of a period's chosen granules of one day were resampled from another grid than the
