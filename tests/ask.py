@@ -24,10 +24,20 @@ def ask(
         wire.connect(address)
         for each in signals:
             signal.signal(each, lambda number, _frame: wire.sendall(bytes([number])))
-        socket.send_fds(wire, [b"\0"], streams)
-        request = {"words": words, "cwd": str(cwd), "env": dict(os.environ)}
-        wire.sendall(json.dumps(request).encode() + b"\n")
-        return int(json.loads(wire.makefile().readline())["status"])
+        send(wire, words, cwd, streams)
+        return status_of(wire)
+
+
+def send(wire: socket.socket, words: list[str], cwd: Path, streams: tuple[int, int]) -> None:
+    """Send a command over a connection. Each byte sent after it is the number of a signal to the command."""
+    socket.send_fds(wire, [b"\0"], streams)
+    request = {"words": words, "cwd": str(cwd), "env": dict(os.environ)}
+    wire.sendall(json.dumps(request).encode() + b"\n")
+
+
+def status_of(wire: socket.socket) -> int:
+    """Wait for the command's end, and return its exit status, which is negative after a signal."""
+    return int(json.loads(wire.makefile().readline())["status"])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A test of the command line waits for its work, not for the second or more that its imports take each time.
 What runs is the real `pipeline.cli.app.main` in a process of its own, with its own folder, environment,
-output and exit status. Tests that interrupt commands start the console script itself.
+output and exit status. Tests that interrupt a command start the console script itself;
+`Forks.begin` is for those that kill it.
 
 Other modules (servers of stand-ins, kernels of notebooks) run in such forks too, see `Forks.module`.
 """
@@ -14,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import selectors
 import shlex
 import shutil
@@ -44,9 +46,10 @@ PRELOADED = (
     "models.evaluation.evaluate", "models.segmentation.unet", "models.change.cva",
     "models.change.fc_siam_diff",
     # What those import only where it is needed.
-    "dask.array", "distributed", "dvc.repo.experiments", "dvclive", "geopandas.io._geoarrow",
-    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.pyplot",
-    "multiprocessing.pool", "multiprocessing.synchronize", "pandas.core.arrays.arrow.extension_types",
+    "dask.array", "distributed", "dvc.cli.parser", "dvc.repo.experiments", "dvclive",
+    "geopandas.io._geoarrow", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
+    "matplotlib.pyplot", "multiprocessing.pool", "multiprocessing.synchronize",
+    "pandas.core.arrays.arrow.extension_types",
     "pydantic.type_adapter", "pyogrio", "rich.progress", "rich.markdown", "scipy.optimize",
     "scipy.sparse.csgraph", "scipy.stats", "scmrepo.git", "torch._dynamo", "torch.utils.serialization",
     "transformers.modeling_utils",
@@ -75,6 +78,15 @@ class Forks:
         if status < 0:
             print(f"minebench {words} died of {status}:\n{done.stderr}", file=sys.stderr)
         return done
+
+    def begin(self, words: list[str], cwd: Path) -> "Begun":
+        """Start `minebench` with these words in a folder, and do not wait for it; its output is discarded."""
+        self.start()
+        wire = socket.socket(socket.AF_UNIX)
+        wire.connect(self.address)
+        with Path(os.devnull).open("w") as nothing:
+            ask.send(wire, [CLI, *words], cwd, (nothing.fileno(), nothing.fileno()))
+        return Begun(wire)
 
     def module(self, name: str) -> list[str]:
         """Return the words that do what `python -m NAME` does, in a fork. They start a small process that
@@ -113,6 +125,25 @@ class Forks:
                 shutil.rmtree(self.folder)
             self.server.terminate()
             self.server.wait()
+
+
+class Begun:
+    """A command that was started in a fork."""
+
+    def __init__(self, wire: socket.socket) -> None:
+        self.wire = wire
+
+    def is_running(self) -> bool:
+        return not select.select([self.wire], [], [], 0)[0]
+
+    def kill(self) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it ended by itself meanwhile
+            self.wire.sendall(bytes([signal.SIGKILL]))
+
+    def wait(self) -> int:
+        """Return the exit status, once the command has ended."""
+        with self.wire:
+            return ask.status_of(self.wire)
 
 
 FORKS = Forks()

@@ -31,6 +31,8 @@ KINDS = ("archive@tiny", "tile@tiny", "train@tiny-unet", "report@tiny")
 """Work in processes, tables, a model, a page; the slow test interrupts all stages."""
 SENTENCE = "minebench: Interrupted; run the same command again to go on.\n"
 MODELS = ("cva", "unet")
+DVC = str(Path(sys.executable).with_name("dvc"))
+"""The console script, which is interrupted."""
 
 ENVIRONMENT = {
     **os.environ,
@@ -42,17 +44,19 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def forked_commands(tmp_path: Path) -> dict[str, str]:
-    """An environment in which `minebench` runs as a fork, for DVC's stages that nobody interrupts; the
-    command named in ALONE is the console script."""
-    script = tmp_path / "bin/minebench"
-    script.parent.mkdir()
-    alone = f'[ "$1" = "$ALONE" ] && exec {MINEBENCH} "$@"'
-    script.write_text(f'#!/bin/sh\n{alone}\nexec {shlex.join(FORKS.module(CLI))} "$@"\n')
-    script.chmod(0o755)
-    return {**ENVIRONMENT, "PATH": f"{script.parent}:{ENVIRONMENT['PATH']}"}
+    """An environment in which `dvc` and `minebench` run as forks, for what nobody interrupts; the command of
+    `minebench` named in ALONE is the console script."""
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    alone = f'[ "$1" = "$ALONE" ] && exec {MINEBENCH} "$@"\n'
+    for name, before, module in (("minebench", alone, CLI), ("dvc", "", "dvc")):
+        script = scripts / name
+        script.write_text(f'#!/bin/sh\n{before}exec {shlex.join(FORKS.module(module))} "$@"\n')
+        script.chmod(0o755)
+    return {**ENVIRONMENT, "PATH": f"{scripts}:{ENVIRONMENT['PATH']}"}
 
 
-def sh(command: str, cwd: Path, environment: dict[str, str] = ENVIRONMENT) -> str:
+def sh(command: str, cwd: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
         command, shell=True, cwd=cwd, env=environment, capture_output=True, text=True, timeout=500
     )
@@ -61,7 +65,7 @@ def sh(command: str, cwd: Path, environment: dict[str, str] = ENVIRONMENT) -> st
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(forked_commands: dict[str, str], tmp_path: Path) -> Path:
     """A git repository with DVC and a small benchmark with one model, and nothing built."""
     recipe = RECIPE.replace("scenes_per_period: 4", "scenes_per_period: 3")
     folder = make_project(tmp_path / "dvc", recipe.replace('start: "2021"', 'start: "2022"'), workers=2)
@@ -70,7 +74,7 @@ def repository(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in ("minebench", "pipeline", "models"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    sh("git init -q && dvc init -q && git add -A && git commit -qm start", folder)
+    sh("git init -q && dvc init -q && git add -A && git commit -qm start", folder, forked_commands)
     return folder
 
 
@@ -107,7 +111,7 @@ def check_an_interrupted_stage_is_run_again(
         log = repository / f"data/tiny/logs/{name}.log"
         log.unlink(missing_ok=True)
         dvc = subprocess.Popen(
-            ["dvc", "repro", stage], cwd=repository, env={**environment, "ALONE": stage.partition("@")[0]},
+            [DVC, "repro", stage], cwd=repository, env={**environment, "ALONE": stage.partition("@")[0]},
             text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         command = working(dvc, log)
@@ -139,11 +143,11 @@ def check_every_stage_ran_and_the_report_is_there(repository: Path) -> None:
     assert "<script" not in page
 
 
-def check_dag_metrics_plots_and_params(repository: Path) -> None:
-    assert "compose@tiny" in sh("dvc dag", repository)
-    shown = json.loads(sh("dvc metrics show --json", repository))
+def check_dag_metrics_plots_and_params(repository: Path, environment: dict[str, str]) -> None:
+    assert "compose@tiny" in sh("dvc dag", repository, environment)
+    shown = json.loads(sh("dvc metrics show --json", repository, environment))
     assert set(shown[""]["data"]) == {f"data/tiny/runs/{model}/metrics.json" for model in MODELS}
-    sh("dvc plots show -o plots", repository)
+    sh("dvc plots show -o plots", repository, environment)
     page = (repository / "plots/index.html").read_text()
     assert "scores.csv" in page
     assert "val_loss" in page
@@ -151,7 +155,7 @@ def check_dag_metrics_plots_and_params(repository: Path) -> None:
     recipe = repository / "catalogs/tiny/recipe.yaml"
     before = recipe.read_text()
     recipe.write_text(before.replace("min_clear: 0.2", "min_clear: 0.25"))
-    changed = sh("dvc params diff", repository)
+    changed = sh("dvc params diff", repository, environment)
     recipe.write_text(before)
     assert "selection.min_clear" in changed
 
@@ -167,8 +171,9 @@ def share(repository: Path, environment: dict[str, str], tmp_path: Path) -> None
     sh(f"minebench score {given} --name alice", repository, environment)
     label(repository)
     sh("dvc add data/tiny/predictions data/tiny/runs/alice && dvc repro", repository, environment)
-    sh("git add catalogs data params.yaml dvc.lock .dvc && git commit -qm built", repository)
-    sh(f"dvc remote add -f -d here {tmp_path / 'remote'} && git commit -qam remote && dvc push", repository)
+    sh("git add catalogs data params.yaml dvc.lock .dvc && git commit -qm built", repository, environment)
+    sh(f"dvc remote add -f -d here {tmp_path / 'remote'} && git commit -qam remote", repository, environment)
+    sh("dvc push", repository, environment)
 
 
 def label(repository: Path) -> None:
@@ -185,8 +190,8 @@ def check_a_clone_has_everything(repository: Path, environment: dict[str, str], 
     """A colleague's `git clone` and `dvc pull`: the same files, nothing to do, a whole catalog."""
     share(repository, environment, tmp_path)
     clone = tmp_path / "clone"
-    sh(f"git clone -q {repository} {clone}", tmp_path)
-    sh("dvc pull", clone)
+    sh(f"git clone -q {repository} {clone}", tmp_path, environment)
+    sh("dvc pull", clone, environment)
     ours, theirs = (
         {name: content for name, content in contents(folder).items() if "/logs/" not in name}
         for folder in (repository / "data", clone / "data")
@@ -196,14 +201,14 @@ def check_a_clone_has_everything(repository: Path, environment: dict[str, str], 
     assert annotations == contents(repository / "catalogs/tiny/annotations")
     assert {Path(name).suffix for name in annotations} >= {".gpkg", ".jsonl"}
     assert any("predictions/unet" in name for name in theirs)
-    assert "Data and pipelines are up to date" in sh("dvc status", clone)
+    assert "Data and pipelines are up to date" in sh("dvc status", clone, environment)
     assert "Running stage" not in sh("dvc repro", clone, environment)
     assert "files are as published" in sh("minebench check", clone, environment)
     root = pystac.Catalog.from_file(str(clone / "catalogs/tiny/stac/catalog.json"))
     titles = {link.title for link in root.get_child_links()}
     assert {"Models", "Predictions", "Activity"} <= titles
     assert list(root.get_items(recursive=True))
-    check_dag_metrics_plots_and_params(clone)
+    check_dag_metrics_plots_and_params(clone, environment)
     # What belongs to git is not ignored by it.
     for name in (
         "catalogs/tiny/annotations/alpha.gpkg",
@@ -247,7 +252,7 @@ def check_another_mine_and_one_more_model_redo_only_what_is_new(
     assert "Running stage 'train@tiny-unet-hmm'" in said
     board = pd.read_parquet(repository / "data/tiny/leaderboard/models.parquet")
     assert set(board.run) == {*MODELS, "unet-hmm"}
-    assert "Running stage" not in sh("dvc repro", repository)
+    assert "Running stage" not in sh("dvc repro", repository, environment)
 
 
 def test_dvc(repository: Path, forked_commands: dict[str, str], tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 import random
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from minebench.layout import BenchmarkPaths
-from tests.conftest import MINEBENCH, complaints, contents, run, with_processes
+from tests.conftest import complaints, contents, run, with_processes
+from tests.forks import FORKS
 
 KILLS = 6
 """Of each stage; `make chaos` has hundreds, of every command."""
@@ -41,18 +41,17 @@ def test_killed_at_random_and_run_again(project: Path, stage: str) -> None:
     wipe(project, stage)
     rng, kills = random.Random(7), 0
     while kills < KILLS:
-        process = subprocess.Popen(
-            [MINEBENCH, stage], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        while process.poll() is None and not folder.is_dir():
+        command = FORKS.begin([stage], project)
+        while command.is_running() and not folder.is_dir():
             time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 1.0))
-        if process.poll() is not None:
-            assert process.returncode == 0
+        if command.is_running():
+            command.kill()
+        status = command.wait()
+        if status != -signal.SIGKILL:
+            assert status == 0
             wipe(project, stage)
             continue
-        process.send_signal(signal.SIGKILL)
-        process.wait()
         kills += 1
     done = run(stage, cwd=project)
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,8 @@ LAYER_NORMS = {
 def filled(name: str, folder: Path) -> nn.Module:
     """Return a network in float64 with the weights of its published checkpoint, and without dropout."""
     layout = LAYOUTS[name]
-    network = models.create(name, in_channels=3, **layout["options"])
+    with published.Undrawn():
+        network = models.create(name, in_channels=3, **layout["options"])
     path = folder / "published.pth"
     torch.save({"state_dict": published.checkpoint(layout["tensors"])}, path)
     told = weights.load(network, str(path), ["red", "green", "blue"])

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 LAYOUTS = Path(__file__).with_name("layouts.json.xz")
 KEPT = 32
@@ -51,6 +52,28 @@ def _tensor(name: str, shape: list[int]) -> Tensor:
     return 1 + 0.1 * drawn if name.endswith(("weight", "gamma", "Ds")) else 0.1 * drawn
 
 
+DRAWING = {
+    drawing
+    for place, names in (
+        (nn.init, ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_",
+                   "xavier_normal_", "xavier_uniform_")),
+        (Tensor, ("normal_", "uniform_")),
+    )
+    for drawing in (getattr(place, name) for name in names)
+}  # fmt: skip
+
+
+class Undrawn(TorchFunctionMode):
+    """Makes networks without drawing their first weights, which a checkpoint replaces."""
+
+    def __torch_function__(
+        self, called: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        if called in DRAWING:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return called(*args, **(kwargs or {}))
+
+
 def images(dates: int, side: int) -> list[Tensor]:
     """Pictures (2, 3, side, side) of each date, the later ones brighter."""
     generator = torch.Generator().manual_seed(side)
@@ -76,9 +99,10 @@ def sample(logits: Tensor) -> Tensor:
 def each_error(network: nn.Module, layout: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield each mode and how far a network in float64 is from the published logits in it, as a share of
     the difference that rounding explains (`rounding`)."""
-    state = {key: value.clone() for key, value in network.state_dict().items()}
+    before = [buffer.clone() for buffer in network.buffers()]
     for mode, rounding in layout["rounding"].items():
-        network.load_state_dict(state)  # training mode moves the statistics of batch norm
+        for buffer, value in zip(network.buffers(), before, strict=True):
+            buffer.copy_(value)  # training mode moves the statistics of batch norm
         getattr(network, mode)()
         with torch.no_grad():
             pictures = [image.double() for image in images(layout["dates"], layout["side"])]
