@@ -1,7 +1,6 @@
 """Sizes and multiply-adds of the registry's networks: the papers', the published codes' and the page's."""
 
 import functools
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -25,28 +24,6 @@ def outlined(name: str, **options: object) -> Model:
     with torch.device("meta"):
         network = models.create(name, in_channels=3, **options)
     return network.to("meta")  # with what Mask2Former makes elsewhere
-
-
-def normed(images: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
-    """Return what batch norm gives on the meta device."""
-    return torch.empty_like(images)
-
-
-def enlarged(
-    images: torch.Tensor, sides: list[int] | None, _: bool, factors: list[float] | None
-) -> torch.Tensor:
-    """Return what bilinear upsampling gives on the meta device."""
-    sides = sides or [int(side * by) for side, by in zip(images.shape[2:], factors or (), strict=True)]
-    return images.new_empty((*images.shape[:2], *sides))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _uncounted() -> Iterator[None]:
-    """Leave out what PyTorch's meta device does step by step in Python, and what nobody counts here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(F, "batch_norm", normed)
-        patch.setattr(torch._C._nn, "upsample_bilinear2d", enlarged)
-        yield
 
 
 def named(rows: list[tuple]) -> list[object]:
