@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Benchmark", "InputError", "MinebenchError", "Run", "WorkError", "__version__", "open"]
 __version__ = version("minebench")
 
-# Zarr decodes so many chunks at a time, not one by one: whole arrays are read 1.6 times as fast. Set here
-# because Zarr reads it when it is imported, in a cluster's workers too.
+# Zarr decodes this many chunks at a time instead of one by one: whole arrays are read 1.6 times as fast. Set
+# here because Zarr reads it when it is imported, in a cluster's workers too.
 os.environ.setdefault("ZARR_CODEC_PIPELINE__BATCH_SIZE", "64")
 
 
@@ -45,12 +45,12 @@ def open(location: str | os.PathLike[str], name: str | None = None) -> Benchmark
     Returns
     -------
     Benchmark
-        Nothing is read before it is asked for.
+        Tables and cubes are read on first access.
 
     Raises
     ------
     InputError
-        Where there is no benchmark, or more than one and no `name`. It is a `ValueError` as well.
+        If there is no benchmark, or more than one and no `name`. It is a `ValueError` as well.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def open(location: str | os.PathLike[str], name: str | None = None) -> Benchmark
 
 
 def __getattr__(name: str) -> Any:
-    # Here and not above: `import minebench` alone needs no pandas, and the command line starts with it.
+    # Imported on first access: `import minebench` alone needs no pandas, and the command line starts with it.
     if name in ("Benchmark", "Run"):
         from minebench import benchmark
 

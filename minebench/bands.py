@@ -1,9 +1,9 @@
-"""What band names mean: the colour behind B04, SR_B4, Red or nir08, and its wavelength.
+"""Colours and wavelengths of band names such as B04, SR_B4, Red or nir08.
 
-Names are read in any case and with any separators. Colour names mean the same on every sensor. Numbers do
-not: B4 is red on Sentinel-2 and Landsat 8 and 9, and near infrared on Landsat 4 to 7. They are read by the
-sensor where it is known, else by what all sensors with such bands agree on; what is then left is a guess,
-which says so, or unknown.
+Case and separators are ignored. Colour names mean the same on every sensor. Numbers do not: B4 is red on
+Sentinel-2 and Landsat 8 and 9, and near infrared on Landsat 4 to 7. If the sensor is known, it decides. If
+not, a number has the colour on which all sensors with such bands agree; any other number is unknown, or a
+guess that is reported as one.
 
 Sources of the numbers: ESA, Sentinel-2 MSI, spectral bands; USGS, "What are the band designations for the
 Landsat satellites?".
@@ -18,7 +18,7 @@ NANOMETRES = {
     "rededge2": 740, "rededge3": 783, "nir": 835, "nir08": 865, "nir09": 945, "cirrus": 1374, "swir1": 1610,
     "swir2": 2200, "thermal": 10900,
 }  # fmt: skip
-"""Centre of each colour."""
+"""Central wavelength of each colour, in nanometres."""
 WORDS = {
     "coastal": ("coastal", "coastalaerosol", "coastalblue", "aerosol", "ultrablue", "cb"),
     "blue": ("blue", "b"),
@@ -37,7 +37,7 @@ WORDS = {
     "swir2": ("swir2", "swir22"),
     "thermal": ("thermal", "tir", "tirs", "tirs1", "lwir", "lwir11"),
 }
-"""Names of each colour, in small letters without separators."""
+"""Names of each colour, in lower case without separators."""
 COLOURS = {word: colour for colour, words in WORDS.items() for word in words}
 SENTINEL_2 = {
     "1": "coastal", "2": "blue", "3": "green", "4": "red", "5": "rededge1", "6": "rededge2", "7": "rededge3",
@@ -57,10 +57,14 @@ NUMBERED = re.compile(r"(sr|st|toa)?(?:b|band)(0?)([1-9]\d?a?)")
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a list of band names means.
+    """The colours of a list of bands.
 
-    `colours` has the colour of each band, None where its name is unknown; `guess` says what was taken for
-    granted, and is empty where nothing was.
+    Attributes
+    ----------
+    colours
+        Colour of each band, None if its name is unknown.
+    guess
+        What was assumed, in words; empty if nothing was.
     """
 
     colours: tuple[str | None, ...]
@@ -68,43 +72,49 @@ class Meaning:
 
 
 def meaning(names: Sequence[str], sensor: str = "") -> Meaning:
-    """Return what the names of an image's bands mean. `sensor` begins with sentinel-2 or landsat where it is
-    known, and is any other word where it is not."""
-    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
-    found = {i: match for i, word in enumerate(plain) if (match := NUMBERED.fullmatch(word))}
-    by_number, guess = _numbered([match.groups() for match in found.values()], sensor.lower())
-    numbered = dict(zip(found, by_number, strict=True))
-    colours = tuple(numbered[i] if i in numbered else COLOURS.get(word) for i, word in enumerate(plain))
+    """Return the colours of an image's bands.
+
+    Parameters
+    ----------
+    names
+        Names of the bands.
+    sensor
+        Name of the sensor; one that begins with sentinel-2 or landsat decides what numbers mean.
+    """
+    words = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    matches = {i: match for i, word in enumerate(words) if (match := NUMBERED.fullmatch(word))}
+    by_number, guess = _numbered([match.groups() for match in matches.values()], sensor.lower())
+    numbered = dict(zip(matches, by_number, strict=True))
+    colours = tuple(numbered[i] if i in numbered else COLOURS.get(word) for i, word in enumerate(words))
     guessed = [names[i] for i in numbered] if guess else []
     return Meaning(colours, f"{', '.join(guessed)} read as {guess}" if guess else "")
 
 
 def nanometres(colour: str) -> int:
-    """Return the centre of a colour."""
+    """Return the central wavelength of a colour in nanometres."""
     return NANOMETRES[colour]
 
 
 def _numbered(bands: Sequence[tuple[str, ...]], sensor: str) -> tuple[list[str | None], str]:
-    """Return the colours of numbered bands (prefix, zero, number), and whose bands they were taken for where
-    that is a guess."""
+    """Return the colours of numbered bands (prefix, zero, number), and the guessed sensor or ""."""
     numbers = [number for _, _, number in bands]
-    fitting = [known for known in _candidates(bands, sensor) if set(numbers) <= set(SENSORS[known])]
+    sensors = [name for name in _candidates(bands, sensor) if set(numbers) <= set(SENSORS[name])]
     if ("sr", "", "6") in bands:  # band 6 of Landsat 4 to 7 is thermal, and is ST_B6
-        fitting = [known for known in fitting if known != "Landsat 4 to 7"]
-    if not fitting:
+        sensors = [name for name in sensors if name != "Landsat 4 to 7"]
+    if not sensors:
         return [None] * len(numbers), ""
-    agreed = [{SENSORS[known][number] for known in fitting} for number in numbers]
-    if all(len(colours) == 1 for colours in agreed):
-        return [colours.pop() for colours in agreed], ""
+    choices = [{SENSORS[name][number] for name in sensors} for number in numbers]
+    if all(len(colours) == 1 for colours in choices):
+        return [colours.pop() for colours in choices], ""
     is_count = len(numbers) > 1 and numbers == [str(i) for i in range(1, len(numbers) + 1)]
-    if "Sentinel-2" not in fitting or is_count or set(numbers) & {"5", "6", "7"}:
-        return [colours.pop() if len(colours) == 1 else None for colours in agreed], ""
+    if "Sentinel-2" not in sensors or is_count or set(numbers) & {"5", "6", "7"}:
+        return [colours.pop() if len(colours) == 1 else None for colours in choices], ""
     return [SENTINEL_2[number] for number in numbers], "Sentinel-2's, which is a guess"
 
 
 def _candidates(bands: Sequence[tuple[str, ...]], sensor: str) -> list[str]:
-    """Return the sensors that bands may be of, by the sensor's name, and else by how they are written."""
-    landsat = [known for known in SENSORS if known.startswith("Landsat")]
+    """Return the sensors that may have these bands: by the sensor's name, else by how bands are spelt."""
+    landsat = [name for name in SENSORS if name.startswith("Landsat")]
     if sensor.startswith("sentinel-2") or (
         not sensor.startswith("landsat") and any(zero for _, zero, _ in bands)
     ):

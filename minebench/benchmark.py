@@ -1,4 +1,4 @@
-"""A benchmark that is read: its tables, cubes, datasets and runs, from a folder or an address."""
+"""Read a benchmark's tables, cubes, datasets and runs from a folder or an address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from minebench.data.datasets import Pairs, Series
 
 RELEASE, SUMS = "RELEASE.json", "SHA256SUMS"
-"""Files of a published folder: which benchmark it holds, and every other file's checksum."""
+"""Files of a published folder: the benchmark's name, and the checksums of all other files."""
 
 
 def locate(location: str, name: str | None = None) -> Benchmark:
@@ -43,7 +43,7 @@ def locate(location: str, name: str | None = None) -> Benchmark:
 
 
 def is_address(place: str) -> bool:
-    """Whether a place is an address (`https://...`, `s3://...`) and not a folder."""
+    """Return whether a place is an address (`https://...`, `s3://...`) and not a folder."""
     return "://" in place
 
 
@@ -57,7 +57,7 @@ def _published_name(address: str) -> str:
 
 
 def _content(path: str) -> bytes:
-    """Return the bytes of a file of the disk or the web. FileNotFoundError where there is none."""
+    """Return the bytes of a local or remote file. FileNotFoundError if there is none."""
     if not is_address(path):
         return Path(path).read_bytes()
     import fsspec
@@ -69,9 +69,9 @@ def _content(path: str) -> bytes:
 class Benchmark:
     """A benchmark's tables, cubes, datasets and runs. Open one with `minebench.open`.
 
-    Tables are read when they are first asked for. Those with a geometry (`sites`, `tiles`) are GeoDataFrames
-    in EPSG:4326 where GeoPandas is installed, else DataFrames whose `geometry` is WKB. Their columns are
-    described in the documentation's page on tables.
+    Tables are read on first access. Those with a geometry (`sites`, `tiles`) are GeoDataFrames in EPSG:4326
+    if GeoPandas is installed, else DataFrames whose `geometry` is WKB. The documentation's page on tables
+    describes their columns.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Benchmark:
         Raises
         ------
         NotMadeYet
-            Where there is no such table; it is a `FileNotFoundError` as well.
+            If there is no such table; it is a `FileNotFoundError` as well.
 
         Examples
         --------
@@ -110,18 +110,17 @@ class Benchmark:
 
     @cached_property
     def sites(self) -> pd.DataFrame | gpd.GeoDataFrame:
-        """One row per site: name, country, what is mined, area in km², grid; `geometry` is its footprint."""
+        """One row per site: name, country, commodities, area in km², grid; `geometry` is its footprint."""
         return self.table("sites")
 
     @cached_property
     def scenes(self) -> pd.DataFrame:
-        """One row per scene that was considered: date, cloud, clear share, shift, and why it was or was not
-        taken."""
+        """One row per candidate scene: date, cloud, clear share, shift, whether it was selected and why."""
         return self.table("scenes")
 
     @cached_property
     def periods(self) -> pd.DataFrame:
-        """One row per site and period: the scenes behind the image, their days, and whether it was kept."""
+        """One row per site and period: numbers of scenes and days, clear share, whether it has an image."""
         return self.table("composites")
 
     @cached_property
@@ -131,7 +130,7 @@ class Benchmark:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """One row per tile and pair of periods: `t1`, `t2`, and how many pixels changed or are unknown."""
+        """One row per tile and pair of periods: `t1`, `t2`, and counts of changed and unknown pixels."""
         return self.table("pairs")
 
     def cube(self, site_id: str) -> xr.Dataset:
@@ -140,20 +139,22 @@ class Benchmark:
         Parameters
         ----------
         site_id
-            As in `sites`.
+            Id of the site, from the table `sites`.
 
         Returns
         -------
         xarray.Dataset
-            Pixels (time, band, y, x) as `reflectance` (float, 0 to 1, NaN where nothing clear was seen),
+            Pixels (time, band, y, x) as `reflectance` (float, 0 to 1, NaN without a clear observation),
             `image` (uint8; no data where it is 0 in all bands and `clear` is 0) or `embedding` (int8);
-            `clear` and `mine` (time, y, x), `aoi` (y, x); the CRS in `spatial_ref`. Nothing is read before
-            it is used; `.chunk()` it for Dask.
+            `clear` and `mine` (time, y, x), `aoi` (y, x); the CRS in `spatial_ref`. Arrays are lazy; use
+            `.chunk()` for Dask.
 
         Raises
         ------
         UnknownName
-            Where there is no such site; it is a `ValueError` as well.
+            If there is no such site; it is a `ValueError` as well.
+        NotMadeYet
+            If the site has no cube; it is a `FileNotFoundError` as well.
 
         Examples
         --------
@@ -163,9 +164,9 @@ class Benchmark:
         """
         import xarray as xr
 
-        known = self.sites.site_id
-        if site_id not in set(known):
-            raise UnknownName(f"{self.name} has no site '{site_id}'; it has {_some(known)}.")
+        site_ids = self.sites.site_id
+        if site_id not in set(site_ids):
+            raise UnknownName(f"{self.name} has no site '{site_id}'; it has {_some(site_ids)}.")
         path = f"{self.location}/cubes/{site_id}.zarr"
         try:
             return xr.open_zarr(path, chunks=None, decode_coords="all")
@@ -185,26 +186,26 @@ class Benchmark:
         Parameters
         ----------
         task
-            ``pairs`` (items `a`, `b` (C, H, W) float32, standardised, and `label` (H, W) uint8 in {0, 1, 255}
-            with 255 for unknown) or ``series`` (items `images` (T, C, H, W) and `masks` (T, H, W)).
+            ``pairs`` (items `a`, `b` (C, H, W) float32, standardised, and `label` (H, W) uint8, 0 unchanged,
+            1 changed, 255 unknown) or ``series`` (items `images` (T, C, H, W) and `masks` (T, H, W)).
         split
             ``train``, ``val`` or ``test``.
         bands
-            Which bands, in which order; all of them without.
+            Names of the bands in the order of the channels; default: all bands.
         **choice
             `neighbours`, `fold`, `analysis`, `level`, `sites`, `seed`, `scale`: see `minebench.data.open`.
 
         Returns
         -------
         torch.utils.data.Dataset
-            With `bands`, `mean` and `std` (of the stored numbers, by band) and `table` (a row per item).
+            With `bands`, `mean` and `std` (per band, in stored numbers) and `table` (one row per item).
 
         Raises
         ------
         InputError
-            Where the benchmark is on the web: pixels for training are read from a disk.
+            If the benchmark is remote: pixels for training are read from disk.
         UnknownName
-            Where there is no such task, split, band or fold.
+            If there is no such task, split, band or fold.
 
         Examples
         --------
@@ -223,7 +224,7 @@ class Benchmark:
 
     @property
     def runs(self) -> Runs:
-        """The models that were trained or scored on the benchmark, by name.
+        """The models that were trained or evaluated on the benchmark, by name.
 
         Examples
         --------
@@ -243,7 +244,7 @@ class Runs(Mapping[str, "Run"]):
 
     @cached_property
     def names(self) -> list[str]:
-        """The runs that left anything: weights, scores or predictions."""
+        """Names of the runs that have weights, scores or predictions, sorted."""
         folders = ("runs", "predictions")
         location, published = self.benchmark.location, self.benchmark._published
         if not is_address(location):
@@ -269,13 +270,13 @@ class Runs(Mapping[str, "Run"]):
 
 
 class UnknownRun(UnknownName, KeyError):
-    """There is no run of this name; a `KeyError` as well, because runs are a mapping."""
+    """No run of this name; a `KeyError` as well, because runs are a mapping."""
 
     __str__ = Exception.__str__
 
 
 class Run:
-    """One model's run on a benchmark: what it scored, and what it predicted."""
+    """One model's run on a benchmark: its metrics and predictions."""
 
     def __init__(self, benchmark: Benchmark, name: str) -> None:
         self.benchmark, self.name = benchmark, name
@@ -290,7 +291,7 @@ class Run:
         Raises
         ------
         NotMadeYet
-            Where the run was not scored; it is a `FileNotFoundError` as well.
+            If the run was not evaluated; it is a `FileNotFoundError` as well.
         """
         path = f"{self.benchmark.location}/runs/{self.name}/metrics.json"
         try:
@@ -299,23 +300,23 @@ class Run:
             raise NotMadeYet(f"{path} is missing: run `minebench evaluate --model {self.name}`.") from None
 
     def predictions(self, site_id: str) -> xr.DataArray:
-        """Return what the run predicted of a site.
+        """Return the run's predictions for a site.
 
         Parameters
         ----------
         site_id
-            As in the benchmark's `sites`.
+            Id of the site, from the benchmark's table `sites`.
 
         Returns
         -------
         xarray.DataArray
-            Probability (period, y, x) float32 from 0 to 1, NaN where nothing clear was seen; `period` is
+            Probability (period, y, x) float32 from 0 to 1, NaN without a clear observation; `period` is
             ``2020`` for footprints and ``2019_2020`` for change; the CRS in `spatial_ref`.
 
         Raises
         ------
         NotMadeYet
-            Where the run was not applied to the site; it is a `FileNotFoundError` as well.
+            If the run was not applied to the site; it is a `FileNotFoundError` as well.
         """
         from minebench import predictions
 
@@ -329,7 +330,7 @@ class Run:
 
 
 def _frame(content: io.BytesIO) -> pd.DataFrame | gpd.GeoDataFrame:
-    """Return a Parquet file as a table, with its geometry where there is one and GeoPandas is installed."""
+    """Return a Parquet file as a table, a GeoDataFrame if it has geometry and GeoPandas is installed."""
     import pyarrow.parquet as pq
 
     if b"geo" in (pq.read_schema(content).metadata or {}) and find_spec("geopandas"):
@@ -340,6 +341,6 @@ def _frame(content: io.BytesIO) -> pd.DataFrame | gpd.GeoDataFrame:
 
 
 def _some(names: Sequence[str] | pd.Series[str]) -> str:
-    """Return the first five names as a list in words."""
+    """Return the first five names as text, "none" if there are none."""
     shown = [str(name) for name in names[:5]]
     return ", ".join([*shown, *(["..."] if len(names) > 5 else [])]) or "none"

@@ -1,11 +1,10 @@
-"""How many processor cores this process may use."""
+"""Number of processor cores that this process may use."""
 
 import os
 
 
 def count() -> int:
-    """Return the cores that are granted: in a Slurm job or a container's CPU set, those of the job and not
-    those of the machine."""
+    """Return the number of cores that the Slurm job or the container's CPU set grants, not the machine's."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

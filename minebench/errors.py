@@ -1,60 +1,60 @@
-"""Every failure a user can meet, by what they can do about it; those worth catching have their own names."""
+"""Exceptions by what a user can do about them, sentences for system errors, and redaction of secrets."""
 
 import errno
 import re
 
 
 class MinebenchError(Exception):
-    """One sentence for the user; the command line prints it and exits with `exit_status`."""
+    """Base of all errors: one sentence for the user. The command line exits with `exit_status`."""
 
     exit_status = 1
 
 
 class WorkError(MinebenchError):
-    """Usage and input were right, but the work failed (network, disk, damaged file)."""
+    """Usage and input are right, but the work failed (network, disk, damaged file)."""
 
 
 class NotMadeYet(WorkError, FileNotFoundError):
-    """An output of an earlier stage is not there: the message names the stage to run."""
+    """An output of an earlier stage is missing: the message names the stage to run."""
 
     __str__ = Exception.__str__
 
 
 class Damaged(WorkError):
-    """A file is there and is not what was written: its checksum, its form or its cube differs."""
+    """A file differs from what was written, in checksum or format, or does not fit its cube."""
 
 
 class Unusable(WorkError):
-    """Something of a source cannot be used, now or later: gone for good, damaged, or not as it should be."""
+    """Part of a source can never be used: it is gone, damaged or of an unexpected form."""
 
 
 class LeakingSplit(WorkError):
-    """Sites of two splits lie too near to one another."""
+    """Sites of two splits are too close to each other."""
 
 
 class OutOfMemory(WorkError):
-    """Memory ran out: the message names the setting to lower."""
+    """Out of memory: the message names the setting to lower."""
 
 
 class Lost(WorkError):
-    """Those who worked on the sites are gone, and with them all that was under way."""
+    """Worker processes, or the connection to a Dask cluster, were lost with the work in progress."""
 
 
 class InputError(MinebenchError, ValueError):
-    """Usage or input error: the message names the file, row or field, and what to do."""
+    """Usage or input error: the message names the file, row or field, and the fix."""
 
     exit_status = 2
 
 
 class BadRecipe(InputError):
-    """recipe.yaml cannot be read or does not fit: the message names its field."""
+    """recipe.yaml cannot be read or is invalid: the message names the field."""
 
 
 class UnknownName(InputError):
-    """There is no benchmark, model, layout or fold of this name: the message lists those there are."""
+    """No benchmark, model, layout or fold of this name: the message lists the existing ones."""
 
 
-# What the machine can refuse, a sentence each: full disks, folders that are closed or gone.
+# One sentence per system error, such as a full disk or a folder without permissions.
 
 
 AGAIN = "and run the command again; what is finished stays"
@@ -71,42 +71,39 @@ SENTENCES = {
     errno.EIO: "the disk fails: look into the system's log, {again}.",
     errno.EMFILE: "too many files are open: raise `ulimit -n` or lower workers, {again}.",
 }
-"""By error number."""
+"""Sentences by error number."""
 WRITING = ("write", "no space", "file too large", "flush", "failed to read directory")
-"""Words by which GDAL, which keeps no number, says that it could not write."""
+"""Words in GDAL's messages about failed writes; its exceptions have no error number."""
 
 
 def explained(error: Exception) -> WorkError | None:
-    """A failure of the machine as a sentence; None for what is none."""
+    """Return a failure of memory, disk or file system as a WorkError; None for any other error."""
     if isinstance(error, MemoryError):
         return OutOfMemory("Memory ran out: lower workers in params.yaml, or tiling.size or sites.buffer_m.")
     number = _number(error)
     if isinstance(error, OSError) and number in SENTENCES:
         return WorkError(f"{_where(error)}: {SENTENCES[number].format(again=AGAIN)}")
     if type(error).__module__.startswith("rasterio") and any(w in str(error).lower() for w in WRITING):
-        said = str(error).splitlines()[0].rstrip(".")
-        return WorkError(f"GDAL could not write a file ({said}): is the disk full? Free space, {AGAIN}.")
+        reason = str(error).splitlines()[0].rstrip(".")
+        return WorkError(f"GDAL could not write a file ({reason}): is the disk full? Free space, {AGAIN}.")
     return None
 
 
 def _number(error: Exception) -> int | None:
-    """The error's number; Arrow tells it in words alone."""
-    found = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
-    return getattr(error, "errno", None) or (int(found[1]) if found else None)
+    """Return the error's number; Arrow has it in the message only."""
+    match = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
+    return getattr(error, "errno", None) or (int(match[1]) if match else None)
 
 
 def _where(error: OSError) -> str:
-    """The file it is about."""
+    """Return the file that the error is about."""
     name = error.filename2 or error.filename
-    found = re.search(r"'([^']+)'", str(error))
-    return str(name or (found[1] if found else "A file"))
-
-
-# What must never be printed or logged.
+    match = re.search(r"'([^']+)'", str(error))
+    return str(name or (match[1] if match else "A file"))
 
 
 def redacted(text: str) -> str:
-    """Text without what may be secret: queries and users in addresses, tokens and signatures."""
+    """Return text without possible secrets: user names and queries of addresses, tokens, signatures."""
     text = re.sub(r"(\w+://)[^\s/@\"']+@", r"\1", text)
     text = re.sub(r"(\w+://[^\s?\"'<>]+)\?[^\s\"'<>)]*", r"\1", text)
     text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}", r"\1 ***", text)

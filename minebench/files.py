@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Write files atomically: a reader sees the old file or the new one, never a part."""
 
 import errno
 import hashlib
@@ -15,19 +15,19 @@ from typing import Any
 from minebench.errors import InputError
 
 ONLY_READ = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-"""Errors of writing where one may only read."""
+"""Error numbers of a write to a read-only place."""
 BLOCK = 1 << 16
-"""Bytes of a file that are read at once."""
+"""Bytes per read."""
 _being_written: set[Path] = set()
 """Temporary paths of this process's threads."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, on failure it goes.
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
-    Works for files and for folders. A kill in between leaves `path` as it was, and a temporary path
-    that the next writing of `path` removes.
+    For files and folders. If the process is killed, `path` stays as it was, and the next write of `path`
+    removes the temporary path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays, because drivers choose the format by it.
@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
             _remove(path)
         temporary.replace(path)
     except OSError as error:
-        # A write that fails for want of space says no name.
+        # The error of a write to a full disk has no file name.
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
@@ -51,7 +51,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def check_links(folder: Path) -> None:
-    """InputError where a link in a folder leads out of it: what others give may name any file here."""
+    """Raise InputError if a symbolic link in a folder leads out of it.
+
+    In a folder from somebody else such a link could name any file of this machine.
+    """
     inside = folder.resolve()
     for parent, folders, names in os.walk(folder):
         for name in (*folders, *names):
@@ -61,7 +64,7 @@ def check_links(folder: Path) -> None:
 
 
 def link(source: Path | str, target: Path | str) -> None:
-    """A second name for a file, or a copy on another file system or one without links."""
+    """Hard-link `source` to `target`; copy it where the file system cannot."""
     try:
         os.link(source, target)
     except OSError:
@@ -69,14 +72,15 @@ def link(source: Path | str, target: Path | str) -> None:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """Return the temporary files that killed processes left of `path`. Their numbers say nothing: in a
-    container a process has the number of the one that was killed.
+    """Return temporary paths of `path` that killed processes left.
 
-    os.scandir, because a folder may hold hundreds of files and each is written so."""
+    Their process ids cannot tell: in a container, ours may equal that of the killed process.
+    """
     pattern = re.compile(rf"\.\d+(-\d+)?\.{re.escape(path.name)}")
+    # os.scandir is fast enough to call for each file of a folder of hundreds.
     with os.scandir(path.parent) as entries:
-        found = [path.with_name(e.name) for e in entries if e.name[0] == "." and pattern.fullmatch(e.name)]
-    return [leftover for leftover in found if leftover not in _being_written]
+        paths = [path.with_name(e.name) for e in entries if e.name[0] == "." and pattern.fullmatch(e.name)]
+    return [leftover for leftover in paths if leftover not in _being_written]
 
 
 def _remove(path: Path) -> None:
@@ -87,9 +91,9 @@ def _remove(path: Path) -> None:
 
 
 def sha256(path: Path | str) -> str:
-    """Hex digest of a file's bytes. Through no file object: to make one, and its buffer, takes half of the
-    time of a small file."""
+    """Return the SHA-256 of a file's bytes as hex digits."""
     digest = hashlib.sha256()
+    # For a small file, a file object and its buffer would double the time.
     file = os.open(path, os.O_RDONLY)
     try:
         while block := os.read(file, BLOCK):
@@ -100,14 +104,14 @@ def sha256(path: Path | str) -> str:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write `value` as JSON, whole or not at all; keys keep their order, NaN becomes null."""
+    """Write `value` as indented JSON, atomically; keys keep their order, NaN becomes null."""
     text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def write_compact_json(value: Any, path: Path) -> None:
-    """The same for programs alone, without spaces; a file that has this content stays as it is."""
+    """Write `value` as JSON without spaces, as `write_json` does; an equal file is left untouched."""
     separators = (",", ":")
     text = json.dumps(finite(value), separators=separators, ensure_ascii=False, allow_nan=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -117,7 +121,7 @@ def write_compact_json(value: Any, path: Path) -> None:
 
 
 def finite(value: Any) -> Any:
-    """A value as JSON can hold it: NaN and infinities become null."""
+    """Return a value that JSON can hold: NaN and infinities become None."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

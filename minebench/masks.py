@@ -1,4 +1,4 @@
-"""Masks in {0, 1, 255} and what is derived from them."""
+"""Masks in {0, 1, 255}, with 255 for unknown: change labels, and packing to bits."""
 
 from typing import Any
 
@@ -9,14 +9,20 @@ UNKNOWN = 255
 
 
 def change_label(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Exclusive-or of two footprint masks in {0, 1, 255}; 255 where either is unknown."""
+    """Return the change label of two footprint masks: 1 where they differ, 255 where either is unknown.
+
+    Parameters
+    ----------
+    first, second
+        Masks of one shape in {0, 1, 255}.
+    """
     label = (first != second).astype(np.uint8)
     label[(first == UNKNOWN) | (second == UNKNOWN)] = UNKNOWN
     return label
 
 
 def bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Boolean (..., pixel) as 64 to a word, for `np.bitwise_count`; padded with zeros."""
+    """Pack boolean (..., pixel) into 64-bit words (..., word), padded with zeros, for `np.bitwise_count`."""
     packed = np.packbits(flags, axis=-1, bitorder="little")
     if odd := -packed.shape[-1] % 8:
         padding: Any = [(0, 0)] * (flags.ndim - 1) + [(0, odd)]

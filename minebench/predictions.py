@@ -1,5 +1,7 @@
-"""Predictions of a site, as `minebench predict` writes them: a STAC collection per run, an item and a GeoTIFF
-per date or pair of dates."""
+"""Read predictions of `minebench predict`.
+
+They are one STAC collection per run, with one item and GeoTIFF per site and date or pair of dates.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,31 @@ if TYPE_CHECKING:
     import xarray as xr
 
 NODATA, FULL = 255, 100
-"""Numbers of the files (uint8): no clear observation, and a probability of 1."""
+"""Values in the files (uint8) of no clear observation and of a probability of 1."""
 
 
 def read(folder: str, site_id: str, content: Callable[[str], bytes]) -> xr.DataArray:
-    """Return the probabilities (period, y, x) of a site from a run's folder. `content` reads a file of the
-    disk or the web. FileNotFoundError where there is none of the site."""
+    """Return a run's predictions for a site.
+
+    Parameters
+    ----------
+    folder
+        Path or address of the run's predictions.
+    site_id
+        Id of the site.
+    content
+        Function that returns the bytes of a path or address.
+
+    Returns
+    -------
+    xarray.DataArray
+        Probability (period, y, x) float32 from 0 to 1, NaN without a clear observation.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run has no predictions for the site.
+    """
     import xarray as xr
     from rasterio.io import MemoryFile
 
@@ -44,7 +65,7 @@ def read(folder: str, site_id: str, content: Callable[[str], bytes]) -> xr.DataA
     }
     array = xr.DataArray(shares, coords, ("period", "y", "x"), name="probability", attrs={"units": "1"})
     if crs is not None:
-        place = {"crs_wkt": crs.to_wkt(), "GeoTransform": " ".join(map(str, transform.to_gdal()))}
-        array = array.assign_coords(spatial_ref=xr.Variable((), 0, place))
+        attributes = {"crs_wkt": crs.to_wkt(), "GeoTransform": " ".join(map(str, transform.to_gdal()))}
+        array = array.assign_coords(spatial_ref=xr.Variable((), 0, attributes))
         array.encoding["grid_mapping"] = "spatial_ref"
     return array

@@ -1,4 +1,4 @@
-"""How far long work is: a bar with rate and ETA on a terminal, else lines; the log has the lines too."""
+"""Progress of long work: a bar with rate and ETA on a terminal, else lines; the log has the lines too."""
 
 import logging
 import os
@@ -24,28 +24,41 @@ from minebench.text import duration
 
 log = logging.getLogger(__name__)
 FIRST_S = 2.0
-"""Work that is done sooner says nothing of itself."""
+"""Work that takes fewer seconds prints no line."""
 SHARE = 1 / 50
-"""Of the time gone, that passes between two lines: an hour's work is followed by a line a minute."""
+"""Time between two lines as a share of the elapsed time: one line per minute after 50 minutes."""
 Advance = Callable[..., None]
 _silent = threading.Event()
 
 
 def silence() -> None:
-    """From now on this process says nothing of its progress: it works for another one, which does."""
+    """Show no progress in this process from now on, because another process shows it."""
     _silent.set()
 
 
 @contextmanager
 def progress(label: str, total: int, unit: str, inside: bool = False) -> Iterator[Advance]:
-    """Show progress of `total` units on stderr; yields the function that counts one as done, or as many
-    as it is told, and shows a `note` beside the rate. Several threads may call it. Work `inside` other work
-    that has a bar is told of in lines."""
-    # Of several processes the first one speaks.
-    is_first = os.environ.get("RANK", "0") == "0" and not _silent.is_set()
+    """Show progress on stderr.
+
+    Parameters
+    ----------
+    label
+        What is done.
+    total, unit
+        Number of units to do, and their name in the plural.
+    inside
+        Whether this is part of work that has a bar: then print lines.
+
+    Yields
+    ------
+    callable
+        ``advance(count=1, note="")``: count units as done, and show a note beside the rate. Thread-safe.
+    """
+    # Of several training processes only rank 0 prints.
+    prints = os.environ.get("RANK", "0") == "0" and not _silent.is_set()
     has_bar = sys.stderr.isatty() and not inside
-    lines = _Lines(label, total, unit, spoken=is_first and not has_bar)
-    bar = _bar(label, total, unit) if is_first and has_bar else None
+    lines = _Lines(label, total, unit, printed=prints and not has_bar)
+    bar = _bar(label, total, unit) if prints and has_bar else None
 
     def advance(count: int = 1, note: str = "") -> None:
         lines.advance(count, note)
@@ -63,58 +76,59 @@ def progress(label: str, total: int, unit: str, inside: bool = False) -> Iterato
 
 
 class _Lines:
-    """A line now and then, such as `fetch: 3 of 9 sites, 2.1 sites/min, about 3 min left`."""
+    """Write lines such as `fetch: 3 of 9 sites, 2.1 sites/min, about 3 min left`."""
 
-    def __init__(self, label: str, total: int, unit: str, spoken: bool) -> None:
-        self.label, self.total, self.unit, self.spoken = label, total, unit, spoken
+    def __init__(self, label: str, total: int, unit: str, printed: bool) -> None:
+        self.label, self.total, self.unit, self.printed = label, total, unit, printed
         self.done, self.note = 0, ""
         self.start = self.last = time.monotonic()
         self.lock = threading.Lock()
-        # Long before the first unit is done, somebody may be waiting for a sign.
-        self.sign = threading.Timer(FIRST_S, self._say)
-        self.sign.daemon = True
-        self.sign.name = "minebench progress"
+        # The first unit may take long: a line shows that work has begun.
+        self.first_line = threading.Timer(FIRST_S, self._write)
+        self.first_line.daemon = True
+        self.first_line.name = "minebench progress"
 
     def __enter__(self) -> None:
-        self.sign.start()
+        self.first_line.start()
 
     def __exit__(self, *_: object) -> None:
-        self.sign.cancel()
+        self.first_line.cancel()
 
     def advance(self, count: int, note: str) -> None:
         with self.lock:
             self.done += count
             self.note = note or self.note
             now = time.monotonic()
-            due = now - self.last >= max(FIRST_S, (now - self.start) * SHARE)
+            is_due = now - self.last >= max(FIRST_S, (now - self.start) * SHARE)
             is_last = self.done >= self.total and self.last > self.start
-        if due or is_last:
-            self.sign.cancel()
-            self._say()
+        if is_due or is_last:
+            self.first_line.cancel()
+            self._write()
 
-    def _say(self) -> None:
+    def _write(self) -> None:
         with self.lock:
             self.last = time.monotonic()
             text = self._text(self.last - self.start)
         log.info("%s", text)
-        if self.spoken:
+        if self.printed:
             print(text, file=sys.stderr, flush=True)
 
-    def _text(self, gone: float) -> str:
+    def _text(self, elapsed_s: float) -> str:
         text = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"
-        if self.done and gone:
-            a_second = self.done / gone
-            rate, per = (a_second, "s") if a_second >= 1 else (a_second * 60, "min")
+        if self.done and elapsed_s:
+            per_second = self.done / elapsed_s
+            rate, per = (per_second, "s") if per_second >= 1 else (per_second * 60, "min")
             text += f", {rate:,.1f} {self.unit}/{per}"
             if self.done < self.total:
-                text += f", about {duration((self.total - self.done) / a_second)} left"
+                text += f", about {duration((self.total - self.done) / per_second)} left"
         return f"{text}, {self.note}" if self.note else text
 
 
 class _Rate(ProgressColumn):
-    """Units a second."""
+    """Column of the rate in units per second."""
 
     def render(self, task: Task) -> Text:
+        """Return the rate as text, - if it is unknown."""
         speed = task.finished_speed or task.speed
         unit = task.fields["unit"]
         return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s")

@@ -1,10 +1,9 @@
-"""Whether an output is already there, and of which inputs.
+"""Keys of outputs: whether an output exists and from which inputs it was computed.
 
-Every output that a stage can skip carries its own key under one name, in the JSON or Parquet file that
-is written last: a cube's zarr.json, a collection.json, a receipt.json, a table. The key is a fingerprint
-of the inputs and of the version numbers of the arithmetic (`VERSION` in its module), never of code: an
-upgrade that changes no result redoes nothing. Because the key lies in the output itself, an older output
-that DVC checks out again is recognised for what it is.
+Every output that a stage can skip has its key in the JSON or Parquet file that is written last: a cube's
+zarr.json, a collection.json, a receipt.json, a table. The key is a fingerprint of the inputs and of the
+algorithms' version numbers (`VERSION` in their modules), not of code: an upgrade that changes no result
+repeats no work. Because the key is part of the output, an older output that DVC checks out is recognised.
 """
 
 import hashlib
@@ -20,14 +19,16 @@ RECEIPT = "receipt.json"
 
 
 def fingerprint(inputs: Iterable[Any]) -> str:
-    """Sixteen hex digits that change when an input changes."""
+    """Return sixteen hex digits of a hash of the inputs, as JSON."""
     text = json.dumps(list(inputs), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a file says of itself: a JSON document, the attributes of a Zarr node or of a Parquet table.
-    Empty where there is no sound file."""
+    """Return the metadata in a file; empty if it is missing or damaged.
+
+    Of a zarr.json and a Parquet table they are its attributes, of any other JSON file its content.
+    """
     try:
         if path.suffix == ".parquet":
             return dict(json.loads(pq.read_schema(path).metadata[b"PANDAS_ATTRS"]))
@@ -38,6 +39,6 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def key_in(path: Path) -> str | None:
-    """The key of the output that `path` is the last file of; None where there is no sound one."""
+    """Return the key of an output by the file that is written last; None if it is missing or damaged."""
     key = read(path).get(KEY)
     return None if key is None else str(key)

@@ -1,4 +1,4 @@
-"""Index tables: Parquet, written whole, the same bytes for the same content."""
+"""Read and write index tables: Parquet, written atomically, with the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -23,26 +23,41 @@ if TYPE_CHECKING:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table (GeoParquet where it has geometry), zstd, without the index. The software's
-    version goes into the file's metadata."""
+    """Write a table as Parquet (GeoParquet if it has geometry) with zstd, without the index.
+
+    The file's metadata has `table.attrs` and the software's version.
+    """
     table.attrs = {**table.attrs, "minebench": __version__}
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
 
 
 ROW_GROUP = 2**20
-"""Rows of a row group, which is what pandas writes: so a table has the same bytes whole or row by row."""
+"""Rows per row group, as pandas writes them, so that `write` and `writing` give the same bytes."""
 BATCH = 2**16
-"""Rows that are held as Python's own before they become columns of Arrow."""
+"""Rows that are collected as Python objects before they are converted to Arrow."""
 
 
 @contextmanager
 def writing(path: Path, columns: Mapping[str, str], attrs: Mapping[str, Any]) -> Iterator[Rows]:
-    """Write a table row by row, with what `write` would make of the whole; `columns` are name and type.
-    Memory holds one row group. Nothing is written where the work inside fails."""
-    told = {**attrs, "minebench": __version__}
+    """Write a table row by row, with the same bytes as `write`, holding one row group in memory.
+
+    Parameters
+    ----------
+    path
+        The file. It stays as it was if the block raises.
+    columns
+        pandas dtypes by name.
+    attrs
+        Attributes of the table.
+
+    Yields
+    ------
+    Rows
+        Takes the rows.
+    """
     with replacing(path) as temporary:
-        rows = Rows(temporary, dict(columns), told)
+        rows = Rows(temporary, dict(columns), {**attrs, "minebench": __version__})
         try:
             yield rows
             rows.close()
@@ -51,22 +66,22 @@ def writing(path: Path, columns: Mapping[str, str], attrs: Mapping[str, Any]) ->
 
 
 class Rows:
-    """A table that is being written."""
+    """A table that is being written, from `writing`."""
 
     def __init__(self, path: Path, columns: dict[str, str], attrs: dict[str, Any]) -> None:
         self.columns, self.count = columns, 0
         self.waiting: dict[str, list[Any]] = {name: [] for name in columns}
         empty = self._frame()
-        # A dict of text does not pass where pandas takes keys of any type; its items do.
+        # pandas types the keys of attrs as Hashable, for which mypy does not accept a dict with keys of str.
         empty.attrs = dict(attrs.items())
         schema = pa.Schema.from_pandas(empty, preserve_index=False)
-        told = {**(schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(attrs).encode()}
-        self.schema = schema.with_metadata(told)
+        metadata = {**(schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(attrs).encode()}
+        self.schema = schema.with_metadata(metadata)
         self.group: list[pa.Table] = []
         self.file = pq.ParquetWriter(path, self.schema, compression="zstd")
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Rows as tuples in the columns' order."""
+        """Append rows, tuples in the order of the columns."""
         values = list(zip(*rows, strict=True))
         for waiting, column in zip(self.waiting.values(), values, strict=False):
             waiting.extend(column)
@@ -75,7 +90,7 @@ class Rows:
             self._to_arrow()
 
     def add_frame(self, frame: pd.DataFrame) -> None:
-        """The rows of a frame with the same columns."""
+        """Append the rows of a frame that has the table's columns."""
         self._to_arrow()
         self.count += len(frame)
         self._put(frame[list(self.columns)].astype(self.columns))
@@ -94,24 +109,41 @@ class Rows:
 
     def _put(self, frame: pd.DataFrame) -> None:
         self.group.append(pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False))
-        held = sum(map(len, self.group))
-        while held >= ROW_GROUP:
-            whole = pa.concat_tables(self.group).combine_chunks()
-            self.file.write_table(whole[:ROW_GROUP], row_group_size=ROW_GROUP)
-            self.group, held = [whole[ROW_GROUP:]], held - ROW_GROUP
+        count = sum(map(len, self.group))
+        while count >= ROW_GROUP:
+            table = pa.concat_tables(self.group).combine_chunks()
+            self.file.write_table(table[:ROW_GROUP], row_group_size=ROW_GROUP)
+            self.group, count = [table[ROW_GROUP:]], count - ROW_GROUP
 
     def close(self) -> None:
+        """Write the remaining rows."""
         self._to_arrow()
-        left = pa.concat_tables([self.schema.empty_table(), *self.group]).combine_chunks()
-        if len(left) or not self.count:
-            self.file.write_table(left, row_group_size=ROW_GROUP)
+        rest = pa.concat_tables([self.schema.empty_table(), *self.group]).combine_chunks()
+        if len(rest) or not self.count:
+            self.file.write_table(rest, row_group_size=ROW_GROUP)
 
 
 def batches(
     path: Path, made_by: str, columns: Sequence[str] | None = None, where: Any = None
 ) -> Iterator[pd.DataFrame]:
-    """A table in parts, in its order: of a row group's size at most, with the rows that fit `where`
-    (pyarrow's filter expression)."""
+    """Yield a table in parts of at most 2**18 rows, in order.
+
+    Parameters
+    ----------
+    path
+        The table.
+    made_by
+        Stage that writes the table, for the error message.
+    columns
+        Columns to read; default: all.
+    where
+        pyarrow filter expression for the rows.
+
+    Raises
+    ------
+    NotMadeYet
+        If there is no such file.
+    """
     if not path.is_file():
         raise NotMadeYet(f"{path} is missing: run `minebench {made_by}` first.")
     scanner = dataset(path).scanner(columns=columns, filter=where, batch_size=2**18)
@@ -121,7 +153,7 @@ def batches(
 
 
 def read_csv(path: Path, field: str) -> pd.DataFrame:
-    """A CSV that the recipe names in `field`, all as text. InputError where it cannot be read."""
+    """Return the CSV file that a recipe names in `field`, all as text. InputError if it cannot be read."""
     try:
         return pd.read_csv(path, dtype=str)
     except FileNotFoundError:
@@ -131,42 +163,63 @@ def read_csv(path: Path, field: str) -> pd.DataFrame:
 
 
 def read(path: Path, made_by: str, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table; WorkError says which stage makes it where it is missing or broken."""
+    """Return a table.
+
+    Parameters
+    ----------
+    path
+        The Parquet file.
+    made_by
+        Stage that writes the table, for the error message.
+    columns
+        Columns to read; default: all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the table's attributes in `attrs`.
+
+    Raises
+    ------
+    NotMadeYet
+        If the file is missing or damaged.
+    """
     return pd.DataFrame(_read(partial(pd.read_parquet, columns=columns), path, made_by))
 
 
 def first(path: Path, made_by: str) -> pd.DataFrame:
-    """The first row of a table, none of an empty one."""
-    for part in batches(path, made_by):
-        return part[:1]
+    """Return the first row of a table as a table, without rows if it is empty; otherwise as `read`."""
+    for batch in batches(path, made_by):
+        return batch[:1]
     return read(path, made_by)
 
 
 def rows(path: Path) -> int:
-    """How many rows a table has, without reading it."""
+    """Return the number of rows of a table, from the file's metadata."""
     return int(pq.read_metadata(path).num_rows)
 
 
 def each(table: pd.DataFrame) -> Iterator[Any]:
-    """The rows of a table as named tuples. What a column holds is known from its table's definition and not
-    from pandas, for which a cell may be of any type."""
+    """Return an iterator over the rows as named tuples.
+
+    They are typed as Any, because pandas types every cell as a union of all scalars.
+    """
     return iter(table.itertuples())
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as dictionaries by column. For pandas a column's name may be anything; ours are
-    text."""
+    """Return the rows of a table as dictionaries by column, whose names are text."""
     return cast(list[dict[str, Any]], table.to_dict("records"))
 
 
 def by_text(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
-    """The rows of a table by what a column of text says."""
-    return {str(value): own for value, own in table.groupby(column)}
+    """Return the rows of a table by the values of a text column."""
+    return {str(value): group for value, group in table.groupby(column)}
 
 
 def read_geo(path: Path, made_by: str) -> gpd.GeoDataFrame:
-    """Read a GeoParquet table, like `read`."""
-    # Here and not above, so that a machine that only trains needs no geospatial library.
+    """Return a GeoParquet table; parameters and errors as for `read`."""
+    # Imported here, so that a machine that only trains needs no geospatial library.
     import geopandas as gpd
 
     return _read(gpd.read_parquet, path, made_by)

@@ -1,23 +1,23 @@
-"""Counts, times and lists in words."""
+"""Format counts, durations, sizes, scores and lists as text."""
 
 from collections.abc import Iterable, Sequence
 
 EVERY_SITE = "all sites"
-"""In place of a site's id, in a row of all sites together."""
+"""Stands for the site's id in rows about all sites."""
 
 BEFORE, START, AFTER = PHASES = ("before", "start", "after")
-"""Phases of a site around its start of production."""
+"""Phases of a site relative to its start of production."""
 UNKNOWN_START, NO_IMAGES = "unknown", "no images"
-"""In place of a phase: where the start is unknown, and where no two images lie around it."""
+"""Stand for a phase if the start is unknown, and if no two images enclose it."""
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """A count with its noun: `1 site`, `12 sites`, `2 countries`."""
+    """Return a count with its noun: `1 site`, `12 sites`, `2 countries`."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: `40 s`, `12 min`, `3 h 20 min`, `5 days`."""
+    """Return a duration as text: `40 s`, `12 min`, `3 h 20 min`, `5 days`."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as people say them: `4.2 GB`."""
+    """Return a number of bytes as text: `4.2 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -37,21 +37,21 @@ def size(count: float) -> str:
 
 
 def score(value: float | None) -> str:
-    """A score to three digits, `undefined` where it is none."""
+    """Return a score with three digits, `undefined` if it is None or NaN."""
     return "undefined" if value is None or value != value else f"{value:.3f}"
 
 
 def few(values: Sequence[object], most: int = 8) -> str:
-    """The first of some values, and how many more there are."""
+    """Return the first values as text, and how many more there are."""
     shown = ", ".join(map(str, values[:most]))
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
 def by_another_case(name: str, known: Iterable[str]) -> str:
-    """A hint to append where a name is known in other letters' case, such as b02 for B02."""
+    """Return a hint to append to a message if a name differs only in case, such as b02 for B02."""
     near = [other for other in known if other != name and other.lower() == name.lower()]
     return f" ({near[0]} is there: upper and lower case differ)" if near else ""
 
 
 SWITCHED = {True: "on", False: "off"}
-"""Words that YAML 1.1 reads as truth values."""
+"""Words that YAML 1.1 reads as booleans."""

@@ -1,1 +1,1 @@
-"""The cube's format: what its arrays are, how their numbers are held, and windows and labels of it."""
+"""The format of cubes: arrays, encoding of pixels, windows and labels."""

@@ -1,4 +1,4 @@
-"""A site's labels in memory: what is mine, what was clear, and the label of any pair of periods."""
+"""A site's labels in memory: footprints, clear observations, and the change label of any pair of periods."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ Mask = NDArray[np.uint8]
 
 
 class Count(NamedTuple):
-    """Pixels of a pair. `expanded` and `reduced` are None where change itself was labelled."""
+    """Pixel counts of a pair of periods; `expanded` and `reduced` are None if change itself was labelled."""
 
     changed: int
     expanded: int | None
@@ -26,8 +26,21 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """`mine` and `clear` (period, y, x) and, where change itself was labelled, `change` (pair, y, x) with
-    the place of each pair in it. A window is a pair of slices (y, x)."""
+    """A site's labels. Methods take a window, a pair of slices (y, x); default: the whole site.
+
+    Attributes
+    ----------
+    periods
+        Labels of the periods, in order of time.
+    mine
+        Footprints (period, y, x) in {0, 1, 255}, with 255 for unknown.
+    clear
+        Counts of clear observations (period, y, x).
+    change
+        Change labels (pair, y, x) in {0, 1, 255}; None unless change itself was labelled.
+    drawn
+        Index into `change` of each pair of periods.
+    """
 
     periods: list[str]
     mine: Mask
@@ -37,7 +50,7 @@ class Labels:
 
     @classmethod
     def read(cls, path: Path) -> "Labels":
-        """A cube's masks. WorkError where it has none."""
+        """Return the labels of the cube at `path`. NotMadeYet if it has none."""
         if not store.receipt(path / "mine").is_file():
             raise NotMadeYet(f"{path} has no masks: run `minebench annotate` first.")
         try:
@@ -49,19 +62,22 @@ class Labels:
         return cls(store.periods_of(path), mine, clear, change, store.change_of(path))
 
     def within(self, counted: NDArray[np.bool_]) -> "Labels":
-        """The labels of some pixels (y, x); all others are unknown."""
+        """Return the labels with all pixels unknown but those that are True in `counted` (y, x)."""
         unknown = np.uint8(UNKNOWN)
         change = None if self.change is None else np.where(counted, self.change, unknown)
         return replace(self, mine=np.where(counted, self.mine, unknown), change=change)
 
     def known(self, window: Any = WHOLE) -> NDArray[np.bool_]:
-        """Where footprints are known: annotated, and with a clear pixel behind (period, y, x)."""
+        """Return where (period, y, x) footprints are annotated and there is a clear observation."""
         inside = (slice(None), *window)
         return (self.mine[inside] != UNKNOWN) & (self.clear[inside] > 0)
 
     def label(self, t1: str, t2: str, window: Any = WHOLE) -> Mask:
-        """A pair's change label (y, x) in {0, 1, 255}: as drawn, or from the two footprints; unknown
-        where either image shows nothing clear."""
+        """Return a pair's change label (y, x) in {0, 1, 255}.
+
+        It is the labelled change if there is any, else the difference of the two footprints; 255 where
+        either period has no clear observation.
+        """
         i, j = self.periods.index(t1), self.periods.index(t2)
         if self.change is None:
             label = change_label(self.mine[i][window], self.mine[j][window])
@@ -71,25 +87,22 @@ class Labels:
         return label
 
     def counts(self, window: Any = WHOLE) -> dict[tuple[str, str], Count]:
-        """Pixels of every labelled pair, (earlier, later); all pairs of footprints in one pass."""
+        """Return pixel counts by labelled pair of periods (earlier, later)."""
         if self.change is not None:
-            found = {pair: self.label(*pair, window) for pair in self.drawn}
+            labels = {pair: self.label(*pair, window) for pair in self.drawn}
             return {
                 pair: Count(int((label == 1).sum()), None, None, int((label == UNKNOWN).sum()))
-                for pair, label in found.items()
+                for pair, label in labels.items()
             }
         mine = self.mine[(slice(None), *window)]
-        counted = changes(mine, self.known(window))
-        changed, unknown = counted.changed, mine[0].size - counted.known
+        pixels = changes(mine, self.known(window))
+        changed, unknown = pixels.changed, mine[0].size - pixels.known
         return {
-            (a, b): Count(*(int(t[i, j]) for t in (changed, counted.expanded, counted.reduced, unknown)))
+            (a, b): Count(*(int(t[i, j]) for t in (changed, pixels.expanded, pixels.reduced, unknown)))
             for i, a in enumerate(self.periods)
             for j, b in enumerate(self.periods)
             if i < j
         }
-
-
-# How many pixels change between every two dates of a mask.
 
 
 Counts = NDArray[np.int64]
@@ -97,8 +110,17 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Changes:
-    """Pixel counts by pair of periods, (period, period) tables read as [earlier, later]; `known` is
-    known in both."""
+    """Pixel counts by pair of periods, each (period, period) indexed [earlier, later].
+
+    Attributes
+    ----------
+    expanded
+        Mine in the later period only.
+    reduced
+        Mine in the earlier period only.
+    known
+        Known in both periods.
+    """
 
     expanded: Counts
     reduced: Counts
@@ -106,23 +128,30 @@ class Changes:
 
     @property
     def changed(self) -> Counts:
+        """Expanded or reduced."""
         return self.expanded + self.reduced
 
 
 def changes(mine: NDArray[np.uint8], known: NDArray[np.bool_]) -> Changes:
-    """Every pair's counts in one pass over `mine` and `known`, both (period, ...).
+    """Return the pixel counts of all pairs of periods in one pass.
 
-    Masks are packed to bits, eight pixels a byte, and pairs counted by popcount: with M the mine and
-    K what is known, a pair (i, j) has |M_j ∩ K_i| - |M_i ∩ M_j| pixels expanded. Equal to the plain
-    loop over boolean arrays.
+    Masks are packed to bits, and pairs are counted by popcount: with M the mine and K the known pixels,
+    |M_j ∩ K_i| - |M_i ∩ M_j| pixels of a pair (i, j) are expanded. A loop over boolean arrays gives the same.
+
+    Parameters
+    ----------
+    mine
+        Footprints (period, ...) in {0, 1, 255}.
+    known
+        Where they are known, of the same shape.
     """
     dates = len(mine)
     k = bits(known.reshape(dates, -1))
     m = bits((mine == 1).reshape(dates, -1)) & k
-    both, seen, kept = (np.zeros((dates, dates), np.int64) for _ in range(3))
+    k_and_k, k_and_m, m_and_m = (np.zeros((dates, dates), np.int64) for _ in range(3))
     for i in range(dates):
-        # Row i against all dates at once: kept[i, j] = |M_i ∩ M_j|, seen[i, j] = |K_i ∩ M_j|.
-        both[i] = np.bitwise_count(k[i] & k).sum(axis=1, dtype=np.int64)
-        seen[i] = np.bitwise_count(k[i] & m).sum(axis=1, dtype=np.int64)
-        kept[i] = np.bitwise_count(m[i] & m).sum(axis=1, dtype=np.int64)
-    return Changes(seen - kept, seen.T - kept, both)
+        # Row i against all dates at once: k_and_m[i, j] = |K_i ∩ M_j|.
+        k_and_k[i] = np.bitwise_count(k[i] & k).sum(axis=1, dtype=np.int64)
+        k_and_m[i] = np.bitwise_count(k[i] & m).sum(axis=1, dtype=np.int64)
+        m_and_m[i] = np.bitwise_count(m[i] & m).sum(axis=1, dtype=np.int64)
+    return Changes(k_and_m - m_and_m, k_and_m.T - m_and_m, k_and_k)

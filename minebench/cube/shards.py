@@ -1,9 +1,9 @@
-"""Windows of the arrays of a cube, read straight from their shard.
+"""Read windows of a cube's arrays directly from their shards.
 
-zarr-python reads a tile through its general machinery, which costs many times the decoding. The cubes
-that `minebench.cube.store` writes have one form: Zarr v3, one shard an array with its index at the start (in
-older cubes at the end), chunks of one date (and all bands) of one tile, blosc. For that form a window is an
-index lookup, a read and a decompression a chunk, none of which holds Python's lock for long.
+For a tile, zarr-python's general code takes many times as long as decoding. minebench's cubes have one
+layout: Zarr v3, one shard per array with its index at the start (in older cubes at the end), chunks of one
+date of one tile with all bands, blosc. With that layout a window takes an index lookup, a read and a
+decompression per chunk, none of which holds the GIL for long.
 """
 
 import json
@@ -23,11 +23,19 @@ EMPTY = np.iinfo(np.uint64).max
 
 
 class Shard:
-    """An array (date, ..., y, x) of a cube, signed bytes as they are held in memory
-    (`minebench.cube.encoding`). ValueError where it is not of that form.
+    """An array (date, ..., y, x) of a cube, with int8 as in memory (`minebench.cube.encoding`).
 
-    Safe to read from several threads at once. The file stays open; a cube that is replaced meanwhile is
-    read as it was.
+    Thread-safe. The file stays open; if the cube is replaced meanwhile, the old one is read.
+
+    Parameters
+    ----------
+    path
+        Folder of the array.
+
+    Raises
+    ------
+    ValueError
+        If the array has another layout.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,33 +49,33 @@ class Shard:
         self.chunk = _chunk_of(described)
         self.has_index_first = described["codecs"][0]["configuration"].get("index_location") == "start"
         file = path / "/".join(["c", *["0"] * len(self.shape)])
-        # Never written where every pixel is the fill value.
+        # There is no file if every pixel is the fill value.
         self.file = os.open(file, os.O_RDONLY) if file.is_file() else None
         if self.file is not None:
             weakref.finalize(self, os.close, self.file)
         self.index = self._index()
 
     def _index(self) -> NDArray[np.uint64]:
-        """Offset and length in the shard of each chunk (dates, rows, columns, 2)."""
+        """Return offset and length in the shard of each chunk (dates, rows, columns, 2), in bytes."""
         counts = [-(-size // chunk) for size, chunk in zip(self.shape, self.chunk, strict=True)]
         counts = [counts[0], *counts[-2:]]
         if self.file is None:
             return np.full((*counts, 2), EMPTY)
         length = int(np.prod(counts)) * 16
-        # A checksum of 4 bytes follows.
-        begin = 0 if self.has_index_first else os.fstat(self.file).st_size - length - 4
-        found = os.pread(self.file, length, begin)
-        return np.frombuffer(found, "<u8").reshape(*counts, 2)
+        # A checksum of 4 bytes follows the index.
+        start = 0 if self.has_index_first else os.fstat(self.file).st_size - length - 4
+        content = os.pread(self.file, length, start)
+        return np.frombuffer(content, "<u8").reshape(*counts, 2)
 
     def whole(self) -> NDArray[Any]:
-        """The array (date, ..., y, x)."""
+        """Return the whole array (date, ..., y, x)."""
         out = np.empty(self.shape, self.dtype)
         for date in range(self.shape[0]):
             self.into(out[date], date, 0, 0)
         return out
 
     def window(self, date: int, y0: int, x0: int, height: int, width: int) -> NDArray[Any]:
-        """(..., y, x) of one date, of any window inside the array."""
+        """Return a window (..., y, x) of one date, which must lie inside the array."""
         out = np.empty((*self.shape[1:-2], height, width), self.dtype)
         self.into(out, date, y0, x0)
         return out
@@ -94,23 +102,25 @@ class Shard:
 
 
 def _chunk_of(described: dict[str, Any]) -> tuple[int, ...]:
-    """The chunks' shape within the shard; ValueError where the array has another form."""
+    """Return the shape of the chunks. ValueError if the array has another layout."""
     (sharding,) = described["codecs"]
     settings = sharding["configuration"]
     codecs = [codec["name"] for codec in settings["codecs"]]
     shape = tuple(settings["chunk_shape"])
-    whole = described["chunk_grid"]["configuration"]["chunk_shape"]
-    of_one_date = shape[0] == 1 and shape[1:-2] == tuple(described["shape"][1:-2])
-    in_one_shard = all(a >= b for a, b in zip(whole, described["shape"], strict=True))
-    checked = [codec["name"] for codec in settings["index_codecs"]] == ["bytes", "crc32c"]
-    if not (codecs == ["bytes", "blosc"] and of_one_date and in_one_shard and checked):
+    shard = described["chunk_grid"]["configuration"]["chunk_shape"]
+    is_one_date = shape[0] == 1 and shape[1:-2] == tuple(described["shape"][1:-2])
+    is_one_shard = all(a >= b for a, b in zip(shard, described["shape"], strict=True))
+    has_checksum = [codec["name"] for codec in settings["index_codecs"]] == ["bytes", "crc32c"]
+    if not (codecs == ["bytes", "blosc"] and is_one_date and is_one_shard and has_checksum):
         raise ValueError("not an array of a minebench cube")
     return shape
 
 
 def read(path: Path) -> NDArray[Any]:
-    """A whole array (date, ..., y, x) of a cube, also where somebody has written it in another form.
-    FileNotFoundError or KeyError where there is none."""
+    """Return a whole array (date, ..., y, x) of a cube, with any layout that Zarr reads.
+
+    FileNotFoundError or KeyError if there is none.
+    """
     try:
         return Shard(path).whole()
     except (ValueError, KeyError, IndexError, RuntimeError):

@@ -1,8 +1,8 @@
-"""A benchmark's cubes, opened once, and windows of them; see `minebench.cube.store` for the store.
+"""Windows of a benchmark's cubes, each opened once; see `minebench.cube.store` for the format.
 
-What no data is: in reflectance and embeddings 0 in all bands. In pictures of 8 bits black is a colour, and no
-data is black without a clear observation. So models take pictures with one channel more than there are bands,
-their alpha: 255 where there is data, 0 where there is none.
+Nodata is 0 in all bands of reflectance and embeddings. In 8-bit pictures black is a colour, and nodata is
+black without a clear observation. Models therefore get pictures with an additional channel, alpha: 255 where
+there is data, else 0.
 """
 
 import json
@@ -29,8 +29,23 @@ OPAQUE = 255
 
 @dataclass(frozen=True)
 class Cube:
-    """One site's open arrays; see `minebench.cube.store` for the store. `change` is there where change itself
-    was labelled, with the place of each pair of periods in it."""
+    """One site's open arrays; see `minebench.cube.store`.
+
+    Attributes
+    ----------
+    pixels, clear, mine
+        Arrays (period, band, y, x), (period, y, x) and (period, y, x).
+    aoi
+        1 inside the AOI, else 0 (y, x).
+    periods, bands
+        Labels of the periods and names of the bands, in the arrays' order.
+    change
+        Change labels (pair, y, x); None unless change itself was labelled.
+    pairs
+        Index into `change` of each pair of periods.
+    encoding
+        Encoding of the pixels.
+    """
 
     pixels: Shard
     clear: Shard
@@ -44,18 +59,25 @@ class Cube:
 
     @property
     def channels(self) -> int:
-        """Channels of what a model takes: the bands, and alpha of pictures."""
+        """Number of a model's input channels: the bands, and alpha for pictures."""
         return self.pixels.shape[1] + self.encoding.is_picture
 
 
 class Cubes:
-    """Opens each of a benchmark's cubes once and reads windows of them."""
+    """Windows of a benchmark's cubes, each opened once.
+
+    Parameters
+    ----------
+    benchmark_dir
+        The benchmark's folder, ``data/<name>``.
+    """
 
     def __init__(self, benchmark_dir: Path) -> None:
         self.folder = Path(benchmark_dir) / "cubes"
         self.opened: dict[str, Cube] = {}
 
     def cube(self, site_id: str) -> Cube:
+        """Return a site's cube. NotMadeYet if it is missing or damaged."""
         if site_id not in self.opened:
             path = self.folder / f"{site_id}.zarr"
             try:
@@ -65,24 +87,37 @@ class Cubes:
         return self.opened[site_id]
 
     def periods(self, site_id: str) -> list[str]:
+        """Return the labels of a site's periods, in order of time."""
         return self.cube(site_id).periods
 
     def bands(self, site_id: str) -> list[str]:
+        """Return the names of a site's bands."""
         return self.cube(site_id).bands
 
     def read(self, tile: Tile, dates: Sequence[int] | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Pixels (date, band, y, x) and masks (date, y, x) of a tile; see `inputs`."""
+        """Return pixels (date, band, y, x) and masks (date, y, x) of a tile; as `inputs`, without alpha."""
         pixels, masks = self.inputs(tile, dates)
         return pixels[:, : len(self.bands(tile.site_id))], masks
 
     def inputs(
         self, tile: Tile, dates: Sequence[int] | None = None
     ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Pixels (date, channel, y, x), as `Scale` and `Standardise` take them, and masks (date, y, x) of a
-        tile, padded (`padded`); all dates without `dates`. Channels are the bands, and alpha of pictures.
+        """Return the pixels and masks of a tile, padded to its size.
 
-        The mask is 255, unknown, where nothing was annotated, where no clear pixel is behind the
-        image, and in the padding, so that no pixel counts twice.
+        Parameters
+        ----------
+        tile
+            The tile.
+        dates
+            Indices of periods; default: all.
+
+        Returns
+        -------
+        pixels : numpy.ndarray
+            Pixels in memory (date, channel, y, x); channels are the bands, and alpha for pictures.
+        masks : numpy.ndarray
+            Footprints (date, y, x) uint8 in {0, 1, 255}: 255, unknown, where nothing is annotated, where
+            there is no clear observation, and in the padding, so that no pixel counts twice.
         """
         cube = self.cube(tile.site_id)
         dates = range(len(cube.periods)) if dates is None else dates
@@ -96,14 +131,16 @@ class Cubes:
 
     def image_into(self, image: NDArray[Any], tile: Tile, date: int) -> None:
         """Fill `image` (channel, y, x) with a tile's pixels of one date, padded."""
-        whole = image[:, : tile.height, : tile.width]
-        _fill(self.cube(tile.site_id), whole, date, tile.y0, tile.x0)
+        inside = image[:, : tile.height, : tile.width]
+        _fill(self.cube(tile.site_id), inside, date, tile.y0, tile.x0)
         if tile.pad_y or tile.pad_x:
-            image[:] = self.padded(whole, tile)
+            image[:] = self.padded(inside, tile)
 
     def padded(self, pixels: NDArray[Any], tile: Tile, nodata: int = 0) -> NDArray[Any]:
-        """Pixels (..., y, x) of a tile's window filled up to its size: repeated, or with `nodata` where the
-        recipe's tiles go on beyond a site's edge."""
+        """Return pixels (..., y, x) of a tile's window padded to the tile's size.
+
+        The padding repeats the pixels or, if the recipe's tiles extend beyond a site's edge, is `nodata`.
+        """
         margin = [(0, 0)] * (pixels.ndim - 2) + [(0, tile.pad_y), (0, tile.pad_x)]
         if self.repeats:
             return np.pad(pixels, margin, mode="wrap")
@@ -111,35 +148,50 @@ class Cubes:
 
     @cached_property
     def repeats(self) -> bool:
-        """Whether padding repeats the tile."""
+        """Whether padding repeats the tile; else it is nodata."""
         path = self.folder.parent / "index" / "tiles.parquet"
         return not path.is_file() or receipts.read(path).get(PADDING) != NODATA
 
     def mask_into(self, mask: NDArray[np.uint8], tile: Tile, date: int) -> None:
-        """Fill `mask` (y, x) with a tile's mask of one date; see `read`."""
+        """Fill `mask` (y, x) with a tile's mask of one date; see `inputs`."""
         cube = self.cube(tile.site_id)
         mask[:] = UNKNOWN
-        whole = mask[: tile.height, : tile.width]
-        cube.mine.into(whole, date, tile.y0, tile.x0)
-        whole[cube.clear.window(date, tile.y0, tile.x0, tile.height, tile.width) == 0] = UNKNOWN
+        inside = mask[: tile.height, : tile.width]
+        cube.mine.into(inside, date, tile.y0, tile.x0)
+        inside[cube.clear.window(date, tile.y0, tile.x0, tile.height, tile.width) == 0] = UNKNOWN
 
     def aoi(self, tile: Tile) -> NDArray[np.bool_]:
-        """Which pixels (y, x) of a tile are inside the site's AOI."""
+        """Return which pixels (y, x) of a tile, with its padding, are inside the site's AOI."""
         return np.pad(self.cube(tile.site_id).aoi[tile.window] == 1, ((0, tile.pad_y), (0, tile.pad_x)))
 
     def label(self, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
-        """Change label (y, x) of a pair in {0, 1, 255}: as drawn, or where exactly one of the two
-        footprint masks is set; 255 also where either date shows nothing clear, and in the padding."""
+        """Return a pair's change label (y, x) uint8 in {0, 1, 255}.
+
+        It is the labelled change if there is any, else 1 where exactly one of the two footprint masks is
+        set; 255 also where either date has no clear observation, and in the padding.
+
+        Parameters
+        ----------
+        tile
+            The tile.
+        t1, t2
+            Labels of the periods.
+
+        Raises
+        ------
+        NotMadeYet
+            If change was labelled, but not of this pair.
+        """
         cube = self.cube(tile.site_id)
         if cube.change is not None:
-            return self._drawn(cube, cube.change, tile, t1, t2)
+            return self._labelled_change(cube, cube.change, tile, t1, t2)
         first, second = np.empty((2, *tile.shape), np.uint8)
         self.mask_into(first, tile, cube.periods.index(t1))
         self.mask_into(second, tile, cube.periods.index(t2))
         return change_label(first, second)
 
-    def _drawn(self, cube: Cube, change: Shard, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
-        """A label of change that was drawn itself; `mine` is unknown throughout such a cube."""
+    def _labelled_change(self, cube: Cube, change: Shard, tile: Tile, t1: str, t2: str) -> NDArray[np.uint8]:
+        """Return the label if change itself was labelled; then `mine` is unknown everywhere."""
         if (t1, t2) not in cube.pairs:
             raise NotMadeYet(f"{tile.site_id} has no label for {t1} to {t2}: run `minebench annotate`.")
         window = tile.y0, tile.x0, tile.height, tile.width
@@ -151,8 +203,17 @@ class Cubes:
     def window(
         self, site_id: str, date: int, y0: int, x0: int, height: int, width: int, beyond: str
     ) -> NDArray[Any]:
-        """Pixels (channel, y, x) of any window; beyond the site's edge they are its mirror image, or 0
-        with `beyond` "nodata"."""
+        """Return the pixels (channel, y, x) of any window of a site at one date.
+
+        Parameters
+        ----------
+        site_id, date
+            The site, and the index of the period.
+        y0, x0, height, width
+            The window, in pixels; it may extend beyond the site.
+        beyond
+            ``nodata`` for 0 outside the site, ``mirror`` for the site's mirror image.
+        """
         cube = self.cube(site_id)
         rows, columns = cube.pixels.shape[2:]
         y, x = slice(max(y0, 0), min(y0 + height, rows)), slice(max(x0, 0), min(x0 + width, columns))
@@ -164,14 +225,16 @@ class Cubes:
         return np.pad(inside, margin, mode="symmetric")
 
     def neighbours(self, tile: Tile, date: int, beyond: str) -> NDArray[Any]:
-        """The 3x3 tiles around and with a tile (channel, 3 y, 3 x)."""
+        """Return a tile with the eight tiles around it (channel, 3 height, 3 width); see `window`."""
         height, width = tile.shape
         corner = tile.y0 - height, tile.x0 - width
         return self.window(tile.site_id, date, *corner, 3 * height, 3 * width, beyond)
 
     def neighbourhood(self, tile: Tile, date: int, beyond: str) -> NDArray[np.float32]:
-        """The 3x3 tiles around and with a tile, reduced to its size by block means of the pixels with
-        data: (channel, y, x) in stored numbers, 0 where there is none."""
+        """Return `neighbours` reduced to the tile's size (channel, y, x) by block means of pixels with data.
+
+        Values are those in memory, as float32; 0 where there is no data.
+        """
         height, width = tile.shape
         wide = self.neighbours(tile, date, beyond)
         blocks = wide.reshape(len(wide), height, 3, width, 3).astype(np.float32)
@@ -187,24 +250,24 @@ def _fill(cube: Cube, image: NDArray[Any], date: int, y0: int, x0: int) -> None:
     colours = image[:bands]
     cube.pixels.into(colours, date, y0, x0)
     if cube.encoding.is_picture:
-        seen = cube.clear.window(date, y0, x0, *image.shape[1:]) > 0
-        image[bands] = np.where(seen | (colours != 0).any(axis=0), OPAQUE, 0)
+        is_clear = cube.clear.window(date, y0, x0, *image.shape[1:]) > 0
+        image[bands] = np.where(is_clear | (colours != 0).any(axis=0), OPAQUE, 0)
 
 
 def _opened(path: Path) -> Cube:
     attributes = json.loads((path / "zarr.json").read_text())["attributes"]
     encoding = next(kind for kind in ENCODINGS.values() if (path / kind.kind).is_dir())
     change = Shard(path / "change") if (path / "change").is_dir() else None
-    listed = change.attributes["pairs"] if change else []
-    small = {name: np.asarray(zarr.open_array(path / name, mode="r")[:]) for name in ("band", "aoi")}
+    pairs = change.attributes["pairs"] if change else []
+    arrays = {name: np.asarray(zarr.open_array(path / name, mode="r")[:]) for name in ("band", "aoi")}
     return Cube(
         Shard(path / encoding.kind),
         Shard(path / "clear"),
         Shard(path / "mine"),
-        small["aoi"],
+        arrays["aoi"],
         list(attributes["periods"]),
-        [str(band) for band in small["band"]],
+        [str(band) for band in arrays["band"]],
         change,
-        {(str(a), str(b)): i for i, (a, b) in enumerate(listed)},
+        {(str(a), str(b)): i for i, (a, b) in enumerate(pairs)},
         encoding,
     )

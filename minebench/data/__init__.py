@@ -6,7 +6,7 @@ __all__ = ["open"]
 
 
 def __getattr__(name: str) -> Any:
-    # When it is first asked for: the cubes can be read without torch.
+    # Imported on first access: cubes can be read without torch.
     if name in __all__:
         from minebench.data import opening
 

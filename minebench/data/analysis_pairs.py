@@ -1,4 +1,4 @@
-"""Pairs of the analysis sets (`pipeline.index.analysis_sets`): windows, and what is done to them."""
+"""Pairs of the analysis sets (`pipeline.index.analysis_sets`): windows that are made coarser or shifted."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +20,17 @@ SETS = ("neighbourhood", "scale", "object_size", "misregistration", "size_scale"
 
 
 class AnalysisPairs(Pairs):
-    """Pairs of an analysis set (index/analysis): each row is a window of its own with what is done to
-    it. Items are those of `Pairs`, and `level`. Only a row's region counts, where it names one: the
-    rest of the label is 255. A scale reduces both images by block means and enlarges them again
-    (bilinear). A shift (dy, dx) moves the second image's content by so many pixels; what comes in at
-    the edge is the site's own, or its mirror image. Neighbourhoods are made coarser and shifted
-    with their tile: what is done is done to whole images."""
+    """Pairs of an analysis set (index/analysis), with the items of `Pairs` and `level`.
+
+    Each row of the table is a window, and may have
+
+    - a region: the label is 255 outside it;
+    - a scale: both images are reduced by block means and enlarged again (bilinear);
+    - a shift (dy, dx): the second image's content is moved down and right by so many pixels; the site, or
+      beyond its edge its mirror image, fills the gap.
+
+    Scale and shift also apply to the neighbourhoods.
+    """
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row: Any = self.table.iloc[index]
@@ -45,24 +50,24 @@ class AnalysisPairs(Pairs):
         return {**item, "label": torch.from_numpy(label), **around, **names(row), "level": row.level}
 
     def _around(self, windows: list[Tile], dates: list[int], scale: int) -> dict[str, Tensor]:
-        """`a_context` and `b_context` of the two dates' windows at a scale; nothing without neighbours."""
+        """Return `a_context` and `b_context` of the two dates' windows at a scale; {} without neighbours."""
         if self.neighbours is None:
             return {}
         names = ("a_context", "b_context")
-        both = list(zip(windows, dates, strict=True))
+        views = list(zip(windows, dates, strict=True))
         if scale == 1:
-            reduced = [self.cubes.neighbourhood(*each, self.neighbours) for each in both]
+            reduced = [self.cubes.neighbourhood(*view, self.neighbours) for view in views]
             return dict(zip(names, self.scaled(np.stack(reduced)).values(), strict=True))
-        wide = np.stack([self.cubes.neighbours(*each, self.neighbours) for each in both])
+        wide = np.stack([self.cubes.neighbours(*view, self.neighbours) for view in views])
         has_data = torch.from_numpy((wide != 0).any(axis=1, keepdims=True)).float()
         images = self.scaled(wide).values()
         return {
-            name: thirds(rescaled(image, scale), seen)
-            for name, image, seen in zip(names, images, has_data, strict=True)
+            name: thirds(rescaled(image, scale), mask)
+            for name, image, mask in zip(names, images, has_data, strict=True)
         }
 
     def _moved(self, window: Tile, date: int, dy: int, dx: int) -> NDArray[Any]:
-        """The image with its content moved by so many pixels down and right."""
+        """Return the image (channel, y, x) with its content moved by `dy` pixels down and `dx` right."""
         if window.pad_y or window.pad_x:
             pixels, _ = self.cubes.inputs(window, [date])
             return np.roll(pixels[0], (dy, dx), axis=(1, 2))
@@ -71,7 +76,7 @@ class AnalysisPairs(Pairs):
 
 
 def rescaled(image: Tensor, scale: int) -> Tensor:
-    """(C, H, W) reduced by `scale` and enlarged to its size again."""
+    """Return an image (C, H, W) reduced by `scale` and enlarged to its size again."""
     if scale == 1:
         return image
     size = (max(1, image.shape[1] // scale), max(1, image.shape[2] // scale))
@@ -80,24 +85,31 @@ def rescaled(image: Tensor, scale: int) -> Tensor:
 
 
 def thirds(image: Tensor, has_data: Tensor) -> Tensor:
-    """(C, H, W) reduced to a third of its sides by the means of the pixels with data (1, H, W); 0 where
-    there are none."""
-    seen = F.avg_pool2d(has_data, 3)
-    return torch.where(seen > 0, F.avg_pool2d(image * has_data, 3) / seen.clamp_min(1e-6), 0.0)
+    """Return an image (C, H, W) reduced to a third of its sides by means of pixels with data; 0 without any.
+
+    Parameters
+    ----------
+    image
+        The image.
+    has_data
+        1 where there is data, else 0 (1, H, W).
+    """
+    share = F.avg_pool2d(has_data, 3)
+    return torch.where(share > 0, F.avg_pool2d(image * has_data, 3) / share.clamp_min(1e-6), 0.0)
 
 
 def only_region(label: NDArray[np.uint8], row: Any) -> NDArray[np.uint8]:
-    """The label with everything but the row's region unknown; all of it where the row has none."""
+    """Return the label (y, x) with 255 outside the row's region, unchanged if the row has none."""
     if not hasattr(row, "region_size"):
         return label
-    kept = np.full_like(label, UNKNOWN)
+    masked = np.full_like(label, UNKNOWN)
     y, x, size = int(row.region_y), int(row.region_x), int(row.region_size)
-    kept[y : y + size, x : x + size] = label[y : y + size, x : x + size]
-    return kept
+    masked[y : y + size, x : x + size] = label[y : y + size, x : x + size]
+    return masked
 
 
 def rows_of(benchmark_dir: Path, analysis: str, level: str | None) -> pd.DataFrame:
-    """Rows of an analysis set. InputError where there is no such set or level."""
+    """Return the rows of an analysis set, of one level or of all. InputError if it has no such level."""
     if analysis not in SETS:
         raise UnknownName(f"'{analysis}' is not an analysis set; choose one of {', '.join(SETS)}.")
     rows = read_table(benchmark_dir, f"analysis/{analysis}")

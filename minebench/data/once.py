@@ -1,4 +1,4 @@
-"""Count ground that lies in several tiles once: each pixel counts in the first tile that contains it.
+"""Count pixels that lie in several tiles once, in the first tile that contains them.
 
 Tiles overlap where the last tile of a row is moved back to end at the site's edge, and where the stride is
 smaller than the tile.
@@ -13,7 +13,7 @@ from minebench.index import Tile
 
 
 def overlapped(tiles: Sequence[Tile]) -> dict[str, list[Tile]]:
-    """Return, by tile_id, the earlier tiles of its site that overlap a tile; none for a tile without any."""
+    """Return the earlier tiles of the same site that overlap a tile, by its tile_id, if there are any."""
     by_site: dict[str, list[Tile]] = {}
     for tile in tiles:
         by_site.setdefault(tile.site_id, []).append(tile)
@@ -31,7 +31,7 @@ def overlapped(tiles: Sequence[Tile]) -> dict[str, list[Tile]]:
 
 
 def counted_before(tile: Tile, earlier: Iterable[Tile]) -> NDArray[np.bool_]:
-    """Return which pixels (y, x) of a tile are in earlier tiles; its padding is included, as False."""
+    """Return which pixels (y, x) of a tile are in earlier tiles; False in its padding."""
     counted = np.zeros(tile.shape, bool)
     for other in earlier:
         rows = slice(max(other.y0 - tile.y0, 0), max(other.y0 + other.height - tile.y0, 0))

@@ -1,4 +1,4 @@
-"""A split of a benchmark as a Dataset, by name."""
+"""Open a split of a benchmark as a torch Dataset."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,29 +37,36 @@ def open(
     split
         "train", "val" or "test".
     scale
-        What images are standardised with; without it the training split's mean and deviation.
+        Statistics that standardise the images; default: those of the training split.
     bands
-        Which bands, in which order; all of them without.
+        Names of the bands in the order of the channels; default: all bands.
     neighbours
-        Whether pairs have the 3x3 neighbourhood of their tile; without it the recipe decides.
+        Whether pairs have the 3x3 neighbourhood of their tile; default: as the recipe says.
     fold
-        Another split by site, from index/folds: "kfold/0" or "country/DEU".
+        Splits by site from index/folds, such as "kfold/0" or "country/DEU"; default: the benchmark's splits.
     analysis, level
-        A set of index/analysis over the test split, and one of its levels; all of them without.
+        An analysis set of the test split, and one of its levels; default: no analysis set, all levels.
     sites, seed
-        So many of the split's sites alone, drawn by the seed.
+        Number of the split's sites to use, drawn with the seed; default: all sites.
+
+    Returns
+    -------
+    Pairs or Series
+        The dataset, with `bands`, `mean`, `std` and `table`.
 
     Raises
     ------
     UnknownName, InputError
-        Where a name is unknown or nothing is left.
+        If a name is unknown or the selection is empty.
+    NotMadeYet
+        If a table or cube is missing.
     """
     benchmark_dir = Path(benchmark_dir)
     if task not in TASKS:
         raise UnknownName(f"'{task}' is not a task; choose one of {', '.join(TASKS)}.")
     tiles = datasets.read_table(benchmark_dir, "tiles")
-    wanted = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
-    beyond = datasets.beyond_of(benchmark_dir, tiles) if wanted else None
+    has_context = tiles.attrs.get("neighbours", False) if neighbours is None else neighbours
+    beyond = datasets.beyond_of(benchmark_dir, tiles) if has_context else None
     if fold is not None:
         tiles = datasets.folded(benchmark_dir, tiles, fold)
     chosen = tiles[tiles.split == split]

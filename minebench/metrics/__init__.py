@@ -1,1 +1,1 @@
-"""Arithmetic on masks and probabilities: confusion and scores, thresholds, change activity."""
+"""Metrics of masks and probabilities: confusion and scores, thresholds, change activity."""

@@ -1,7 +1,7 @@
 """Scores from pixel counts, and consistency over time.
 
-Counts are summed first and divided last: no score is a mean of batch means. Where a score's
-denominator is 0 it is NaN, undefined, and no mean over sites or dates takes it in.
+Counts are summed first and divided last: no score is a mean of batch means. A score whose denominator is 0
+is undefined, NaN, and means over sites or dates leave it out.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from minebench.metrics.popcount import stable_counts
 
 @dataclass(frozen=True)
 class Confusion:
-    """Pixel counts of a binary decision; they add up."""
+    """Pixel counts of a binary classification; add them with +."""
 
     tp: int = 0
     fp: int = 0
@@ -31,8 +31,22 @@ class Confusion:
 
 
 def confusion(pred: NDArray[Any], true: NDArray[Any], ignore: int = UNKNOWN) -> Confusion:
-    """Counts of `pred` (boolean or 0/1) against `true` (0, 1 or `ignore`), of any one shape.
-    ValueError where the shapes differ."""
+    """Return the pixel counts of a prediction.
+
+    Parameters
+    ----------
+    pred
+        Prediction, boolean or 0/1.
+    true
+        Truth of the same shape: 0, 1 or `ignore`.
+    ignore
+        Value of pixels to leave out.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
     if pred.shape != true.shape:
         raise ValueError(f"pred is {pred.shape} and true is {true.shape}")
     known = true != ignore
@@ -42,12 +56,14 @@ def confusion(pred: NDArray[Any], true: NDArray[Any], ignore: int = UNKNOWN) -> 
 
 
 def scores(counts: Confusion) -> dict[str, float]:
-    """Overall accuracy; precision, recall, F1 and IoU of the positive class; kappa; means of F1 and IoU
-    over both classes. NaN where undefined.
+    """Return scores from 0 to 1 (kappa from -1) by name; NaN if undefined.
 
-    F1 is undefined only where nothing is positive in truth or prediction; a prediction of all
-    background against any truth has F1 0. Kappa is undefined where truth and prediction are one class, and so
-    are the means over both classes: that of the one class there is would stand beside means of two.
+    They are overall accuracy; precision, recall, F1 and IoU of the positive class; kappa; and the means of
+    F1 and IoU over both classes.
+
+    F1 is undefined only if neither truth nor prediction has a positive; a prediction of all background for
+    any other truth has F1 0. Kappa and the means over both classes are undefined if truth and prediction are
+    all of one class.
     """
     c = counts
     background = Confusion(tp=c.tn, fp=c.fn, fn=c.fp, tn=c.tp)
@@ -72,39 +88,53 @@ def _iou(c: Confusion) -> float:
 
 
 def _kappa(c: Confusion) -> float:
-    """Agreement beyond what the two classes' shares would give by chance (Cohen 1960)."""
+    """Return the agreement beyond chance, given the two classes' shares (Cohen 1960)."""
     total = c.tp + c.fp + c.fn + c.tn
     by_chance = (c.tp + c.fp) * (c.tp + c.fn) + (c.fn + c.tn) * (c.fp + c.tn)
     return _ratio((c.tp + c.tn) * total - by_chance, total * total - by_chance)
 
 
 def temporal_consistency(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[float, float]:
-    """LCA- and GCA-TIoU (EuroMineNet, Yu et al. 2025) of boolean masks (T, ...).
+    """Return LCA- and GCA-TIoU (EuroMineNet, Yu et al. 2025) of boolean masks (T, ...).
 
     For dates i and j, over the pixels U whose truth did not change between them, CA-TIoU is
-    |P_i ∩ P_j ∩ U| / |(P_i ∪ P_j) ∩ U|. LCA is the mean over consecutive dates, GCA over all
-    pairs. A pair whose union is empty (nothing predicted on either date) is undefined and left
-    out; with no defined pair the result is NaN, so an all-background model earns no consistency.
+    |P_i ∩ P_j ∩ U| / |(P_i ∪ P_j) ∩ U|. LCA is the mean over consecutive dates, GCA over all pairs. A pair
+    whose union is empty (nothing predicted at either date) is undefined and left out. Without any defined
+    pair the result is NaN, so that a model that predicts only background has no score.
     """
     return lca_gca(*consistency_counts(pred, true))
 
 
 def lca_gca(shared: NDArray[np.int64], union: NDArray[np.int64]) -> tuple[float, float]:
-    """LCA and GCA from the counts of `consistency_counts`, summed over as many tiles as one likes."""
-    table = np.divide(shared, union, out=np.full(union.shape, np.nan), where=union > 0)
-    count = len(table)
-    consecutive = [table[i, i + 1] for i in range(count - 1)]
-    every = [table[i, j] for i, j in combinations(range(count), 2)]
-    return _mean(consecutive), _mean(every)
+    """Return LCA and GCA from counts of `consistency_counts`, which may be sums over tiles."""
+    tiou = np.divide(shared, union, out=np.full(union.shape, np.nan), where=union > 0)
+    dates = len(tiou)
+    consecutive = [tiou[i, i + 1] for i in range(dates - 1)]
+    all_pairs = [tiou[i, j] for i, j in combinations(range(dates), 2)]
+    return _mean(consecutive), _mean(all_pairs)
 
 
 def consistency_counts(
     pred: NDArray[np.bool_], true: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """|P_i ∩ P_j ∩ U| and |(P_i ∪ P_j) ∩ U| of every pair of dates i < j of boolean masks (T, ...), each
-    (T, T) and 0 elsewhere.
+    """Return |P_i ∩ P_j ∩ U| and |(P_i ∪ P_j) ∩ U| of all pairs of dates; see `temporal_consistency`.
 
-    Parts are counted on as many threads as there are cores; equal to the plain loop over boolean arrays.
+    Counted with one thread per core; a loop over boolean arrays gives the same.
+
+    Parameters
+    ----------
+    pred, true
+        Boolean masks (T, ...) of one shape.
+
+    Returns
+    -------
+    shared, union : numpy.ndarray
+        Counts (T, T) int64 at [i, j] for i < j, 0 elsewhere.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     if pred.shape != true.shape:
         raise ValueError(f"pred is {pred.shape} and true is {true.shape}")
@@ -114,18 +144,18 @@ def consistency_counts(
     if len(parts) == 1:
         return _counted(p, g)
     with ThreadPoolExecutor(cores.count()) as threads:
-        found = list(threads.map(lambda part: _counted(p[:, part], g[:, part]), parts))
-    return sum(shared for shared, _ in found), sum(union for _, union in found)  # type: ignore[return-value]
+        counts = list(threads.map(lambda part: _counted(p[:, part], g[:, part]), parts))
+    return sum(shared for shared, _ in counts), sum(union for _, union in counts)  # type: ignore[return-value]
 
 
 PART = 1 << 18
-"""Pixels of a date that are counted at a time, whole words of 64."""
+"""Pixels per date that are counted at once, a multiple of 64."""
 
 
 def _counted(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     shared, union = np.zeros((2, len(pred), len(pred)), np.int64)
     if odd := -pred.shape[1] % 64:
-        # Pixels that are never set count nowhere.
+        # Padding is False in all masks, so it adds to no count.
         pred, true = (np.pad(masks, [(0, 0), (0, odd)]) for masks in (pred, true))
     stable_counts(pred.view(np.uint64), true.view(np.uint64), shared, union)
     return shared, union
@@ -136,5 +166,5 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _mean(values: list[Any]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")

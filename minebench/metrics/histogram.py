@@ -1,7 +1,7 @@
-"""A measure's values counted by class: every threshold's confusion, average precision, the best F1.
+"""Histogram of a measure by class: confusion at every threshold, average precision, best F1.
 
-Values are counted in BINS equal steps, so a score is that of the values rounded down to a step: exact
-for them, whatever the number of pixels, in memory that does not grow.
+Values are rounded down to BINS equal steps; scores of the rounded values are exact for any number of pixels,
+in constant memory.
 """
 
 import numpy as np
@@ -16,58 +16,63 @@ BINS = 1024
 
 
 class Histogram:
-    """Counts (2, BINS) of a measure from 0 to `highest`, of negatives and of positives, on the device of
-    what is added first."""
+    """Histograms (2, BINS) of a measure from 0 to `highest`, of negatives and of positives.
+
+    Counts are on the device of the first pixels that are added.
+    """
 
     def __init__(self, highest: float = 1.0) -> None:
         self.highest = highest
         self.held: Tensor | None = None
 
     def add(self, measure: Tensor, true: Tensor) -> None:
-        """Count pixels of `measure` by `true` in {0, 1, 255}, of one shape; 255 is left out."""
+        """Count the pixels of `measure` by their truth in {0, 1, 255}, of the same shape; 255 is left out."""
         step = (measure.float() * (BINS / self.highest)).long().clamp(0, BINS - 1)
-        place = torch.where(true == UNKNOWN, 2, true.long()) * BINS + step
-        found = torch.bincount(place.flatten(), minlength=3 * BINS)
-        self.held = found if self.held is None else self.held + found
+        bins = torch.where(true == UNKNOWN, 2, true.long()) * BINS + step
+        counts = torch.bincount(bins.flatten(), minlength=3 * BINS)
+        self.held = counts if self.held is None else self.held + counts
 
     def summed_into(self, device: torch.device) -> Tensor:
-        """The counts to be summed over processes, in place."""
+        """Return the counts (3 BINS,), to be summed over processes in place; zeros if nothing was added."""
         if self.held is None:
             self.held = torch.zeros(3 * BINS, dtype=torch.int64, device=device)
         return self.held
 
     @property
     def counts(self) -> NDArray[np.int64]:
+        """Counts (2, BINS) of negatives and of positives."""
         if self.held is None:
             return np.zeros((2, BINS), np.int64)
         return np.asarray(self.held.cpu().numpy()[: 2 * BINS].reshape(2, BINS))
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
-        """Where each step begins (BINS,)."""
+        """Lower end of each step (BINS,)."""
         return np.arange(BINS) * self.highest / BINS
 
     def above(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """False and true positives at and above each threshold (BINS,)."""
+        """Return false and true positives (BINS,) if values from each threshold on are positive."""
         fp, tp = self.counts[:, ::-1].cumsum(axis=1)[:, ::-1]
         return fp, tp
 
     def at(self, step: int) -> Confusion:
-        """The confusion where values from this step on are positive."""
+        """Return the confusion if values from this step on are positive."""
         fp, tp = self.above()
         negatives, positives = self.counts.sum(axis=1)
         return Confusion(*(int(n) for n in (tp[step], fp[step], positives - tp[step], negatives - fp[step])))
 
     def best(self) -> tuple[float, Confusion]:
-        """The threshold of highest F1, the lowest of them where several have it, and its confusion."""
+        """Return the threshold with the highest F1, the lowest of equals, and its confusion."""
         fp, tp = self.above()
         f1 = 2 * tp / np.maximum(tp + fp + self.counts[1].sum(), 1)
         step = int(f1.argmax())
         return float(self.thresholds[step]), self.at(step)
 
     def average_precision(self) -> float:
-        """Sum over the thresholds of the gain in recall times the precision there; NaN without
-        positives."""
+        """Return the average precision; NaN without positives.
+
+        It is the sum over thresholds of the precision times the increase in recall.
+        """
         fp, tp = (counts[::-1] for counts in self.above())
         positives = tp[-1]
         if not positives:
@@ -76,7 +81,7 @@ class Histogram:
         return float((gain * tp / np.maximum(tp + fp, 1)).sum() / positives)
 
     def curve(self, points: int = 64) -> list[dict[str, float]]:
-        """Precision and recall at evenly spread thresholds, for plots."""
+        """Return precision and recall at up to `points` evenly spaced thresholds, for plots."""
         fp, tp = self.above()
         positives = max(int(self.counts[1].sum()), 1)
         steps = np.unique(np.linspace(0, BINS - 1, points).round().astype(int))

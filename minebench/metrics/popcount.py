@@ -1,4 +1,4 @@
-"""Counting pixels of masks, compiled: what the consistency of many dates is made of."""
+"""Count pixels of packed masks with compiled code, for the consistency of many dates."""
 
 from typing import Any
 
@@ -7,16 +7,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 BLOCK = 512
-"""Packed words of a date counted at a time: ten dates of prediction and truth stay in a near cache."""
+"""Packed words per date that are counted at once: ten dates of prediction and truth fit a core's cache."""
 
 
 @njit(nogil=True, cache=True)
 def stable_counts(pred: Any, true: Any, shared: NDArray[np.int64], union: NDArray[np.int64]) -> None:
-    """Add to `shared` and `union` (T, T), for dates i < j, the pixels of `pred` (T, W) that are set on both
-    dates, and on either, where `true` is the same on both.
+    """Add pixel counts of all pairs of dates i < j to `shared` and `union`.
 
-    Masks come as words of eight boolean pixels, W a multiple of 8, and are packed to 64 pixels a word here:
-    in an order of their own, which no count depends on."""
+    Masks are words of eight boolean pixels, W a multiple of 8. Here they are packed to 64 pixels per word, in
+    an order that no count depends on.
+
+    Parameters
+    ----------
+    pred, true
+        Masks (T, W) uint64.
+    shared, union
+        Counts (T, T) of pixels with equal truth at both dates that are predicted at both, and at either.
+    """
     dates, words = pred.shape
     p, g = np.empty((dates, BLOCK), np.uint64), np.empty((dates, BLOCK), np.uint64)
     for start in range(0, words, 8 * BLOCK):
@@ -37,7 +44,7 @@ def stable_counts(pred: Any, true: Any, shared: NDArray[np.int64], union: NDArra
 
 @njit(nogil=True, cache=True)
 def _pack(flags: Any, packed: Any) -> None:
-    """Eight words of eight flags each, one from every eighth of `flags`, as one word."""
+    """Pack eight words of eight flags each, one from every eighth of `flags`, into one word."""
     size = packed.size
     for k in range(size):
         word = flags[k]
@@ -48,8 +55,7 @@ def _pack(flags: Any, packed: Any) -> None:
 
 @njit(inline="always")
 def _bits_set(word):  # type: ignore[no-untyped-def]
-    """Sums within pairs, fours and eights of bits; the compiler knows this form and uses the processor's
-    own instruction."""
+    """Return the number of set bits, in a form that the compiler turns into one instruction."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
