@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from minebench.errors import InputError, NotMadeYet, UnknownName
+from minebench.errors import InputError, NotMadeYet, UnknownName, WorkError
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -31,7 +32,8 @@ def locate(location: str, name: str | None = None) -> Benchmark:
         return Benchmark(f"{place}/data/{name or _published_name(place)}", published=place)
     folder = Path(place)
     if (folder / "index").is_dir() or (folder / "cubes").is_dir():
-        return Benchmark(place)
+        # Its last part is the name, also for "."; `resolve` would follow a link and give another name.
+        return Benchmark(os.path.abspath(place))  # noqa: PTH100
     inside = sorted(path.parent.name for path in folder.glob("data/*/index"))
     if name is None and len(inside) == 1:
         name = inside[0]
@@ -50,20 +52,30 @@ def is_address(place: str) -> bool:
 def _published_name(address: str) -> str:
     try:
         return str(json.loads(_content(f"{address}/{RELEASE}"))["benchmark"])
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError):
         raise InputError(
             f"{address} has no {RELEASE}: give the address of a folder that `minebench publish` wrote."
         ) from None
 
 
 def _content(path: str) -> bytes:
-    """Return the bytes of a local or remote file. FileNotFoundError if there is none."""
+    """Return the bytes of a local or remote file.
+
+    FileNotFoundError if there is none, WorkError if its server cannot be reached or refuses.
+    """
     if not is_address(path):
         return Path(path).read_bytes()
     import fsspec
 
-    with fsspec.open(path) as file:
-        return bytes(file.read())
+    try:
+        with fsspec.open(path) as file:
+            return bytes(file.read())
+    except Exception as error:  # of whichever library fsspec asks for this kind of address
+        # To fsspec a server that cannot be reached is a missing file, too; what happened is its cause.
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        if isinstance(reason, FileNotFoundError):
+            raise
+        raise WorkError(f"{path} cannot be read ({type(reason).__name__}: {reason}).") from None
 
 
 class Benchmark:

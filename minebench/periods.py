@@ -117,8 +117,8 @@ def parse(label: str) -> Period:
 def interval(t1: str, t2: str) -> int:
     """Return the distance from one period to a later one.
 
-    In years between years, in months where one is a month, in days where one is a day; 1 between named
-    periods, whose distance differs between sites.
+    Both labels are dates: their distance in days if either is a day, else in months if either is a month,
+    else in years. 1 between named periods, because their distance differs between sites.
     """
     if not (t1[0].isdigit() and t2[0].isdigit()):
         return 1

@@ -1,6 +1,8 @@
 """What a run is called, such as `unet`, `bit@levir`, `unet@sites-5-hmm` or `unet@kfold-0`.
 
-MODEL[@LABEL | @sites-N][-hmm | -hmm-change][@SCHEME-FOLD]
+    MODEL[@LABEL | @sites-N][-hmm | -hmm-change][@SCHEME-FOLD]
+
+A fold is told from a label by the names of its schemes.
 """
 
 import re

@@ -55,7 +55,7 @@ LAYERS = (
     ("pipeline.label", "pipeline.doctor"),
     ("pipeline.stages",),
     ("pipeline.params",),
-    ("pipeline.cli.asking", "pipeline.cli.command", "pipeline.cli.options"),
+    ("pipeline.cli.asking", "pipeline.cli.command", "pipeline.cli.headings", "pipeline.cli.options"),
     ("pipeline.cli.new",),
     ("pipeline.running",),
     ("pipeline.cli.label", "pipeline.cli.scoring", "pipeline.cli.doctor", "pipeline.cli.region"),

@@ -38,11 +38,11 @@ COLUMNS = {
 
 
 def of_site(
-    site_id: str, found: Sequence[ChangeMaps], aoi: NDArray[np.bool_], pixel_m2: float
+    site_id: str, sources: Sequence[ChangeMaps], aoi: NDArray[np.bool_], pixel_m2: float
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows of `AT` of a site's runs and of their median."""
-    truth = next((maps for maps in found if maps.source == TRUTH), None)
-    runs = [maps for maps in found if maps.source not in (TRUTH, MEDIAN)]
+    """Yield the rows of `AT` of a site's runs and of their median."""
+    truth = next((maps for maps in sources if maps.source == TRUTH), None)
+    runs = [maps for maps in sources if maps.source not in (TRUTH, MEDIAN)]
     for threshold in THRESHOLDS if runs else ():
         at = [replace(maps, threshold=threshold) for maps in runs]
         for maps in [*at, median(at)] if len(at) > 1 else at:
@@ -53,7 +53,7 @@ def of_site(
 def _against(
     truth: ChangeMaps | None, maps: ChangeMaps, aoi: NDArray[np.bool_], pixel_m2: float
 ) -> Iterator[tuple[float, ...]]:
-    """Changed areas of a source and of the labels, and their pixels, for each interval."""
+    """Yield, per interval, the changed areas of a source and of the labels, and their pixels' counts."""
     changed, seen = maps.changed & aoi, maps.known & aoi
     true, known = (np.zeros_like(seen),) * 2 if truth is None else (truth.changed & aoi, truth.known & aoi)
     for i in range(len(maps.pairs)):
@@ -70,17 +70,18 @@ def _area(changed: NDArray[np.bool_], known: NDArray[np.bool_], pixel_m2: float)
 
 
 def agreement(path: Path, sources: Iterable[str]) -> pd.DataFrame:
-    """The table `COLUMNS` from the table `AT` at `path`, a source at a time."""
-    found = []
+    """Return the table `COLUMNS` from the table `AT` at `path`; memory holds one source at a time."""
+    rows = []
     for source in sources:
         parts = list(tables.batches(path, "activity", where=pc.field("source") == source))
         both = pd.concat(parts).dropna(subset=["changed_m2", "labels_m2"]) if parts else pd.DataFrame()
-        for threshold, own in both.groupby("threshold", sort=True) if len(both) else ():
-            r, p = measures.correlation(own.changed_m2, own.labels_m2)
-            error = float(np.sqrt(((own.changed_m2 - own.labels_m2) ** 2).mean()))
-            pixels = scores(Confusion(*(int(own[name].sum()) for name in COUNTS)))
-            found.append((
-                source, threshold, len(own), own.changed_m2.sum(), own.labels_m2.sum(), r, p, error,
+        for threshold, intervals in both.groupby("threshold", sort=True) if len(both) else ():
+            r, p = measures.correlation(intervals.changed_m2, intervals.labels_m2)
+            error = float(np.sqrt(((intervals.changed_m2 - intervals.labels_m2) ** 2).mean()))
+            pixels = scores(Confusion(*(int(intervals[name].sum()) for name in COUNTS)))
+            rows.append((
+                source, threshold, len(intervals), intervals.changed_m2.sum(), intervals.labels_m2.sum(),
+                r, p, error,
                 *(pixels[name] for name in ("f1", "precision", "recall")),
             ))  # fmt: skip
-    return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

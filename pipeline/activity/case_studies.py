@@ -22,15 +22,15 @@ COLUMNS = {
     "ndtci": "float64",
 }  # fmt: skip
 """A site whose start is unknown, or in whose window no interval lies, has one row without a source, and its
-phase says so (`words`). `t1` to `t2` are the first and last period of a phase; changed areas are sums of its
-intervals, `ndtci` the mean of them within the AOI."""
+phase says so (`UNKNOWN_START`, `NO_IMAGES`). `t1` to `t2` are the first and last period of a phase; changed
+areas are sums of its intervals, `ndtci` the mean of them within the AOI."""
 Span = tuple[date, date]
 
 
 def table(intervals: pd.DataFrame, sites: Iterable[Site], recipe: Recipe, years: int) -> pd.DataFrame:
-    """The table `COLUMNS` of the sites, from the rows of `intervals`."""
+    """Return the table `COLUMNS` of the sites, from the rows of `intervals`."""
     periods = {period.label: period for period in recipe.periods.periods()}
-    by_site = {str(site_id): own for site_id, own in intervals.groupby("site_id", sort=False)}
+    by_site = {str(site_id): rows for site_id, rows in intervals.groupby("site_id", sort=False)}
     rows = [
         row
         for site in sites
@@ -52,12 +52,11 @@ def _of_site(
         phase_of(spans[t1], spans[t2], start, years)
         for t1, t2 in zip(intervals.t1, intervals.t2, strict=True)
     ]
-    own = intervals.assign(phase=pd.Series(phases, index=intervals.index, dtype=object)).dropna(
-        subset=["phase"]
-    )
-    if own.empty:
+    phased = intervals.assign(phase=pd.Series(phases, index=intervals.index, dtype=object))
+    inside = phased.dropna(subset=["phase"])
+    if inside.empty:
         yield site.site_id, start, years, "", NO_IMAGES, *nothing
-    for (source, phase), rows in own.groupby(["source", "phase"], sort=False):
+    for (source, phase), rows in inside.groupby(["source", "phase"], sort=False):
         known = rows[rows.known > 0]
         yield (
             site.site_id, start, years, source, phase, rows.t1.iloc[0], rows.t2.iloc[-1], len(rows),
@@ -66,8 +65,8 @@ def _of_site(
 
 
 def phase_of(first: Span, second: Span, start: int, years: int) -> str | None:
-    """The phase of an interval between two periods, given by their first day and the day after their last;
-    None outside the window of `years` around the year `start`."""
+    """Return the phase of an interval between two periods, given by their first day and the day after their
+    last; None outside the window of `years` around the year `start`."""
     if first[0] < date(start - years, 1, 1) or second[1] > date(start + years + 1, 1, 1):
         return None
     if second[1] <= date(start, 1, 1):

@@ -107,8 +107,8 @@ def _key(task: Task) -> str:
         [run, threshold, receipts.key_in(folder / run / site_id / receipts.RECEIPT)]
         for run, threshold in task.thresholds.items()
     ]
-    held = [receipts.key_in(store.receipt(path)) for path in (task.cube, task.cube / "mine")]
-    return receipts.fingerprint([VERSION, held, predicted, task.by_length, task.site.geometry.wkt])
+    keys = [receipts.key_in(store.receipt(path)) for path in (task.cube, task.cube / "mine")]
+    return receipts.fingerprint([VERSION, keys, predicted, task.by_length, task.site.geometry.wkt])
 
 
 def _receipt(task: Task) -> Path:
@@ -116,8 +116,8 @@ def _receipt(task: Task) -> Path:
 
 
 def _kept(task: Task) -> tuple[Rows, Rows]:
-    told = receipts.read(_receipt(task))
-    return _with_nan(told[ROWS]), _with_nan(told[AT])
+    receipt = receipts.read(_receipt(task))
+    return _with_nan(receipt[ROWS]), _with_nan(receipt[AT])
 
 
 def _with_nan(rows: list[list[Any]]) -> Rows:
@@ -132,19 +132,19 @@ def _make(task: Task, key: str) -> tuple[Rows, Rows]:
     rows: Rows = []
     with replacing(task.folder) as temporary:
         temporary.mkdir()
-        found = list(change_maps.of_site(task.benchmark, site.site_id, labels, task.thresholds))
-        for maps in found:
+        sources = list(change_maps.of_site(task.benchmark, site.site_id, labels, task.thresholds))
+        for maps in sources:
             months = measures.lengths(starts, maps.pairs)
             measured = measures.measure(site.site_id, maps, aoi, site.pixel_m2, months, task.by_length)
             map_files.write(temporary / maps.source, measured, maps.pairs, site.grid, aoi)
             rows += measured.rows
-        at = list(by_threshold.of_site(site.site_id, found, aoi, site.pixel_m2))
+        at = list(by_threshold.of_site(site.site_id, sources, aoi, site.pixel_m2))
         first, last = (
             times.interval(site, periods[label], task.recipe)[end]
             for end, label in enumerate((labels.periods[0], labels.periods[-1]))
         )
-        sources = [maps.source for maps in found]
-        activity_items.write_item(task.benchmark, site, temporary, sources, map_files.TITLES, first, last)
+        names = [maps.source for maps in sources]
+        activity_items.write_item(task.benchmark, site, temporary, names, map_files.TITLES, first, last)
         write_compact_json({receipts.KEY: key, ROWS: rows, AT: at}, temporary / receipts.RECEIPT)
     return rows, at
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from minebench import __version__, rank
-from minebench.errors import MinebenchError, explained
+from minebench.errors import InputError, MinebenchError, explained
 from minebench.text import counted, few, score
-from pipeline.cli import command, doctor, label, scoring
+from pipeline.cli import command, doctor, headings, label, scoring
 from pipeline.cli import models as model_commands
 from pipeline.cli.options import Json, Name, Scheduler
 from pipeline.core import interruption, locks, log_file, threads
@@ -110,20 +110,20 @@ def sites(
 
     where, loaded = command.begin("sites", benchmark)
     table = stages.named("sites").load()(where, loaded)
-    told, found = summary.of(table, loaded), None
+    sentences, estimate = summary.of(table, loaded), None
     if plan:
         from pipeline.scenes.plan import make
         from pipeline.sites import site
 
-        found = make(where, loaded, site.listed(table, loaded))
+        estimate = make(where, loaded, site.listed(table, loaded))
     if json:
-        planned = asdict(found) if found else None
-        command.as_json({"benchmark": where.name, "sites": len(table), "account": told, "plan": planned})
+        planned = asdict(estimate) if estimate else None
+        command.as_json({"benchmark": where.name, "sites": len(table), "account": sentences, "plan": planned})
         return
-    for sentence in told:
+    for sentence in sentences:
         print(f"sites: {sentence}")
     if plan:
-        print(f"plan: {found or 'the source is synthetic: nothing is fetched'}")
+        print(f"plan: {estimate or 'the source is synthetic: nothing is fetched'}")
 
 
 @app.command(epilog="Example: minebench archive --benchmark demo")
@@ -227,13 +227,20 @@ def activity(
         typer.Option(help="Probability from which on change counts, for all runs; else each run's own."),
     ] = None,
     years: Annotated[
-        int,
-        typer.Option(min=1, max=50, help="Years before and after a site's start of production to look at."),
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=1, max=50, help="Years before and after a site's start of production to look at; 2 else."
+        ),
+    ] = None,
 ) -> None:
     """Measure how much, where and when each site changed: areas, NDTCI, maps."""
     if masks is not None:
         from pipeline.activity.other_masks import build
+
+        if threshold is not None or years is not None:
+            raise InputError(
+                "--threshold and --years are of runs and sites: masks of another tool have neither."
+            )
 
         table = build(masks, out, area, by_length)
         total = table.cumulative_m2.iloc[-1]
@@ -242,7 +249,9 @@ def activity(
     command.made(
         "activity",
         "measured",
-        _by_site("activity", benchmark, scheduler, by_length=by_length, threshold=threshold, years=years),
+        _by_site(
+            "activity", benchmark, scheduler, by_length=by_length, threshold=threshold, years=years or 2
+        ),
     )
 
 
@@ -472,31 +481,4 @@ app.command(epilog="Example: minebench doctor --source earth-search")(doctor.doc
 app.command(epilog="Example: minebench score predictions --name ours-v1")(scoring.score)
 app.command(epilog="Example: minebench label --benchmark ours --from unet")(label.label)
 app.command(epilog="Example: minebench agree --consensus majority")(label.agree)
-
-PANELS = {
-    "Begin a benchmark": ("new", "ingest", "stac", "doctor"),
-    "Stages, in the order of the DAG": (
-        "sites", "archive", "fetch", "compose", "annotate", "tile", "train", "evaluate", "compare",
-        "activity", "catalog", "report",
-    ),
-    "Models": ("models", "predict", "explain", "score"),
-    "Labels": ("label", "agree"),
-    "Look, check and share": ("browse", "check", "export", "publish"),
-}  # fmt: skip
-"""Commands in the order of `minebench --help`, under these headings."""
-
-
-def _arrange() -> None:
-    """Put every command under its heading."""
-    heading_of = {name: heading for heading, names in PANELS.items() for name in names}
-    order = list(heading_of)
-
-    def name_of(info: Any) -> str:
-        return str(info.name or info.callback.__name__)
-
-    for info in app.registered_commands:
-        info.rich_help_panel = heading_of[name_of(info)]
-    app.registered_commands.sort(key=lambda info: order.index(name_of(info)))
-
-
-_arrange()
+headings.arrange(app)

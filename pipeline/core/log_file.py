@@ -70,6 +70,8 @@ def where() -> str:
 def with_trace(error: BaseException) -> str:
     """Log a defect with its trace; return the path of the file that has it."""
     if where() == "the log":
-        begin(Path(tempfile.gettempdir()) / f"minebench-{os.getpid()}.log")
+        opened, name = tempfile.mkstemp(prefix="minebench-", suffix=".log")
+        os.close(opened)
+        begin(Path(name))
     logging.getLogger("pipeline").error("unexpected failure", exc_info=error)
     return where()

@@ -32,7 +32,7 @@ Run = tuple[Any, dict[str, Any]]
 def table(
     board: pd.DataFrame, tests: pd.DataFrame, saved_of: Callable[[str], dict[str, Any]]
 ) -> pd.DataFrame:
-    """A row for each run and the same without a part; `saved_of` has what a run's model.pt says."""
+    """Return a row per run and the same run without a part; `saved_of` has what a run's model.pt says."""
     alike: dict[str, list[Run]] = defaultdict(list)
     for row in board.itertuples() if "external" in board else ():
         if not row.external and not RunName.parse(str(row.model)).smoothing:
@@ -44,8 +44,9 @@ def table(
         for runs in alike.values()
         for option, one, other in _pairs(runs)
     ]
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    return found.sort_values(["option", "model", "value", "with", "without"], ignore_index=True)
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(
+        ["option", "model", "value", "with", "without"], ignore_index=True
+    )
 
 
 def _else(row: Any, saved: dict[str, Any]) -> str:

@@ -87,6 +87,7 @@ def stac(project: Path) -> None:
         (["catalog"], None, 1, "run `minebench sites`"),
         (["report"], None, 1, "run `minebench sites`"),
         (["check"], None, 1, "run `minebench catalog`"),
+        (["activity", "--masks", "*.tif", "--years", "3"], None, 2, "masks of another tool have neither"),
         (["evaluate", "--model", "unet"], None, 1, "train --benchmark tiny --model unet` first"),
         (["new", "Bad Name", "--mines", "x.csv", "--source", "stac"], None, 2, "cannot name a benchmark"),
         (["new", "tiny", "--mines", "x.csv", "--source", "stac"], None, 2, "exists already"),
