@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minebench import layout
+from minebench import layout, rank
 from minebench.errors import InputError, UnknownName
 from minebench.layout import BenchmarkPaths
 from pipeline import stages
@@ -16,9 +18,6 @@ from pipeline.recipe import Recipe
 if TYPE_CHECKING:
     from pipeline.cli.new import Made
     from pipeline.publish.publish_folder import Published
-
-WHOLE = ("sites", "compare", "report")
-"""Stages that look at the benchmark as a whole, in this process."""
 
 
 def new(
@@ -141,10 +140,12 @@ def run(
     name = f"{stage}-{model}" if model else stage
     lock, what = where.lock(stages.LOCKS.get(stage, name)), f"`minebench {stage}` of {benchmark}"
     with locks.holding(lock, what), log_file.during(where.log(name)):
+        if model is not None and stage == "train":
+            return train(where, loaded, model, options)
         function = stages.named(stage).load()
         if model is not None:
-            return _of_model(stage, function, where, loaded, model, options)
-        if stage in WHOLE:
+            return function(where.data, model, **options)
+        if stages.named(stage).is_whole:
             return function(where, loaded, **options)
         from pipeline.core.runner import Spread
 
@@ -205,11 +206,25 @@ def release(
         return publish_folder.publish(where, loaded, Path(out), Spread(workers, None), version)
 
 
-def _of_model(
-    stage: str, function: Any, where: BenchmarkPaths, loaded: Recipe, model: str, options: dict[str, Any]
-) -> Any:
+def train(where: BenchmarkPaths, recipe: Recipe, model: str, given: Mapping[str, Any]) -> Path:
+    """Train a run with its model's settings and those that are `given`; return its weights. The name says how
+    many sites it learns from, and a smoothed run's model is trained first."""
+    # Here and not above: PyTorch takes seconds to import.
+    from models import registry
+    from models.run_name import RunName
     from models.training.settings import Settings
+    from models.training.train import train as train_model
 
-    if stage == "train":
-        return function(where.data, model, Settings.of(options, model), loaded.profile.name)
-    return function(where.data, model, **options)
+    registry.task_of(model)
+    name = RunName.parse(model)
+    trained = str(name.trained)
+    settings = Settings.of({**given, **({} if name.sites is None else {"sites": name.sites})}, trained)
+    lock, what = where.lock(f"train-{trained}"), f"`minebench train-{trained}` of {where.name}"
+    # Of several processes that train one model the first one has the locks.
+    with locks.holding(lock, what) if name.smoothing and rank.is_first() else nullcontext():
+        weights = train_model(where.data, trained, settings, recipe.profile.name)
+    if name.smoothing is None:
+        return weights
+    from models.evaluation.smooth import learn
+
+    return learn(where.data, model, settings.fold)

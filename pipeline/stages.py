@@ -46,7 +46,8 @@ class Out:
 class Stage:
     """A stage. `entry` is module and function; `code` folders and files that it may import from; `reads`
     what it reads; `recipe` the parts of the recipe that it depends on, all of them with `*`; `params` keys
-    of params.yaml. A stage of a model runs once for each model of params.yaml."""
+    of params.yaml. A stage of a model runs once for each model of params.yaml; one that `is_whole` looks at
+    the benchmark as a whole, and the others work site by site, on how many at a time they are told."""
 
     name: str
     about: str
@@ -59,6 +60,7 @@ class Stage:
     metrics: tuple[str, ...] = ()
     plots: tuple[str, ...] = ()
     of_model: bool = False
+    is_whole: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function that runs the stage."""
@@ -73,6 +75,7 @@ STAGES = (
         reads=(f"{CATALOG}/mines",),
         recipe=("sites", "sensor", "source"),
         writes=(Out(f"{INDEX}/sites.parquet", persist=False),),
+        is_whole=True,
     ),
     Stage(
         "archive", "the synthetic archive, where the source is synthetic", "pipeline.synthetic.make:build",
@@ -137,6 +140,7 @@ STAGES = (
         (*BASE, "models", "pipeline/leaderboard", "pipeline/scenes"),
         reads=(f"{INDEX}/scenes.parquet", f"{INDEX}/sites.parquet", f"{DATA}/runs"),
         writes=(Out(f"{DATA}/leaderboard", persist=False),),
+        is_whole=True,
     ),
     Stage(
         "activity", "how much, where and when each site changed", "pipeline.activity.measure_sites:build",
@@ -159,6 +163,7 @@ STAGES = (
         reads=(f"{DATA}/activity", f"{DATA}/cubes", INDEX, f"{DATA}/leaderboard", f"{DATA}/runs"),
         recipe=("*",),
         writes=(Out(f"{DATA}/report", persist=False),),
+        is_whole=True,
     ),
 )  # fmt: skip
 """In the order of the DAG."""

@@ -11,7 +11,6 @@ from minebench.errors import InputError
 from minebench.text import score
 from pipeline.cli import command
 from pipeline.cli.options import Count, Fold, IfLabelled, Json, Model, Name, Scheduler
-from pipeline.core import locks
 
 
 def train(
@@ -25,32 +24,20 @@ def train(
     if_labelled: IfLabelled = False,
 ) -> None:
     """Train a model on the training split, or on a fold's; MODEL-hmm smooths a footprint model over time."""
-    from models import registry
     from models.run_name import RunName
     from models.training import unlabelled
-    from models.training.settings import Settings, given_for
-    from models.training.train import train as run
-    from pipeline import params
+    from models.training.settings import given_for
+    from pipeline import params, running
 
     if sites is not None:
         model = str(replace(RunName.parse(model), sites=sites))
-    trained = str(RunName.parse(model).trained)
     where, loaded = command.begin(f"train-{model}", benchmark)
-    if trained != model:  # what is smoothed is trained first
-        locks.take(where.lock(f"train-{trained}"), f"`minebench train-{trained}` of {where.name}")
     if if_labelled and unlabelled.is_unlabelled(where.data):
         unlabelled.leave_run(where.run(model))
         print(f"train: {where.name} has no labels: there is nothing to learn")
         return
-    registry.task_of(model)
-    given, few = given_for(trained, params.load().train), RunName.parse(trained).sites
-    given |= {"fold": fold} if fold else {}
-    given |= {"sites": few} if few else {}
-    weights = run(where.data, trained, Settings.of(given, trained), loaded.profile.name)
-    if trained != model:
-        from models.evaluation.smooth import learn
-
-        weights = learn(where.data, model, fold)
+    given = given_for(str(RunName.parse(model).trained), params.load().train)
+    weights = running.train(where, loaded, model, {**given, **({"fold": fold} if fold else {})})
     print(f"train: {weights}")
 
 

@@ -1,6 +1,7 @@
 """Building from Python: what commands do, in this process."""
 
 import doctest
+import json
 import logging
 import shutil
 import subprocess
@@ -65,3 +66,14 @@ def test_mistakes_are_sentences(ours: Path) -> None:
         pipeline.run("train", "ours")
     with pytest.raises(ValueError, match="The stage tile takes no model"):
         pipeline.run("tile", "ours", model="unet")
+
+
+def test_a_runs_name_says_what_it_is_trained_on(ours: Path) -> None:
+    """So many sites, and a smoothed run's own model first: as on the command line."""
+    short = {"steps": 1, "batch": 1, "crop": 32, "validate_every": 1, "validation_items": 1,
+             "options": {"width": 4}}  # fmt: skip
+    weights = pipeline.run("train", "ours", model="unet@sites-1-hmm", **short)
+    runs = ours / "data/ours/runs"
+    assert weights.absolute() == runs / "unet@sites-1-hmm/model.pt"
+    settings = json.loads((runs / "unet@sites-1/run.json").read_text())["settings"]
+    assert settings["sites"] == 1
